@@ -105,7 +105,7 @@ pub(crate) fn changes_of_identities_apply_without_a_rebuild(engine: Engine) {
     post(&server, "identities/mailmap", json!({ "text": mailmap }));
     assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
     let bad = server.call("POST", "/api/v1/insights/identities/mailmap", r#"{"text":"Ann\n"}"#);
-    assert!(bad.status == 422 && bad.body.contains("line 1: it cannot be read"), "{}", bad.body);
+    assert!(bad.status == 422 && bad.body.contains("line 1: the line cannot be read"), "{}", bad.body);
 
     // Teams with dates; a merge of members, and its undoing.
     let csv = "member,team,email,username,from,to\nAnn Lee,Ropes,,,2026-03-01,2026-03-10\nBob,Ropes,,,,\n";
