@@ -175,7 +175,8 @@ fn trigger_literal(code: &str) -> Option<&str> {
 
 /// The Markdown pages of the repository.
 fn pages(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut pages = files(&root.join("docs"), "md")?;
+    let docs = root.join("docs");
+    let mut pages = if docs.exists() { files(&docs, "md")? } else { Vec::new() };
     for name in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
         pages.push(root.join(name));
     }
