@@ -30,7 +30,8 @@ enum Need {
     Admin,
 }
 
-/// The table. A path of `/api/v4` without a row fails the test; a path of `/api/v1` without a row is for administrators.
+/// The table. A path of `/api/v4` without a row fails the test; a path of `/api/v1` without a row is for
+/// administrators.
 fn need(method: &str, path: &str) -> Need {
     let (v4, rest) = match path.strip_prefix("/api/v4/") {
         Some(rest) => (true, rest),
