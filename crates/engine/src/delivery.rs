@@ -102,7 +102,7 @@ impl Dispatcher {
         let mut queues = scan.queues;
 
         if let Some(after) = scan.all {
-            match self.context.store.waiting_lines(after, QUEUES).await {
+            match self.context.store.blocked_queues_after(after, QUEUES).await {
                 Ok((waiting, last)) => {
                     queues.extend(waiting);
                     // The next claim reads the next thousand.
@@ -122,7 +122,7 @@ impl Dispatcher {
 
         // One order on all nodes, so that two nodes do not wait for each other.
         queues.sort_unstable_by_key(|queue| (queue.hook, queue.object));
-        if let Err(error) = self.context.store.move_up(queues, self.context.clock.now()).await
+        if let Err(error) = self.context.store.advance(queues, self.context.clock.now()).await
             && outage::stands_alone(&error)
         {
             tracing::warn!(%error, "failed to advance ordering queues; they are read again");

@@ -1,10 +1,10 @@
 //! All metrics: name, meaning, and the sample that each item gives. Help texts, units, explanations and the description
 //! of the API come from these tables.
 
-mod around;
 mod bands;
 mod branches;
 mod commits;
+mod context;
 mod counts;
 mod coverage;
 mod deployments;
@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-pub use around::{Around, Outcome};
 pub use bands::band;
+pub use context::{Context, Outcome};
 pub use coverage::known_since;
 pub use items::{Choice, Items, Part, Summary};
 pub use kind::Kind;
@@ -69,7 +69,7 @@ pub struct View<'a> {
     /// People whose work counts.
     pub people: &'a People,
     /// Context of the items.
-    pub around: &'a Around,
+    pub context: &'a Context,
 }
 
 impl View<'_> {
@@ -243,7 +243,7 @@ impl Metric {
     /// True if the metric uses deployments.
     #[must_use]
     pub fn is_of_deployments(&self) -> bool {
-        self.family() == Family::Deployments || self.around().contains(&Family::Deployments)
+        self.family() == Family::Deployments || self.context().contains(&Family::Deployments)
     }
 
     /// The kind of deployments that the metric counts, if the question does not choose one.
@@ -254,7 +254,7 @@ impl Metric {
 
     /// The families that the metric needs as context.
     #[must_use]
-    pub const fn around(&self) -> &'static [Family] {
+    pub const fn context(&self) -> &'static [Family] {
         match self.sample {
             Sampler::Deployment(_) => &[Family::Issues],
             Sampler::Delivered(_) => &[Family::Deployments, Family::Pushes],
@@ -280,7 +280,7 @@ impl Metric {
                 continue;
             }
             let has_it = |item: &Item| match item {
-                Item::Commit(commit) if *of == Trait::Branch => view.around.branches_of(commit).contains(wanted),
+                Item::Commit(commit) if *of == Trait::Branch => view.context.branches_of(commit).contains(wanted),
                 item => of.is(item, wanted),
             };
             if let Sampler::EachRun(_) = self.sample {
@@ -313,7 +313,7 @@ impl Metric {
                 (account(one.author), !one.is_incident, sample(one, view))
             }
             (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
-                (account(one.user), false, sample(one, &view.around.outcome(one), view))
+                (account(one.user), false, sample(one, &view.context.outcome(one), view))
             }
             (Sampler::Tag(sample), [Item::Deployment(one)]) => (account(one.user), true, sample(one, view)),
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),

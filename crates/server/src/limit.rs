@@ -32,7 +32,7 @@ pub struct Limits {
     /// Largest number of hooks of a group.
     pub group_hooks: i64,
     /// Tests per minute, and likewise resends, for one user and scope; 0 for no limit.
-    pub by_hand_per_minute: usize,
+    pub manual_per_minute: usize,
 }
 
 /// The counter that an action counts against.
@@ -44,14 +44,14 @@ enum Counted {
     All,
 }
 
-pub(crate) struct ByHandLimit {
+pub(crate) struct ManualLimit {
     most: usize,
     counts: Mutex<HashMap<(&'static str, Counted), VecDeque<Instant>>>,
 }
 
-impl ByHandLimit {
+impl ManualLimit {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { most: limits.by_hand_per_minute, counts: Mutex::default() }
+        Self { most: limits.manual_per_minute, counts: Mutex::default() }
     }
 
     /// Counts an action, or refuses it with the time to wait. A refused action is not counted.
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_user_who_makes_others_tests_no_oftener() {
-        let limit = ByHandLimit::new(Limits { project_hooks: 1, group_hooks: 1, by_hand_per_minute: 2 });
+        let limit = ManualLimit::new(Limits { project_hooks: 1, group_hooks: 1, manual_per_minute: 2 });
         let sharer = |user, project| {
             let scope = Scope::Project(ProjectId(project));
             Sharer { user, is_admin: false, scope, namespace: Some(GroupId(1)) }

@@ -64,7 +64,7 @@ quickdraw_domain::section! {
         /// Most tests, and also most resends, per minute by one user in one project or group. All users of a project or
         /// group together have three times this limit, a top-level group has twelve times, and all users of a node
         /// except administrators have sixty times. 0 disables the limit.
-        by_hand_per_minute: usize = 5,
+        manual_per_minute: usize = 5,
 
         /// Most deliveries per minute by the project and group webhooks of one top-level group. Each node counts for
         /// itself. Deliveries beyond the limit are skipped. 0 disables the limit.
@@ -117,7 +117,7 @@ impl LimitsSection {
         Limits {
             project_hooks: i64::from(self.project_hooks),
             group_hooks: i64::from(self.group_hooks),
-            by_hand_per_minute: self.by_hand_per_minute,
+            manual_per_minute: self.manual_per_minute,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::aside::Aside;
 use crate::audit::{Changes, Readings};
 use crate::auth::Actors;
 use crate::body::Rooms;
-use crate::limit::{ByHandLimit, Limits};
+use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
 use crate::places::{Places, Shares};
@@ -54,7 +54,7 @@ pub struct App {
     /// Reads of bodies that were logged recently.
     pub(crate) readings: Readings,
     /// Counts of recent tests and resends.
-    pub(crate) by_hand: ByHandLimit,
+    pub(crate) manual: ManualLimit,
     /// Limits that the operator sets.
     pub limits: Limits,
     /// The parameters of each operation; set when the router is built.
@@ -86,7 +86,7 @@ impl App {
             actors: Actors::default(),
             changes: Changes::default(),
             readings: Readings::default(),
-            by_hand: ByHandLimit::new(limits),
+            manual: ManualLimit::new(limits),
             limits,
             known: OnceLock::new(),
         })

@@ -72,12 +72,12 @@ pub struct Claimed {
     /// Its body.
     pub payload: Packed,
     /// Its ordering queue, if its hook wanted events in order when it was made.
-    pub line: Option<Line>,
+    pub queue: Option<OrderingQueue>,
 }
 
 /// An ordering queue: deliveries of one hook about one object. One of them is attempted, and the others are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Line {
+pub struct OrderingQueue {
     /// For whom.
     pub hook: HookId,
     /// About what.
@@ -237,10 +237,14 @@ pub trait Deliveries {
     /// Advances ordering queues: the oldest blocked delivery of each is due now, unless another delivery of the queue
     /// is attempted or retried. It stays blocked while an older event of any kind waits for its fan-out, because that
     /// event may belong in the queue too.
-    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()>;
+    async fn advance(&self, queues: Vec<OrderingQueue>, now: Timestamp) -> Result<()>;
     /// Looks at so many ordering queues after this one. Returns those in which every delivery is blocked, and the last
     /// queue that was looked at, if there may be more.
-    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)>;
+    async fn blocked_queues_after(
+        &self,
+        after: Option<OrderingQueue>,
+        number: usize,
+    ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)>;
     /// Leases one delivery in any state for a manual attempt. `None` when it is not
     /// there, or somebody holds it.
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;

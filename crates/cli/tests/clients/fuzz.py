@@ -58,7 +58,7 @@ headers = {{ "PRIVATE-TOKEN" = "{token}", "X-Gitlab-Token" = "{WEBHOOK_SECRET}" 
         raise SystemExit("the fuzzer found a problem")
 
 
-with sink() as receiver, server(*sys.argv[1:], QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address:
+with sink() as receiver, server(*sys.argv[1:], QUICKDRAW__LIMITS__MANUAL_PER_MINUTE="0") as address:
     member = furnish(address, receiver)
     with tempfile.TemporaryDirectory() as folder:
         thorough, quick = ("--phases", "coverage,fuzzing", "-n", CASES), ("--phases", "fuzzing", "-n", "2")

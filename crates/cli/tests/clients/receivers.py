@@ -145,7 +145,7 @@ def buildbot(base, folder):
 
 
 modules, *rest = sys.argv[1:]
-with server(*rest, QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address, tempfile.TemporaryDirectory() as scratch:
+with server(*rest, QUICKDRAW__LIMITS__MANUAL_PER_MINUTE="0") as address, tempfile.TemporaryDirectory() as scratch:
     call(address, "POST", "/api/v4/groups", {"name": "g", "path": "g"})
     call(address, "POST", "/api/v4/projects", {"name": "p", "namespace_id": 1})
     signatures(address, modules)

@@ -296,7 +296,7 @@ pub(crate) fn an_email_address_belongs_to_one_user(engine: Engine) {
 
 pub(crate) fn a_rate_limit_says_when_it_ends(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
-    let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE", "1")]);
+    let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__MANUAL_PER_MINUTE", "1")]);
     server.make_project();
     let hook = server.make_hook(&sink.url(), "");
     let test = format!("/api/v4/projects/1/hooks/{}/test/push_events", hook["id"]);

@@ -137,7 +137,7 @@ pub(crate) fn headers_variables_and_templates_reach_the_receiver(engine: Engine)
 
 /// The users and bots of a project together may test three times as often as one user.
 pub(crate) fn tests_of_all_bots_of_a_project_share_a_limit(engine: Engine) {
-    let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE", "2")]);
+    let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__MANUAL_PER_MINUTE", "2")]);
     server.make_project();
     let sink = Sink::start(|_| Some(200));
     let hook = server.make_hook(&sink.url(), "")["id"].clone();

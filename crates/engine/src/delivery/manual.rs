@@ -76,7 +76,7 @@ impl Dispatcher {
         let delivery = DeliveryId::of(event.id, hook.id);
         let tally = Tally::default();
         let claimed =
-            Claimed { delivery, hook: hook.id, tally, fence: *fence, lease_until, event, payload, line: None };
+            Claimed { delivery, hook: hook.id, tally, fence: *fence, lease_until, event, payload, queue: None };
         self.attempt_manually(hook, claimed, false).await.context("the lease of a test was too short")
     }
 

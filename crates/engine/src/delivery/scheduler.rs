@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quickdraw_domain::health::{Health, Status};
 use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
-use quickdraw_store::deliveries::{Claim, Claimed, Line, Settlement};
+use quickdraw_store::deliveries::{Claim, Claimed, OrderingQueue, Settlement};
 use tokio::sync::Notify;
 
 use super::health::Change;
@@ -35,9 +35,9 @@ pub(crate) struct Acquired {
 /// The ordering queues to advance.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Scan {
-    pub(crate) queues: Vec<Line>,
+    pub(crate) queues: Vec<OrderingQueue>,
     /// Full scan requested: `Some(cursor)` resumes after the cursor.
-    pub(crate) all: Option<Option<Line>>,
+    pub(crate) all: Option<Option<OrderingQueue>>,
 }
 
 /// The scheduler of one node.
@@ -68,9 +68,9 @@ struct State {
     /// Hooks that the directory of this version does not know: made on another node a moment ago, or deleted.
     unknown: HashSet<HookId>,
     /// Ordering queues that can advance.
-    queues: HashSet<Line>,
+    queues: HashSet<OrderingQueue>,
     /// Full scan requested: `Some(cursor)` resumes after the cursor.
-    scan: Option<Option<Line>>,
+    scan: Option<Option<OrderingQueue>>,
 }
 
 impl Scheduler {
@@ -112,7 +112,7 @@ impl Scheduler {
     }
 
     /// Notes ordering queues that a delivery has joined or left: they can advance.
-    pub(crate) fn queues_changed(&self, queues: impl IntoIterator<Item = Line>) {
+    pub(crate) fn queues_changed(&self, queues: impl IntoIterator<Item = OrderingQueue>) {
         let mut state = self.state.lock();
         let before = state.queues.len();
         state.queues.extend(queues);
@@ -132,7 +132,7 @@ impl Scheduler {
     }
 
     /// Continues the scan of all ordering queues after one of them.
-    pub(crate) fn continue_scan(&self, after: Option<Line>) {
+    pub(crate) fn continue_scan(&self, after: Option<OrderingQueue>) {
         let mut state = self.state.lock();
         // A scan that was requested meanwhile begins at the beginning.
         state.scan.get_or_insert(after);

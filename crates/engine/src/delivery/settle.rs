@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quickdraw_store::deliveries::{Claimed, Finished, Line, Settlement};
+use quickdraw_store::deliveries::{Claimed, Finished, OrderingQueue, Settlement};
 
 use super::Dispatcher;
 use crate::workers::{self, Status};
@@ -90,6 +90,6 @@ impl Dispatcher {
 }
 
 /// The ordering queue that can advance, because a delivery at its head is final.
-pub(super) fn advancing_queue((claimed, settlement): (&Claimed, &Settlement)) -> Option<Line> {
-    claimed.line.filter(|_| settlement.state.is_some_and(|state| !state.is_owed()))
+pub(super) fn advancing_queue((claimed, settlement): (&Claimed, &Settlement)) -> Option<OrderingQueue> {
+    claimed.queue.filter(|_| settlement.state.is_some_and(|state| !state.is_owed()))
 }

@@ -14,7 +14,7 @@ use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
-use quickdraw_store::deliveries::{Claimed, Line};
+use quickdraw_store::deliveries::{Claimed, OrderingQueue};
 use quickdraw_store::events::{Appended, Chains, Decided, Holds, NewEvent};
 use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -177,7 +177,7 @@ impl Journal {
         }
 
         let leased = self.decide(&mut events, &stopped).await;
-        let queues: Vec<Line> = events.iter().flat_map(queues).collect();
+        let queues: Vec<OrderingQueue> = events.iter().flat_map(queues).collect();
         match self.context.store.append_events(events).await {
             Ok(appended) => {
                 self.scheduler.queues_changed(queues);
@@ -247,7 +247,7 @@ impl Journal {
                     lease_until,
                     event: new.event.clone(),
                     payload: new.payload.clone(),
-                    line: None,
+                    queue: None,
                 });
             }
 
@@ -317,9 +317,9 @@ async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Time
 }
 
 /// The ordering queues that an event joins.
-fn queues(new: &NewEvent) -> impl Iterator<Item = Line> + '_ {
+fn queues(new: &NewEvent) -> impl Iterator<Item = OrderingQueue> + '_ {
     let hooks = new.decided.iter().flat_map(|decided| &decided.audience.in_order);
     hooks
         .zip(std::iter::repeat(new.event.object))
-        .filter_map(|(hook, object)| Some(Line { hook: *hook, object: object? }))
+        .filter_map(|(hook, object)| Some(OrderingQueue { hook: *hook, object: object? }))
 }

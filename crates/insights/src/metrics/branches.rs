@@ -24,7 +24,7 @@ pub(super) const METRICS: [Metric; 10] = [
         help: "Commits that pushes counted but did not list, because GitLab lists only 20. It is an upper bound and \
             belongs to no member. The same push to several branches counts once.",
         follows: "GitLab's bodies: total_commits_count",
-        sample: Sampler::Push(|one, view| match view.around.unlisted_of(one) {
+        sample: Sampler::Push(|one, view| match view.context.unlisted_of(one) {
             None => Sample::Out("the same push to another branch is counted"),
             Some(unlisted @ 1..) => Sample::In(one.received_at, unlisted),
             Some(_) => Sample::Out("it lists all of its commits"),
@@ -79,7 +79,7 @@ pub(super) const METRICS: [Metric; 10] = [
         follows: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
             // A commit that was made after the last push in the window belongs to a later push.
-            let pushed = view.around.moves(one).and_then(|moves| moves.last_before(view.to));
+            let pushed = view.context.moves(one).and_then(|moves| moves.last_before(view.to));
             let pushed = pushed.unwrap_or(one.first_received_at);
             let last = one.last_commit_at.unwrap_or(pushed).min(pushed);
             open(one, view, !one.is_default && last < view.to.minus(view.older_than(STALE)))
@@ -92,7 +92,7 @@ pub(super) const METRICS: [Metric; 10] = [
             have no time of their own, so times of receipt are used.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| {
-            let Some(moves) = view.around.moves(one) else { return Sample::Out("its pushes are no longer stored") };
+            let Some(moves) = view.context.moves(one) else { return Sample::Out("its pushes are no longer stored") };
             let mut spans = Vec::new();
             for life in moves.lives() {
                 // The first commit belongs to the first life.
@@ -121,13 +121,13 @@ pub(super) const METRICS: [Metric; 10] = [
             let commits = one
                 .commits
                 .iter()
-                .filter(|commit| !commit.is_merge && !view.around.is_merge_commit(one.project, &commit.sha));
+                .filter(|commit| !commit.is_merge && !view.context.is_merge_commit(one.project, &commit.sha));
             let spans = |at| commits.filter_map(|commit| Some((at, seconds(commit.at?, at)))).collect();
             // A push has no time of its own, but it is not older than its newest commit.
             let newest = one.commits.iter().filter_map(|commit| commit.at).max();
             let not_before = newest.map(|newest| newest.min(one.received_at));
             let change = Change { shas: &[one.after.as_str()], at: one.received_at, not_before };
-            match view.around.deployed(one.project, &change) {
+            match view.context.deployed(one.project, &change) {
                 Deployed::At(at) => Sample::Many(spans(at)),
                 Deployed::After(at, why) => Sample::About(spans(at), why),
                 Deployed::Not(why) => Sample::Out(why),
@@ -151,7 +151,7 @@ pub(super) const LEAD_TIME: Metric = Metric {
         };
         let shas: Vec<&str> = one.landed_as().collect();
         let change = Change { shas: &shas, at: merged_at, not_before: Some(merged_at) };
-        match view.around.deployed(one.project, &change) {
+        match view.context.deployed(one.project, &change) {
             Deployed::At(at) => span(at, merged_at, at),
             Deployed::After(at, why) => Sample::About(vec![(at, seconds(merged_at, at))], why),
             Deployed::Not(why) => Sample::Out(why),
@@ -167,7 +167,7 @@ fn open(one: &Branch, view: &View<'_>, and: bool) -> Sample {
     if one.first_received_at >= view.to {
         return Sample::Out("it was created later");
     }
-    match view.around.moves(one).and_then(|moves| moves.deleted_at(view.to)) {
+    match view.context.moves(one).and_then(|moves| moves.deleted_at(view.to)) {
         Some(_) => Sample::Out("it was deleted"),
         None if and => Sample::In(view.to, 1),
         None => Sample::Out("it is the default branch, or it has newer commits"),

@@ -53,7 +53,7 @@ pub(super) const METRICS: [Metric; 18] = [
             known. A change counts once even if it was rebased, cherry-picked or squashed.",
         follows: "Quickdraw: with squashing, `commits` counts both the squashed commits and the result",
         sample: Sampler::Once(|one, view| {
-            if view.around.is_squash(one) {
+            if view.context.is_squash(one) {
                 return Sample::Out("it is the result of squashing, and the squashed commits are counted");
             }
             change(one)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Around, Kind, Metric, Sample, Trait, View, known_since};
+use super::{Context, Kind, Metric, Sample, Trait, View, known_since};
 use crate::deployments::{self, By};
 use crate::entity::{Entity, Item};
 use crate::people::People;
@@ -18,7 +18,7 @@ use quickdraw_domain::Timestamp;
 pub struct Items {
     /// Sorted so that the items of a group follow one another, the first one first.
     items: Vec<Item>,
-    around: Around,
+    context: Context,
     people: People,
     choice: Choice,
 }
@@ -102,8 +102,8 @@ impl Items {
             }
         }
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
-        let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, around, people, choice }
+        let context = Context::of(&items.iter().chain(&others).collect::<Vec<_>>());
+        Self { items, context, people, choice }
     }
 
     /// The properties of an interval. None if its numbers must not be shown.
@@ -170,8 +170,8 @@ impl Items {
     }
 
     fn view(&self, from: Timestamp, to: Timestamp) -> View<'_> {
-        let Self { choice, people, around, .. } = self;
-        View { from, to, choice, zone: &choice.zone, people, around }
+        let Self { choice, people, context, .. } = self;
+        View { from, to, choice, zone: &choice.zone, people, context }
     }
 
     /// The values of a trait among the items with a sample. For metrics of label times, all labels that the items ever
@@ -190,7 +190,7 @@ impl Items {
                 match item {
                     item if is_of_labels => groups.extend(item.labels_ever().into_iter().flatten().map(str::to_owned)),
                     Item::Commit(commit) if of == Trait::Branch => {
-                        groups.extend(self.around.branches_of(commit).iter().cloned());
+                        groups.extend(self.context.branches_of(commit).iter().cloned());
                     }
                     item => groups.extend(of.of(item).into_iter().map(str::to_owned)),
                 }

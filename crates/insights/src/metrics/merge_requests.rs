@@ -159,7 +159,7 @@ pub(super) const METRICS: [Metric; 28] = [
         sample: Sampler::Changed(|one, view| {
             merged(one, |end| {
                 let count = |files| vec![(end, i64::try_from(files).unwrap_or(i64::MAX))];
-                match view.around.files_of(one, end) {
+                match view.context.files_of(one, end) {
                     None => Sample::Out("no push to its source branch is known, or the branch is in a fork"),
                     Some(found) if found.is_whole => Sample::Many(count(found.paths)),
                     Some(found) => Sample::About(count(found.paths), "not all of its commits are known"),

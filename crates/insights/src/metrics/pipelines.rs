@@ -95,10 +95,10 @@ pub(super) const METRICS: [Metric; 19] = [
         follows: "GitLab: the default branch is red",
         sample: Sampler::Pipeline(|one, view| match one.end() {
             _ if one.is_child => Sample::Out("another pipeline started it"),
-            _ if view.around.is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) => {
+            _ if view.context.is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) => {
                 Sample::Out("its branch was deleted")
             }
-            _ if !view.around.is_newest(one, view.to) => {
+            _ if !view.context.is_newest(one, view.to) => {
                 Sample::Out("it is not the last decided pipeline of its branch")
             }
             Some(end) if end.status == Status::Failed => Sample::In(view.to, 1),

@@ -95,7 +95,7 @@ pub(super) const METRICS: [Metric; 16] = [
         follows: "GitLab: DORA metrics",
         sample: Sampler::Deployment(|one, _, view| {
             out(one, |at| {
-                let incidents = view.around.incidents_in(one, view.from, view.to);
+                let incidents = view.context.incidents_in(one, view.from, view.to);
                 Sample::In(at, i64::try_from(incidents).unwrap_or(i64::MAX))
             })
         }),

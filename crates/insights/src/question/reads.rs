@@ -88,7 +88,7 @@ impl Question {
 
     fn reads_of_commits(&self) -> Reads {
         let (from, to) = (self.start(), self.window.to);
-        let is_of_merges = self.metric.around().contains(&Family::MergeRequests);
+        let is_of_merges = self.metric.context().contains(&Family::MergeRequests);
         // Commits that were squashed in the window were made before it.
         let since = if is_of_merges { from.minus(BEFORE) } else { from };
         let mut context = Vec::new();
@@ -107,7 +107,7 @@ impl Question {
     }
 
     fn reads_of_items(&self, family: Family) -> Reads {
-        let around = self.metric.around();
+        let families = self.metric.context();
         let is_gauge = self.metric.kind == Kind::Gauge;
         let (from, to) = (self.start(), self.window.to);
 
@@ -119,14 +119,14 @@ impl Question {
             // The other runs of the same pipeline show which runs are repetitions, and which run was the last.
             Family::Jobs => (from.minus(AROUND), to.plus(AROUND)),
             // An earlier push can have listed the same commits, and a change is merged before it is deployed.
-            Family::Pushes | Family::MergeRequests if !around.is_empty() => (from.minus(BEFORE), OPEN_END),
+            Family::Pushes | Family::MergeRequests if !families.is_empty() => (from.minus(BEFORE), OPEN_END),
             Family::Pushes => (from.minus(BEFORE), to),
             // The last pipeline of a branch can be old.
             Family::Pipelines if is_gauge => (from.minus(BEFORE), to),
             _ => (from, to),
         };
         let mut context = Vec::new();
-        for family in around {
+        for family in families {
             context.push(Read { wanted: Wanted::Items(*family), from, to: OPEN_END });
         }
 

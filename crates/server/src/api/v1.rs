@@ -4,16 +4,15 @@
 mod alerts;
 mod audit;
 mod backfill;
-mod behind;
-mod chosen;
-mod covered;
 mod events;
+mod evidence;
 mod export;
 mod filters;
 mod gaps;
 mod history;
 mod identities;
 mod insights;
+mod item_filters;
 mod metrics;
 mod named;
 mod privacy;
@@ -22,6 +21,7 @@ mod replays;
 mod reviews;
 mod roster;
 mod schemas;
+mod scope;
 mod set_aside;
 mod sources;
 mod stream;
@@ -42,7 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
-        .merge(behind::routes())
+        .merge(evidence::routes())
         .merge(events::routes())
         .merge(export::routes())
         .merge(filters::routes())

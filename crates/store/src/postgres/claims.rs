@@ -10,7 +10,7 @@ use quickdraw_domain::{DeliveryId, HookId, ObjectKey, Timestamp};
 use super::Postgres;
 use super::events::event_with_body;
 use crate::columns;
-use crate::deliveries::{Claim, Claimed, LEASED, Line};
+use crate::deliveries::{Claim, Claimed, LEASED, OrderingQueue};
 use crate::error::Result;
 use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 
@@ -126,6 +126,6 @@ fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
         lease_until,
         event,
         payload,
-        line: row.get::<_, Option<i64>>(LEASED.object).map(|object| Line { hook, object: ObjectKey(object) }),
+        queue: row.get::<_, Option<i64>>(LEASED.object).map(|object| OrderingQueue { hook, object: ObjectKey(object) }),
     }
 }

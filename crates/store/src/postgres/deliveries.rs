@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
-    Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held,
+    OrderingQueue, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -44,11 +44,15 @@ impl Deliveries for Postgres {
         self.lease_one(id, lease_until).await
     }
 
-    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+    async fn advance(&self, queues: Vec<OrderingQueue>, now: Timestamp) -> Result<()> {
         self.advance_queues(&queues, now).await
     }
 
-    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
+    async fn blocked_queues_after(
+        &self,
+        after: Option<OrderingQueue>,
+        number: usize,
+    ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
         self.blocked_queues(after, number).await
     }
 

@@ -5,14 +5,14 @@ use quickdraw_domain::{HookId, ObjectKey, Timestamp};
 use tokio_postgres::Row;
 
 use super::Postgres;
-use crate::deliveries::Line;
+use crate::deliveries::OrderingQueue;
 use crate::error::Result;
 
 /// Key of the advisory lock under which one node at a time advances queues: see `advance_queues`.
 const LOCK: i64 = 0x006c_696e_6573;
 
 impl Postgres {
-    pub(super) async fn advance_queues(&self, queues: &[Line], now: Timestamp) -> Result<()> {
+    pub(super) async fn advance_queues(&self, queues: &[OrderingQueue], now: Timestamp) -> Result<()> {
         let (hooks, objects): (Vec<i64>, Vec<i64>) = queues.iter().map(|queue| (queue.hook.0, queue.object.0)).unzip();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
@@ -38,7 +38,11 @@ impl Postgres {
         Ok(())
     }
 
-    pub(super) async fn blocked_queues(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
+    pub(super) async fn blocked_queues(
+        &self,
+        after: Option<OrderingQueue>,
+        number: usize,
+    ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
         let client = self.client().await?;
         // The look goes from queue to queue in the index, and does not read the deliveries of each.
         let statement = client
@@ -60,7 +64,8 @@ impl Postgres {
         let from = after.map_or((i64::MIN, i64::MIN), |queue| (queue.hook.0, queue.object.0));
         let steps = i32::try_from(number).unwrap_or(i32::MAX);
         let rows = client.query(&statement, &[&BLOCKED, &from.0, &from.1, &steps]).await?;
-        let queue = |row: &Row| Line { hook: HookId(row.get("hook_id")), object: ObjectKey(row.get("object")) };
+        let queue =
+            |row: &Row| OrderingQueue { hook: HookId(row.get("hook_id")), object: ObjectKey(row.get("object")) };
         let last = rows.last().filter(|_| rows.len() >= number).map(queue);
         Ok((rows.iter().filter(|row| row.get("is_blocked")).map(queue).collect(), last))
     }

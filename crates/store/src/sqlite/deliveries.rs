@@ -20,8 +20,8 @@ use super::{Sqlite, Tx, ordering};
 use crate::column_list::column_list;
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
-    Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held,
+    OrderingQueue, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
 use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
@@ -68,22 +68,26 @@ impl Deliveries for Sqlite {
                 let found = tx.connection.prepare_cached(&read_owed())?.query_row([id.0], owed).optional()?;
                 let Some(found) = found.filter(|_| !tx.claims.holds(id)) else { return Ok(None) };
                 let Owed { event, hook, tally, object } = found;
-                let line = queue_of(hook, object);
+                let queue = queue_of(hook, object);
                 let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
                 let lease = Lease { claim, hook, until: lease_until, tally };
                 tx.claims.add(id, lease);
-                Ok(Some(Picked { delivery: id, event, line, lease }))
+                Ok(Some(Picked { delivery: id, event, queue, lease }))
             })
             .await?;
         let Some(picked) = picked else { return Ok(None) };
         self.read(move |connection| load(connection, picked).map(Some)).await
     }
 
-    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+    async fn advance(&self, queues: Vec<OrderingQueue>, now: Timestamp) -> Result<()> {
         self.write(move |tx| ordering::advance(tx.connection, &queues, now)).await
     }
 
-    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
+    async fn blocked_queues_after(
+        &self,
+        after: Option<OrderingQueue>,
+        number: usize,
+    ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
         self.read(move |connection| ordering::blocked(connection, after, number)).await
     }
 
@@ -298,12 +302,12 @@ fn owed(row: &Row<'_>) -> rusqlite::Result<Owed> {
 struct Picked {
     delivery: DeliveryId,
     event: EventId,
-    line: Option<Line>,
+    queue: Option<OrderingQueue>,
     lease: Lease,
 }
 
-fn queue_of(hook: HookId, object: Option<i64>) -> Option<Line> {
-    object.map(|object| Line { hook, object: ObjectKey(object) })
+fn queue_of(hook: HookId, object: Option<i64>) -> Option<OrderingQueue> {
+    object.map(|object| OrderingQueue { hook, object: ObjectKey(object) })
 }
 
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
@@ -324,7 +328,7 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     for (delivery, hook) in taken {
         let Owed { event, tally, object, .. } = read.query_row([delivery.0], owed)?;
         let lease = Lease { claim: 0, hook, until: claim.lease_until, tally };
-        picked.push(Picked { delivery, event, line: queue_of(hook, object), lease });
+        picked.push(Picked { delivery, event, queue: queue_of(hook, object), lease });
     }
     let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
     let number = write_claim(tx, claim.lease_until, &rows)?;
@@ -407,8 +411,8 @@ fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
     let found = statement.query_row([picked.event.0], rows::event_with_body).optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
     let Lease { claim, hook, until, tally } = picked.lease;
-    let Picked { delivery, line, .. } = picked;
-    Ok(Claimed { delivery, hook, tally, fence: claim, lease_until: until, event, payload, line })
+    let Picked { delivery, queue, .. } = picked;
+    Ok(Claimed { delivery, hook, tally, fence: claim, lease_until: until, event, payload, queue })
 }
 
 pub(super) fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {

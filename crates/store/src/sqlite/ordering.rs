@@ -4,14 +4,14 @@ use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::{HookId, ObjectKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::deliveries::Line;
+use crate::deliveries::OrderingQueue;
 use crate::error::Result;
 
 /// A delivery of this queue is being attempted, or waits for its next attempt.
 const BUSY: &str = "SELECT 1 FROM deliveries WHERE object IS NOT NULL AND state < 2 AND hook_id = ?1 AND object = ?2
     AND due_at < ?3";
 
-pub(super) fn advance(connection: &Connection, queues: &[Line], now: Timestamp) -> Result<()> {
+pub(super) fn advance(connection: &Connection, queues: &[OrderingQueue], now: Timestamp) -> Result<()> {
     let mut busy = connection.prepare_cached(BUSY)?;
     let mut first = connection.prepare_cached(
         "UPDATE deliveries SET due_at = ?3 WHERE id =
@@ -29,9 +29,9 @@ pub(super) fn advance(connection: &Connection, queues: &[Line], now: Timestamp) 
 
 pub(super) fn blocked(
     connection: &Connection,
-    after: Option<Line>,
+    after: Option<OrderingQueue>,
     number: usize,
-) -> Result<(Vec<Line>, Option<Line>)> {
+) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
     // The look goes from queue to queue in the index, and does not read the deliveries of each.
     let mut next = connection.prepare_cached(
         "SELECT hook_id, object FROM deliveries WHERE object IS NOT NULL AND state < 2
@@ -46,7 +46,7 @@ pub(super) fn blocked(
         else {
             return Ok((queues, None));
         };
-        let queue = Line { hook: HookId(hook), object: ObjectKey(object) };
+        let queue = OrderingQueue { hook: HookId(hook), object: ObjectKey(object) };
         last = Some(queue);
         if !busy.exists((hook, object, BLOCKED))? {
             queues.push(queue);

@@ -10,9 +10,9 @@ mod examine;
 mod fixture;
 mod identity;
 mod insights;
-mod lines;
 mod moves;
 mod operations;
+mod ordering;
 mod overview;
 mod replays;
 mod rest;
@@ -64,11 +64,11 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     deliveries::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
-    lines::a_failing_head_blocks_only_its_own_queue,
-    lines::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
-    lines::listing_queues_continues_where_it_ended,
-    lines::no_delivery_advances_before_older_events_are_fanned_out,
-    lines::blocked_deliveries_are_held_within_the_budget_and_replayed_in_order,
+    ordering::a_failing_head_blocks_only_its_own_queue,
+    ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
+    ordering::listing_queues_continues_where_it_ended,
+    ordering::no_delivery_advances_before_older_events_are_fanned_out,
+    ordering::blocked_deliveries_are_held_within_the_budget_and_replayed_in_order,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::an_unreadable_event_is_set_aside_and_listed,
@@ -143,8 +143,8 @@ fn main() {
     });
     trials.push(parity.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
-    let turns = Trial::test("postgres::lines::two_nodes_advance_a_queue_one_after_the_other", move || {
-        block_on(lines::two_nodes_advance_a_queue_one_after_the_other(url.unwrap_or_default()));
+    let turns = Trial::test("postgres::ordering::two_nodes_advance_a_queue_one_after_the_other", move || {
+        block_on(ordering::two_nodes_advance_a_queue_one_after_the_other(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(turns.with_ignored_flag(postgres.is_none()));

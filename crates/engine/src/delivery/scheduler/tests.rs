@@ -43,7 +43,7 @@ fn claimed(hook: i64) -> Claimed {
         lease_until: NOW.plus(LEASE),
         event,
         payload: Packed::pack(b"{}"),
-        line: None,
+        queue: None,
     }
 }
 
@@ -137,13 +137,13 @@ fn an_unknown_hook_is_not_claimed_until_the_directory_changes() {
 #[test]
 fn a_changed_ordering_queue_asks_for_a_claim_until_it_is_scanned() {
     let (scheduler, index) = world(1);
-    let queue = Line { hook: HookId(1), object: ObjectKey(7) };
+    let queue = OrderingQueue { hook: HookId(1), object: ObjectKey(7) };
     claim_all(&scheduler, &index, &[]);
     assert!(!scheduler.wants_claim(&index, NOW));
     scheduler.queues_changed([queue, queue]);
     assert!(scheduler.wants_claim(&index, NOW));
     assert_eq!(scheduler.start_scan(), Scan { queues: vec![queue], all: None });
     assert!(!scheduler.wants_claim(&index, NOW));
-    scheduler.queues_changed((0..20_000).map(|number| Line { object: ObjectKey(number), ..queue }));
+    scheduler.queues_changed((0..20_000).map(|number| OrderingQueue { object: ObjectKey(number), ..queue }));
     assert_eq!(scheduler.start_scan(), Scan { queues: vec![], all: Some(None) }, "so many are looked for in the store");
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered;
+use super::scope;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line, Params};
@@ -334,7 +334,7 @@ async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<Status
 /// Checks that the project of a rule is known from events. A rule with a misspelled project would never fire.
 async fn known(app: &App, rule: Rule) -> Result<Rule, ApiError> {
     if let Some(project) = &rule.project {
-        covered::project(app, project).await?;
+        scope::project(app, project).await?;
     }
     Ok(rule)
 }

@@ -16,10 +16,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::chosen::Chosen;
-use super::covered::{self, Covered, Scope, ask, refused};
 use super::invalid;
+use super::item_filters::FilterQuery;
 use super::metrics::{MetricView, Number, reading};
+use super::scope::{self, Scope, ScopeQuery, ask, refused};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -104,11 +104,11 @@ struct Rows {
 ///
 /// The rows suit Grafana's JSON and CSV data sources, spreadsheets and scripts. `from` and `to` can also be points in
 /// time, in RFC 3339 or in milliseconds, as Grafana writes them.
-#[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, Chosen, ExportQuery),
+#[utoipa::path(get, path = "/insights/query", tag = "Insights", params(ScopeQuery, FilterQuery, ExportQuery),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let (covered, query): (Covered, ExportQuery) = (params.read()?, params.read()?);
-    let chosen = params.read::<Chosen>()?.read()?;
+    let (scope_query, query): (ScopeQuery, ExportQuery) = (params.read()?, params.read()?);
+    let chosen = params.read::<FilterQuery>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
         return Err(invalid(format!("metric must have 1 to {MOST_METRICS} names")));
@@ -117,10 +117,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let by_name =
         |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no metric {name}")));
     let metrics = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
-    let of_members = covered.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
+    let of_members = scope_query.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
     for metric in &metrics {
         chosen.check(metric, of_members)?;
-        covered.check_whose(metric, of_members)?;
+        scope_query.check_whose(metric, of_members)?;
     }
     if is_csv && metrics.iter().any(|metric| metric.kind == Kind::Week) {
         return Err(invalid("hours of the week cannot be written as CSV columns; use format=json"));
@@ -145,10 +145,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         },
     };
-    let scope = covered.scope(&app, app.now()).await?;
+    let scope = scope_query.scope(&app, app.now()).await?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
-        other => Some(covered::interval(&scope.window, other)?),
+        other => Some(scope::interval(&scope.window, other)?),
     };
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))

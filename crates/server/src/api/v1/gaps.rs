@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::project;
 use super::invalid;
+use super::scope::project;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;

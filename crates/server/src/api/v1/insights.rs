@@ -20,8 +20,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Scope, large_enough};
 use super::invalid;
+use super::scope::{Scope, ScopeQuery, large_enough};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -39,12 +39,12 @@ struct CommitQuery {
 }
 
 /// Count the commits of a window of days. Administrators only.
-#[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(Covered, CommitQuery),
+#[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(ScopeQuery, CommitQuery),
     responses((status = 200, body = Value, description = "The report, with the version of the definitions.")))]
 async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
     let now = app.now();
-    let (covered, query): (Covered, CommitQuery) = (params.read()?, params.read()?);
-    let scope = covered.scope(&app, now).await?;
+    let (scope_query, query): (ScopeQuery, CommitQuery) = (params.read()?, params.read()?);
+    let scope = scope_query.scope(&app, now).await?;
     if scope.people.is_of_bots() && scope.people.is_limited() {
         return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
     }
@@ -83,7 +83,7 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     // Unlisted commits have no known author, so they count only if no people are selected.
     let of_everybody = query.author.is_none() && !scope.people.is_limited() && !scope.people.is_of_bots();
     let unlisted = if of_everybody { Some(app.store().commits_unlisted(filter).await?) } else { None };
-    let mut said = covered.said();
+    let mut said = scope_query.said();
     said.extend(query.author.map(|author| ("author", author)));
     let mut answer = view(&scope, &said, &report, unlisted, &authors, as_of);
     answer["coverage_starts"] = json!(since.map(Timestamp::to_iso));

@@ -16,8 +16,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::chosen::{Chosen, Wanted};
-use super::covered::{Covered, Scope, ask, interval, refused};
+use super::item_filters::{FilterQuery, ItemFilters};
+use super::scope::{Scope, ScopeQuery, ask, interval, refused};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -168,7 +168,7 @@ struct Answer {
     /// True if the window begins before `coverage_starts`, or has not ended.
     partial: bool,
     /// DORA's rating of the number, from its report of 2019: `elite`, `high`, `medium` or `low`. Only for deployment
-    /// frequency and lead times, with at least five samples and a window whose first day is covered.
+    /// frequency and lead times, with at least five samples and a window whose first day is scope_query.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
     /// Whose work counts: `people`, `bots` or `all`.
@@ -192,7 +192,7 @@ struct Answer {
 }
 
 /// Show a metric in a window of days: one number, that of the window before, and a series. Administrators only.
-#[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(Covered, Chosen, MetricQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Answer)))]
 async fn metric(
     _: Admin,
@@ -288,7 +288,7 @@ struct Explanation {
 }
 
 /// Explain a metric: the items that count in a window, and those that do not, with the reasons. Administrators only.
-#[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(Covered, Chosen, MetricQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
     _: Admin,
@@ -334,22 +334,22 @@ struct Asked {
     metric: &'static Metric,
     scope: Scope,
     interval: Every,
-    chosen: Wanted,
+    chosen: ItemFilters,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
 }
 
 impl Asked {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
-        let (covered, query): (Covered, MetricQuery) = (params.read()?, params.read()?);
-        let chosen = params.read::<Chosen>()?.read()?;
+        let (scope_query, query): (ScopeQuery, MetricQuery) = (params.read()?, params.read()?);
+        let chosen = params.read::<FilterQuery>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
-        chosen.check(metric, covered.is_of_members())?;
-        covered.check_whose(metric, covered.is_of_members())?;
-        let scope = covered.scope(app, app.now()).await?;
+        chosen.check(metric, scope_query.is_of_members())?;
+        scope_query.check_whose(metric, scope_query.is_of_members())?;
+        let scope = scope_query.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
-        let mut only = covered.said();
+        let mut only = scope_query.said();
         only.extend(chosen.said());
         Ok(Self { metric, scope, interval, chosen, format: query.format, only })
     }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{covered, invalid, roster};
+use super::{invalid, roster, scope};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -134,7 +134,7 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
     if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
         return Err(invalid(format!("days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit")));
     }
-    let project = covered::project(&app, &asked.project).await?;
+    let project = scope::project(&app, &asked.project).await?;
     let decide = |privacy: &mut Privacy| {
         match asked.days {
             Some(days) => privacy.kept_days.insert(project, days),

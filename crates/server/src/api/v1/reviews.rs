@@ -16,9 +16,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::chosen::Chosen;
-use super::covered::{Covered, Scope, ask, large_enough};
 use super::export;
+use super::item_filters::FilterQuery;
+use super::scope::{Scope, ScopeQuery, ask, large_enough};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -105,16 +105,16 @@ const HELP: &str = "Merge requests that one person wrote and another reviewed in
     member, only their reviews count.";
 
 /// Show who reviews whom, as pairs of authors and reviewers. Administrators only.
-#[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, Chosen, ReviewQuery),
+#[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(ScopeQuery, FilterQuery, ReviewQuery),
     responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
 async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let (covered, query): (Covered, ReviewQuery) = (params.read()?, params.read()?);
-    let wanted = params.read::<Chosen>()?.read()?;
+    let (scope_query, query): (ScopeQuery, ReviewQuery) = (params.read()?, params.read()?);
+    let wanted = params.read::<FilterQuery>()?.read()?;
     let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
     let is_csv = export::is_csv(query.format.as_deref())?;
-    let scope = covered.scope(&app, app.now()).await?;
-    let mut only = covered.said();
+    let scope = scope_query.scope(&app, app.now()).await?;
+    let mut only = scope_query.said();
     only.extend(wanted.said());
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;

@@ -89,9 +89,9 @@ impl At {
     }
 
     /// Counts a test or resend against the limit of the caller.
-    fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        let counted = app.by_hand.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
-        counted.map_err(|error| error.with_limit(app.limits.by_hand_per_minute, app.now()))
+    fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
+        let counted = app.manual.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
+        counted.map_err(|error| error.with_limit(app.limits.manual_per_minute, app.now()))
     }
 }
 

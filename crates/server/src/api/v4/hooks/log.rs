@@ -103,7 +103,7 @@ pub(super) async fn resend(
     let entry = at.hook(&app).await?;
     let id = AttemptId(at.0.number("hook_event_id")?);
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
-    at.count_by_hand(&app, "resend")?;
+    at.count_manual(&app, "resend")?;
     // A request to an earlier URL is not resent to the present one.
     if attempt.record.started_at < entry.hook.url_since {
         let words = "The hook URL has changed, and this log entry cannot be retried";

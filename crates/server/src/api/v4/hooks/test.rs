@@ -42,7 +42,7 @@ pub(super) async fn test(
     if let Testable::No(words) = trigger.row().test {
         return Err(unprocessable(json!(words)));
     }
-    at.count_by_hand(&app, "test")?;
+    at.count_manual(&app, "test")?;
     let body = sample(&app, at.scope(), trigger).await?;
     let sent = app.engine.dispatcher.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
@@ -63,7 +63,7 @@ pub(super) async fn test_system(
     State(app): State<Arc<App>>,
     _: Params,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    at.count_by_hand(&app, "test")?;
+    at.count_manual(&app, "test")?;
     let entry = at.hook(&app).await?;
     let mock = json!({
         "project_id": 1,

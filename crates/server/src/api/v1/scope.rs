@@ -16,7 +16,7 @@ use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::chosen::Wanted;
+use super::item_filters::ItemFilters;
 use super::{invalid, named, roster};
 use crate::error::ApiError;
 use crate::state::App;
@@ -26,7 +26,7 @@ const DEFAULT_DAYS: i32 = 30;
 /// Parameters that select days, projects and people.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Covered {
+pub(super) struct ScopeQuery {
     /// First day of the window. Default: 30 days before `to`.
     #[param(format = Date)]
     from: Option<String>,
@@ -75,7 +75,7 @@ pub(super) struct Scope {
     incident_labels: Arc<[String]>,
 }
 
-impl Covered {
+impl ScopeQuery {
     pub(super) async fn scope(&self, app: &App, now: Timestamp) -> Result<Scope, ApiError> {
         let window = days(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
         let projects = match (&self.project, &self.group) {
@@ -180,7 +180,7 @@ impl Scope {
     pub(super) fn question(
         &self,
         metric: &'static Metric,
-        wanted: Wanted,
+        wanted: ItemFilters,
         now: Timestamp,
     ) -> Result<Question, ApiError> {
         Ok(Question {
@@ -197,7 +197,7 @@ impl Scope {
     }
 
     /// Builds the choice with which `Items` counts, from this scope and the filters.
-    fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
+    fn choice(&self, wanted: ItemFilters, metric: &Metric) -> Choice {
         let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
         choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice

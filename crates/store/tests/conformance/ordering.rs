@@ -8,7 +8,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::replay::Filter;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp};
-use quickdraw_store::deliveries::{Claimed, DeliveryFilter, Held, Line};
+use quickdraw_store::deliveries::{Claimed, DeliveryFilter, Held, OrderingQueue};
 use quickdraw_store::events::{Decide, Decided, FannedOut, Holds, NewEvent};
 use quickdraw_store::replays::Step;
 use uuid::Uuid;
@@ -51,9 +51,9 @@ async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -
 
 /// Claims deliveries, after the ordering queues have advanced.
 async fn next(fixture: &Fixture, now: Timestamp) -> Vec<Claimed> {
-    let (lines, more) = fixture.store.waiting_lines(None, 100).await.expect("listed");
+    let (lines, more) = fixture.store.blocked_queues_after(None, 100).await.expect("listed");
     assert_eq!(more, None);
-    fixture.store.move_up(lines, now).await.expect("moved up");
+    fixture.store.advance(lines, now).await.expect("moved up");
     let mut claimed = fixture.claim(now).await;
     claimed.sort_by_key(|claimed| claimed.event.id);
     claimed
@@ -78,7 +78,7 @@ pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     assert_eq!(store.list_deliveries(blocked.clone()).await.expect("listed").rows.len(), 5);
     let heads = next(&fixture, at(5)).await;
     assert_eq!(events(&heads), [a1, b1]);
-    assert_eq!(heads[0].line, Some(Line { hook, object: A }));
+    assert_eq!(heads[0].queue, Some(OrderingQueue { hook, object: A }));
     assert!(next(&fixture, at(5)).await.is_empty(), "no delivery advances while the heads are being attempted");
     fixture.finish(&heads[0], FAILED, at(6)).await;
     fixture.finish(&heads[1], OK, at(6)).await;
@@ -94,7 +94,7 @@ pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     let last = next(&fixture, at(3602)).await;
     assert_eq!(events(&last), [a3]);
     assert_eq!(store.list_deliveries(blocked).await.expect("listed").rows.len(), 0);
-    assert_eq!(store.waiting_lines(None, 10).await.expect("listed"), (vec![], None));
+    assert_eq!(store.blocked_queues_after(None, 10).await.expect("listed"), (vec![], None));
     assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are being attempted");
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn a_blocked_delivery_can_be_sent_manually_and_keeps_its_place(
     let by_hand = async |event, outcome| {
         let id = DeliveryId::of(event, hook);
         let leased = store.lease_delivery(id, at(60)).await.expect("leased").expect("the delivery is not leased");
-        assert_eq!(leased.line, Some(Line { hook, object: A }));
+        assert_eq!(leased.queue, Some(OrderingQueue { hook, object: A }));
         fixture.finish(&leased, outcome, at(4)).await;
     };
     by_hand(made[1], FAILED).await;
@@ -145,7 +145,7 @@ pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_i
         fixture.finish(&claimed, GONE, NOON).await;
     }
     let made = report(&fixture, hook, &[(A, 10), (A, 20), (A, 30), (A, 40), (A, 50)]).await;
-    store.move_up(vec![Line { hook, object: A }], at(51)).await.expect("moved up");
+    store.advance(vec![OrderingQueue { hook, object: A }], at(51)).await.expect("moved up");
     let drop = async |older_than, most| {
         let held = Held { older_than, most, reason: SkipReason::HoldBudget };
         store.drop_held(hook, held, at(60), 100).await.expect("dropped")
@@ -184,11 +184,11 @@ pub(crate) async fn listing_queues_continues_where_it_ended(fixture: Fixture) {
     let hook = fixture.hook(fixture.project("p").await).await;
     let objects: Vec<(ObjectKey, u64)> = (0..5).map(|number| (ObjectKey(number - 2), 0)).collect();
     report(&fixture, hook, &objects).await;
-    let line = |number: i64| Line { hook, object: ObjectKey(number) };
-    store.move_up(vec![line(-1)], at(1)).await.expect("moved up");
-    let first = store.waiting_lines(None, 3).await.expect("listed");
+    let line = |number: i64| OrderingQueue { hook, object: ObjectKey(number) };
+    store.advance(vec![line(-1)], at(1)).await.expect("moved up");
+    let first = store.blocked_queues_after(None, 3).await.expect("listed");
     assert_eq!(first, (vec![line(-2), line(0)], Some(line(0))), "one of three queues has a head that is due");
-    let rest = store.waiting_lines(first.1, 3).await.expect("listed");
+    let rest = store.blocked_queues_after(first.1, 3).await.expect("listed");
     assert_eq!(rest, (vec![line(1), line(2)], None));
 }
 
@@ -203,7 +203,7 @@ pub(crate) async fn two_nodes_advance_a_queue_one_after_the_other(server: String
     let older = about(A, at(0));
     let younger = report(&fixture, hook, &[(A, 1)]).await[0];
     let store = fixture.store.clone();
-    let moving = tokio::spawn(async move { store.move_up(vec![Line { hook, object: A }], at(2)).await });
+    let moving = tokio::spawn(async move { store.advance(vec![OrderingQueue { hook, object: A }], at(2)).await });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert!(!moving.is_finished(), "the call waits for the other node");
     let first = older.event.id;

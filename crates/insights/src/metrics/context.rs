@@ -27,7 +27,7 @@ pub struct Outcome {
 
 /// The context of the items of a question.
 #[derive(Default, Debug)]
-pub struct Around {
+pub struct Context {
     outcomes: HashMap<(i64, i64), Outcome>,
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
@@ -45,7 +45,7 @@ pub struct Around {
     incidents: Incidents,
 }
 
-impl Around {
+impl Context {
     /// Builds the context from all items of a question.
     #[must_use]
     pub fn of(items: &[&Item]) -> Self {

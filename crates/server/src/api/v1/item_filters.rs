@@ -16,7 +16,7 @@ use crate::error::ApiError;
 /// Filters on the properties of counted items.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Chosen {
+pub(super) struct FilterQuery {
     /// Only this branch, such as `main`. Merge requests count by their target branch, commits by the branch they were
     /// pushed to.
     branch: Option<String>,
@@ -48,14 +48,14 @@ const STATUSES: [&str; 6] = ["pending", "running", "success", "failed", "cancele
 
 /// The filters of a question, validated.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct ItemFilters {
     pub(super) only: BTreeMap<Trait, String>,
     deployed_by: Option<By>,
     children: bool,
     older_than: Option<u32>,
 }
 
-impl Wanted {
+impl ItemFilters {
     /// Refuses a filter that does not apply to a metric: its answer would always be 0.
     pub(super) fn check(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if let Some(of) = self.only.keys().find(|of| !metric.can_have(**of)) {
@@ -94,9 +94,9 @@ impl Wanted {
     }
 }
 
-impl Chosen {
+impl FilterQuery {
     /// Validates the filters of a request.
-    pub(super) fn read(self) -> Result<Wanted, ApiError> {
+    pub(super) fn read(self) -> Result<ItemFilters, ApiError> {
         let Self { branch, label, job, status, environment, source, deployed_by, children, older_than } = self;
         if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
             return Err(invalid(format!("status must be one of {}", STATUSES.join(", "))));
@@ -123,6 +123,6 @@ impl Chosen {
             (Trait::Source, source),
         ];
         let only = all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect();
-        Ok(Wanted { only, deployed_by, children, older_than })
+        Ok(ItemFilters { only, deployed_by, children, older_than })
     }
 }
