@@ -20,7 +20,7 @@ use quickdraw_store::deliveries::{Claimed, Finished};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use self::attempt::Redactors;
-use self::scheduler::Scheduler;
+use self::scheduler::{ScanFrom, Scheduler};
 use self::transport::Transport;
 use crate::context::Context;
 use crate::journal::Journal;
@@ -101,13 +101,13 @@ impl Dispatcher {
         let scan = self.scheduler.start_scan();
         let mut queues = scan.queues;
 
-        if let Some(after) = scan.all {
-            match self.context.store.blocked_queues_after(after, QUEUES).await {
+        if let Some(from) = scan.all {
+            match self.context.store.blocked_queues_after(from.last(), QUEUES).await {
                 Ok((waiting, last)) => {
                     queues.extend(waiting);
                     // The next claim reads the next thousand.
-                    if last.is_some() {
-                        self.scheduler.continue_scan(last);
+                    if let Some(last) = last {
+                        self.scheduler.continue_scan(ScanFrom::After(last));
                     }
                 }
                 Err(error) if outage::stands_alone(&error) => {

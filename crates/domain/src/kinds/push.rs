@@ -55,9 +55,9 @@ struct Push<'a> {
     git_ref: String,
     #[serde(default)]
     ref_protected: bool,
-    /// The commit that an annotated tag points at. Absent means `after`, and null means no commit.
-    #[serde(default, deserialize_with = "given")]
-    checkout_sha: Option<Option<String>>,
+    /// The commit that an annotated tag points at.
+    #[serde(default)]
+    checkout_sha: Checkout,
     /// Text of an annotated tag.
     message: Option<String>,
     #[serde(default, borrow)]
@@ -68,9 +68,23 @@ struct Push<'a> {
     push_options: Option<&'a RawValue>,
 }
 
-/// Keeps null apart from an absent value.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
+/// The commit that is checked out after a push.
+#[derive(Default)]
+enum Checkout {
+    /// The report does not name it: it is the new end of the ref.
+    #[default]
+    End,
+    /// There is none: the report says null.
+    Nothing,
+    /// This commit.
+    Commit(String),
+}
+
+impl<'de> Deserialize<'de> for Checkout {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let sha = Option::deserialize(value)?;
+        Ok(sha.map_or(Self::Nothing, Self::Commit))
+    }
 }
 
 /// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a
@@ -229,8 +243,9 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError>
         ref_protected: push.ref_protected,
         checkout_sha: match &push.checkout_sha {
             _ if deleted => None,
-            Some(given) => given.as_deref(),
-            None => Some(&push.after),
+            Checkout::End => Some(&push.after),
+            Checkout::Nothing => None,
+            Checkout::Commit(sha) => Some(sha),
         },
         message: push.message.as_deref(),
         user_id: user.id,

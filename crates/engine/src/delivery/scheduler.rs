@@ -32,12 +32,31 @@ pub(crate) struct Acquired {
     pub(crate) claim_others: bool,
 }
 
+/// The place from which a scan of all ordering queues goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ScanFrom {
+    /// All of them.
+    Beginning,
+    /// Those after this one.
+    After(OrderingQueue),
+}
+
+impl ScanFrom {
+    /// The last queue that was read.
+    pub(crate) const fn last(self) -> Option<OrderingQueue> {
+        match self {
+            Self::Beginning => None,
+            Self::After(queue) => Some(queue),
+        }
+    }
+}
+
 /// The ordering queues to advance.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Scan {
     pub(crate) queues: Vec<OrderingQueue>,
-    /// Full scan requested: `Some(cursor)` resumes after the cursor.
-    pub(crate) all: Option<Option<OrderingQueue>>,
+    /// The requested scan of all queues.
+    pub(crate) all: Option<ScanFrom>,
 }
 
 /// The scheduler of one node.
@@ -69,8 +88,8 @@ struct State {
     unknown: HashSet<HookId>,
     /// Ordering queues that can advance.
     queues: HashSet<OrderingQueue>,
-    /// Full scan requested: `Some(cursor)` resumes after the cursor.
-    scan: Option<Option<OrderingQueue>>,
+    /// The requested scan of all queues.
+    scan: Option<ScanFrom>,
 }
 
 impl Scheduler {
@@ -88,7 +107,7 @@ impl Scheduler {
             all_waiting: true,
             unknown: HashSet::new(),
             queues: HashSet::new(),
-            scan: Some(None),
+            scan: Some(ScanFrom::Beginning),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
@@ -119,7 +138,7 @@ impl Scheduler {
         if state.queues.len() > MOST_QUEUES {
             // While no permit is free, nothing reads them. A full scan serves as well then.
             state.queues.clear();
-            state.scan = Some(None);
+            state.scan = Some(ScanFrom::Beginning);
         } else if state.queues.len() > before {
             drop(state);
             self.moved.notify_one();
@@ -128,16 +147,17 @@ impl Scheduler {
 
     /// Requests a scan of all ordering queues from the beginning.
     pub(crate) fn scan_queues(&self) {
-        self.continue_scan(None);
+        self.continue_scan(ScanFrom::Beginning);
     }
 
     /// Continues the scan of all ordering queues after one of them.
-    pub(crate) fn continue_scan(&self, after: Option<OrderingQueue>) {
+    pub(crate) fn continue_scan(&self, from: ScanFrom) {
         let mut state = self.state.lock();
         // A scan that was requested meanwhile begins at the beginning.
-        state.scan.get_or_insert(after);
-        if after.is_none() {
-            state.scan = Some(None);
+        match from {
+            ScanFrom::Beginning => state.scan = Some(from),
+            ScanFrom::After(_) if state.scan.is_none() => state.scan = Some(from),
+            ScanFrom::After(_) => {}
         }
         drop(state);
         self.moved.notify_one();

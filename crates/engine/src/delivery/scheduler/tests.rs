@@ -145,5 +145,9 @@ fn a_changed_ordering_queue_asks_for_a_claim_until_it_is_scanned() {
     assert_eq!(scheduler.start_scan(), Scan { queues: vec![queue], all: None });
     assert!(!scheduler.wants_claim(&index, NOW));
     scheduler.queues_changed((0..20_000).map(|number| OrderingQueue { object: ObjectKey(number), ..queue }));
-    assert_eq!(scheduler.start_scan(), Scan { queues: vec![], all: Some(None) }, "so many are looked for in the store");
+    assert_eq!(
+        scheduler.start_scan(),
+        Scan { queues: vec![], all: Some(ScanFrom::Beginning) },
+        "so many are looked for in the store"
+    );
 }

@@ -19,8 +19,16 @@ const MOST_BODIES: usize = 20_000;
 
 type Hash = [u8; 16];
 
-/// The result of the first of several copies: the number under which it was committed, or `None` if it was not.
-type Outcome = watch::Sender<Option<Option<EventId>>>;
+/// The progress of the first of several copies.
+#[derive(Clone, Copy)]
+enum Progress {
+    /// It is being committed.
+    OnItsWay,
+    /// It was committed under this number.
+    Committed(EventId),
+    /// It was not committed.
+    Failed,
+}
 
 fn hash_of(before: &[u8], text: &[u8]) -> Hash {
     let digest = Sha256::new().chain_update(before).chain_update([0]).chain_update(text).finalize();
@@ -39,8 +47,7 @@ pub(super) struct Duplicates {
 struct First {
     key: Hash,
     at: Timestamp,
-    /// Set when the commit has ended: the number of the event, or `None` if it failed.
-    outcome: watch::Receiver<Option<Option<EventId>>>,
+    progress: watch::Receiver<Progress>,
 }
 
 /// The first of several copies of a body, while it is being committed. A copy that is cut off on its way is forgotten,
@@ -48,23 +55,24 @@ struct First {
 pub(super) struct OnItsWay<'a> {
     relay: &'a Relay,
     hash: Hash,
-    outcome: Option<Outcome>,
+    progress: Option<watch::Sender<Progress>>,
 }
 
 impl OnItsWay<'_> {
     /// Reports to the other copies under which number this one was committed, or that it was not.
     pub(super) fn ended(mut self, committed: Option<EventId>) {
-        let Some(outcome) = self.outcome.take() else { return };
-        if committed.is_none() {
+        let Some(progress) = self.progress.take() else { return };
+        let end = committed.map_or(Progress::Failed, Progress::Committed);
+        if matches!(end, Progress::Failed) {
             self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
-        let _ = outcome.send(Some(committed));
+        let _ = progress.send(end);
     }
 }
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
-        if self.outcome.is_some() {
+        if self.progress.is_some() {
             self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
     }
@@ -81,27 +89,30 @@ impl Relay {
         let hash = hash_of(format!("{place:?}").as_bytes(), body);
         let key = hash_of(b"", key.as_bytes());
         let now = self.context.clock.now();
-        let (sender, outcome) = watch::channel(None);
+        let (sender, progress) = watch::channel(Progress::OnItsWay);
         let known = {
             let mut known = self.duplicates.lock();
             known.forget(now);
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
                 Some(first) if first.key == key => return (None, None),
-                Some(first) => Some(first.outcome.clone()),
+                Some(first) => Some(first.progress.clone()),
                 None => {
                     known.order.push_back((now, hash));
-                    known.bodies.insert(hash, First { key, at: now, outcome });
+                    known.bodies.insert(hash, First { key, at: now, progress });
                     None
                 }
             }
         };
-        let Some(mut outcome) = known else {
-            return (None, Some(OnItsWay { relay: self, hash, outcome: Some(sender) }));
+        let Some(mut progress) = known else {
+            return (None, Some(OnItsWay { relay: self, hash, progress: Some(sender) }));
         };
         // It may be on its way to the disk. If it does not get there, this one takes its place.
-        let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());
-        (first, None)
+        let has_ended = |progress: &Progress| !matches!(progress, Progress::OnItsWay);
+        match progress.wait_for(has_ended).await.map(|end| *end) {
+            Ok(Progress::Committed(first)) => (Some(first), None),
+            _ => (None, None),
+        }
     }
 }
 
