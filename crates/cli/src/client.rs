@@ -145,7 +145,7 @@ pub(crate) async fn report_at(
 }
 
 /// Asks whether a project has a hook that subscribes to `trigger`. Returns `None` if the server does not answer that.
-pub(crate) async fn is_heard(
+pub(crate) async fn has_subscriber(
     base_url: &str,
     token: &str,
     project: &str,

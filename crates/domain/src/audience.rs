@@ -98,7 +98,7 @@ pub fn selects(hook: &Hook, trigger: Trigger) -> bool {
 /// ancestors, and system hooks. An event of a group reaches the hooks of the group and its ancestors. Identical hooks
 /// on several levels all fire.
 #[must_use]
-pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
+pub fn covers(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
     match (scope, place) {
         (_, Place::Elsewhere) => false,
         (Scope::Project(hook), Place::Project(event)) => hook == event,
@@ -201,14 +201,16 @@ pub(crate) mod tests {
     fn events_reach_hooks_of_the_project_its_groups_and_the_instance() {
         let (project, group) = (Place::Project(ProjectId(1)), Place::Group(GroupId(5)));
         let up = [GroupId(5), GroupId(2)];
-        assert!(hears(Scope::Project(ProjectId(1)), project, &up));
-        assert!(!hears(Scope::Project(ProjectId(2)), project, &up));
-        assert!(hears(Scope::Group(GroupId(5)), project, &up) && hears(Scope::Group(GroupId(2)), project, &up));
-        assert!(!hears(Scope::Group(GroupId(6)), project, &up));
-        assert!(hears(Scope::Instance, project, &up) && !hears(Scope::Instance, group, &up));
-        assert!(hears(Scope::Group(GroupId(2)), group, &up));
-        assert!(hears(Scope::Instance, Place::Instance, &[]) && !hears(Scope::Group(GroupId(2)), Place::Instance, &[]));
-        assert!(!hears(Scope::Instance, Place::Elsewhere, &[]));
+        assert!(covers(Scope::Project(ProjectId(1)), project, &up));
+        assert!(!covers(Scope::Project(ProjectId(2)), project, &up));
+        assert!(covers(Scope::Group(GroupId(5)), project, &up) && covers(Scope::Group(GroupId(2)), project, &up));
+        assert!(!covers(Scope::Group(GroupId(6)), project, &up));
+        assert!(covers(Scope::Instance, project, &up) && !covers(Scope::Instance, group, &up));
+        assert!(covers(Scope::Group(GroupId(2)), group, &up));
+        assert!(
+            covers(Scope::Instance, Place::Instance, &[]) && !covers(Scope::Group(GroupId(2)), Place::Instance, &[])
+        );
+        assert!(!covers(Scope::Instance, Place::Elsewhere, &[]));
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Local {
 
 /// The local groups and projects at the paths that a decision needs ([`paths`]).
 #[derive(Clone, Default, Debug)]
-pub struct Around {
+pub struct Context {
     /// Groups at these paths.
     pub groups: Vec<Local>,
     /// Projects at these paths.
@@ -92,7 +92,7 @@ pub struct Around {
     pub others: Vec<String>,
 }
 
-impl Around {
+impl Context {
     fn group(&self, path: &str) -> Option<&Local> {
         self.groups.iter().find(|group| is_equal(&group.path, path))
     }
@@ -173,9 +173,9 @@ struct Candidate {
 
 /// The possible local paths of a project, the best first: its own path, and the path with its number in case another
 /// project has it. Then both with the instance's host in front, in case the groups cannot be used.
-fn candidates(instance: &str, path: &str, number: i64, around: &Around) -> Vec<Candidate> {
+fn candidates(instance: &str, path: &str, number: i64, context: &Context) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    let natural = (!around.is_anothers(path)).then(|| path.to_owned());
+    let natural = (!context.is_anothers(path)).then(|| path.to_owned());
     for path in natural.into_iter().chain([apart(instance, path)]) {
         let numbered = Candidate { path: format!("{path}-{number}"), joins: false };
         candidates.extend([Candidate { path, joins: true }, numbered]);
@@ -185,10 +185,10 @@ fn candidates(instance: &str, path: &str, number: i64, around: &Around) -> Vec<C
 
 /// Chooses the local project, or a free path, for a project whose number is not known.
 #[must_use]
-pub fn place(instance: &str, seen: &Project, around: &Around) -> Placed {
-    for candidate in candidates(instance, &seen.path_with_namespace, seen.id, around) {
-        let Some(room) = around.room(instance, &candidate.path, &seen.namespace) else { continue };
-        match around.project(&candidate.path) {
+pub fn place(instance: &str, seen: &Project, context: &Context) -> Placed {
+    for candidate in candidates(instance, &seen.path_with_namespace, seen.id, context) {
+        let Some(room) = context.room(instance, &candidate.path, &seen.namespace) else { continue };
+        match context.project(&candidate.path) {
             None => return Placed::Make(room),
             Some(there) if candidate.joins && there.is_free() => return Placed::Join(there.id),
             Some(_) => {}
@@ -199,12 +199,12 @@ pub fn place(instance: &str, seen: &Project, around: &Around) -> Placed {
 
 /// The local project that stands for a project whose number is not known, found by its path before this event.
 #[must_use]
-pub fn find_renamed<'a>(instance: &str, seen: &'a Project, around: &Around) -> Option<(i64, &'a str)> {
+pub fn find_renamed<'a>(instance: &str, seen: &'a Project, context: &Context) -> Option<(i64, &'a str)> {
     let old = seen.old_path.as_deref()?;
-    for candidate in candidates(instance, old, seen.id, around) {
-        let there = around.project(&candidate.path).filter(|there| candidate.joins && there.is_free());
+    for candidate in candidates(instance, old, seen.id, context) {
+        let there = context.project(&candidate.path).filter(|there| candidate.joins && there.is_free());
         if let Some(there) = there
-            && around.room(instance, &candidate.path, "").is_some()
+            && context.room(instance, &candidate.path, "").is_some()
         {
             return Some((there.id, old));
         }
@@ -215,18 +215,18 @@ pub fn find_renamed<'a>(instance: &str, seen: &'a Project, around: &Around) -> O
 /// The new local path of a known project after its instance renamed it. `None` if the project stays: an administrator
 /// pinned it, it is already there, or no path is free.
 #[must_use]
-pub fn follow(instance: &str, seen: &Project, project: &Local, around: &Around) -> Option<Room> {
-    if around.is_pinned(project) {
+pub fn follow(instance: &str, seen: &Project, project: &Local, context: &Context) -> Option<Room> {
+    if context.is_pinned(project) {
         return None;
     }
-    for candidate in candidates(instance, &seen.path_with_namespace, seen.id, around) {
+    for candidate in candidates(instance, &seen.path_with_namespace, seen.id, context) {
         if is_equal(&candidate.path, &project.path) {
             return None;
         }
-        if around.project(&candidate.path).is_some() {
+        if context.project(&candidate.path).is_some() {
             continue;
         }
-        if let Some(room) = around.room(instance, &candidate.path, &seen.namespace) {
+        if let Some(room) = context.room(instance, &candidate.path, &seen.namespace) {
             return Some(room);
         }
     }
@@ -236,12 +236,12 @@ pub fn follow(instance: &str, seen: &Project, project: &Local, around: &Around) 
 /// The local group that stands for a group whose number is not known, and the path of the instance by which it was
 /// found. Events of groups never create a group.
 #[must_use]
-pub fn find_group<'a>(instance: &str, seen: &'a Group, around: &Around) -> Option<(i64, &'a str)> {
+pub fn find_group<'a>(instance: &str, seen: &'a Group, context: &Context) -> Option<(i64, &'a str)> {
     for there in [seen.old_path.as_deref(), Some(&*seen.path)].into_iter().flatten() {
-        let natural = (!around.is_anothers(there)).then(|| there.to_owned());
+        let natural = (!context.is_anothers(there)).then(|| there.to_owned());
         for path in [apart(instance, there)].into_iter().chain(natural) {
-            let Some(group) = around.group(&path).filter(|group| group.is_free()) else { continue };
-            let mut groups = above(&path).map(|path| around.group(path));
+            let Some(group) = context.group(&path).filter(|group| group.is_free()) else { continue };
+            let mut groups = above(&path).map(|path| context.group(path));
             if groups.all(|group| group.is_some_and(|group| group.may_hold(instance))) {
                 return Some((group.id, there));
             }
@@ -253,21 +253,21 @@ pub fn find_group<'a>(instance: &str, seen: &'a Group, around: &Around) -> Optio
 /// The new local path of a known group, with everything in it, after its instance renamed it. `None` if the group
 /// stays.
 #[must_use]
-pub fn follow_group(instance: &str, seen: &Group, group: &Local, around: &Around) -> Option<Room> {
-    if around.is_pinned(group) {
+pub fn follow_group(instance: &str, seen: &Group, group: &Local, context: &Context) -> Option<Room> {
+    if context.is_pinned(group) {
         return None;
     }
-    let natural = (!around.is_anothers(&seen.path)).then(|| seen.path.clone());
+    let natural = (!context.is_anothers(&seen.path)).then(|| seen.path.clone());
     for path in natural.into_iter().chain([apart(instance, &seen.path)]) {
         if is_equal(&path, &group.path) {
             return None;
         }
         // A group cannot contain itself.
         let is_inside = above(&path).any(|above| is_equal(above, &group.path));
-        if is_inside || around.project(&path).is_some() {
+        if is_inside || context.project(&path).is_some() {
             continue;
         }
-        if let Some(room) = around.room(instance, &path, "") {
+        if let Some(room) = context.room(instance, &path, "") {
             return Some(room);
         }
     }
@@ -280,7 +280,7 @@ pub fn follow_group(instance: &str, seen: &Group, group: &Local, around: &Around
 pub fn paths(instance: &str, there: &[&str], number: i64, here: Option<&str>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for path in there {
-        for candidate in candidates(instance, path, number, &Around::default()) {
+        for candidate in candidates(instance, path, number, &Context::default()) {
             all.extend(above(&candidate.path).map(str::to_ascii_lowercase));
             all.insert(candidate.path.to_ascii_lowercase());
         }

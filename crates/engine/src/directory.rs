@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use quickdraw_domain::audience::{has_filters, hears, selects};
+use quickdraw_domain::audience::{covers, has_filters, selects};
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::scope::{Place, Scope};
@@ -248,7 +248,7 @@ impl Index {
         };
         let scopes = project.into_iter().chain(groups.iter().map(|group| Scope::Group(*group)));
         let scopes: Vec<Scope> =
-            scopes.chain([Scope::Instance]).filter(|scope| hears(*scope, place, &groups)).collect();
+            scopes.chain([Scope::Instance]).filter(|scope| covers(*scope, place, &groups)).collect();
         scopes.into_iter().filter_map(|scope| self.by_scope.get(&scope)).flatten()
     }
 

@@ -175,7 +175,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     let source = &gate.source;
     let head = gate.verifier.check_head(headers, app.now());
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
-        gate.tell_refusal(address, Instant::now());
+        gate.log_refusal(address, Instant::now());
         let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
         return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
     }

@@ -104,7 +104,7 @@ pub trait Hooks {
     /// pruned beyond it.
     async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>>;
     /// Hooks that have something to remember of failures, and what.
-    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>>;
+    async fn failing_hooks(&self) -> Result<Vec<(HookId, Health)>>;
     /// The present version of the directory.
     async fn directory_version(&self) -> Result<i64>;
     /// The whole directory, read in one snapshot.

@@ -113,18 +113,18 @@ pub enum Projects {
     /// This one.
     One(i64),
     /// Those with larger numbers.
-    Behind(i64),
+    After(i64),
 }
 
 impl Projects {
     /// Everyone.
-    pub const ALL: Self = Self::Behind(i64::MIN);
+    pub const ALL: Self = Self::After(i64::MIN);
 
     /// The first and the last number.
     pub(crate) const fn span(self) -> (i64, i64) {
         match self {
             Self::One(project) => (project, project),
-            Self::Behind(project) => (project.saturating_add(1), i64::MAX),
+            Self::After(project) => (project.saturating_add(1), i64::MAX),
         }
     }
 }

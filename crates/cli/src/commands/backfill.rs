@@ -6,7 +6,7 @@ mod from_gitlab;
 #[cfg(feature = "git")]
 mod git;
 mod positions;
-mod tell;
+mod report;
 mod timeline;
 
 use std::path::PathBuf;
@@ -82,12 +82,12 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command.from {
         #[cfg(feature = "git")]
         From::Git { repository, project, project_id, branch, server } => {
-            let teller = tell::Teller::new(&server)?;
+            let reporter = report::Reporter::new(&server)?;
             let id = match project_id {
                 Some(id) => id,
                 None => number_of(&server, &project).await?,
             };
-            git::run(&repository, &git::Home { id, path: &project, branch }, teller).await
+            git::run(&repository, &git::Home { id, path: &project, branch }, reporter).await
         }
         From::Gitlab { gitlab, gitlab_token, project, since, position, server } => {
             let gitlab = super::gitlab::GitLab::new(&gitlab, &gitlab_token);
@@ -95,7 +95,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             let positions = positions::Positions::read(position)?;
             from_gitlab::run(&gitlab, &projects, since, positions, &server).await
         }
-        From::File { file, server } => file::run(&file, tell::Teller::new(&server)?).await,
+        From::File { file, server } => file::run(&file, report::Reporter::new(&server)?).await,
     }
 }
 

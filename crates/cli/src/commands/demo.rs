@@ -18,7 +18,7 @@ use quickdraw_store::insights::Projects;
 use quickdraw_store::{Packed, SharedStore};
 use uuid::Uuid;
 
-use self::history::Told;
+use self::history::Reported;
 use self::live::{Known, Live};
 use super::{say, serve};
 use crate::client;
@@ -112,12 +112,12 @@ async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<Known> {
         return known(store).await;
     }
     store.prepare_partitions(now).await?;
-    let told = history::weeks(command.seed, command.weeks, now.as_micros() / 1_000_000);
-    let number = told.len();
+    let reported = history::weeks(command.seed, command.weeks, now.as_micros() / 1_000_000);
+    let number = reported.len();
     // Insights have not counted the events yet, so the state is taken from the generated events.
-    let known = Known::of(&told);
+    let known = Known::of(&reported);
     let mut events = Vec::with_capacity(number);
-    for one in told {
+    for one in reported {
         let event = Event {
             git_ref: one.body["ref"].as_str().map(str::to_owned),
             // The event time is the time of receipt, because a push has no other time.
@@ -165,23 +165,23 @@ async fn go_on(config: &Config, known: Known) {
     let mut live = Live::new(known, wiring::now().as_micros() / 1_000_000);
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(told) = live.next(wiring::now().as_micros() / 1_000_000) else { return };
-        if let Err(error) = post(config, &url, told).await {
+        let Some(reported) = live.next(wiring::now().as_micros() / 1_000_000) else { return };
+        if let Err(error) = post(config, &url, reported).await {
             tracing::warn!("failed to post a live event of the demo: {error:#}");
         }
     }
 }
 
-async fn post(config: &Config, url: &str, told: Told) -> anyhow::Result<()> {
+async fn post(config: &Config, url: &str, reported: Reported) -> anyhow::Result<()> {
     let secret = std::fs::read_to_string(config.server.data_dir.join("webhook-secret"))
         .context("failed to read the secret of the source")?;
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),
         ("X-Gitlab-Token".into(), secret.trim().to_owned()),
-        ("X-Gitlab-Event".into(), told.trigger.row().header.to_owned()),
+        ("X-Gitlab-Event".into(), reported.trigger.row().header.to_owned()),
         ("Idempotency-Key".into(), Uuid::new_v4().to_string()),
     ];
-    let answer = client::post(url, &headers, serde_json::to_vec(&told.body)?, Duration::from_secs(10)).await?;
+    let answer = client::post(url, &headers, serde_json::to_vec(&reported.body)?, Duration::from_secs(10)).await?;
     anyhow::ensure!(answer.status == 200, "the server answered {}", answer.status);
     Ok(())
 }

@@ -57,7 +57,7 @@ pub(crate) struct Listen {
     follow: follow::Follow,
 }
 
-struct Ear {
+struct ReceivingApp {
     receiver: Option<Verifier>,
     forward: Option<String>,
 }
@@ -86,11 +86,11 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
             updated_at: Timestamp::default(),
         })
     });
-    let ear = Arc::new(Ear { receiver, forward: command.forward });
+    let receiving = Arc::new(ReceivingApp { receiver, forward: command.forward });
     let listener = Listener::bind(&format!("127.0.0.1:{port}"), ListenerLimits::default()).await?;
     say(format!("listening on http://{}", listener.address()?));
     let (stop, stopped) = watch::channel(false);
-    let router = Router::new().fallback(hear).with_state(ear);
+    let router = Router::new().fallback(hear).with_state(receiving);
     let ending = async {
         let heard = tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C");
         let _ = stop.send(true);
@@ -99,13 +99,17 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     tokio::join!(listener.serve(router, stopped), ending).1
 }
 
-async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (StatusCode, &'static str) {
+async fn hear(
+    State(receiving): State<Arc<ReceivingApp>>,
+    headers: HeaderMap,
+    body: Body,
+) -> (StatusCode, &'static str) {
     let Ok(body) = axum::body::to_bytes(body, LIMIT).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
     let now = wiring::now();
-    let verdict = ear.receiver.as_ref().map(|receiver| {
+    let verdict = receiving.receiver.as_ref().map(|receiver| {
         let checks = receiver.check_head(&headers, now);
         checks.and_then(|checks| receiver.check_body(checks, &headers, &body, now)).is_ok()
     });
@@ -120,7 +124,7 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
     if verdict == Some(false) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
     }
-    if let Some(forward) = &ear.forward {
+    if let Some(forward) = &receiving.forward {
         let passed_on: Vec<(Cow<'static, str>, String)> = PASSED_ON
             .into_iter()
             .filter_map(|name| Some((name.into(), headers.get(name)?.to_str().ok()?.to_owned())))

@@ -28,8 +28,8 @@ fn known(local: Local, number: i64, path: &str) -> Local {
     Local { stands_for: Some(stands_for), ..local }
 }
 
-fn around(groups: &[Local], projects: &[Local]) -> Around {
-    Around { groups: groups.to_vec(), projects: projects.to_vec(), others: Vec::new() }
+fn context(groups: &[Local], projects: &[Local]) -> Context {
+    Context { groups: groups.to_vec(), projects: projects.to_vec(), others: Vec::new() }
 }
 
 fn path_of(placed: Placed) -> String {
@@ -44,8 +44,8 @@ fn path_of(placed: Placed) -> String {
 fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
     use ChosenBy::{Administrator, Maker, Member};
     let check = |group: Local, project: Local, expected: &str| {
-        let around = around(from_ref(&group), from_ref(&project));
-        assert_eq!(path_of(place(INSTANCE, &seen(99, "gear/rope"), &around)), expected, "{group:?} {project:?}");
+        let context = context(from_ref(&group), from_ref(&project));
+        assert_eq!(path_of(place(INSTANCE, &seen(99, "gear/rope"), &context)), expected, "{group:?} {project:?}");
     };
     let gear = |chosen_by| local(1, "gear", chosen_by);
     let rope = |chosen_by| local(1, "Gear/Rope", chosen_by);
@@ -61,14 +61,14 @@ fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
 
 #[test]
 fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down() {
-    let others = Around { others: vec!["gear".to_owned()], ..Around::default() };
+    let others = Context { others: vec!["gear".to_owned()], ..Context::default() };
     assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &others)), "a.example/gear/rope");
-    let squatted = around(&[local(1, "gear", ChosenBy::Member), local(2, "a.example", ChosenBy::Member)], &[]);
+    let squatted = context(&[local(1, "gear", ChosenBy::Member), local(2, "a.example", ChosenBy::Member)], &[]);
     assert_eq!(place(INSTANCE, &seen(7, "gear/rope"), &squatted), Placed::Nowhere);
-    let is_group = around(&[local(1, "gear", ChosenBy::Maker), local(2, "gear/rope", ChosenBy::Maker)], &[]);
+    let is_group = context(&[local(1, "gear", ChosenBy::Maker), local(2, "gear/rope", ChosenBy::Maker)], &[]);
     assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &is_group)), "gear/rope-7");
     let seen = Project { namespace: "Sub group".to_owned(), ..seen(7, "gear/sub/rope") };
-    let Placed::Make(room) = place(INSTANCE, &seen, &Around::default()) else { panic!("it is created") };
+    let Placed::Make(room) = place(INSTANCE, &seen, &Context::default()) else { panic!("it is created") };
     let missing = |path: &str, name: &str| MissingGroup { path: path.to_owned(), name: name.to_owned() };
     assert_eq!(room.missing, [missing("gear", "gear"), missing("gear/sub", "Sub group")]);
     assert_eq!(apart("https://git.example.com:8443/x", "gear/rope"), "git.example.com-8443/gear/rope");
@@ -79,8 +79,8 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
 fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
     use ChosenBy::{Administrator, Maker, Member};
     let check = |groups: &[Local], project: &Local, path: &str, expected: Option<&str>| {
-        let around = around(groups, from_ref(project));
-        let room = follow(INSTANCE, &seen(15, path), project, &around);
+        let context = context(groups, from_ref(project));
+        let room = follow(INSTANCE, &seen(15, path), project, &context);
         assert_eq!(room.as_ref().map(|room| room.path.as_str()), expected, "{groups:?} {project:?} {path}");
     };
     let gear = local(1, "gear", Maker);
@@ -102,9 +102,9 @@ fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
 fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() {
     let renamed = Project { old_path: Some("gear/rope".to_owned()), ..seen(15, "ropes/rope") };
     let gear = local(1, "gear", ChosenBy::Maker);
-    let free = around(from_ref(&gear), &[local(4, "gear/rope", ChosenBy::Maker)]);
+    let free = context(from_ref(&gear), &[local(4, "gear/rope", ChosenBy::Maker)]);
     assert_eq!(find_renamed(INSTANCE, &renamed, &free), Some((4, "gear/rope")));
-    let others = around(&[gear], &[known(local(4, "gear/rope", ChosenBy::Maker), 9, "gear/rope")]);
+    let others = context(&[gear], &[known(local(4, "gear/rope", ChosenBy::Maker), 9, "gear/rope")]);
     assert_eq!(find_renamed(INSTANCE, &renamed, &others), None);
 }
 
@@ -113,15 +113,15 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
     let group =
         |path: &str, old: Option<&str>| Group { number: 5, path: path.to_owned(), old_path: old.map(str::to_owned) };
     let gear = local(1, "gear", ChosenBy::Maker);
-    let free = around(from_ref(&gear), &[]);
+    let free = context(from_ref(&gear), &[]);
     assert_eq!(find_group(INSTANCE, &group("gear", None), &free), Some((1, "gear")));
     assert_eq!(find_group(INSTANCE, &group("cord", Some("gear")), &free), Some((1, "gear")));
     for taken in [local(1, "gear", ChosenBy::Member), known(gear.clone(), 6, "gear")] {
-        assert_eq!(find_group(INSTANCE, &group("gear", None), &around(&[taken], &[])), None);
+        assert_eq!(find_group(INSTANCE, &group("gear", None), &context(&[taken], &[])), None);
     }
     let gear = known(gear, 5, "gear");
     let path = |seen: &Group, group: &Local| {
-        follow_group(INSTANCE, seen, group, &around(from_ref(group), &[])).map(|room| room.path)
+        follow_group(INSTANCE, seen, group, &context(from_ref(group), &[])).map(|room| room.path)
     };
     assert_eq!(path(&group("cord", None), &gear).as_deref(), Some("cord"));
     assert_eq!(path(&group("gear", None), &gear), None);

@@ -83,7 +83,7 @@ impl Dispatcher {
     /// When the store fails. The known health stays.
     pub(crate) async fn load_health(&self) -> anyhow::Result<()> {
         let version = self.context.index().version();
-        let failing = self.context.store.ill_hooks().await?;
+        let failing = self.context.store.failing_hooks().await?;
         self.scheduler.replace_health(version, failing.into_iter().collect());
         Ok(())
     }

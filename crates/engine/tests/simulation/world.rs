@@ -366,7 +366,7 @@ impl World {
             "seed {}: there is still work at {:?}: {owed:?}, {:?}",
             self.seed,
             self.clock.now(),
-            store.ill_hooks().await
+            store.failing_hooks().await
         );
     }
 

@@ -24,24 +24,24 @@ use crate::body;
 const MOST_CLIENTS: usize = 50_000;
 
 /// Shortest time between two log lines about requests over the rate limit.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Counts requests over the rate limit between two log lines.
 #[derive(Default)]
 struct Refusals {
-    told_at: Option<Instant>,
-    untold: u64,
+    logged_at: Option<Instant>,
+    unlogged: u64,
 }
 
 impl Refusals {
     /// Counts a refusal. If a log line is due, returns the number of refusals since the last one.
     fn count(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        if self.told_at.is_some_and(|told_at| now.duration_since(told_at) < TELL_EVERY) {
+        self.unlogged += 1;
+        if self.logged_at.is_some_and(|logged_at| now.duration_since(logged_at) < LOG_INTERVAL) {
             return None;
         }
-        self.told_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.logged_at = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 
@@ -73,7 +73,7 @@ impl Gate {
     }
 
     /// Logs a refusal because of the rate limit, or counts it for the next log line.
-    pub(crate) fn tell_refusal(&self, address: IpAddr, now: Instant) {
+    pub(crate) fn log_refusal(&self, address: IpAddr, now: Instant) {
         let count = self.refusals.lock().count(now);
         if let Some(count) = count {
             let (name, limit) = (&self.source.name, self.source.per_minute.unwrap_or_default());

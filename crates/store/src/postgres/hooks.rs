@@ -119,7 +119,7 @@ impl Hooks for Postgres {
         row.map(|row| open_past(&self.ring, hook.uuid, scalar(&row))).transpose()
     }
 
-    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
+    async fn failing_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         let client = self.client().await?;
         let sql = "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health";
         let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;

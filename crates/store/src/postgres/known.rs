@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::envelope::{Group, Project, User};
-use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
+use quickdraw_domain::identity::{self, ChosenBy, Context, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
 
@@ -95,15 +95,15 @@ async fn know_project(transaction: &Transaction<'_>, received: Received<'_>, see
     }
     let mut there = vec![seen.path_with_namespace.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(transaction, received.instance, &there, seen.id, None).await?;
-    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &around) {
+    let context = context(transaction, received.instance, &there, seen.id, None).await?;
+    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &context) {
         link_project(transaction, received, seen.id, id, old_path).await?;
         let project = known(transaction, PROJECT, received.instance, seen.id).await?;
         let project = project.ok_or(Error::Damaged("a project that was just found"))?;
         follow_project(transaction, received, seen, &project).await?;
         return Ok(Some(id));
     }
-    let id = match identity::place(received.instance, seen, &around) {
+    let id = match identity::place(received.instance, seen, &context) {
         Placed::Join(id) => id,
         Placed::Make(room) => make_project(transaction, seen, &room, received.now).await?,
         Placed::Nowhere => return Ok(None),
@@ -135,8 +135,8 @@ async fn follow_project(
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
     }
-    let around = around(transaction, received.instance, &[path], seen.id, Some(&project.path)).await?;
-    if let Some(room) = identity::follow(received.instance, seen, project, &around) {
+    let context = context(transaction, received.instance, &[path], seen.id, Some(&project.path)).await?;
+    if let Some(room) = identity::follow(received.instance, seen, project, &context) {
         let group = make_groups(transaction, &room, seen.visibility_level, received.now).await?;
         let sql = "UPDATE projects SET group_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
         transaction.execute(sql, &[&project.id, &group, &room.path, &ChosenBy::Maker.code()]).await?;
@@ -158,8 +158,8 @@ async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen:
     }
     let mut there = vec![seen.path.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(transaction, received.instance, &there, seen.number, None).await?;
-    let Some((id, path)) = identity::find_group(received.instance, seen, &around) else { return Ok(None) };
+    let context = context(transaction, received.instance, &there, seen.number, None).await?;
+    let Some((id, path)) = identity::find_group(received.instance, seen, &context) else { return Ok(None) };
     let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES ($1, $2, $3, $4)";
     transaction.execute(sql, &[&received.instance, &seen.number, &id, &path]).await?;
     let group = known(transaction, GROUP, received.instance, seen.number).await?;
@@ -177,8 +177,8 @@ async fn follow_group(
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
-    let around = around(transaction, received.instance, &[&seen.path], seen.number, Some(&group.path)).await?;
-    if let Some(room) = identity::follow_group(received.instance, seen, group, &around) {
+    let context = context(transaction, received.instance, &[&seen.path], seen.number, Some(&group.path)).await?;
+    if let Some(room) = identity::follow_group(received.instance, seen, group, &context) {
         let parent = make_groups(transaction, &room, 0, received.now).await?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
@@ -205,18 +205,18 @@ async fn known(transaction: &Transaction<'_>, select: &str, instance: &str, numb
 }
 
 /// Groups and projects at the paths that a decision looks at.
-async fn around(
+async fn context(
     transaction: &Transaction<'_>,
     instance: &str,
     there: &[&str],
     number: i64,
     here: Option<&str>,
-) -> Result<Around> {
+) -> Result<Context> {
     let paths: Vec<String> = identity::paths(instance, there, number, here).into_iter().collect();
     let at = |select: &str| format!("{select} WHERE lower(l.full_path) = ANY ($1)");
     let groups = transaction.query(&at(GROUP), &[&paths]).await?;
     let projects = transaction.query(&at(PROJECT), &[&paths]).await?;
-    let mut around = Around {
+    let mut context = Context {
         groups: groups.iter().map(local).collect(),
         projects: projects.iter().map(local).collect(),
         others: Vec::new(),
@@ -225,10 +225,10 @@ async fn around(
         WHERE k.instance <> $1 AND lower(left(p.full_path, length($2) + 1)) = lower($2) || '/' LIMIT 1";
     for top in there.iter().map(|path| identity::top(path)).collect::<BTreeSet<_>>() {
         if transaction.query_opt(sql, &[&instance, &top]).await?.is_some() {
-            around.others.push(top.to_owned());
+            context.others.push(top.to_owned());
         }
     }
-    Ok(around)
+    Ok(context)
 }
 
 async fn count(transaction: &Transaction<'_>, table: &str) -> Result<i64> {

@@ -118,7 +118,7 @@ impl Hooks for Sqlite {
         .await
     }
 
-    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
+    async fn failing_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         self.read(|connection| {
             let mut statement = connection
                 .prepare_cached("SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health")?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use quickdraw_domain::envelope::{Group, Project, User};
-use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
+use quickdraw_domain::identity::{self, ChosenBy, Context, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -86,18 +86,18 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &Project)
     }
     let mut there = vec![seen.path_with_namespace.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(connection, received.instance, &there, seen.id, None)?;
+    let context = context(connection, received.instance, &there, seen.id, None)?;
     let link = |id: i64, path: &str| {
         let sql = "INSERT INTO known_projects (instance, foreign_id, project_id, path) VALUES (?1, ?2, ?3, ?4)";
         connection.execute(sql, (received.instance, seen.id, id, path))
     };
-    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &around) {
+    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &context) {
         link(id, old_path)?;
         let project = known(connection, PROJECT, received.instance, seen.id)?;
         follow_project(connection, received, seen, &project.ok_or(Error::Damaged("a project that was just found"))?)?;
         return Ok(Some(id));
     }
-    let id = match identity::place(received.instance, seen, &around) {
+    let id = match identity::place(received.instance, seen, &context) {
         Placed::Join(id) => id,
         Placed::Make(room) => make_project(connection, seen, &room, received.now)?,
         Placed::Nowhere => return Ok(None),
@@ -112,8 +112,8 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &Projec
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
     }
-    let around = around(connection, received.instance, &[path], seen.id, Some(&project.path))?;
-    if let Some(room) = identity::follow(received.instance, seen, project, &around) {
+    let context = context(connection, received.instance, &[path], seen.id, Some(&project.path))?;
+    if let Some(room) = identity::follow(received.instance, seen, project, &context) {
         let group = make_groups(connection, &room, seen.visibility_level, received.now)?;
         connection.execute(
             "UPDATE projects SET group_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
@@ -139,8 +139,8 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &Group) -> 
     }
     let mut there = vec![seen.path.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(connection, received.instance, &there, seen.number, None)?;
-    let Some((id, path)) = identity::find_group(received.instance, seen, &around) else { return Ok(None) };
+    let context = context(connection, received.instance, &there, seen.number, None)?;
+    let Some((id, path)) = identity::find_group(received.instance, seen, &context) else { return Ok(None) };
     let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES (?1, ?2, ?3, ?4)";
     connection.execute(sql, (received.instance, seen.number, id, path))?;
     let group = known(connection, GROUP, received.instance, seen.number)?;
@@ -153,8 +153,8 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
-    let around = around(connection, received.instance, &[&seen.path], seen.number, Some(&group.path))?;
-    if let Some(room) = identity::follow_group(received.instance, seen, group, &around) {
+    let context = context(connection, received.instance, &[&seen.path], seen.number, Some(&group.path))?;
+    if let Some(room) = identity::follow_group(received.instance, seen, group, &context) {
         let parent = make_groups(connection, &room, 0, received.now)?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
@@ -182,13 +182,19 @@ fn known(connection: &Connection, select: &str, instance: &str, number: i64) -> 
 }
 
 /// Groups and projects at the paths that a decision looks at.
-fn around(connection: &Connection, instance: &str, there: &[&str], number: i64, here: Option<&str>) -> Result<Around> {
-    let mut around = Around::default();
+fn context(
+    connection: &Connection,
+    instance: &str,
+    there: &[&str],
+    number: i64,
+    here: Option<&str>,
+) -> Result<Context> {
+    let mut context = Context::default();
     let mut groups = connection.prepare_cached(&format!("{GROUP} WHERE l.full_path = ?1"))?;
     let mut projects = connection.prepare_cached(&format!("{PROJECT} WHERE l.full_path = ?1"))?;
     for path in identity::paths(instance, there, number, here) {
-        around.groups.extend(groups.query_row([&path], local).optional()?);
-        around.projects.extend(projects.query_row([&path], local).optional()?);
+        context.groups.extend(groups.query_row([&path], local).optional()?);
+        context.projects.extend(projects.query_row([&path], local).optional()?);
     }
     let mut others = connection.prepare_cached(
         "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
@@ -196,10 +202,10 @@ fn around(connection: &Connection, instance: &str, there: &[&str], number: i64, 
     )?;
     for top in there.iter().map(|path| identity::top(path)).collect::<BTreeSet<_>>() {
         if others.exists((instance, top))? {
-            around.others.push(top.to_owned());
+            context.others.push(top.to_owned());
         }
     }
-    Ok(around)
+    Ok(context)
 }
 
 fn count(connection: &Connection, table: &str) -> Result<i64> {

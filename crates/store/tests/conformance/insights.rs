@@ -208,7 +208,7 @@ pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
         assert_eq!(shown().await, expected);
     }
     let of_eight = store.completeness(Projects::One(8), 100).await.expect("counted");
-    assert_eq!(store.completeness(Projects::Behind(7), 2).await.expect("counted"), of_eight[..2]);
+    assert_eq!(store.completeness(Projects::After(7), 2).await.expect("counted"), of_eight[..2]);
     assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first received event");
     assert!((store.completeness(Projects::One(7), 100).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
 

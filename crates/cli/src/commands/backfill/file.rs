@@ -11,7 +11,7 @@ use quickdraw_domain::envelope::Envelope;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::tell::{Teller, Told};
+use super::report::{Reported, Reporter};
 use crate::commands::{plain, say};
 
 /// A record of the file: a payload in one of two wrappers, or a bare body without any of these fields.
@@ -24,7 +24,7 @@ struct Record {
     request_data: Option<Box<RawValue>>,
 }
 
-pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
+pub(super) async fn run(file: &Path, mut reporter: Reporter) -> anyhow::Result<()> {
     let (input, length): (Box<dyn Read + Send>, u64) = if file.as_os_str() == "-" {
         (Box::new(std::io::stdin()), 0)
     } else {
@@ -39,7 +39,7 @@ pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
     for value in values.into_iter::<Box<RawValue>>() {
         if value.is_err() {
             // The records before the damage are reported.
-            teller.flush().await?;
+            reporter.flush().await?;
         }
         let value = value.with_context(|| {
             format!("the text after record {number} is not JSON; the records before it were reported")
@@ -51,7 +51,7 @@ pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
         for record in records {
             number += 1;
             match read(record) {
-                Ok(event) => teller.tell(event).await?,
+                Ok(event) => reporter.report(event).await?,
                 Err(why) => {
                     failed += 1;
                     bar.suspend(|| say(format!("FAILED: record {number}: {}", plain(&why))));
@@ -60,12 +60,12 @@ pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
-    say(teller.end().await?);
+    say(reporter.end().await?);
     anyhow::ensure!(failed == 0, "{failed} of {number} records could not be reported; the others were reported");
     Ok(())
 }
 
-fn read(record: Box<RawValue>) -> Result<Told, String> {
+fn read(record: Box<RawValue>) -> Result<Reported, String> {
     let parts: Record = serde_json::from_str(record.get()).map_err(|error| error.to_string())?;
     let is_bare = parts.payload.is_none() && parts.request_data.is_none();
     // A `created_at` inside a bare body is the time of the object and not the time of the event.
@@ -83,5 +83,5 @@ fn read(record: Box<RawValue>) -> Result<Told, String> {
     if written.is_some_and(|written| written.is_none()) {
         return Err("received_at is not a time; write it like 2026-03-16T08:30:00Z".to_owned());
     }
-    Ok(Told { trigger: trigger.row().name, received_at, payload })
+    Ok(Reported { trigger: trigger.row().name, received_at, payload })
 }

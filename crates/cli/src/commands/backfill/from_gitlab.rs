@@ -9,7 +9,7 @@ use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 
 use super::positions::Positions;
-use super::tell::{Failed, Teller, Told};
+use super::report::{Failed, Reported, Reporter};
 use super::timeline::Thing;
 use crate::client;
 use crate::commands::gitlab::bodies::{commit_of, ended_until, pipeline_with, spelled, text, user};
@@ -27,7 +27,7 @@ pub(super) async fn run(
     server: &client::Server,
 ) -> anyhow::Result<()> {
     let url = server.url.trim_end_matches('/').to_owned();
-    let mut one = One { gitlab, url, since, positions, teller: Teller::new(server)?, left_out: 0 };
+    let mut one = One { gitlab, url, since, positions, reporter: Reporter::new(server)?, left_out: 0 };
     let mut failed = 0;
     for name in projects {
         let done = async {
@@ -43,7 +43,7 @@ pub(super) async fn run(
         }
     }
     let left_out = one.left_out;
-    say(one.teller.end().await?);
+    say(one.reporter.end().await?);
     anyhow::ensure!(
         left_out == 0,
         "{left_out} objects could not be reported; to try all of them again, give another --position"
@@ -59,7 +59,7 @@ struct One<'a> {
     url: String,
     since: Option<jiff::civil::Date>,
     positions: Positions,
-    teller: Teller,
+    reporter: Reporter,
     /// Number of objects that GitLab did not return or that the server refused.
     left_out: usize,
 }
@@ -151,13 +151,13 @@ impl One<'_> {
             for row in &rows {
                 let name = format!("{name} {}", if row["iid"].is_null() { &row["created_at"] } else { &row["iid"] });
                 match self.events(home, list, row, &tiers).await {
-                    Ok(events) => self.tell(events, &name).await?,
+                    Ok(events) => self.report(events, &name).await?,
                     Err(error) => self.leave_out(&name, &error),
                 }
                 bar.inc(1);
             }
             // The position is saved only after the server has the events.
-            self.teller.flush().await?;
+            self.reporter.flush().await?;
             let last = rows.last().and_then(|row| list.position(row));
             if let Some(last) = &last {
                 self.positions.set(&place, last)?;
@@ -186,7 +186,7 @@ impl One<'_> {
         list: List,
         row: &Value,
         tiers: &BTreeMap<String, String>,
-    ) -> anyhow::Result<Vec<Told>> {
+    ) -> anyhow::Result<Vec<Reported>> {
         let project = home.project.id;
         let (notes, states);
         match list {
@@ -222,10 +222,10 @@ impl One<'_> {
                     failed["status"] = "failed".into();
                     failed["finished_at"] = failed_at.into();
                     let event = pipeline_with(self.gitlab, home, &failed, &ended_until(&jobs, failed_at)).await?;
-                    events.push(Told::new(event, Some(failed_at.to_owned()))?);
+                    events.push(Reported::new(event, Some(failed_at.to_owned()))?);
                 }
                 let event = pipeline_with(self.gitlab, home, &there, &jobs).await?;
-                events.push(Told::new(event, Some(received_at))?);
+                events.push(Reported::new(event, Some(received_at))?);
                 Ok(events)
             }
             List::Deployments => Ok(vec![deployment(home, row, tiers)?]),
@@ -233,12 +233,12 @@ impl One<'_> {
         }
     }
 
-    async fn tell(&mut self, events: Vec<Told>, name: &str) -> anyhow::Result<()> {
+    async fn report(&mut self, events: Vec<Reported>, name: &str) -> anyhow::Result<()> {
         for event in events {
-            match self.teller.tell(event).await {
+            match self.reporter.report(event).await {
                 Err(Failed::Refused(error)) => self.leave_out(name, &error),
                 // The server is unreachable, so the position is not saved.
-                told => told?,
+                reported => reported?,
             }
         }
         Ok(())
@@ -262,7 +262,7 @@ impl One<'_> {
     }
 
     /// Composes a push to a branch, with the commits that GitLab still has. Returns `None` for a tag.
-    async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Told>> {
+    async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Reported>> {
         let data = &row["push_data"];
         let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else { return Ok(None) };
         let (before, after) = (data["commit_from"].as_str(), data["commit_to"].as_str());
@@ -285,7 +285,7 @@ impl One<'_> {
             "project_id": home.project.id.0, "project": project(home),
             "total_commits_count": data["commit_count"].as_u64().unwrap_or(0).max(commits.len() as u64), "commits": commits,
         });
-        Told::of(Trigger::PUSH, row["created_at"].as_str().map(str::to_owned), &body).map(Some)
+        Reported::of(Trigger::PUSH, row["created_at"].as_str().map(str::to_owned), &body).map(Some)
     }
 
     /// Reports all commits: first those of the default branch, then those of all branches.
@@ -313,7 +313,7 @@ impl One<'_> {
                 let commits: Vec<Value> = rows.iter().map(with_parents).collect();
                 let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref,
                     "project_id": home.project.id.0, "project": project(home), "commits": commits });
-                self.teller.tell(Told::of(Trigger::PUSH, None, &body)?).await?;
+                self.reporter.report(Reported::of(Trigger::PUSH, None, &body)?).await?;
                 bar.inc(rows.len() as u64);
                 if rows.len() < PAGE {
                     break;
@@ -333,7 +333,7 @@ fn with_parents(there: &Value) -> Value {
     commit
 }
 
-fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> anyhow::Result<Told> {
+fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> anyhow::Result<Reported> {
     let (environment, job) = (text(&row["environment"]["name"]), &row["deployable"]);
     let finished_at = [&job["finished_at"], &row["updated_at"]].into_iter().find(|at| at.is_string());
     let at = finished_at.unwrap_or(&Value::Null);
@@ -354,7 +354,7 @@ fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> any
         "user": row["user"],
         "project": project(home),
     });
-    Told::of(Trigger::DEPLOYMENT, at.as_str().map(str::to_owned), &body)
+    Reported::of(Trigger::DEPLOYMENT, at.as_str().map(str::to_owned), &body)
 }
 
 fn project(home: &Home) -> Value {

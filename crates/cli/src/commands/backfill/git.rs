@@ -8,7 +8,7 @@ use gix::{ObjectId, Repository};
 use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 
-use super::tell::{Teller, Told};
+use super::report::{Reported, Reporter};
 use crate::commands::git_hook::commits::{self, describe, walk};
 use crate::commands::say;
 
@@ -25,7 +25,7 @@ pub(super) struct Home<'a> {
     pub(super) branch: Option<String>,
 }
 
-pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> anyhow::Result<()> {
+pub(super) async fn run(path: &Path, home: &Home<'_>, mut reporter: Reporter) -> anyhow::Result<()> {
     let mut repository = commits::open(path)?;
     repository.object_cache_size_if_unset(CACHE);
     let (branch, tip) = default_branch(&repository, home.branch.as_deref())?;
@@ -52,17 +52,17 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
             bytes += commit.to_string().len();
             commits.push(commit);
             if commits.len() == TOGETHER || bytes > LARGEST {
-                teller.tell(Told::of(Trigger::PUSH, None, &body(&commits))?).await?;
+                reporter.report(Reported::of(Trigger::PUSH, None, &body(&commits))?).await?;
                 (commits, bytes) = (Vec::new(), 0);
             }
             bar.inc(1);
         }
         if !commits.is_empty() {
-            teller.tell(Told::of(Trigger::PUSH, None, &body(&commits))?).await?;
+            reporter.report(Reported::of(Trigger::PUSH, None, &body(&commits))?).await?;
         }
     }
     bar.finish_and_clear();
-    say(teller.end().await?);
+    say(reporter.end().await?);
     Ok(())
 }
 

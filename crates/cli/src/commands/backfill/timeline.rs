@@ -6,7 +6,7 @@ use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::User;
 use serde_json::{Map, Value, json};
 
-use super::tell::Told;
+use super::report::Reported;
 use crate::commands::gitlab::Home;
 use crate::commands::gitlab::bodies::{self, found, spelled, text, user};
 
@@ -44,7 +44,7 @@ pub(super) struct Thing<'a> {
 
 impl<'a> Thing<'a> {
     /// The events of a merge request.
-    pub(super) fn merge_request(&self) -> anyhow::Result<Vec<Told>> {
+    pub(super) fn merge_request(&self) -> anyhow::Result<Vec<Reported>> {
         let attributes = bodies::merge_request_attributes(self.there);
         let mut steps = self.steps();
         steps.extend(self.system_steps());
@@ -69,7 +69,7 @@ impl<'a> Thing<'a> {
     }
 
     /// The events of an issue.
-    pub(super) fn issue(&self) -> anyhow::Result<Vec<Told>> {
+    pub(super) fn issue(&self) -> anyhow::Result<Vec<Reported>> {
         let mut steps = self.steps();
         steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
         let attributes = bodies::issue_attributes(self.there);
@@ -122,7 +122,7 @@ impl<'a> Thing<'a> {
         kind: &str,
         trigger: Trigger,
         mut is_draft: bool,
-    ) -> anyhow::Result<Vec<Told>> {
+    ) -> anyhow::Result<Vec<Reported>> {
         let (mut state, mut closed_at) = ("opened", Value::Null);
         let mut events = Vec::with_capacity(steps.len());
         for step in steps {
@@ -186,8 +186,8 @@ impl<'a> Thing<'a> {
             };
             let event = found(self.home, trigger, &who, &object, String::new())?;
             // Only the current labels are known, so earlier events have none.
-            let told = if matches!(step.what, What::Now) { Told::new } else { Told::without_labels };
-            events.push(told(event, Some(step.at.to_string()))?);
+            let reported = if matches!(step.what, What::Now) { Reported::new } else { Reported::without_labels };
+            events.push(reported(event, Some(step.at.to_string()))?);
         }
         Ok(events)
     }

@@ -27,7 +27,7 @@ const PROJECTS: [(i64, &str, &str); 3] =
 pub(super) const WORK: [&str; 8] = ["Knots", "Belay", "Anchors", "Carabiners", "Ropes", "Slings", "Prices", "Basket"];
 
 /// A generated event.
-pub(super) struct Told {
+pub(super) struct Reported {
     /// Seconds since 1970.
     pub(super) at: i64,
     pub(super) trigger: Trigger,
@@ -81,7 +81,7 @@ pub(super) struct Project {
 
 pub(super) struct World {
     pub(super) dice: Dice,
-    pub(super) told: Vec<Told>,
+    pub(super) reported: Vec<Reported>,
     /// Merge requests with their commits and the time at which they are merged.
     landings: Vec<(i64, MergeRequest, Vec<Value>)>,
     pub(super) projects: Vec<Project>,
@@ -90,7 +90,7 @@ pub(super) struct World {
 
 /// Generates the `number` weeks before `end`, which is in seconds since 1970. The events are in the order of their
 /// time.
-pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
+pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Reported> {
     let mut world = World::new(seed);
     let first = (end / DAY - number * 7) * DAY;
     for day in 0..number * 7 {
@@ -106,9 +106,9 @@ pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
     for (at, one, commits) in landings {
         world.land(&one, at, commits);
     }
-    world.told.retain(|told| told.at < end);
-    world.told.sort_by_key(|told| told.at);
-    world.told
+    world.reported.retain(|reported| reported.at < end);
+    world.reported.sort_by_key(|reported| reported.at);
+    world.reported
 }
 
 fn spelled(at: i64) -> String {
@@ -137,7 +137,7 @@ impl World {
             issues: 0,
             pipelines: 0,
         });
-        Self { dice, told: Vec::new(), landings: Vec::new(), projects: projects.into(), ids: 1_000 }
+        Self { dice, reported: Vec::new(), landings: Vec::new(), projects: projects.into(), ids: 1_000 }
     }
 
     fn home(&self, project: usize) -> Value {
@@ -146,8 +146,8 @@ impl World {
             "web_url": format!("https://gitlab.example.com/{path}") })
     }
 
-    fn tell(&mut self, at: i64, trigger: Trigger, body: Value) {
-        self.told.push(Told { at, trigger, body });
+    fn report(&mut self, at: i64, trigger: Trigger, body: Value) {
+        self.reported.push(Reported { at, trigger, body });
     }
 
     pub(super) fn id(&mut self) -> i64 {
@@ -190,7 +190,7 @@ impl World {
         let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
             "user_id": id, "user_username": username, "user_name": name, "project_id": self.projects[project].id,
             "project": self.home(project), "commits": commits, "total_commits_count": commits.len() });
-        self.tell(at, Trigger::PUSH, body);
+        self.report(at, Trigger::PUSH, body);
     }
 
     /// Generates a merge request, from its first commit to its end.
@@ -302,7 +302,7 @@ impl World {
         }
         let body = json!({ "object_kind": "merge_request", "user": person(who), "project": self.home(one.project),
             "object_attributes": attributes, "labels": [] });
-        self.tell(at, Trigger::MERGE_REQUEST, body);
+        self.report(at, Trigger::MERGE_REQUEST, body);
     }
 
     fn attributes(&self, one: &MergeRequest, at: i64, state: &str) -> Value {
@@ -319,7 +319,7 @@ impl World {
         on["last_commit"] = json!({ "id": head });
         let body = json!({ "object_kind": "note", "user": person(who), "project": self.home(one.project),
             "project_id": self.projects[one.project].id, "object_attributes": note, "merge_request": on });
-        self.tell(at, Trigger::NOTE, body);
+        self.report(at, Trigger::NOTE, body);
     }
 
     /// Generates a pipeline with three jobs. One job is flaky.
@@ -377,7 +377,7 @@ impl World {
             "created_at": spelled(from), "finished_at": to.map(spelled), "duration": took, "queued_duration": 20 });
         let body = json!({ "object_kind": "pipeline", "user": person(who), "project": self.home(project),
             "object_attributes": attributes, "builds": builds });
-        self.tell(at, Trigger::PIPELINE, body);
+        self.report(at, Trigger::PIPELINE, body);
     }
 
     /// Generates a deployment, and sometimes the incident that follows.
@@ -390,7 +390,7 @@ impl World {
                 "deployment_id": number, "environment": "production", "environment_tier": "production", "ref": "main",
                 "short_sha": sha[..8], "commit_url": format!("https://gitlab.example.com/{path}/-/commit/{sha}"),
                 "user": person(who), "project": self.home(project) });
-            self.tell(at, Trigger::DEPLOYMENT, body);
+            self.report(at, Trigger::DEPLOYMENT, body);
         }
         if status == "success" && self.dice.happens(15) {
             let at = at + self.dice.between(20, 300) * MINUTE;
@@ -404,25 +404,25 @@ impl World {
         let (iid, number, who) = (self.projects[project].issues, self.id(), self.dice.person());
         let title = ["bug", "feature", "doing"][usize::try_from(self.dice.below(3)).unwrap_or(0)];
         let labels = json!([{ "id": 1, "title": title, "color": "#428bca", "type": "ProjectLabel" }]);
-        let tell = |world: &mut Self, at: i64, action: &str, closed: bool| {
+        let report = |world: &mut Self, at: i64, action: &str, closed: bool| {
             let attributes = json!({ "id": number, "iid": iid, "title": format!("Number {iid}"), "author_id": TEAM[who].0,
                 "type": if is_incident { "Incident" } else { "Issue" }, "created_at": spelled(begin), "updated_at": spelled(at),
                 "closed_at": closed.then(|| spelled(at)), "state": if closed { "closed" } else { "opened" }, "action": action });
             let kind = if is_incident { "work_item" } else { "issue" };
             let body = json!({ "object_kind": kind, "user": person(who), "project": world.home(project),
                 "object_attributes": attributes, "labels": if action == "close" { json!([]) } else { labels.clone() } });
-            world.tell(at, Trigger::ISSUE, body);
+            world.report(at, Trigger::ISSUE, body);
         };
-        tell(self, begin, "open", false);
+        report(self, begin, "open", false);
         let longest = if is_incident { 6 } else { 90 };
         let mut at = begin + self.dice.between(1, longest) * HOUR;
         if is_incident || self.dice.happens(70) {
-            tell(self, at, "close", true);
+            report(self, at, "close", true);
             if self.dice.happens(10) {
                 at += self.dice.between(1, 20) * HOUR;
-                tell(self, at, "reopen", false);
+                report(self, at, "reopen", false);
                 at += self.dice.between(1, 20) * HOUR;
-                tell(self, at, "close", true);
+                report(self, at, "close", true);
             }
         }
     }
@@ -448,7 +448,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_weeks() {
         let of = |seed: u64| -> Vec<(i64, String)> {
-            weeks(seed, 3, 1_780_000_000).into_iter().map(|told| (told.at, told.body.to_string())).collect()
+            weeks(seed, 3, 1_780_000_000).into_iter().map(|reported| (reported.at, reported.body.to_string())).collect()
         };
         let first = of(1);
         assert_eq!(first, of(1));
@@ -459,16 +459,17 @@ mod tests {
 
     #[test]
     fn the_history_contains_every_action_and_kind() {
-        let told = weeks(1, 3, 1_780_000_000);
+        let reported = weeks(1, 3, 1_780_000_000);
         let actions: HashSet<&str> =
-            told.iter().filter_map(|told| told.body["object_attributes"]["action"].as_str()).collect();
+            reported.iter().filter_map(|reported| reported.body["object_attributes"]["action"].as_str()).collect();
         for action in ["open", "update", "approved", "merge", "close", "reopen"] {
             assert!(actions.contains(action), "{action}");
         }
-        let kinds: HashSet<&str> = told.iter().filter_map(|told| told.body["object_kind"].as_str()).collect();
+        let kinds: HashSet<&str> =
+            reported.iter().filter_map(|reported| reported.body["object_kind"].as_str()).collect();
         for kind in ["push", "merge_request", "note", "pipeline", "deployment", "issue", "work_item"] {
             assert!(kinds.contains(kind), "{kind}");
         }
-        assert!(told.iter().all(|told| told.trigger != Trigger::UNKNOWN));
+        assert!(reported.iter().all(|reported| reported.trigger != Trigger::UNKNOWN));
     }
 }

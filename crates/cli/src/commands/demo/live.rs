@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::history::{FIRST, MINUTE, MergeRequest, Told, WORK, World, ZERO, tip};
+use super::history::{FIRST, MINUTE, MergeRequest, Reported, WORK, World, ZERO, tip};
 
 /// A source of live events: one merge request of the first project after the other, from the push to the deployment.
 pub(super) struct Live {
     world: World,
-    steps: VecDeque<Told>,
+    steps: VecDeque<Reported>,
 }
 
 /// The state of the first project, from which live events continue.
@@ -21,8 +21,8 @@ pub(super) struct Known {
 
 impl Known {
     /// The state after the given events.
-    pub(super) fn of(told: &[Told]) -> Self {
-        let ours = || told.iter().map(|told| &told.body).filter(|body| body["project"]["id"] == FIRST);
+    pub(super) fn of(reported: &[Reported]) -> Self {
+        let ours = || reported.iter().map(|reported| &reported.body).filter(|body| body["project"]["id"] == FIRST);
         let last = |kind: &str| {
             let of_kind = ours().filter(|body| body["object_kind"] == kind);
             of_kind.filter_map(|body| body["object_attributes"]["iid"].as_i64()).max().unwrap_or_default()
@@ -48,10 +48,10 @@ impl Live {
     }
 
     /// The next event.
-    pub(super) fn next(&mut self, now: i64) -> Option<Told> {
+    pub(super) fn next(&mut self, now: i64) -> Option<Reported> {
         if self.steps.is_empty() {
             self.world.round(now);
-            self.steps.extend(self.world.told.drain(..));
+            self.steps.extend(self.world.reported.drain(..));
         }
         self.steps.pop_front()
     }
@@ -84,7 +84,7 @@ impl World {
         self.push(0, now, reviewer, (&one.branch, &head, ZERO), &[]);
         self.quick_pipeline(now, reviewer, "main", &merged);
         self.deploy(0, now - 3 * MINUTE, reviewer, &merged);
-        self.told.retain(|told| told.at <= now + MINUTE);
+        self.reported.retain(|reported| reported.at <= now + MINUTE);
     }
 
     /// Generates a pipeline that ended now.
@@ -109,13 +109,13 @@ mod tests {
         let (merge_requests, head) = (known.merge_requests, known.head.clone().expect("a default branch"));
         assert!(merge_requests > 10 && known.pipelines > merge_requests);
         let mut live = Live::new(known, 1_780_000_000);
-        let told: Vec<Told> = (0..40).filter_map(|step| live.next(1_780_000_000 + step * 5)).collect();
-        assert_eq!(told.len(), 40);
+        let reported: Vec<Reported> = (0..40).filter_map(|step| live.next(1_780_000_000 + step * 5)).collect();
+        assert_eq!(reported.len(), 40);
         let of_main: Vec<&Value> =
-            told.iter().map(|told| &told.body).filter(|body| body["ref"] == "refs/heads/main").collect();
+            reported.iter().map(|reported| &reported.body).filter(|body| body["ref"] == "refs/heads/main").collect();
         assert_eq!(of_main[0]["before"], head);
         assert!(of_main.windows(2).all(|two| two[0]["after"] == two[1]["before"]), "a chain");
-        let merged: Vec<i64> = (told.iter().map(|told| &told.body["object_attributes"]))
+        let merged: Vec<i64> = (reported.iter().map(|reported| &reported.body["object_attributes"]))
             .filter(|one| one["action"] == "merge")
             .filter_map(|one| one["iid"].as_i64())
             .collect();

@@ -177,7 +177,7 @@ impl Spool {
         };
         let Target { url, token, project } = target;
         if report["trigger"] == ONLY_IF_SUBSCRIBED.row().name
-            && client::is_heard(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
+            && client::has_subscriber(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
         {
             fs::remove_file(file)?;
             return Ok(Next::Gone);

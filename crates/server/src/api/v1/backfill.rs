@@ -40,19 +40,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize)]
 struct Asked<'a> {
     #[serde(borrow, deserialize_with = "first")]
-    events: Vec<Told<'a>>,
+    events: Vec<BackfillEvent<'a>>,
 }
 
 /// Keeps at most one event more than allowed, which is enough to refuse the request. The others are skipped without
 /// being stored, because a parsed list takes more memory than its text.
-fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<'de>>, D::Error> {
+fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackfillEvent<'de>>, D::Error> {
     deserializer.deserialize_seq(First)
 }
 
 struct First;
 
 impl<'de> Visitor<'de> for First {
-    type Value = Vec<Told<'de>>;
+    type Value = Vec<BackfillEvent<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of events")
@@ -61,8 +61,8 @@ impl<'de> Visitor<'de> for First {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut first = Vec::new();
         while first.len() <= MOST {
-            let Some(told) = list.next_element()? else { return Ok(first) };
-            first.push(told);
+            let Some(reported) = list.next_element()? else { return Ok(first) };
+            first.push(reported);
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(first)
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for First {
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct BackfillEvent<'a> {
     trigger: Option<String>,
     received_at: Option<String>,
     #[serde(borrow)]
@@ -83,14 +83,14 @@ struct Told<'a> {
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct AskedBody {
     /// At most 1,000 events.
-    events: Vec<ToldBody>,
+    events: Vec<BackfillBody>,
 }
 
 /// One event to import.
 #[derive(ToSchema)]
 #[schema(as = BackfillEvent)]
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
-struct ToldBody {
+struct BackfillBody {
     /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,
     /// Time at which the event would have been received. Default: now.
@@ -131,11 +131,11 @@ async fn backfill(
     if asked.events.len() > MOST {
         return Err(unprocessable(format!("at most {MOST} events are allowed in one request")));
     }
-    let told = asked.events.iter().enumerate().map(|(at, told)| {
-        read(told).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
+    let reported = asked.events.iter().enumerate().map(|(at, reported)| {
+        read(reported).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
     });
-    let told = told.collect::<Result<Vec<_>, _>>()?;
-    let events = told.iter().filter(|(trigger, _)| counts(*trigger));
+    let reported = reported.collect::<Result<Vec<_>, _>>()?;
+    let events = reported.iter().filter(|(trigger, _)| counts(*trigger));
     let journal = &app.engine.journal;
     let appended = try_join_all(events.map(|(trigger, record)| {
         let event = journal.new_event(Place::Elsewhere, *trigger, Origin::Backfill);
@@ -146,13 +146,13 @@ async fn backfill(
     }));
     let appended = appended.await?;
     let taken = appended.iter().filter(|appended| matches!(appended, Appended::New { .. })).count();
-    Ok(Json(Backfilled { taken, known: appended.len() - taken, passed_over: told.len() - appended.len() }))
+    Ok(Json(Backfilled { taken, known: appended.len() - taken, passed_over: reported.len() - appended.len() }))
 }
 
 /// Reads the trigger of an event, and builds the record that the journal keeps.
-fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
-    let envelope = Envelope::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
-    let trigger = match &told.trigger {
+fn read(reported: &BackfillEvent<'_>) -> Result<(Trigger, Vec<u8>), String> {
+    let envelope = Envelope::read(reported.payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let trigger = match &reported.trigger {
         Some(name) => {
             let named = Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?;
             named.for_body(&envelope)
@@ -162,7 +162,7 @@ fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
     if trigger == Trigger::UNKNOWN {
         return Err("the payload does not state its kind (object_kind); give a trigger".to_owned());
     }
-    let record = Record { received_at: told.received_at.clone(), payload: told.payload };
+    let record = Record { received_at: reported.received_at.clone(), payload: reported.payload };
     if record.received_at.is_some() && record.received_at().is_none() {
         return Err("received_at is not a time, such as 2026-03-16T08:30:00Z".to_owned());
     }

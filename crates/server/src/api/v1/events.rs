@@ -35,7 +35,7 @@ const LIMIT: usize = (25 << 20) + (1 << 20);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told<'a> {
+struct GivenReport<'a> {
     trigger: String,
     /// Sent byte for byte.
     #[serde(borrow)]
@@ -128,14 +128,14 @@ async fn of_project(
     headers: HeaderMap,
     held: Held,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
-    let told = parse(&held)?;
+    let reported = parse(&held)?;
     // A project in the directory is found without a query. Composing needs the whole project.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.engine.context.knows_project(*id));
-    if let (Some(project), Some(payload), None) = (known, told.payload, told.object) {
-        return accept(&app, Place::Project(project), &told, payload, &headers).await;
+    if let (Some(project), Some(payload), None) = (known, reported.payload, reported.object) {
+        return accept(&app, Place::Project(project), &reported, payload, &headers).await;
     }
     let project = find_project(&app, &id).await?;
-    take(&app, &told, Scene::Project(&project), Place::Project(project.id), &headers).await
+    take(&app, &reported, Scene::Project(&project), Place::Project(project.id), &headers).await
 }
 
 /// Report an event of a group: members, subgroups, projects, milestones or tokens. Administrators only.
@@ -154,8 +154,8 @@ async fn report_group(
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
     let taken = async move {
-        let told = parse(&held)?;
-        take(&app, &told, Scene::Group(&group), Place::Group(group.id), &headers).await
+        let reported = parse(&held)?;
+        take(&app, &reported, Scene::Group(&group), Place::Group(group.id), &headers).await
     };
     aside::by_weight(held_bytes, taken).await
 }
@@ -174,8 +174,8 @@ async fn report_instance(
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
     let taken = async move {
-        let told = parse(&held)?;
-        take(&app, &told, Scene::Instance, Place::Instance, &headers).await
+        let reported = parse(&held)?;
+        take(&app, &reported, Scene::Instance, Place::Instance, &headers).await
     };
     aside::by_weight(held_bytes, taken).await
 }
@@ -183,36 +183,36 @@ async fn report_instance(
 /// Stores the payload of a report, or composes a body from its object.
 async fn take(
     app: &App,
-    told: &Told<'_>,
+    reported: &GivenReport<'_>,
     scene: Scene<'_>,
     place: Place,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
-    let object = match (told.payload, told.object) {
+    let object = match (reported.payload, reported.object) {
         (Some(_), Some(_)) => {
             return Err(unprocessable("the report has both a \"payload\" and an \"object\"; remove one of them"));
         }
-        (Some(payload), None) => return accept(app, place, told, payload, headers).await,
+        (Some(payload), None) => return accept(app, place, reported, payload, headers).await,
         (None, Some(object)) => object,
         (None, None) => return Err(missing_body()),
     };
-    let user = told.user.clone().unwrap_or_default();
-    if told.user.is_some() && user.id == 0 && user.username.is_empty() && user.name.is_empty() {
+    let user = reported.user.clone().unwrap_or_default();
+    if reported.user.is_some() && user.id == 0 && user.username.is_empty() && user.name.is_empty() {
         return Err(unprocessable("the user of the report has no id, no username and no name"));
     }
     let report = Report {
         scene,
-        trigger: trigger(told)?,
+        trigger: trigger(reported)?,
         user: &user,
         object,
-        previous: told.previous,
+        previous: reported.previous,
         chain: chain(headers),
         key: idempotency_key(headers),
-        operation: step(told)?,
+        operation: step(reported)?,
     };
     let taken = match app.engine.journal.report(report).await {
         Ok(Reported::Event(id)) => Taken { id: Some(id.to_string()), operation: None },
-        Ok(Reported::Saved) => Taken { id: None, operation: told.operation.as_deref().map(str::to_owned) },
+        Ok(Reported::Saved) => Taken { id: None, operation: reported.operation.as_deref().map(str::to_owned) },
         Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
@@ -220,11 +220,13 @@ async fn take(
 }
 
 /// Reads the operation that a report belongs to.
-fn step<'a>(told: &'a Told<'_>) -> Result<Option<Step<'a>>, ApiError> {
-    match told.operation.as_deref() {
-        Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => Ok(Some(Step { operation, more: told.more })),
+fn step<'a>(reported: &'a GivenReport<'_>) -> Result<Option<Step<'a>>, ApiError> {
+    match reported.operation.as_deref() {
+        Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => {
+            Ok(Some(Step { operation, more: reported.more }))
+        }
         Some(_) => Err(unprocessable(format!("operation is empty or longer than {MAX_NAME} bytes"))),
-        None if told.more => {
+        None if reported.more => {
             Err(unprocessable("\"more\" needs an \"operation\", the name of the operation that continues"))
         }
         None => Ok(None),
@@ -239,17 +241,17 @@ fn chain(headers: &HeaderMap) -> Option<Uuid> {
 async fn accept(
     app: &App,
     place: Place,
-    told: &Told<'_>,
+    reported: &GivenReport<'_>,
     payload: &RawValue,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
-    if told.operation.is_some() || told.more {
+    if reported.operation.is_some() || reported.more {
         return Err(unprocessable(
             "a \"payload\" is one complete event; use \"operation\" and \"more\" with an \"object\" only",
         ));
     }
     let body = payload.get().as_bytes();
-    let trigger = trigger(told)?;
+    let trigger = trigger(reported)?;
     let envelope = Envelope::read(body).map_err(unprocessable)?;
     let journal = &app.engine.journal;
     let event = Event {
@@ -269,7 +271,7 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiErr
     held.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
 
-fn parse(held: &Held) -> Result<Told<'_>, ApiError> {
+fn parse(held: &Held) -> Result<GivenReport<'_>, ApiError> {
     serde_json::from_slice(&held.bytes).map_err(|error| {
         let name = Trigger::PUSH.row().name;
         let complete = format!(r#"{{"trigger":"{name}","payload":{{…}}}}"#);
@@ -279,8 +281,8 @@ fn parse(held: &Held) -> Result<Told<'_>, ApiError> {
     })
 }
 
-fn trigger(told: &Told<'_>) -> Result<Trigger, ApiError> {
-    Trigger::by_name(&told.trigger).ok_or_else(|| {
+fn trigger(reported: &GivenReport<'_>) -> Result<Trigger, ApiError> {
+    Trigger::by_name(&reported.trigger).ok_or_else(|| {
         let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
         unprocessable(format!("there is no trigger with this name; use one of {}", names.join(", ")))
     })

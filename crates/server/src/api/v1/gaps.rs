@@ -105,7 +105,7 @@ async fn completeness(
 ) -> Result<Json<CompletenessList>, ApiError> {
     let projects = match query.project {
         Some(name) => Projects::One(project(&app, &name).await?),
-        None => query.after.map_or(Projects::ALL, Projects::Behind),
+        None => query.after.map_or(Projects::ALL, Projects::After),
     };
     let as_of = app.engine.insights.counted_until().await?.to_iso();
     let mut found = app.store().completeness(projects, LARGEST).await?;

@@ -187,7 +187,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
         return Ok(());
     }
     let ill: HashMap<i64, Health> =
-        app.store().ill_hooks().await?.into_iter().map(|(hook, health)| (hook.0, health)).collect();
+        app.store().failing_hooks().await?.into_iter().map(|(hook, health)| (hook.0, health)).collect();
     let now = app.now();
     for delivery in deliveries {
         let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, ill.get(&delivery.hook_id)) else {

@@ -189,7 +189,7 @@ async fn follow(
         triggers,
         filter,
         position,
-        told: last,
+        sent_position: last,
         told_at: Instant::now(),
         waiting: VecDeque::new(),
         looked_at: None,
@@ -224,7 +224,7 @@ struct Follower {
     /// Position of the client.
     position: Position,
     /// Last position that was sent; `None` before the first one.
-    told: Option<Position>,
+    sent_position: Option<Position>,
     told_at: Instant,
     /// Events that come next, each with the position after it.
     waiting: VecDeque<(Next, Position)>,
@@ -277,7 +277,7 @@ impl Follower {
             return match next {
                 Next::Event(event) => self.show(&event).await,
                 Next::Lost => Ok(Some(self.lost())),
-                Next::Passed if self.told_at.elapsed() >= TELL => Ok(Some(self.tell())),
+                Next::Passed if self.told_at.elapsed() >= TELL => Ok(Some(self.position_event())),
                 Next::Passed => Ok(None),
             };
         }
@@ -289,10 +289,10 @@ impl Follower {
         if !self.waiting.is_empty() {
             return Ok(None);
         }
-        if self.told != Some(self.position) {
+        if self.sent_position != Some(self.position) {
             // Sends the first position, or one after events that were not requested, so that the client does not
             // start before them again.
-            return Ok(Some(self.tell()));
+            return Ok(Some(self.position_event()));
         }
         let rested = self.looked_at.replace(Instant::now()).map_or(PACE, |looked_at| looked_at.elapsed());
         tokio::select! {
@@ -422,7 +422,7 @@ impl Follower {
         Ok(Some(self.at_position(sse::Event::default().event(event.trigger.row().name).data(data))))
     }
 
-    fn tell(&mut self) -> sse::Event {
+    fn position_event(&mut self) -> sse::Event {
         self.at_position(sse::Event::default().event("position").data("{}"))
     }
 
@@ -432,7 +432,7 @@ impl Follower {
     }
 
     fn at_position(&mut self, event: sse::Event) -> sse::Event {
-        self.told = Some(self.position);
+        self.sent_position = Some(self.position);
         self.told_at = Instant::now();
         event.id(self.position.to_string())
     }

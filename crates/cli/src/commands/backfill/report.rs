@@ -22,14 +22,14 @@ const TRIES: u32 = 7;
 
 /// An event as the source would have received it.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub(super) struct Reported {
     pub(super) trigger: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) received_at: Option<String>,
     pub(super) payload: Box<RawValue>,
 }
 
-impl Told {
+impl Reported {
     /// Takes a composed body without its labels. They are removed if only the current labels are known, because the
     /// server would take them for the labels at the time of the event.
     pub(super) fn without_labels(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
@@ -88,22 +88,22 @@ impl fmt::Display for Tally {
 }
 
 /// A server, and the events that have not been sent to it yet.
-pub(super) struct Teller {
+pub(super) struct Reporter {
     url: String,
     token: String,
-    waiting: Vec<Told>,
+    waiting: Vec<Reported>,
     bytes: usize,
     tally: Tally,
 }
 
-impl Teller {
+impl Reporter {
     pub(super) fn new(server: &client::Server) -> anyhow::Result<Self> {
         let (token, tally) = (server.token()?, Tally::default());
         Ok(Self { url: server.url.trim_end_matches('/').to_owned(), token, waiting: Vec::new(), bytes: 0, tally })
     }
 
     /// Queues an event. Sends the queue if it is full.
-    pub(super) async fn tell(&mut self, event: Told) -> Result<(), Failed> {
+    pub(super) async fn report(&mut self, event: Reported) -> Result<(), Failed> {
         let bytes = event.payload.get().len();
         if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
             self.flush().await?;
