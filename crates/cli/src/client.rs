@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
+#[cfg(feature = "git")]
 use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, Trust};
@@ -98,6 +99,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    #[cfg(feature = "git")]
     /// Returns true if a retry cannot succeed. A missing token or project can be added later, and a rate limit passes.
     pub(crate) const fn is_for_good(&self) -> bool {
         matches!(self.status, 400 | 413 | 415 | 422)
@@ -144,6 +146,7 @@ pub(crate) async fn report_at(
     serde_json::from_str(&text).context("the server's answer is not JSON")
 }
 
+#[cfg(feature = "git")]
 /// Asks whether a project has a hook that subscribes to `trigger`. Returns `None` if the server does not answer that.
 pub(crate) async fn has_subscriber(
     base_url: &str,
@@ -159,6 +162,7 @@ pub(crate) async fn has_subscriber(
     answer["active"].as_bool()
 }
 
+#[cfg(feature = "git")]
 /// Checks that a server accepts reports of a project with this token.
 ///
 /// # Errors

@@ -11,10 +11,12 @@ mod timeline;
 
 use std::path::PathBuf;
 
+#[cfg(feature = "git")]
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+#[cfg(feature = "git")]
 use super::encoded;
 use crate::client;
 
@@ -99,6 +101,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+#[cfg(feature = "git")]
 /// Finds the number of a project, as events have it, by its path.
 async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
     let question = format!("insights/completeness?project={}", encoded(path));
