@@ -23,6 +23,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const SECONDS_5: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Most characters of an error that the status of a worker keeps.
+const MAX_ERROR: usize = 1_000;
+
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -189,7 +192,7 @@ impl Loop<'_> {
         while !*stop.borrow() {
             let run = self.status.begin(self.clock.now());
             let ended = unharmed(step()).await;
-            self.status.end(run, self.clock.now(), ended.as_ref().err().map(|error| format!("{error:#}")));
+            self.status.end(run, self.clock.now(), ended.as_ref().err().map(shown));
 
             let pause = match ended {
                 Ok(()) => {
@@ -225,6 +228,11 @@ impl Loop<'_> {
 pub(crate) async fn unharmed<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let panicked = |_| Err(anyhow::anyhow!("it panicked"));
     AssertUnwindSafe(step).catch_unwind().await.unwrap_or_else(panicked)
+}
+
+/// The text of an error with its causes, cut off at [`MAX_ERROR`].
+fn shown(error: &anyhow::Error) -> String {
+    format!("{error:#}").chars().take(MAX_ERROR).collect()
 }
 
 /// The status of a worker since this process started.

@@ -71,12 +71,12 @@ struct Push<'a> {
 /// The commit that is checked out after a push.
 #[derive(Default)]
 enum Checkout {
-    /// The report does not name it: it is the new end of the ref.
+    /// The new end of the ref, because the report names no commit.
     #[default]
     End,
-    /// There is none: the report says null.
+    /// No commit, because the report gives null.
     Nothing,
-    /// This commit.
+    /// The commit that the report names.
     Commit(String),
 }
 

@@ -168,7 +168,7 @@ struct Answer {
     /// True if the window begins before `coverage_starts`, or has not ended.
     partial: bool,
     /// DORA's rating of the number, from its report of 2019: `elite`, `high`, `medium` or `low`. Only for deployment
-    /// frequency and lead times, with at least five samples and a window whose first day is scope_query.
+    /// frequency and lead times, with at least five samples and a window whose first day is covered.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
     /// Whose work counts: `people`, `bots` or `all`.
