@@ -192,7 +192,7 @@ impl Loop<'_> {
         while !*stop.borrow() {
             let run = self.status.begin(self.clock.now());
             let ended = unharmed(step()).await;
-            self.status.end(run, self.clock.now(), ended.as_ref().err().map(shown));
+            self.status.end(run, self.clock.now(), ended.as_ref().err().map(|error| format!("{error:#}")));
 
             let pause = match ended {
                 Ok(()) => {
@@ -228,11 +228,6 @@ impl Loop<'_> {
 pub(crate) async fn unharmed<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let panicked = |_| Err(anyhow::anyhow!("it panicked"));
     AssertUnwindSafe(step).catch_unwind().await.unwrap_or_else(panicked)
-}
-
-/// The text of an error with its causes, cut off at [`MAX_ERROR`].
-fn shown(error: &anyhow::Error) -> String {
-    format!("{error:#}").chars().take(MAX_ERROR).collect()
 }
 
 /// The status of a worker since this process started.
@@ -292,7 +287,7 @@ impl Status {
         Run(now)
     }
 
-    /// Ends a run, with the text of its error if it failed.
+    /// Ends a run, with the text of its error if it failed. The text is cut off at [`MAX_ERROR`].
     pub(crate) fn end(&self, run: Run, now: Timestamp, error: Option<String>) {
         let mut known = self.0.lock();
         known.running = known.running.saturating_sub(1);
@@ -302,7 +297,7 @@ impl Status {
             None => known.last_success = Some(now),
             Some(error) => {
                 known.failures += 1;
-                known.last_error = Some((now, error));
+                known.last_error = Some((now, error.chars().take(MAX_ERROR).collect()));
             }
         }
     }

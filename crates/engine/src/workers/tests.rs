@@ -114,3 +114,13 @@ fn the_backlog_of_a_worker_is_its_own() {
     let found: Vec<_> = all.iter().filter_map(|status| Some((status.name, status.backlog?))).collect();
     assert_eq!(found, [("fan_out", 2), ("claim", 1), ("project", 3)]);
 }
+
+#[test]
+fn the_error_that_a_status_keeps_is_bounded() {
+    let status = Status::default();
+    let run = status.begin(Timestamp::from_seconds(1));
+
+    status.end(run, Timestamp::from_seconds(2), Some("ä".repeat(MAX_ERROR + 1)));
+
+    assert_eq!(shown(&status).last_error, Some("ä".repeat(MAX_ERROR)));
+}
