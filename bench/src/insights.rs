@@ -31,37 +31,68 @@ pub(crate) async fn counting(engine: &Engine, scale: Scale) -> anyhow::Result<()
     let place = Place::new(engine).await?;
     let store = place.open().await?;
     store.prepare_partitions(now()).await?;
+
     let window = number / 20;
     let (mut early, mut late, mut all) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+
     for first in (0..number).step_by(BATCH) {
         let batch: Vec<NewEvent> = (first..number.min(first + BATCH)).map(|at| event(at, number)).collect();
         store.append_events(batch).await?;
+
         let started = Instant::now();
         project(&store).await?;
+
         let took = started.elapsed();
         all += took;
+
         // The second twentieth is used because the first fills empty tables.
         if (window..2 * window).contains(&first) {
             early += took;
         }
+
         if first >= number - window {
             late += took;
         }
     }
+
     let per_second = rate(number, all);
-    row("13 events counted a second", &format!("{per_second:.0}  ({number} events)"), "");
+    row(
+        "13 events counted a second",
+        &format!("{per_second:.0}  ({number} events)"),
+        "",
+    );
+
     let growth = late.as_secs_f64() / early.as_secs_f64();
-    row("13 an event of the last twentieth / of the second", &format!("{growth:.2}"), "must 1.3");
-    for name in ["time_to_merge", "lead_time_for_changes", "flaky_jobs", "branches_open", "commits", "issues_open"] {
+    row(
+        "13 an event of the last twentieth / of the second",
+        &format!("{growth:.2}"),
+        "must 1.3",
+    );
+
+    for name in [
+        "time_to_merge",
+        "lead_time_for_changes",
+        "flaky_jobs",
+        "branches_open",
+        "commits",
+        "issues_open",
+    ] {
         let metric = Metric::by_name(name).expect("a metric");
         let mut times = Vec::new();
+
         for _ in 0..ASKED {
             let started = Instant::now();
             ask(&store, metric).await?;
             times.push(started.elapsed());
         }
-        row(&format!("13 p95 of {name} over 30 days"), &milliseconds(quantile(&mut times, 0.95)), "");
+
+        row(
+            &format!("13 p95 of {name} over 30 days"),
+            &milliseconds(quantile(&mut times, 0.95)),
+            "",
+        );
     }
+
     store.close().await;
     Ok(())
 }
@@ -77,12 +108,17 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
         let facts = facts(event.trigger, event.received_at, &payload.unpack()?).map_err(|error| error.to_string());
         batch.push(Projected { event: event.id, facts });
     }
+
     Ok(store.apply_facts(batch).await?)
 }
 
 /// Answers a question, as the server does.
 async fn ask(store: &SharedStore, metric: &'static Metric) -> anyhow::Result<()> {
-    let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
+    let (from, to) = (
+        Timestamp::from_seconds(START + 60 * DAY),
+        Timestamp::from_seconds(START + 90 * DAY),
+    );
+
     let question = Question::new(metric, Window { from, to, days: 30.0 }, to);
     std::hint::black_box(quickdraw_engine::ask(store, question, ()).await?);
     Ok(())
@@ -92,9 +128,23 @@ async fn ask(store: &SharedStore, metric: &'static Metric) -> anyhow::Result<()>
 fn event(at: usize, number: usize) -> NewEvent {
     let (trigger, body) = sample(at, number);
     let received_at = Timestamp::from_seconds(second(at, number));
-    let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Origin::Api, received_at);
+
+    let event = Event::new(
+        EventId(Uuid::now_v7()),
+        Where::Elsewhere,
+        trigger,
+        Origin::Api,
+        received_at,
+    );
+
     let payload = Packed::pack(body.to_string().as_bytes());
-    NewEvent { event, payload, dedupe: None, decided: None, counts: true }
+    NewEvent {
+        event,
+        payload,
+        dedupe: None,
+        decided: None,
+        counts: true,
+    }
 }
 
 fn second(at: usize, number: usize) -> i64 {
@@ -113,10 +163,16 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
     let home =
         json!({ "id": project + 1, "path_with_namespace": format!("gear/rope-{project}"), "default_branch": "main" });
     let user = json!({ "id": at % 30 + 1, "username": format!("u{}", at % 30), "name": format!("User {}", at % 30) });
+
     match at % 7 {
         0 | 1 => {
             let is_main = at.is_multiple_of(7);
-            let branch = if is_main { "main".to_owned() } else { format!("b{}", round % 50) };
+            let branch = if is_main {
+                "main".to_owned()
+            } else {
+                format!("b{}", round % 50)
+            };
+
             let chain = if is_main { 0 } else { 1 << 20 };
             let (from, to) = (sha(chain + round), sha(chain + round + 1));
             let author = json!({ "name": format!("User {}", at % 30), "email": format!("u{}@climb.example", at % 30) });
@@ -125,8 +181,10 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
             let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
                 "user_id": at % 30 + 1, "user_username": format!("u{}", at % 30), "user_name": format!("User {}", at % 30),
                 "commits": [commit], "total_commits_count": 1, "project": home });
+
             (Trigger::PUSH, body)
         }
+
         2 | 3 => {
             // Each merge request is opened, updated, approved and merged.
             let action = ["open", "update", "approved", "merge"][round % 4];
@@ -137,6 +195,7 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
             let body = json!({ "object_kind": "merge_request", "user": user, "project": home, "object_attributes": attributes });
             (Trigger::MERGE_REQUEST, body)
         }
+
         4 => {
             let on = json!({ "iid": round / 4 * 2 + 2, "target_project_id": project + 1, "author_id": 1, "created_at": time(-50_000),
                 "updated_at": time(-100), "state": "opened" });
@@ -144,8 +203,14 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
             let body = json!({ "object_kind": "note", "user": user, "project": home, "object_attributes": note, "merge_request": on });
             (Trigger::NOTE, body)
         }
+
         5 => {
-            let (action, state) = if round.is_multiple_of(2) { ("open", "opened") } else { ("close", "closed") };
+            let (action, state) = if round.is_multiple_of(2) {
+                ("open", "opened")
+            } else {
+                ("close", "closed")
+            };
+
             let attributes = json!({ "iid": round / 2 + 1, "author_id": 3, "created_at": time(-9_000), "updated_at": time(0),
                 "action": action, "state": state });
             (
@@ -153,6 +218,7 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
                 json!({ "object_kind": "issue", "user": user, "project": home, "object_attributes": attributes }),
             )
         }
+
         _ if round.is_multiple_of(8) => {
             let body = json!({ "object_kind": "deployment", "deployment_id": at, "status": "success", "status_changed_at": time(0),
                 "environment": "production", "environment_tier": "production", "user": user, "project": home,
@@ -169,6 +235,7 @@ fn sample(at: usize, number: usize) -> (Trigger, Value) {
                         "finished_at": time(-10), "duration": 390.0, "user": user })
                 })
                 .collect();
+
             let attributes = json!({ "id": at, "iid": round + 1, "ref": "main", "status": status, "source": "push",
                 "created_at": time(-600), "finished_at": time(0), "duration": 590 });
             let body = json!({ "object_kind": "pipeline", "user": user, "project": home, "object_attributes": attributes,

@@ -25,12 +25,23 @@ pub(crate) struct Scale {
     pub(crate) backlog: usize,
 }
 
-const USUAL: Scale = Scale { rounds: 5, seconds: Duration::from_secs(4), deliveries: 20_000, backlog: 1_000_000 };
-const SHORT: Scale = Scale { rounds: 3, seconds: Duration::from_secs(2), deliveries: 6_000, backlog: 50_000 };
+const USUAL: Scale = Scale {
+    rounds: 5,
+    seconds: Duration::from_secs(4),
+    deliveries: 20_000,
+    backlog: 1_000_000,
+};
+const SHORT: Scale = Scale {
+    rounds: 3,
+    seconds: Duration::from_secs(2),
+    deliveries: 6_000,
+    backlog: 50_000,
+};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+
     match arguments.first().map(String::as_str) {
         // The peers are separate processes, so that both sides have the same share of the machine.
         Some("peer-axum") => runtime.block_on(peers::bare_axum()),
@@ -40,7 +51,12 @@ fn main() -> anyhow::Result<()> {
         Some("peer-many-hang") => runtime.block_on(peers::many(true)),
         _ => {
             let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-            let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+            let only: Vec<&str> = arguments
+                .iter()
+                .map(String::as_str)
+                .filter(|word| !word.starts_with("--"))
+                .collect();
+
             let scale = if has("--short") { SHORT } else { USUAL };
             runtime.block_on(run(scale, &only))
         }
@@ -52,42 +68,56 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
         only.iter().partition(|word| ["SQLite", "PostgreSQL"].contains(*word));
     let wanted = |name: &str| only.is_empty() || only.contains(&name);
     stats::conditions();
+
     let postgres = std::env::var("QUICKDRAW_BENCH_POSTGRES").ok();
-    for engine in [Some(server::Engine::Sqlite), postgres.map(server::Engine::Postgres)].into_iter().flatten() {
+    for engine in [Some(server::Engine::Sqlite), postgres.map(server::Engine::Postgres)]
+        .into_iter()
+        .flatten()
+    {
         if !engines.is_empty() && !engines.contains(&engine.name()) {
             continue;
         }
+
         stats::heading(engine.name());
         if wanted("source") {
             pipeline::source(&engine, scale).await?;
         }
+
         if wanted("latency") {
             pipeline::source_latency(&engine, scale).await?;
             pipeline::latency(&engine, scale).await?;
         }
+
         if wanted("flood") {
             pipeline::flooded(&engine, scale).await?;
         }
+
         if wanted("deliveries") {
             pipeline::deliveries(&engine, scale).await?;
         }
+
         if wanted("pipeline") {
             pipeline::whole(&engine, scale).await?;
             pipeline::ten_hooks(&engine, scale).await?;
         }
+
         if wanted("isolation") {
             pipeline::isolation(&engine, scale).await?;
         }
+
         if wanted("insights") {
             insights::counting(&engine, scale).await?;
         }
+
         if wanted("sizes") {
             sizes::disk(&engine).await?;
             sizes::backlog(&engine, scale).await?;
         }
     }
+
     if wanted("unsubscribed") {
         sizes::unsubscribed();
     }
+
     Ok(())
 }

@@ -17,7 +17,10 @@ use crate::stats::say;
 
 /// Reads the body, ignores it, and answers.
 pub(crate) async fn bare_axum() -> anyhow::Result<()> {
-    let router = Router::new().route("/", post(async |body: Bytes| if body.is_empty() { "empty" } else { "ok" }));
+    let router = Router::new().route(
+        "/",
+        post(async |body: Bytes| if body.is_empty() { "empty" } else { "ok" }),
+    );
     serve(router).await
 }
 
@@ -31,6 +34,7 @@ pub(crate) async fn durable_axum() -> anyhow::Result<()> {
     file.write_all(&vec![0; 64 << 20])?;
     file.sync_all()?;
     file.rewind()?;
+
     let (queue, waiting) = std::sync::mpsc::channel::<Waiting>();
     std::thread::spawn(move || -> std::io::Result<()> {
         while let Ok(first) = waiting.recv() {
@@ -38,14 +42,23 @@ pub(crate) async fn durable_axum() -> anyhow::Result<()> {
             if file.stream_position()? > 60 << 20 {
                 file.rewind()?;
             }
-            file.write_all(&batch.iter().flat_map(|(body, _)| body.iter().copied()).collect::<Vec<u8>>())?;
+
+            file.write_all(
+                &batch
+                    .iter()
+                    .flat_map(|(body, _)| body.iter().copied())
+                    .collect::<Vec<u8>>(),
+            )?;
+
             file.sync_data()?;
             for (_, answer) in batch {
                 let _ = answer.send(());
             }
         }
+
         Ok(())
     });
+
     let router = Router::new().route("/", post(keep)).with_state(queue);
     serve(router).await
 }
@@ -53,7 +66,12 @@ pub(crate) async fn durable_axum() -> anyhow::Result<()> {
 async fn keep(State(queue): State<std::sync::mpsc::Sender<Waiting>>, body: Bytes) -> StatusCode {
     let (answer, answered) = oneshot::channel();
     let kept = queue.send((body, answer)).is_ok() && answered.await.is_ok();
-    if kept { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+
+    if kept {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 #[derive(Default)]
@@ -66,7 +84,10 @@ struct Seen {
 /// count, the median and the 99th percentile in microseconds, and resets them.
 pub(crate) async fn sink() -> anyhow::Result<()> {
     let seen = Arc::new(Seen::default());
-    let router = Router::new().route("/in", post(arrived)).route("/count", get(count)).route("/", get(summary));
+    let router = Router::new()
+        .route("/in", post(arrived))
+        .route("/count", get(count))
+        .route("/", get(summary));
     serve(router.with_state(seen)).await
 }
 
@@ -83,34 +104,41 @@ pub(crate) async fn many(hang: bool) -> anyhow::Result<()> {
     for n in 1..100 {
         listeners.push(tokio::net::TcpListener::bind((other_host(n), port)).await?);
     }
+
     let router = Router::new().route(
         "/in",
         post(async move |_: Bytes| {
             if hang {
                 std::future::pending::<()>().await;
             }
+
             "ok"
         }),
     );
+
     let mut servers = tokio::task::JoinSet::new();
     for listener in listeners {
         servers.spawn(axum::serve(listener, router.clone()).into_future());
     }
+
     say(port);
     while let Some(server) = servers.join_next().await {
         server??;
     }
+
     Ok(())
 }
 
 async fn arrived(State(seen): State<Arc<Seen>>, body: Bytes) -> &'static str {
     const MARK: &[u8] = b"\"sent_us\":";
+
     if let Some(at) = body.windows(MARK.len()).position(|window| window == MARK) {
         let digits = body[at + MARK.len()..].iter().take_while(|byte| byte.is_ascii_digit());
         let sent = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
         let took = now_us().saturating_sub(sent);
         seen.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
     }
+
     seen.count.fetch_add(1, Ordering::Relaxed);
     "ok"
 }
@@ -122,6 +150,7 @@ async fn count(State(seen): State<Arc<Seen>>) -> String {
 async fn summary(State(seen): State<Arc<Seen>>) -> String {
     let mut latencies = std::mem::take(&mut *seen.latencies.lock().unwrap_or_else(PoisonError::into_inner));
     latencies.sort_unstable();
+
     let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().unwrap_or(0);
     format!("{} {} {}", seen.count.swap(0, Ordering::Relaxed), at(50), at(99))
 }

@@ -50,13 +50,16 @@ impl Place {
         // nothing is flushed.
         let beside = std::env::current_exe()?.parent().context("a folder")?.to_owned();
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?;
+
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", folder.path().join("bench.db").display()),
             Engine::Postgres(server) => {
                 let schema = format!("bench_{}", uuid::Uuid::new_v4().simple());
-                let made =
-                    Command::new("psql").args([server, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status()?;
+                let made = Command::new("psql")
+                    .args([server, "-q", "-c", &format!("CREATE SCHEMA {schema}")])
+                    .status()?;
                 anyhow::ensure!(made.success(), "psql failed to create a schema");
+
                 let glue = if server.contains('?') { '&' } else { '?' };
                 format!("{server}{glue}options=-csearch_path%3D{schema}")
             }
@@ -71,9 +74,14 @@ impl Place {
     /// Starts the server on this database.
     pub(crate) async fn serve(&self, settings: &[(&str, &str)]) -> anyhow::Result<Process> {
         let program = std::env::current_exe()?.with_file_name("quickdraw");
-        anyhow::ensure!(program.exists(), "build quickdraw first: cargo build --release -p quickdraw");
+        anyhow::ensure!(
+            program.exists(),
+            "build quickdraw first: cargo build --release -p quickdraw"
+        );
+
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(program);
+
         command
             .arg("serve")
             .current_dir(self.folder.path())
@@ -87,12 +95,18 @@ impl Place {
             .env("QUICKDRAW__SOURCE__RATE_LIMIT", "off")
             .envs(settings.iter().copied())
             .stdout(Stdio::null());
-        let process = Process { child: command.spawn()?, port };
+
+        let process = Process {
+            child: command.spawn()?,
+            port,
+        };
+
         let started = Instant::now();
         while load::get(port, "/api/v1/ready", None).await.is_err() {
             anyhow::ensure!(started.elapsed() < Duration::from_secs(30), "the server does not start");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+
         Ok(process)
     }
 }
@@ -110,21 +124,32 @@ impl Process {
         let mut child = Command::new(program).arg(name).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("piped")?).read_line(&mut line)?;
-        Ok(Self { port: line.trim().parse().context("the peer printed no port")?, child })
+
+        Ok(Self {
+            port: line.trim().parse().context("the peer printed no port")?,
+            child,
+        })
     }
 
     /// A value of `/proc/<pid>/status` in MiB: `VmRSS` is the current memory, `VmHWM` the maximum.
     pub(crate) fn memory(&self, field: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).context("a figure")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .context("a figure")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+
         Ok(kib / 1024.0)
     }
 
     /// The value of a gauge or counter of `/metrics`.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let text = load::get(self.port, "/metrics", None).await?;
-        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        let values = text
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .filter_map(|line| line.rsplit(' ').next());
         Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
     }
 }

@@ -18,9 +18,15 @@ pub(crate) fn row(what: &str, value: &str, goal: &str) {
 
 pub(crate) fn conditions() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "))
+        .unwrap_or("unknown processor");
+
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    say(format!("{cores} cores, {model}; load generator and receivers on the same cores; every flush on"));
+    say(format!(
+        "{cores} cores, {model}; load generator and receivers on the same cores; every flush on"
+    ));
 }
 
 pub(crate) fn median(values: &mut [f64]) -> f64 {
@@ -31,6 +37,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 /// The value at this quantile.
 pub(crate) fn quantile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
+
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

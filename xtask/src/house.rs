@@ -27,25 +27,44 @@ struct Figure {
 pub(crate) fn run(root: &Path, check: bool, record: bool) -> anyhow::Result<()> {
     let figures = measure(root)?;
     let path = root.join(BOUNDS);
+
     if record {
-        let bounds: Map<String, Value> =
-            figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value))).collect();
+        let bounds: Map<String, Value> = figures
+            .iter()
+            .map(|figure| (figure.name.to_owned(), json!(figure.value)))
+            .collect();
+
         fs::write(&path, serde_json::to_string_pretty(&bounds)? + "\n")?;
     }
+
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     let bounds: Map<String, Value> = serde_json::from_str(&text)?;
 
     let mut worse = 0;
     for figure in &figures {
         let bound = bounds.get(figure.name).and_then(Value::as_f64);
-        let is_worse =
-            bound.is_none_or(|bound| if figure.more_is_better { figure.value < bound } else { figure.value > bound });
+        let is_worse = bound.is_none_or(|bound| {
+            if figure.more_is_better {
+                figure.value < bound
+            } else {
+                figure.value > bound
+            }
+        });
         worse += usize::from(is_worse);
+
         let bound = bound.map_or_else(|| "no bound".to_owned(), |bound| bound.to_string());
         let mark = if is_worse { "  WORSE" } else { "" };
-        show(&format!("{:<64} {:>8}   bound {bound}{mark}", figure.name, figure.value));
+        show(&format!(
+            "{:<64} {:>8}   bound {bound}{mark}",
+            figure.name, figure.value
+        ));
     }
-    anyhow::ensure!(!check || worse == 0, "{worse} figures are worse than their bounds in {BOUNDS}");
+
+    anyhow::ensure!(
+        !check || worse == 0,
+        "{worse} figures are worse than their bounds in {BOUNDS}"
+    );
+
     Ok(())
 }
 
@@ -59,6 +78,7 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
         let source = root.join("crates").join(name).join("src");
         let mut methods: BTreeMap<String, usize> = BTreeMap::new();
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+
         for file in rust_files(&source)? {
             let text = fs::read_to_string(&file)?;
             let shown = file.strip_prefix(&source)?.to_string_lossy().replace('\\', "/");
@@ -66,20 +86,25 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
             let is_test = shown.contains("tests") || shown.contains("cases");
 
             if !is_test {
-                let stream: TokenStream =
-                    text.parse().map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+                let stream: TokenStream = text
+                    .parse()
+                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
                 tokens += count_tokens(stream);
                 lines += text.lines().count();
                 blank += text.lines().filter(|line| line.trim().is_empty()).count();
             }
+
             let mut seen = Seen::default();
             seen.visit_file(&parsed);
+
             if !shown.starts_with("kinds") && !shown.starts_with("trigger") && !is_test {
                 literals += seen.trigger_literals;
             }
+
             if name == "store" {
                 positions += seen.positions;
             }
+
             double_options += seen.double_options;
             for (of, count) in seen.methods {
                 *methods.entry(of).or_default() += count;
@@ -91,11 +116,13 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
                 uses.entry(room).or_default().extend(seen.rooms);
             }
         }
+
         for (of, count) in methods {
             if count > largest.0 {
                 largest = (count, format!("{name}::{of}"));
             }
         }
+
         circles += pairs_that_use_each_other(&uses);
     }
 
@@ -106,14 +133,26 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
         figure("Option<Option<_>>", double_options),
         figure("methods of the largest type", largest.0),
         figure("pairs of rooms of one crate that use each other", circles),
-        Figure { name: "tokens a line", value: ratio(tokens, lines), more_is_better: false },
-        Figure { name: "blank lines, percent", value: ratio(blank * 100, lines), more_is_better: true },
+        Figure {
+            name: "tokens a line",
+            value: ratio(tokens, lines),
+            more_is_better: false,
+        },
+        Figure {
+            name: "blank lines, percent",
+            value: ratio(blank * 100, lines),
+            more_is_better: true,
+        },
     ])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of lines and tokens")]
 fn figure(name: &'static str, value: usize) -> Figure {
-    Figure { name, value: value as f64, more_is_better: false }
+    Figure {
+        name,
+        value: value as f64,
+        more_is_better: false,
+    }
 }
 
 /// A quotient with two decimals.
@@ -130,6 +169,7 @@ fn count_tokens(stream: TokenStream) -> usize {
             _ => 1,
         };
     }
+
     count
 }
 
@@ -142,6 +182,7 @@ fn pairs_that_use_each_other(uses: &BTreeMap<String, BTreeSet<String>>) -> usize
             }
         }
     }
+
     pairs
 }
 
@@ -168,9 +209,14 @@ impl<'ast> Visit<'ast> for Seen {
             && let syn::Type::Path(path) = &*item.self_ty
             && let Some(last) = path.path.segments.last()
         {
-            let count = item.items.iter().filter(|item| matches!(item, syn::ImplItem::Fn(_))).count();
+            let count = item
+                .items
+                .iter()
+                .filter(|item| matches!(item, syn::ImplItem::Fn(_)))
+                .count();
             *self.methods.entry(last.ident.to_string()).or_default() += count;
         }
+
         syn::visit::visit_item_impl(self, item);
     }
 
@@ -186,6 +232,7 @@ impl<'ast> Visit<'ast> for Seen {
         if is_get && is_row && call.args.first().is_some_and(is_number) {
             self.positions += 1;
         }
+
         syn::visit::visit_expr_method_call(self, call);
     }
 
@@ -197,6 +244,7 @@ impl<'ast> Visit<'ast> for Seen {
         {
             self.double_options += 1;
         }
+
         syn::visit::visit_path_segment(self, segment);
     }
 
@@ -215,6 +263,7 @@ impl<'ast> Visit<'ast> for Seen {
         {
             self.rooms.insert(room.ident.to_string());
         }
+
         syn::visit::visit_path(self, path);
     }
 }

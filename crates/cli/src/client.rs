@@ -53,8 +53,14 @@ pub(crate) async fn stream(
 
 fn client(deadline: Duration) -> anyhow::Result<Client> {
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
+
     // A page of a hundred rows is larger than the limit for answers of webhooks.
-    let limits = Limits { deadline, body_read: LARGEST_ANSWER, body_kept: LARGEST_ANSWER, ..Limits::default() };
+    let limits = Limits {
+        deadline,
+        body_read: LARGEST_ANSWER,
+        body_kept: LARGEST_ANSWER,
+        ..Limits::default()
+    };
     Ok(Client::new(limits, Arc::new(resolver), Trust::default())?)
 }
 
@@ -70,7 +76,13 @@ impl Target {
     fn parse(url: &str) -> anyhow::Result<Self> {
         let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
         let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
-        Ok(Self { url, host, authority, path })
+
+        Ok(Self {
+            url,
+            host,
+            authority,
+            path,
+        })
     }
 
     fn call<'a>(&'a self, method: Method, headers: &'a [(Cow<'static, str>, String)], body: Vec<u8>) -> Call<'a> {
@@ -136,13 +148,20 @@ pub(crate) async fn report_at(
     ];
     let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
+
     if answer.status != 202 {
         let status = answer.status;
         // The `detail` of a problem says how to correct the report.
         let detail = serde_json::from_str::<serde_json::Value>(&text).ok();
         let detail = detail.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
-        return Err(Refused { status, text: detail.unwrap_or(text) }.into());
+
+        return Err(Refused {
+            status,
+            text: detail.unwrap_or(text),
+        }
+        .into());
     }
+
     serde_json::from_str(&text).context("the server's answer is not JSON")
 }
 
@@ -155,10 +174,16 @@ pub(crate) async fn has_subscriber(
     trigger: Trigger,
     deadline: Duration,
 ) -> Option<bool> {
-    let url = format!("{}/active_hooks?trigger={}", project_url(base_url, project), trigger.row().name);
+    let url = format!(
+        "{}/active_hooks?trigger={}",
+        project_url(base_url, project),
+        trigger.row().name
+    );
+
     let headers = [("PRIVATE-TOKEN".into(), token.to_owned())];
     let answer = call(Method::GET, &url, &headers, Vec::new(), deadline).await.ok()?;
     let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+
     answer["active"].as_bool()
 }
 
@@ -203,13 +228,23 @@ pub(crate) async fn ask_with(
     body: Option<&serde_json::Value>,
 ) -> anyhow::Result<serde_json::Value> {
     let url = format!("{}/api/v1/{path}", base_url.trim_end_matches('/'));
-    let headers = [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), token.to_owned())];
+    let headers = [
+        ("Content-Type".into(), "application/json".to_owned()),
+        ("PRIVATE-TOKEN".into(), token.to_owned()),
+    ];
+
     let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
     let answer = call(method, &url, &headers, body, Duration::from_secs(60)).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let why = json["detail"].as_str().unwrap_or(&text);
-    anyhow::ensure!((200..300).contains(&answer.status), "the server answered {}: {why}", answer.status);
+
+    anyhow::ensure!(
+        (200..300).contains(&answer.status),
+        "the server answered {}: {why}",
+        answer.status
+    );
+
     Ok(json)
 }
 
@@ -219,6 +254,7 @@ pub(crate) struct Server {
     /// Base URL of the Quickdraw server.
     #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
     pub(crate) url: String,
+
     /// Access token of an administrator. Defaults to the content of ./quickdraw-data/root-token.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: Option<String>,

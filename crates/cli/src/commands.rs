@@ -31,7 +31,15 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 
 /// Replaces control characters, so that text from another system cannot control the terminal.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+    text.chars()
+        .map(|letter| {
+            if letter.is_control() && letter != '\n' {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect()
 }
 
 /// Turns a duration, such as `2h`, into the time that long ago. Any other text is passed on for the server to read.

@@ -36,9 +36,11 @@ pub(crate) struct Config {
     pub(crate) history: HistorySection,
     pub(crate) insights: InsightsSection,
     pub(crate) telemetry: TelemetrySection,
+
     /// `server.external_url` is not set and was made from `server.listen`.
     #[serde(skip)]
     pub(crate) external_url_is_made: bool,
+
     /// Problems of settings that could not be read and have their defaults here.
     #[serde(skip)]
     pub(crate) unread: Vec<Problem>,
@@ -65,12 +67,14 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         config.server.external_url = base_url(&config.server.listen);
         config.external_url_is_made = true;
     }
+
     config.server.external_url = config.server.external_url.trim_end_matches('/').to_owned();
 
     if config.database.url.expose().is_empty() {
         let file = config.server.data_dir.join("quickdraw.db");
         config.database.url = format!("sqlite:{}", file.display()).into();
     }
+
     Ok(config)
 }
 
@@ -106,6 +110,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("quickdraw.toml");
         std::fs::write(&file, text).expect("written");
+
         (folder, file)
     }
 
@@ -119,17 +124,31 @@ pub(crate) mod tests {
     fn every_setting_is_in_the_reference_and_nothing_else() {
         let tree = toml::Value::try_from(Config::default()).expect("it serialises");
         let mut keys = Vec::new();
+
         for (section, values) in tree.as_table().expect("sections") {
-            keys.extend(values.as_table().expect("a section").keys().map(|key| format!("{section}.{key}")));
+            keys.extend(
+                values
+                    .as_table()
+                    .expect("a section")
+                    .keys()
+                    .map(|key| format!("{section}.{key}")),
+            );
         }
+
         // A setting without a value does not serialise.
         keys.push("guard.allowed_ports".to_owned());
         keys.sort();
 
         let mut documented = Vec::new();
         for section in SECTIONS {
-            documented.extend(section.settings.iter().map(|setting| format!("{}.{}", section.section, setting.name)));
+            documented.extend(
+                section
+                    .settings
+                    .iter()
+                    .map(|setting| format!("{}.{}", section.section, setting.name)),
+            );
         }
+
         documented.sort_unstable();
         assert_eq!(keys, documented);
     }

@@ -25,8 +25,10 @@ const FAILED: &str = "failed to open the database";
 pub(crate) struct FirstStart {
     /// Notes for the person who started the server.
     pub(crate) notes: Vec<String>,
+
     /// Losses of data. They are also written to the log.
     pub(crate) warnings: Vec<String>,
+
     /// True if a server used this database before.
     pub(crate) continues: bool,
 }
@@ -49,7 +51,10 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
     let url = config.database.url.expose();
     let file = config.server.data_dir.join("key");
     let known = known_ring(config)?;
-    let before = examine(url, known.as_ref(), Depth::Quick, now()).await.context(FAILED)?;
+    let before = examine(url, known.as_ref(), Depth::Quick, now())
+        .await
+        .context(FAILED)?;
+
     match (&known, before.key) {
         (Some(_), KeyFit::DoesNotFit(error)) => return Err(Error::Seal(error)).context(FAILED),
         (None, KeyFit::NothingSealed) => {
@@ -58,6 +63,7 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
         (None, _) => anyhow::bail!("{}", missing_key(&file)),
         (Some(_), _) => {}
     }
+
     if before.insights_missing {
         first.warnings.push(
             "the file of insights beside the database is missing: a new file is created from the events that history \
@@ -65,16 +71,20 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
                 .to_owned(),
         );
     }
+
     std::fs::create_dir_all(&config.server.data_dir)
         .with_context(|| format!("failed to create {}", config.server.data_dir.display()))?;
+
     let (ring, made) = match known {
         Some(ring) => (ring, false),
         None => (make_ring(&file, first)?, true),
     };
+
     let opened = quickdraw_store::open(url, ring).await;
     if opened.is_err() && made && nothing_sealed(url).await {
         std::fs::remove_file(&file).with_context(|| format!("failed to remove {}", file.display()))?;
     }
+
     opened.context(FAILED)
 }
 
@@ -84,16 +94,21 @@ pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     if !config.server.key.is_empty() {
         return parse_ring(config.server.key.expose()).map(Some);
     }
+
     if file.exists() {
         return parse_ring(&read_private(&file)?).map(Some);
     }
+
     Ok(None)
 }
 
 /// Parses keys that are separated by commas.
 pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
     let keys = text.split(',').map(|key| {
-        let bytes = STANDARD.decode(key.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let bytes = STANDARD
+            .decode(key.trim())
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         bytes.context("a sealing key is not 32 bytes in base64 (openssl rand -base64 32)")
     });
     Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
@@ -101,16 +116,21 @@ pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
 
 /// The error if the database needs a key that is missing.
 pub(crate) fn missing_key(file: &Path) -> String {
-    format!("the key of the database is missing: restore its copy as {}, or set QUICKDRAW_KEY", file.display())
+    format!(
+        "the key of the database is missing: restore its copy as {}, or set QUICKDRAW_KEY",
+        file.display()
+    )
 }
 
 fn make_ring(file: &Path, first: &mut FirstStart) -> anyhow::Result<Ring> {
     let key = STANDARD.encode(random::<32>()?);
     write_private(file, &key)?;
+
     first.notes.push(format!(
         "generated a sealing key in {}: keep a copy of it apart from the database; without the key, secrets are lost",
         file.display()
     ));
+
     parse_ring(&key)
 }
 

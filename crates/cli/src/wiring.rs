@@ -38,6 +38,7 @@ fn new_token() -> anyhow::Result<String> {
 pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<()> {
     let file = config.server.data_dir.join("root-token");
     first.continues = store.has_root_token().await?;
+
     let token = if !config.server.root_token.is_empty() {
         config.server.root_token.expose().to_owned()
     } else if file.exists() {
@@ -48,15 +49,18 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
         let token = new_token()?;
         write_private(&file, &token)?;
         first.made_secret("administrator's token", &file, &token);
+
         token
     };
     secrets::check_root_token("the administrator's token", &token)?;
+
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
     // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is
     // good.
     if store.find_actor(digest, now()).await?.is_none() {
         store.set_root_token(digest, now()).await?;
     }
+
     Ok(())
 }
 
@@ -66,34 +70,48 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
 pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Source> {
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();
+
     if !config.source.secret.is_empty() {
         known.push(config.source.secret.expose().to_owned());
     } else {
-        let kept = if file.exists() { Some(read_private(&file)?) } else { None };
+        let kept = if file.exists() {
+            Some(read_private(&file)?)
+        } else {
+            None
+        };
         if let Some(kept) = &kept {
             secrets::check_carried("the secret of the default source", kept)?;
         }
+
         let made = hex::encode(random::<32>()?);
         let offered = Secret::new(kept.clone().unwrap_or_else(|| made.clone()));
         let shared = store.default_secret(offered).await?.expose().to_owned();
+
         if kept.is_none() {
             write_private(&file, &shared)?;
             if shared == made {
                 first.made_secret("GITLAB_WEBHOOK_SECRET", &file, &shared);
             }
         }
+
         known.extend(kept.filter(|kept| *kept != shared));
         known.push(shared);
     }
+
     let mut secrets = Vec::new();
     for secret in known {
         secrets::check_carried("the secret of the default source", &secret)?;
-        secrets.push(ActiveSecret { secret: Secret::new(secret), until: None });
+        secrets.push(ActiveSecret {
+            secret: Secret::new(secret),
+            until: None,
+        });
     }
+
     if !config.source.signing_token.is_empty() {
         let secret = Secret::new(config.source.signing_token.expose());
         secrets.push(ActiveSecret { secret, until: None });
     }
+
     let settings = &config.source;
     Ok(Source {
         id: SourceId(1),
@@ -116,6 +134,7 @@ pub(crate) async fn bind(config: &Config, source: &Source, store: &SharedStore) 
     if let Some(bound) = config.source.read_instance()? {
         store.set_instance(source.id, Some(bound)).await?;
     }
+
     Ok(())
 }
 
@@ -131,6 +150,7 @@ fn own(config: &Config) -> OwnAddresses {
     for listening in config.server.listen.to_socket_addrs().into_iter().flatten() {
         addresses.extend(own_addresses(listening).unwrap_or_else(|_| vec![listening]));
     }
+
     own.set(addresses);
     own
 }
@@ -139,6 +159,7 @@ fn own(config: &Config) -> OwnAddresses {
 pub(crate) async fn engine(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Engine>> {
     let delivery = &config.delivery;
     let guard = Arc::new(guard(config)?);
+
     let settings = Settings {
         policies: Arc::new(delivery.policies()),
         guard: guard.clone(),
@@ -156,7 +177,13 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let deadline = delivery.timeout.0;
-    let limits = Limits { deadline, connect: Limits::default().connect.min(deadline), ..Limits::default() };
+
+    let limits = Limits {
+        deadline,
+        connect: Limits::default().connect.min(deadline),
+        ..Limits::default()
+    };
+
     let trust = read_trust(delivery).map_err(|problems| refusal(&problems))?;
     let client = Client::new(limits, Arc::new(resolver), trust).context("failed to set TLS up")?;
     let client = match delivery.read_proxy()? {
@@ -164,6 +191,7 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
         None => client,
     };
     let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
+
     Engine::new(store, transport, Arc::new(System::default()), settings).await
 }
 
@@ -177,19 +205,37 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     // Whole or not at all: an empty file would be an empty secret at the next start.
     let beside = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&beside);
+
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside);
     let mut file = opened.with_context(|| format!("failed to create {}", beside.display()))?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
+
     std::fs::rename(&beside, path).with_context(|| format!("failed to create {}", path.display()))
 }
 
 /// Reads a secret from a file, and refuses one that others could have read.
 pub(crate) fn read_private(path: &Path) -> anyhow::Result<String> {
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    anyhow::ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}); run chmod 600 on it", path.display());
+    anyhow::ensure!(
+        mode & 0o077 == 0,
+        "{} can be read by others (mode {mode:o}); run chmod 600 on it",
+        path.display()
+    );
+
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
     let text = text.trim().to_owned();
-    anyhow::ensure!(text.len() >= 16, "{} holds no secret; delete it to have a new one made", path.display());
+
+    anyhow::ensure!(
+        text.len() >= 16,
+        "{} holds no secret; delete it to have a new one made",
+        path.display()
+    );
+
     Ok(text)
 }

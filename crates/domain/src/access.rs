@@ -10,19 +10,29 @@ use crate::scope::Scope;
 pub enum AccessLevel {
     /// Number 10.
     Guest,
+
     /// Number 20.
     Reporter,
+
     /// Number 30.
     Developer,
+
     /// Number 40.
     Maintainer,
+
     /// Number 50.
     Owner,
 }
 
 impl AccessLevel {
     /// All roles, the lowest first.
-    pub const ALL: [Self; 5] = [Self::Guest, Self::Reporter, Self::Developer, Self::Maintainer, Self::Owner];
+    pub const ALL: [Self; 5] = [
+        Self::Guest,
+        Self::Reporter,
+        Self::Developer,
+        Self::Maintainer,
+        Self::Owner,
+    ];
 
     /// GitLab's number.
     #[must_use]
@@ -48,6 +58,7 @@ impl AccessLevel {
 pub enum TokenScope {
     /// Everything that the holder of the token may do.
     Api,
+
     /// Read access only.
     ReadApi,
 }
@@ -77,8 +88,10 @@ impl TokenScope {
 pub enum Action {
     /// See that the scope exists, and its name.
     See,
+
     /// See and change its hooks, including their log: the history is as sensitive as the hook.
     Hooks,
+
     /// Change the scope itself and its members.
     Administer,
 }
@@ -88,8 +101,10 @@ pub enum Action {
 pub enum Verdict {
     /// The action is allowed.
     Allowed,
+
     /// The action is refused with 403: the user may know that the scope exists.
     Forbidden,
+
     /// The action is refused with 404: the user must not learn that the scope exists.
     Hidden,
 }
@@ -100,6 +115,7 @@ pub fn verdict(is_admin: bool, role: Option<AccessLevel>, scope: Scope, action: 
     if is_admin {
         return Verdict::Allowed;
     }
+
     let needed = match (scope, action) {
         // The existence of the instance is not a secret.
         (Scope::Instance, _) => return Verdict::Forbidden,
@@ -109,6 +125,7 @@ pub fn verdict(is_admin: bool, role: Option<AccessLevel>, scope: Scope, action: 
         (Scope::Project(_), Action::Administer) => AccessLevel::Maintainer,
         (Scope::Group(_), Action::Administer) => AccessLevel::Owner,
     };
+
     match role {
         Some(role) if role >= needed => Verdict::Allowed,
         Some(_) => Verdict::Forbidden,
@@ -125,6 +142,7 @@ mod tests {
     fn the_table_of_roles() {
         use AccessLevel::{Developer, Guest, Maintainer, Owner};
         use Verdict::{Allowed, Forbidden, Hidden};
+
         let (project, group) = (Scope::Project(ProjectId(1)), Scope::Group(GroupId(1)));
         for (role, scope, action, expected) in [
             (None, project, Action::See, Hidden),
@@ -138,9 +156,19 @@ mod tests {
             (Some(Owner), group, Action::Hooks, Allowed),
             (Some(Owner), project, Action::Administer, Allowed),
         ] {
-            assert_eq!(verdict(false, role, scope, action), expected, "{role:?} {scope:?} {action:?}");
+            assert_eq!(
+                verdict(false, role, scope, action),
+                expected,
+                "{role:?} {scope:?} {action:?}"
+            );
+
             assert_eq!(verdict(true, role, scope, action), Allowed);
         }
-        assert!(AccessLevel::ALL.into_iter().all(|level| AccessLevel::by_number(level.number()) == Some(level)));
+
+        assert!(
+            AccessLevel::ALL
+                .into_iter()
+                .all(|level| AccessLevel::by_number(level.number()) == Some(level))
+        );
     }
 }

@@ -16,24 +16,34 @@ use crate::{GroupId, HookId, Trigger};
 pub enum SkipReason {
     /// The branch filter stops this push.
     BranchFilter,
+
     /// The branch filter takes more work on this branch's name than is allowed.
     BranchFilterGaveUp,
+
     /// The hook was created after the event.
     TooYoung,
+
     /// The hook already fired in the chain that the event continues.
     Recursion,
+
     /// The chain that the event continues has called too many hooks.
     LongChain,
+
     /// The namespace has used up its deliveries for this minute.
     RateLimit,
+
     /// The hook is disabled, and its events are dropped while it is.
     Disabled,
+
     /// The hook has been disabled for too long, or holds too many deliveries, so no more are held for it.
     HoldBudget,
+
     /// The same event was received shortly before through another hook.
     Duplicate,
+
     /// The hook's event filter stops this event.
     EventFilter,
+
     /// The hook's event filter takes more work on this event than is allowed.
     EventFilterGaveUp,
 }
@@ -57,19 +67,28 @@ impl SkipReason {
     /// The number in the databases.
     #[must_use]
     pub fn code(self) -> i16 {
-        REASONS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
+        REASONS
+            .iter()
+            .find(|(reason, ..)| *reason == self)
+            .map_or(0, |(_, code, _)| *code)
     }
 
     /// The reason with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
-        REASONS.iter().find(|(_, known, _)| *known == code).map(|(reason, ..)| *reason)
+        REASONS
+            .iter()
+            .find(|(_, known, _)| *known == code)
+            .map(|(reason, ..)| *reason)
     }
 
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
-        REASONS.iter().find(|(reason, ..)| *reason == self).map_or("", |(.., word)| word)
+        REASONS
+            .iter()
+            .find(|(reason, ..)| *reason == self)
+            .map_or("", |(.., word)| word)
     }
 }
 
@@ -78,8 +97,10 @@ impl SkipReason {
 pub enum Decision {
     /// The hook gets a delivery.
     Deliver,
+
     /// The hook gets no delivery, and the reason is stored.
     Skip(SkipReason),
+
     /// The hook is not subscribed to this kind of event.
     NotSelected,
 }
@@ -121,8 +142,10 @@ pub fn has_filters(hook: &Hook, trigger: Trigger, has_branch: bool) -> bool {
 pub enum Filtered {
     /// The event passes.
     Passes,
+
     /// The event passes because the push does not list the commits that the filter needs.
     PassesUnlisted,
+
     /// The event does not pass.
     Stopped(SkipReason),
 }
@@ -143,7 +166,10 @@ pub fn ask_filters(
         Passage::Stopped => return Filtered::Stopped(SkipReason::BranchFilter),
         Passage::GaveUp => return Filtered::Stopped(SkipReason::BranchFilterGaveUp),
     }
-    let (Some(filter), Some(body)) = (&hook.event_filter, body) else { return Filtered::Passes };
+
+    let (Some(filter), Some(body)) = (&hook.event_filter, body) else {
+        return Filtered::Passes;
+    };
     match filter.judge(body, work) {
         Ok(Answer::Passes) => Filtered::Passes,
         Ok(Answer::Unknown) => Filtered::PassesUnlisted,
@@ -160,13 +186,16 @@ pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chai
     if !selects(hook, event.trigger) {
         return Decision::NotSelected;
     }
+
     if event.duplicate_of.is_some() {
         return Decision::Skip(SkipReason::Duplicate);
     }
+
     // This happens only if a hook is created while the event waits for its fan-out.
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
     }
+
     match stopped.iter().find(|(stopped, _)| *stopped == hook.id) {
         Some((_, reason)) => Decision::Skip(*reason),
         None => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
@@ -185,15 +214,31 @@ pub(crate) mod tests {
     pub(crate) fn hook(scope: Scope, triggers: &[Trigger]) -> Hook {
         let url = HookUrl::parse("https://hooks.example.com/in?x=1").expect("a URL");
         let hook = Hook::new(scope, url, Uuid::from_u128(0x02af_fd2d), Timestamp::from_seconds(10));
-        Hook { id: HookId(1), triggers: triggers.iter().copied().collect::<TriggerSet>(), ..hook }
+
+        Hook {
+            id: HookId(1),
+            triggers: triggers.iter().copied().collect::<TriggerSet>(),
+            ..hook
+        }
     }
 
     pub(crate) fn push(git_ref: &str) -> Event {
         let id = EventId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001));
-        let trigger = if git_ref.starts_with("refs/tags/") { Trigger::TAG_PUSH } else { Trigger::PUSH };
+        let trigger = if git_ref.starts_with("refs/tags/") {
+            Trigger::TAG_PUSH
+        } else {
+            Trigger::PUSH
+        };
+
         Event {
             git_ref: Some(git_ref.to_owned()),
-            ..Event::new(id, Place::Project(ProjectId(1)), trigger, Origin::Api, Timestamp::from_seconds(20))
+            ..Event::new(
+                id,
+                Place::Project(ProjectId(1)),
+                trigger,
+                Origin::Api,
+                Timestamp::from_seconds(20),
+            )
         }
     }
 
@@ -216,8 +261,15 @@ pub(crate) mod tests {
     #[test]
     fn a_hook_gets_the_kinds_that_it_selects() {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
-        assert_eq!(select(&push("refs/heads/main"), &hook, &[], &Chain::default()), Decision::Deliver);
-        assert_eq!(select(&push("refs/tags/v1"), &hook, &[], &Chain::default()), Decision::NotSelected);
+        assert_eq!(
+            select(&push("refs/heads/main"), &hook, &[], &Chain::default()),
+            Decision::Deliver
+        );
+
+        assert_eq!(
+            select(&push("refs/tags/v1"), &hook, &[], &Chain::default()),
+            Decision::NotSelected
+        );
     }
 
     #[test]
@@ -226,13 +278,18 @@ pub(crate) mod tests {
         let created = Trigger::by_name("user_create").expect("a row");
         assert!(selects(&system, created));
         assert!(!selects(&hook(Scope::Project(ProjectId(1)), &[]), created));
-        assert!(!selects(&hook(Scope::Instance, &[Trigger::all().nth(2).expect("a row")]), Trigger::PUSH));
+
+        assert!(!selects(
+            &hook(Scope::Instance, &[Trigger::all().nth(2).expect("a row")]),
+            Trigger::PUSH
+        ));
     }
 
     #[test]
     fn the_branch_filter_stops_branches_only() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH, Trigger::TAG_PUSH]);
         hook.branch_filter = BranchFilter::parse("wildcard", Some("production/*")).expect("a filter");
+
         let ask = |git_ref: &str| {
             let event = push(git_ref);
             assert!(!has_filters(&hook, event.trigger, false));
@@ -241,6 +298,7 @@ pub(crate) mod tests {
         assert_eq!(ask("refs/heads/production/eu"), Filtered::Passes);
         assert_eq!(ask("refs/heads/main"), Filtered::Stopped(SkipReason::BranchFilter));
         assert_eq!(ask("refs/tags/main"), Filtered::Passes);
+
         let stopped = [(hook.id, SkipReason::BranchFilter)];
         assert_eq!(
             select(&push("refs/heads/main"), &hook, &stopped, &Chain::default()),
@@ -252,6 +310,7 @@ pub(crate) mod tests {
     fn a_hook_is_not_owed_events_from_before_it_was_created() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.created_at = Timestamp::from_seconds(21);
+
         assert_eq!(
             select(&push("refs/heads/main"), &hook, &[], &Chain::default()),
             Decision::Skip(SkipReason::TooYoung)

@@ -32,30 +32,39 @@ pub enum ComposeError {
     /// Bodies of this kind cannot be composed: Quickdraw writes them itself, or does not know them.
     #[error("{0} cannot be composed; report them with a complete body as \"payload\"")]
     NoComposer(Trigger),
+
     /// It happens elsewhere.
     #[error("{0} are composed from what a {1} knows; report them there, or with a complete body as \"payload\"")]
     Misplaced(Trigger, &'static str),
+
     /// An operation groups saves of one object, and this kind has none.
     #[error("{0} are of no object that is saved; report them without \"operation\"")]
     NoSaves(Trigger),
+
     /// One kind has several events, and the object does not say which it is.
     #[error("the object of {0} needs an event_name: one of {names}", names = .0.row().event_names.join(", "))]
     WhichEvent(Trigger),
+
     /// The object lacks something.
     #[error("the object of {0}, or what it was before, is not usable: {1}")]
     Object(Trigger, serde_json::Error),
+
     /// The object lacks an attribute that identifies it.
     #[error("the object of {0} has no {1}")]
     Missing(Trigger, &'static str),
+
     /// A word that no receiver knows.
     #[error("the action {1:?} of the object of {0} is unknown; use one of {2}")]
     Action(Trigger, String, String),
+
     /// GitLab sends nothing for it.
     #[error("{1} fires no {0} in GitLab, and none is sent: do not report it")]
     Silent(Trigger, &'static str),
+
     /// A part of the object has the wrong type or form.
     #[error("{1} of the object of {0} has to be {2}, as in GitLab's bodies")]
     Shape(Trigger, String, &'static str),
+
     /// It is too large, or what is composed from it is.
     #[error("the object of {0} is too large, or its body would be; report it with a complete body as \"payload\"")]
     TooLarge(Trigger),
@@ -72,14 +81,18 @@ pub struct User {
     /// GitLab's number.
     #[serde(default)]
     pub id: i64,
+
     /// Shown name.
     #[serde(default)]
     pub name: String,
+
     /// Login.
     #[serde(default)]
     pub username: String,
+
     /// Public e-mail; absent when the user shows none.
     pub email: Option<String>,
+
     /// Picture.
     pub avatar_url: Option<String>,
 }
@@ -89,6 +102,7 @@ pub struct User {
 pub struct Instance<'a> {
     /// Where it is.
     pub base_url: &'a str,
+
     /// Where links to uploaded files lead.
     pub upload_links: UploadLinks,
 }
@@ -98,8 +112,10 @@ pub struct Instance<'a> {
 pub enum Scene<'a> {
     /// In a project.
     Project(&'a Project),
+
     /// In a group.
     Group(&'a Group),
+
     /// On the instance.
     Instance,
 }
@@ -108,16 +124,22 @@ pub enum Scene<'a> {
 pub struct Happened<'a> {
     /// Its kind.
     pub trigger: Trigger,
+
     /// The project or group in which it happened.
     pub scene: Scene<'a>,
+
     /// The user who caused it.
     pub user: &'a User,
+
     /// The object of the event: its attributes by GitLab's names, and the objects that belong to it.
     pub object: &'a RawValue,
+
     /// The attributes that changed, with their earlier values.
     pub previous: Option<&'a RawValue>,
+
     /// The instance.
     pub instance: Instance<'a>,
+
     /// The time of the report, which counts as the time of the event unless the object has another.
     pub at: Timestamp,
 }
@@ -136,7 +158,11 @@ pub(crate) struct InProject<'a> {
 impl InProject<'_> {
     /// The address of something in the project.
     pub(crate) fn address(&self, path: &str) -> String {
-        format!("{}/{}/{path}", self.instance.base_url.trim_end_matches('/'), self.project.path_with_namespace)
+        format!(
+            "{}/{}/{path}",
+            self.instance.base_url.trim_end_matches('/'),
+            self.project.path_with_namespace
+        )
     }
 }
 
@@ -157,10 +183,13 @@ pub(crate) fn in_path(name: &str) -> String {
 pub(crate) enum Composer {
     /// From bytes, without a tree: the report can be as large as bodies are.
     Push(fn(&InProject<'_>) -> Result<Vec<u8>, ComposeError>),
+
     /// From an object in a project.
     InProject(fn(&InProject<'_>) -> Result<Map<String, Value>, ComposeError>),
+
     /// From an object in a project, in a group or on the instance.
     Anywhere(fn(&Happened<'_>) -> Result<Map<String, Value>, ComposeError>),
+
     /// From a list of attributes without an object.
     Attributes(&'static Shape),
 }
@@ -172,11 +201,20 @@ pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
     if trigger.kind().confidential.is_none() {
         return trigger;
     }
+
     // Composing refuses what cannot be read, and what is neither true nor false.
     let names = ["confidential", "internal", "issue"];
-    let Some([confidential, internal, issue]) = members(object.get(), names) else { return trigger };
-    let [of_issue] = issue.and_then(|issue| members(issue.get(), ["confidential"])).unwrap_or_default();
-    let is_marked = [confidential, internal, of_issue].into_iter().flatten().any(|mark| mark.get() == "true");
+    let Some([confidential, internal, issue]) = members(object.get(), names) else {
+        return trigger;
+    };
+    let [of_issue] = issue
+        .and_then(|issue| members(issue.get(), ["confidential"]))
+        .unwrap_or_default();
+
+    let is_marked = [confidential, internal, of_issue]
+        .into_iter()
+        .flatten()
+        .any(|mark| mark.get() == "true");
     if is_marked { trigger.confidential() } else { trigger }
 }
 
@@ -193,16 +231,40 @@ pub(crate) fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Res
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.
 pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
-    let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
-    let composer = trigger.kind().composer.as_ref().ok_or(ComposeError::NoComposer(trigger))?;
+    let Happened {
+        trigger,
+        scene,
+        user,
+        object,
+        previous,
+        instance,
+        at,
+    } = *happened;
+
+    let composer = trigger
+        .kind()
+        .composer
+        .as_ref()
+        .ok_or(ComposeError::NoComposer(trigger))?;
+
     let in_project = || match scene {
-        Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance, at }),
+        Scene::Project(project) => Ok(InProject {
+            trigger,
+            project,
+            user,
+            object,
+            previous,
+            instance,
+            at,
+        }),
         _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
+
     let length = object.get().len() + previous.map_or(0, |previous| previous.get().len());
     if !matches!(composer, Composer::Push(_)) && length > MAX_OBJECT {
         return Err(ComposeError::TooLarge(trigger));
     }
+
     let body = match composer {
         Composer::Push(compose) => return compose(&in_project()?),
         Composer::InProject(compose) => compose(&in_project()?)?,
@@ -210,8 +272,13 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
         Composer::Attributes(shape) => system_events::compose(shape, happened)?,
     };
     let body = serde_json::to_vec(&body).map_err(|error| ComposeError::Object(trigger, error))?;
+
     // Absolute links can make it many times longer.
-    if body.len() > MAX_BODY { Err(ComposeError::TooLarge(trigger)) } else { Ok(body) }
+    if body.len() > MAX_BODY {
+        Err(ComposeError::TooLarge(trigger))
+    } else {
+        Ok(body)
+    }
 }
 
 /// The `project` object, deprecated fields included.
@@ -274,7 +341,11 @@ pub(crate) struct Addresses {
 impl Addresses {
     pub(crate) fn of(project: &Project, base_url: &str) -> Self {
         let web = format!("{}/{}", base_url.trim_end_matches('/'), project.path_with_namespace);
-        Self { ssh: ssh_url(base_url, &project.path_with_namespace), http: format!("{web}.git"), web }
+        Self {
+            ssh: ssh_url(base_url, &project.path_with_namespace),
+            http: format!("{web}.git"),
+            web,
+        }
     }
 
     pub(crate) fn project<'a>(&'a self, project: &'a Project) -> ProjectBody<'a> {

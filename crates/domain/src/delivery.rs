@@ -11,18 +11,23 @@ pub enum State {
         /// The earliest time of the attempt.
         due_at: Timestamp,
     },
+
     /// Waits for another delivery about the same object, because the hook wants its events in order. Blocked deliveries
     /// are owed too, and become waiting as soon as the other delivery is final.
     Blocked,
+
     /// Failed at least once, and due again.
     Retrying {
         /// The earliest time of the next attempt.
         due_at: Timestamp,
     },
+
     /// The receiver accepted it.
     Delivered,
+
     /// The allowed attempts are used up, or the receiver answered 410.
     GivenUp,
+
     /// The hook was deleted before the delivery succeeded.
     Cancelled,
 }
@@ -36,14 +41,19 @@ pub const BLOCKED: i64 = 1 << 61;
 pub enum Stage {
     /// See [`State::Waiting`].
     Waiting,
+
     /// See [`State::Blocked`].
     Blocked,
+
     /// See [`State::Retrying`].
     Retrying,
+
     /// See [`State::Delivered`].
     Delivered,
+
     /// See [`State::GivenUp`].
     GivenUp,
+
     /// See [`State::Cancelled`].
     Cancelled,
 }
@@ -136,6 +146,7 @@ impl State {
 pub struct Tally {
     /// Recorded attempts of every outcome.
     pub attempts: u32,
+
     /// Attempts that do not use up the allowed ones: their outcome is unknown because we stopped, they failed at our
     /// proxy or as a probe, or they were made before a replay.
     pub unknown: u32,

@@ -6,8 +6,10 @@ pub enum Edit<T> {
     /// It stays as it is.
     #[default]
     Keep,
+
     /// It is taken away.
     Clear,
+
     /// It is replaced, or set for the first time.
     Set(T),
 }

@@ -32,12 +32,15 @@ pub enum BodyError {
     /// The body has no bytes.
     #[error("the body is empty; send a JSON object")]
     Empty,
+
     /// RFC 8259 requires UTF-8.
     #[error("the body is not UTF-8 (byte {0} is not)")]
     NotUtf8(usize),
+
     /// More than [`MAX_DEPTH`] levels.
     #[error("the body nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
+
     /// Not JSON, or not an object.
     #[error("the body is not a JSON object: {0}")]
     NotJson(#[from] serde_json::Error),
@@ -48,18 +51,24 @@ pub enum BodyError {
 pub struct Envelope<'a> {
     /// `object_kind`.
     pub object_kind: Option<Cow<'a, str>>,
+
     /// `event_name`.
     pub event_name: Option<Cow<'a, str>>,
+
     /// `event_type`.
     pub event_type: Option<Cow<'a, str>>,
+
     /// `ref`, if it is a full name of a ref.
     pub git_ref: Option<Cow<'a, str>>,
+
     /// Whether the body declares something confidential: by `event_type`, or by `confidential` or `internal` of the
     /// object or of the issue that a comment belongs to.
     pub confidential: bool,
     members: Members<'a>,
+
     /// The members of `project`, which most questions need.
     project: place::ProjectMembers<'a>,
+
     /// Whether a member that can name the object is repeated, or a member has a name that is not a text. Readers
     /// disagree on such bodies, so their objects have no name.
     is_ambiguous: bool,
@@ -74,17 +83,27 @@ impl<'a> Envelope<'a> {
         if body.is_empty() {
             return Err(BodyError::Empty);
         }
+
         let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8(error.valid_up_to()))?;
         if nests_too_deep(body) {
             return Err(BodyError::TooDeep);
         }
 
         let mut parser = serde_json::Deserializer::from_str(text);
-        let Pass { members, is_marked, has_repeated, has_doubtful_name } = parser.deserialize_map(PassVisitor)?;
+        let Pass {
+            members,
+            is_marked,
+            has_repeated,
+            has_doubtful_name,
+        } = parser.deserialize_map(PassVisitor)?;
+
         parser.end()?;
 
         let event_type = members.word(Member::EventType);
-        let is_declared = event_type.as_deref().is_some_and(|kind| kind.starts_with("confidential_"));
+        let is_declared = event_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("confidential_"));
+
         Ok(Self {
             object_kind: members.word(Member::ObjectKind),
             event_name: members.word(Member::EventName),
@@ -121,6 +140,7 @@ fn nests_too_deep(body: &[u8]) -> bool {
             _ => {}
         }
     }
+
     false
 }
 
@@ -131,6 +151,7 @@ fn opening_brackets(body: &[u8]) -> usize {
         let brackets: u8 = chunk.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum();
         count += usize::from(brackets);
     }
+
     count
 }
 
@@ -148,10 +169,13 @@ fn names_are_texts(text: &str) -> bool {
 #[derive(Default)]
 struct Pass<'a> {
     members: Members<'a>,
+
     /// Whether some value marks the body as confidential.
     is_marked: bool,
+
     /// Whether a member that can name the object is repeated.
     has_repeated: bool,
+
     /// Whether some name may not be a text.
     has_doubtful_name: bool,
 }
@@ -176,11 +200,14 @@ impl<'de> Visitor<'de> for PassVisitor {
                     continue;
                 }
             };
+
             let value: &RawValue = map.next_value()?;
             pass.is_marked |= confidential::marks(member, value);
+
             let is_repeated = pass.members.put(member, value);
             pass.has_repeated |= is_repeated && member.can_name_object();
         }
+
         Ok(pass)
     }
 }
@@ -208,15 +235,36 @@ mod tests {
         check(r#"{"event_type":"confidential_note"}"#, true);
         check(r#"{"object_attributes":{"confidential":true}}"#, true);
         check(r#"{"object_attributes":{"note":"n","internal":true}}"#, true);
-        check(r#"{"object_attributes":{"internal":false},"issue":{"iid":1,"confidential":true}}"#, true);
+
+        check(
+            r#"{"object_attributes":{"internal":false},"issue":{"iid":1,"confidential":true}}"#,
+            true,
+        );
+
         check(r#"{"confidential":true,"iid":1}"#, true);
-        check(r#"{"object_attributes":{"confidential":false,"internal":null},"issue":{"confidential":false}}"#, false);
-        check(r#"{"object_attributes":{"changes":{"confidential":true}},"changes":{"confidential":true}}"#, false);
+        check(
+            r#"{"object_attributes":{"confidential":false,"internal":null},"issue":{"confidential":false}}"#,
+            false,
+        );
+
+        check(
+            r#"{"object_attributes":{"changes":{"confidential":true}},"changes":{"confidential":true}}"#,
+            false,
+        );
+
         check(r#"{"object_attributes":[],"issue":7}"#, false);
         // A mark in an unknown form, or a repeated mark, does not make a body public.
         check(r#"{"object_attributes":{"confidential":"true"}}"#, true);
-        check(r#"{"object_attributes":{"confidential":true,"confidential":false}}"#, true);
-        check(r#"{"object_attributes":{"confidential":true},"object_attributes":{"confidential":false}}"#, true);
+
+        check(
+            r#"{"object_attributes":{"confidential":true,"confidential":false}}"#,
+            true,
+        );
+
+        check(
+            r#"{"object_attributes":{"confidential":true},"object_attributes":{"confidential":false}}"#,
+            true,
+        );
     }
 
     #[test]
@@ -232,24 +280,49 @@ mod tests {
         ] {
             assert!(Envelope::read(body.as_bytes()).is_ok(), "{body}");
         }
+
         let twice = Envelope::read(br#"{"object_kind":"push","object_kind":"issue"}"#).expect("legal");
         assert_eq!(twice.object_kind.as_deref(), Some("issue"));
     }
 
     #[test]
     fn a_body_that_is_not_one_json_object_is_refused() {
-        for body in ["", "[]", "7", "{", "{}{}", "{} x", r#"{"m":"a"#, "{\"m\":\"a\0b\"}", "\u{feff}{}", "{'a':1}"] {
+        for body in [
+            "",
+            "[]",
+            "7",
+            "{",
+            "{}{}",
+            "{} x",
+            r#"{"m":"a"#,
+            "{\"m\":\"a\0b\"}",
+            "\u{feff}{}",
+            "{'a':1}",
+        ] {
             assert!(Envelope::read(body.as_bytes()).is_err(), "{body}");
         }
-        assert!(matches!(Envelope::read(b"{\"m\":\"\xff\"}"), Err(BodyError::NotUtf8(6))));
+
+        assert!(matches!(
+            Envelope::read(b"{\"m\":\"\xff\"}"),
+            Err(BodyError::NotUtf8(6))
+        ));
     }
 
     #[test]
     fn depth_is_counted_outside_strings() {
         let nested = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
         assert!(Envelope::read(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
-        assert!(matches!(Envelope::read(nested(MAX_DEPTH).as_bytes()), Err(BodyError::TooDeep)));
-        assert!(matches!(Envelope::read(nested(100_000).as_bytes()), Err(BodyError::TooDeep)));
+
+        assert!(matches!(
+            Envelope::read(nested(MAX_DEPTH).as_bytes()),
+            Err(BodyError::TooDeep)
+        ));
+
+        assert!(matches!(
+            Envelope::read(nested(100_000).as_bytes()),
+            Err(BodyError::TooDeep)
+        ));
+
         let flat = format!("{{\"a\":\"{}\\\"[\"}}", "[".repeat(500));
         assert!(Envelope::read(flat.as_bytes()).is_ok());
     }
@@ -260,18 +333,34 @@ mod tests {
             let body = format!(r#"{{"object_kind":"first","object_kind":{value},"ref":{value}}}"#);
             let envelope = Envelope::read(body.as_bytes()).expect("this is JSON");
             assert_eq!(envelope.object_kind.as_deref(), expected, "{body}");
-            assert_eq!(envelope.git_ref.as_deref(), expected.filter(|word| word.starts_with("refs/")), "{body}");
+
+            assert_eq!(
+                envelope.git_ref.as_deref(),
+                expected.filter(|word| word.starts_with("refs/")),
+                "{body}"
+            );
         };
         check(r#""issue""#, Some("issue"));
         check(r#""""#, Some(""));
         check(r#""refs/heads/main""#, Some("refs/heads/main"));
         check(r#""re\u0066s/heads/\u00e9""#, Some("refs/heads/\u{e9}"));
         check(&format!("\"{}\"", "k".repeat(1024)), Some(&"k".repeat(1024)));
-        for absent in
-            ["null", "7", "1e999", "true", "[]", "{}", r#"["issue"]"#, r#""\ud800""#, r#""a\u0000b""#, "\"a\u{7f}\""]
-        {
+
+        for absent in [
+            "null",
+            "7",
+            "1e999",
+            "true",
+            "[]",
+            "{}",
+            r#"["issue"]"#,
+            r#""\ud800""#,
+            r#""a\u0000b""#,
+            "\"a\u{7f}\"",
+        ] {
             check(absent, None);
         }
+
         check(&format!("\"{}\"", "k".repeat(1025)), None);
     }
 
@@ -285,9 +374,18 @@ mod tests {
         check(r#"{"internal":true,"internal":false}"#, true);
         check(r#"{"issue":{"internal":true}}"#, true);
         check(r#"{"issue":{"\u0069nternal":true}}"#, true);
-        check(r#"{"object_attributes":{"confidential":null,"confidential":null}}"#, true);
+
+        check(
+            r#"{"object_attributes":{"confidential":null,"confidential":null}}"#,
+            true,
+        );
+
         check(r#"{"object_attributes":{"\ud800":1}}"#, true);
-        check(r#"{"object_attributes":{"$serde_json::private::RawValue":"{}"}}"#, false);
+        check(
+            r#"{"object_attributes":{"$serde_json::private::RawValue":"{}"}}"#,
+            false,
+        );
+
         check(r#"{"object_attributes":[true,true]}"#, false);
         check(r#"{"merge_request":{"confidential":true}}"#, false);
         check(r#"{"\ud800":1,"event_type":"confidential"}"#, false);

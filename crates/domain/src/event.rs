@@ -11,10 +11,13 @@ use crate::{Timestamp, Trigger};
 pub enum Origin {
     /// Reported through the API by a program, a git hook or a person.
     Api,
+
     /// Posted by a GitLab to one of our sources.
     Source(SourceId),
+
     /// Created for a test of one hook. Nothing happened.
     Test,
+
     /// Reported later, from a repository, a GitLab or a file. It is counted and never delivered.
     Backfill,
 }
@@ -26,28 +29,39 @@ pub enum Origin {
 pub struct Event {
     /// Its id, ordered by time.
     pub id: EventId,
+
     /// The place where it happened, which decides the hooks that can get it.
     pub place: Place,
+
     /// Its kind.
     pub trigger: Trigger,
+
     /// The way in which it reached Quickdraw.
     pub origin: Origin,
+
     /// The time at which Quickdraw accepted it.
     pub received_at: Timestamp,
+
     /// `X-Gitlab-Event-UUID` of the request that caused it: the chain that it continues, for the detection of
     /// recursion.
     pub chain: Option<Uuid>,
+
     /// Full name of the ref of a push (`refs/heads/main`), for branch filters.
     pub git_ref: Option<String>,
+
     /// The key of its object. Only known while some hook wants its events in order.
     pub object: Option<ObjectKey>,
+
     /// `X-Gitlab-Event` of a received event, if it differs from the header of its kind.
     pub sent_as: Option<String>,
+
     /// `X-Gitlab-Instance` of a received event.
     pub instance: Option<String>,
+
     /// The event that this one duplicates: the same body, received shortly before through another hook. A duplicate is
     /// not delivered.
     pub duplicate_of: Option<EventId>,
+
     /// Hooks that get the event although their filter needs commits that the push does not list.
     pub unlisted: Vec<HookId>,
 }
@@ -87,10 +101,12 @@ impl Event {
 pub struct DedupeKey {
     /// Keys of different sources, and of the API, are never equal.
     pub origin: Origin,
+
     /// Keys of different projects and groups are never equal: two senders may number their builds alike. `Elsewhere`
     /// for received events, whose key contains the project or group of the body
     /// ([`Envelope::dedupe_key`](crate::envelope::Envelope::dedupe_key)).
     pub place: Place,
+
     /// The sender's key, as it was sent.
     pub key: String,
 }

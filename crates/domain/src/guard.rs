@@ -34,16 +34,22 @@ pub struct Settings {
     /// Allows loopback, private, shared, link-local and unique-local addresses, and `localhost` names. Metadata
     /// addresses stay refused.
     pub allow_local_networks: bool,
+
     /// Names, addresses and blocks that are always allowed, except metadata addresses.
     pub allowlist: Allowlist,
+
     /// Refuses everything that is not on the allowlist.
     pub deny_all_except_allowlist: bool,
+
     /// The allowed ports. `None` allows all ports except those that no HTTP client should use.
     pub allowed_ports: Option<Vec<u16>>,
+
     /// Refuses `http://`.
     pub https_only: bool,
+
     /// Checks the IPv4 address inside `64:ff9b::/96` instead of refusing it. Hosts with IPv6 only and DNS64 need this.
     pub decode_nat64: bool,
+
     /// Addresses and ports of this process itself.
     pub own: OwnAddresses,
 }
@@ -54,34 +60,49 @@ pub struct Settings {
 pub enum Rule {
     /// A cloud's metadata service, refused under every setting.
     Metadata,
+
     /// This machine.
     Loopback,
+
     /// `0.0.0.0/8` or `::`.
     Unspecified,
+
     /// RFC 1918 and IPv6 unique local.
     Private,
+
     /// Carrier-grade NAT, `100.64.0.0/10`.
     Shared,
+
     /// Link-local.
     LinkLocal,
+
     /// Multicast and broadcast.
     Multicast,
+
     /// Documentation, benchmarking, protocol assignments, future use: no receiver has such an address.
     Reserved,
+
     /// An IPv6 form with another address inside: 6to4, Teredo, NAT64, IPv4-compatible.
     Embedded,
+
     /// A name that means the local network, independent of its addresses.
     LocalName,
+
     /// A name of one label, whose meaning depends on the search domain.
     SingleLabel,
+
     /// A port that is not allowed.
     Port,
+
     /// Plain `http`, where the operator requires TLS.
     HttpsOnly,
+
     /// A destination outside the allowlist, where only the allowlist is allowed.
     NotAllowlisted,
+
     /// The name has no address.
     Unresolvable,
+
     /// An address of Quickdraw itself.
     OwnAddress,
 }
@@ -165,8 +186,10 @@ impl std::error::Error for Rule {}
 pub enum Verdict {
     /// The URL may be called.
     Allowed,
+
     /// The URL is well-formed, but its destination is refused.
     Blocked(Rule),
+
     /// The text is not a valid URL.
     Invalid(UrlError),
 }
@@ -199,11 +222,13 @@ pub fn judge_url(url: &HookUrl, settings: &Settings) -> Result<(), Rule> {
     if settings.https_only && !url.is_https() {
         return Err(Rule::HttpsOnly);
     }
+
     let listed_name = match url.host() {
         Host::Domain(name) => settings.allowlist.has_name(name, url.port()),
         _ => false,
     };
     ports::judge(url, settings, listed_name)?;
+
     match url.host() {
         Host::Ipv4(address) => judge_address(IpAddr::V4(address), url.port(), listed_name, settings),
         Host::Ipv6(address) => judge_address(IpAddr::V6(address), url.port(), listed_name, settings),
@@ -220,6 +245,7 @@ pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) 
     if addresses.is_empty() {
         return Err(Rule::Unresolvable);
     }
+
     let listed_name = match url.host() {
         Host::Domain(name) => settings.allowlist.has_name(name, url.port()),
         _ => false,
@@ -227,6 +253,7 @@ pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) 
     for address in addresses {
         judge_address(*address, url.port(), listed_name, settings)?;
     }
+
     Ok(())
 }
 
@@ -242,17 +269,26 @@ fn judge_name(name: &str, settings: &Settings) -> Result<(), Rule> {
         "instance-data",
         "ip6-localhost",
     ];
+
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let below = |root: &str| name == root || name.strip_suffix(root).is_some_and(|rest| rest.ends_with('.'));
+
     if settings.allow_local_networks && below("localhost") {
-        return if settings.deny_all_except_allowlist { Err(Rule::NotAllowlisted) } else { Ok(()) };
+        return if settings.deny_all_except_allowlist {
+            Err(Rule::NotAllowlisted)
+        } else {
+            Ok(())
+        };
     }
+
     if LOCAL.iter().any(|root| below(root)) {
         return Err(Rule::LocalName);
     }
+
     if !name.contains('.') {
         return Err(Rule::SingleLabel);
     }
+
     Ok(())
 }
 
@@ -261,15 +297,19 @@ fn judge_address(address: IpAddr, port: u16, listed_name: bool, settings: &Setti
     if address::is_metadata(address) {
         return Err(Rule::Metadata);
     }
+
     if listed_name || settings.allowlist.has_address(address, port) {
         return Ok(());
     }
+
     if settings.deny_all_except_allowlist {
         return Err(Rule::NotAllowlisted);
     }
+
     if !settings.allow_local_networks && settings.own.contains(address, port) {
         return Err(Rule::OwnAddress);
     }
+
     match address::special(address) {
         Some(Rule::Loopback | Rule::Private | Rule::Shared | Rule::LinkLocal) if settings.allow_local_networks => {
             Ok(())

@@ -25,9 +25,11 @@ pub enum DisablePolicy {
     /// The documented rule, and the default. The fourth consecutive failure disables: a 4xx until somebody re-enables
     /// the hook, any other failure for one minute, doubling up to 24 hours.
     Published,
+
     /// The rule of GitLab 17.11 and later. All failures count alike: the fourth pauses the hook, the fortieth disables
     /// it.
     Current,
+
     /// Hooks are never disabled.
     Off,
 }
@@ -37,10 +39,13 @@ pub enum DisablePolicy {
 pub struct Health {
     /// Consecutive counted failures.
     pub recent_failures: u32,
+
     /// The number of consecutive pauses.
     pub pauses: u32,
+
     /// End of the current or last pause.
     pub disabled_until: Option<Timestamp>,
+
     /// Disabled until somebody re-enables it.
     pub disabled: bool,
 }
@@ -50,8 +55,10 @@ pub struct Health {
 pub enum Status {
     /// Called as usual.
     Executable,
+
     /// Not called before this time.
     TemporarilyDisabled(Timestamp),
+
     /// Not called until somebody re-enables it.
     Disabled,
 }
@@ -73,8 +80,10 @@ impl Status {
 pub enum Condition {
     /// Called as usual.
     Well,
+
     /// Paused, and not successful since.
     Paused,
+
     /// Not called until somebody re-enables it.
     Disabled,
 }
@@ -85,7 +94,10 @@ impl Health {
     pub const fn condition(self) -> Condition {
         match self {
             Self { disabled: true, .. } => Condition::Disabled,
-            Self { disabled_until: Some(_), .. } => Condition::Paused,
+            Self {
+                disabled_until: Some(_),
+                ..
+            } => Condition::Paused,
             _ => Condition::Well,
         }
     }
@@ -127,21 +139,33 @@ impl Health {
         if outcome.is_delivered() {
             return Self::default();
         }
+
         if outcome.is_ours() || policy == DisablePolicy::Off || self.status(now) != Status::Executable {
             return self;
         }
+
         let recent_failures = self.recent_failures.saturating_add(1).min(FINAL);
         if recent_failures <= BORNE {
-            return Self { recent_failures, ..self };
+            return Self {
+                recent_failures,
+                ..self
+            };
         }
+
         let for_good = match policy {
             DisablePolicy::Published => matches!(outcome, Outcome::Rejected { .. }),
             DisablePolicy::Current => recent_failures >= FINAL,
             DisablePolicy::Off => false,
         };
+
         if for_good {
-            return Self { recent_failures, disabled: true, ..self };
+            return Self {
+                recent_failures,
+                disabled: true,
+                ..self
+            };
         }
+
         let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(11)).min(LONGEST_PAUSE);
         Self {
             recent_failures,
@@ -159,8 +183,14 @@ mod tests {
     use super::*;
     use crate::outcome::Unreachable;
 
-    const FAILED: Outcome = Outcome::Failed { status: 500, retry_after: None };
-    const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };
+    const FAILED: Outcome = Outcome::Failed {
+        status: 500,
+        retry_after: None,
+    };
+    const REJECTED: Outcome = Outcome::Rejected {
+        status: 404,
+        retry_after: None,
+    };
     const TIMED_OUT: Outcome = Outcome::Unreachable(Unreachable::TimedOut);
     const DELIVERED: Outcome = Outcome::Delivered { status: 200 };
 
@@ -169,12 +199,15 @@ mod tests {
     fn after_all(policy: DisablePolicy, outcomes: &[Outcome]) -> (Health, Option<Duration>) {
         let mut now = Timestamp::from_seconds(1_000_000);
         let mut health = Health::default();
+
         for outcome in outcomes {
             if let Some(until) = health.disabled_until {
                 now = now.max(until);
             }
+
             health = health.after(*outcome, now, policy);
         }
+
         let pause = match health.status(now) {
             Status::Executable => Some(Duration::ZERO),
             Status::TemporarilyDisabled(until) => Some(until.since(now)),
@@ -184,7 +217,12 @@ mod tests {
     }
 
     fn check_health(policy: DisablePolicy, outcomes: &[Outcome], disabled_for: Option<Duration>) {
-        assert_eq!(after_all(policy, outcomes).1, disabled_for, "{policy:?} {}", outcomes.len());
+        assert_eq!(
+            after_all(policy, outcomes).1,
+            disabled_for,
+            "{policy:?} {}",
+            outcomes.len()
+        );
     }
 
     fn minutes(n: u64) -> Option<Duration> {
@@ -195,7 +233,13 @@ mod tests {
     fn published_pauses_at_the_fourth_failure_and_doubles() {
         check_health(DisablePolicy::Published, &[FAILED; 3], minutes(0));
         check_health(DisablePolicy::Published, &[FAILED; 4], minutes(1));
-        check_health(DisablePolicy::Published, &[FAILED, TIMED_OUT, FAILED, TIMED_OUT, FAILED], minutes(2));
+
+        check_health(
+            DisablePolicy::Published,
+            &[FAILED, TIMED_OUT, FAILED, TIMED_OUT, FAILED],
+            minutes(2),
+        );
+
         check_health(DisablePolicy::Published, &[FAILED; 14], minutes(1024));
         check_health(DisablePolicy::Published, &[FAILED; 15], minutes(24 * 60));
         check_health(DisablePolicy::Published, &[FAILED; 60], minutes(24 * 60));
@@ -205,8 +249,18 @@ mod tests {
     fn published_disables_for_good_when_the_receiver_rejects() {
         check_health(DisablePolicy::Published, &[REJECTED; 3], minutes(0));
         check_health(DisablePolicy::Published, &[REJECTED; 4], None);
-        check_health(DisablePolicy::Published, &[REJECTED, REJECTED, REJECTED, FAILED], minutes(1));
-        check_health(DisablePolicy::Published, &[FAILED, FAILED, FAILED, FAILED, REJECTED], None);
+
+        check_health(
+            DisablePolicy::Published,
+            &[REJECTED, REJECTED, REJECTED, FAILED],
+            minutes(1),
+        );
+
+        check_health(
+            DisablePolicy::Published,
+            &[FAILED, FAILED, FAILED, FAILED, REJECTED],
+            None,
+        );
     }
 
     #[test]
@@ -214,18 +268,32 @@ mod tests {
         for (failures, pause) in [(3, 0), (4, 1), (5, 2), (10, 64), (14, 1024), (15, 1440), (39, 1440)] {
             check_health(DisablePolicy::Current, &vec![REJECTED; failures], minutes(pause));
         }
+
         check_health(DisablePolicy::Current, &[FAILED; 40], None);
     }
 
     #[test]
     fn a_pause_delays_deliveries_that_are_due_before_its_end() {
         let at = Timestamp::from_seconds;
-        let paused = Health { recent_failures: 4, pauses: 1, disabled_until: Some(at(100)), disabled: false };
+        let paused = Health {
+            recent_failures: 4,
+            pauses: 1,
+            disabled_until: Some(at(100)),
+            disabled: false,
+        };
         assert_eq!(paused.attempted_at(at(50), at(40)), Some(at(100)));
         assert_eq!(paused.attempted_at(at(150), at(40)), Some(at(150)));
         assert_eq!(paused.attempted_at(at(50), at(100)), Some(at(50)), "the pause is over");
         assert_eq!(Health::default().attempted_at(at(50), at(40)), Some(at(50)));
-        assert_eq!(Health { disabled: true, ..paused }.attempted_at(at(50), at(40)), None);
+
+        assert_eq!(
+            Health {
+                disabled: true,
+                ..paused
+            }
+            .attempted_at(at(50), at(40)),
+            None
+        );
     }
 
     #[test]
@@ -238,16 +306,29 @@ mod tests {
         let (health, _) = after_all(DisablePolicy::Published, &[REJECTED; 4]);
         let after = health.after(DELIVERED, Timestamp::default(), DisablePolicy::Published);
         assert_eq!(after, Health::default());
-        check_health(DisablePolicy::Published, &[FAILED, FAILED, FAILED, DELIVERED, FAILED], minutes(0));
+
+        check_health(
+            DisablePolicy::Published,
+            &[FAILED, FAILED, FAILED, DELIVERED, FAILED],
+            minutes(0),
+        );
     }
 
     #[test]
     fn a_failure_during_a_pause_and_an_unknown_outcome_do_not_count() {
         let now = Timestamp::from_seconds(0);
-        let paused =
-            Health { recent_failures: 4, pauses: 1, disabled_until: Some(now.plus(FIRST_PAUSE)), disabled: false };
+        let paused = Health {
+            recent_failures: 4,
+            pauses: 1,
+            disabled_until: Some(now.plus(FIRST_PAUSE)),
+            disabled: false,
+        };
         assert_eq!(paused.after(FAILED, now, DisablePolicy::Current), paused);
-        assert_eq!(Health::default().after(Outcome::Unknown, now, DisablePolicy::Published), Health::default());
+
+        assert_eq!(
+            Health::default().after(Outcome::Unknown, now, DisablePolicy::Published),
+            Health::default()
+        );
     }
 
     #[test]
@@ -256,7 +337,12 @@ mod tests {
         let until = health.disabled_until.expect("it is paused");
         assert!(!health.is_probing(until.minus(Duration::from_micros(1))));
         assert!(health.is_probing(until));
-        assert!(!health.after(DELIVERED, until, DisablePolicy::Published).is_probing(until));
+
+        assert!(
+            !health
+                .after(DELIVERED, until, DisablePolicy::Published)
+                .is_probing(until)
+        );
     }
 
     proptest! {

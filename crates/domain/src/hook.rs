@@ -32,49 +32,71 @@ use crate::{HookId, Secret, Timestamp, TriggerSet};
 pub struct Hook {
     /// GitLab's number.
     pub id: HookId,
+
     /// The project, group or instance whose events it gets.
     pub scope: Scope,
+
     /// The URL to call.
     pub url: HookUrl,
+
     /// `X-Gitlab-Token`, and the key of `X-Hub-Signature-256`.
     pub token: Option<Secret>,
+
     /// Key of `webhook-signature`.
     pub signing_token: Option<SigningToken>,
+
     /// The previous signing token, which also signs until this time, so that receivers can change over.
     pub previous_signing_token: Option<(SigningToken, Timestamp)>,
+
     /// The kinds of events that it is subscribed to.
     pub triggers: TriggerSet,
+
     /// Whether `confidential_note_events` was ever set, to true or false. Before that the hook gets no confidential
     /// notes; GitLab shows the difference.
     pub confidential_notes_set: bool,
+
     /// False means that certificates are not checked at all, as in GitLab.
     pub enable_ssl_verification: bool,
+
     /// Which pushes it gets.
     pub branch_filter: BranchFilter,
+
     /// Headers of its requests in addition to ours. Names are those of GitLab's custom headers.
     pub custom_headers: NamedValues,
+
     /// The values of `{name}` in its URL.
     pub url_variables: NamedValues,
+
     /// The template of its body, in place of the event's body.
     pub body_template: Option<String>,
+
     /// Its own retry policy, in place of the one in the settings.
     pub retry: Option<OwnRetry>,
+
     /// Conditions on the body of the events that it gets.
     pub event_filter: Option<EventFilter>,
+
     /// Whether events about one object are delivered in order: the next starts when the one before is final.
     pub ordered: bool,
+
     /// Certificate for receivers that ask for one, in place of the instance's.
     pub client_certificate: Option<ClientCertificate>,
+
     /// Shown name.
     pub name: Option<String>,
+
     /// Free text.
     pub description: Option<String>,
+
     /// `X-Gitlab-Webhook-UUID`: the hook's own stable id.
     pub uuid: Uuid,
+
     /// Creation time.
     pub created_at: Timestamp,
+
     /// The time of the last change of its URL or URL variables.
     pub url_since: Timestamp,
+
     /// The time of the last change of its settings.
     pub updated_at: Timestamp,
 }

@@ -10,10 +10,12 @@ use crate::envelope::{Group, Project};
 pub enum ChosenBy {
     /// The creator: an administrator, or a received event.
     Maker,
+
     /// A member, who may rename it, so such a path proves nothing. This is the default, so that a change must state
     /// that it has more authority.
     #[default]
     Member,
+
     /// An administrator who changed the path. The project or group is pinned there while its instance has another path
     /// for it.
     Administrator,
@@ -46,8 +48,10 @@ impl ChosenBy {
 pub struct Foreign {
     /// The instance, such as `https://gitlab.example.com`.
     pub instance: String,
+
     /// The number on its instance.
     pub number: i64,
+
     /// The full path on its instance, as last seen.
     pub path: String,
 }
@@ -57,10 +61,13 @@ pub struct Foreign {
 pub struct Local {
     /// The local number.
     pub id: i64,
+
     /// The local full path.
     pub path: String,
+
     /// The author of the last change of the path.
     pub chosen_by: ChosenBy,
+
     /// The project or group of another instance that it stands for, if known.
     pub stands_for: Option<Foreign>,
 }
@@ -86,8 +93,10 @@ impl Local {
 pub struct Context {
     /// Groups at these paths.
     pub groups: Vec<Local>,
+
     /// Projects at these paths.
     pub projects: Vec<Local>,
+
     /// Top-level groups with projects of other instances. Hooks of such a group would get events of both instances.
     pub others: Vec<String>,
 }
@@ -107,9 +116,14 @@ impl Context {
 
     /// Whether an administrator moved it to a path that its instance does not use.
     fn is_pinned(&self, local: &Local) -> bool {
-        if local.stands_for.as_ref().is_some_and(|known| is_equal(&known.path, &local.path)) {
+        if local
+            .stands_for
+            .as_ref()
+            .is_some_and(|known| is_equal(&known.path, &local.path))
+        {
             return false;
         }
+
         let chose = |group: Option<&Local>| group.is_some_and(|group| group.chosen_by == ChosenBy::Administrator);
         chose(Some(local)) || above(&local.path).any(|path| chose(self.group(path)))
     }
@@ -119,17 +133,28 @@ impl Context {
         if self.group(path).is_some() {
             return None;
         }
-        let mut room = Room { path: path.to_owned(), parent: None, missing: Vec::new() };
+
+        let mut room = Room {
+            path: path.to_owned(),
+            parent: None,
+            missing: Vec::new(),
+        };
+
         for (above, name) in groups_above(path, namespace) {
             if self.project(above).is_some() {
                 return None;
             }
+
             match self.group(above) {
                 Some(group) if group.may_hold(instance) => room.parent = Some(group.id),
                 Some(_) => return None,
-                None => room.missing.push(MissingGroup { path: above.to_owned(), name: name.to_owned() }),
+                None => room.missing.push(MissingGroup {
+                    path: above.to_owned(),
+                    name: name.to_owned(),
+                }),
             }
         }
+
         Some(room)
     }
 }
@@ -139,8 +164,10 @@ impl Context {
 pub struct Room {
     /// The full path.
     pub path: String,
+
     /// The nearest existing group above it.
     pub parent: Option<i64>,
+
     /// The missing groups between, from the top down.
     pub missing: Vec<MissingGroup>,
 }
@@ -150,6 +177,7 @@ pub struct Room {
 pub struct MissingGroup {
     /// The full path.
     pub path: String,
+
     /// The shown name.
     pub name: String,
 }
@@ -159,14 +187,17 @@ pub struct MissingGroup {
 pub enum Placed {
     /// This local project stands for it.
     Join(i64),
+
     /// A new project is created.
     Make(Room),
+
     /// Every possible path is taken.
     Nowhere,
 }
 
 struct Candidate {
     path: String,
+
     /// Whether an existing project at this path can be the same project.
     joins: bool,
 }
@@ -176,10 +207,15 @@ struct Candidate {
 fn candidates(instance: &str, path: &str, number: i64, context: &Context) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let natural = (!context.is_anothers(path)).then(|| path.to_owned());
+
     for path in natural.into_iter().chain([apart(instance, path)]) {
-        let numbered = Candidate { path: format!("{path}-{number}"), joins: false };
+        let numbered = Candidate {
+            path: format!("{path}-{number}"),
+            joins: false,
+        };
         candidates.extend([Candidate { path, joins: true }, numbered]);
     }
+
     candidates
 }
 
@@ -187,13 +223,16 @@ fn candidates(instance: &str, path: &str, number: i64, context: &Context) -> Vec
 #[must_use]
 pub fn place(instance: &str, seen: &Project, context: &Context) -> Placed {
     for candidate in candidates(instance, &seen.path_with_namespace, seen.id, context) {
-        let Some(room) = context.room(instance, &candidate.path, &seen.namespace) else { continue };
+        let Some(room) = context.room(instance, &candidate.path, &seen.namespace) else {
+            continue;
+        };
         match context.project(&candidate.path) {
             None => return Placed::Make(room),
             Some(there) if candidate.joins && there.is_free() => return Placed::Join(there.id),
             Some(_) => {}
         }
     }
+
     Placed::Nowhere
 }
 
@@ -202,13 +241,16 @@ pub fn place(instance: &str, seen: &Project, context: &Context) -> Placed {
 pub fn find_renamed<'a>(instance: &str, seen: &'a Project, context: &Context) -> Option<(i64, &'a str)> {
     let old = seen.old_path.as_deref()?;
     for candidate in candidates(instance, old, seen.id, context) {
-        let there = context.project(&candidate.path).filter(|there| candidate.joins && there.is_free());
+        let there = context
+            .project(&candidate.path)
+            .filter(|there| candidate.joins && there.is_free());
         if let Some(there) = there
             && context.room(instance, &candidate.path, "").is_some()
         {
             return Some((there.id, old));
         }
     }
+
     None
 }
 
@@ -219,17 +261,21 @@ pub fn follow(instance: &str, seen: &Project, project: &Local, context: &Context
     if context.is_pinned(project) {
         return None;
     }
+
     for candidate in candidates(instance, &seen.path_with_namespace, seen.id, context) {
         if is_equal(&candidate.path, &project.path) {
             return None;
         }
+
         if context.project(&candidate.path).is_some() {
             continue;
         }
+
         if let Some(room) = context.room(instance, &candidate.path, &seen.namespace) {
             return Some(room);
         }
     }
+
     None
 }
 
@@ -240,13 +286,16 @@ pub fn find_group<'a>(instance: &str, seen: &'a Group, context: &Context) -> Opt
     for there in [seen.old_path.as_deref(), Some(&*seen.path)].into_iter().flatten() {
         let natural = (!context.is_anothers(there)).then(|| there.to_owned());
         for path in [apart(instance, there)].into_iter().chain(natural) {
-            let Some(group) = context.group(&path).filter(|group| group.is_free()) else { continue };
+            let Some(group) = context.group(&path).filter(|group| group.is_free()) else {
+                continue;
+            };
             let mut groups = above(&path).map(|path| context.group(path));
             if groups.all(|group| group.is_some_and(|group| group.may_hold(instance))) {
                 return Some((group.id, there));
             }
         }
     }
+
     None
 }
 
@@ -257,20 +306,24 @@ pub fn follow_group(instance: &str, seen: &Group, group: &Local, context: &Conte
     if context.is_pinned(group) {
         return None;
     }
+
     let natural = (!context.is_anothers(&seen.path)).then(|| seen.path.clone());
     for path in natural.into_iter().chain([apart(instance, &seen.path)]) {
         if is_equal(&path, &group.path) {
             return None;
         }
+
         // A group cannot contain itself.
         let is_inside = above(&path).any(|above| is_equal(above, &group.path));
         if is_inside || context.project(&path).is_some() {
             continue;
         }
+
         if let Some(room) = context.room(instance, &path, "") {
             return Some(room);
         }
     }
+
     None
 }
 
@@ -285,6 +338,7 @@ pub fn paths(instance: &str, there: &[&str], number: i64, here: Option<&str>) ->
             all.insert(candidate.path.to_ascii_lowercase());
         }
     }
+
     all.extend(here.into_iter().flat_map(above).map(str::to_ascii_lowercase));
     all
 }
@@ -300,7 +354,11 @@ pub fn top(path: &str) -> &str {
 pub fn apart(instance: &str, path: &str) -> String {
     let host = instance.split("://").nth(1).unwrap_or(instance);
     let host = host.split('/').next().unwrap_or_default();
-    let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let host: String = host
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+
     format!("{}/{path}", if host.is_empty() { "elsewhere" } else { &host })
 }
 
@@ -311,13 +369,15 @@ fn above(path: &str) -> impl Iterator<Item = &str> {
 
 /// The full path and the name of each group above a path, from the top down.
 fn groups_above<'a>(path: &'a str, namespace: &'a str) -> Vec<(&'a str, &'a str)> {
-    let mut groups: Vec<(&str, &str)> =
-        above(path).map(|path| (path, path.rsplit('/').next().unwrap_or_default())).collect();
+    let mut groups: Vec<(&str, &str)> = above(path)
+        .map(|path| (path, path.rsplit('/').next().unwrap_or_default()))
+        .collect();
     if let Some(last) = groups.last_mut()
         && !namespace.is_empty()
     {
         last.1 = namespace;
     }
+
     groups
 }
 

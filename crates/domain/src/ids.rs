@@ -75,12 +75,17 @@ impl DeliveryId {
     /// deliveries of an event are adjacent in the order of the key.
     #[must_use]
     pub fn of(event: EventId, hook: HookId) -> Self {
-        let digest = Sha256::new().chain_update(event.0.as_bytes()).chain_update(hook.0.to_be_bytes()).finalize();
+        let digest = Sha256::new()
+            .chain_update(event.0.as_bytes())
+            .chain_update(hook.0.to_be_bytes())
+            .finalize();
+
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&event.0.as_bytes()[..6]);
         bytes[6..].copy_from_slice(&digest[..10]);
         bytes[6] = 0x70 | (bytes[6] & 0x0f);
         bytes[8] = 0x80 | (bytes[8] & 0x3f);
+
         Self(Uuid::from_bytes(bytes))
     }
 }

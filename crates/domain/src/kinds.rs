@@ -101,9 +101,14 @@ pub(crate) static KINDS: [&Kind; 51] = [
 // Invariant: the position of a kind is its code, and a set of kinds fits 64 bits.
 const _: () = {
     assert!(KINDS.len() <= 64);
+
     let mut at = 0;
     while at < KINDS.len() {
-        assert!(KINDS[at].row.code as usize == at, "the code of a kind must be its position in the registry");
+        assert!(
+            KINDS[at].row.code as usize == at,
+            "the code of a kind must be its position in the registry"
+        );
+
         at += 1;
     }
 };
@@ -112,23 +117,32 @@ const _: () = {
 pub(crate) struct Kind {
     /// Its columns, which the other crates read.
     pub(crate) row: Row,
+
     /// The kind of the same events when they are about something confidential.
     pub(crate) confidential: Option<&'static Kind>,
+
     /// The way in which its bodies are composed. `None`: Quickdraw writes them itself, or does not know them.
     pub(crate) composer: Option<Composer>,
+
     /// Attributes of a reported object that must be objects themselves.
     pub(crate) objects: &'static [&'static str],
+
     /// Attributes of a reported object that must be lists of objects, besides those that every kind may have.
     pub(crate) lists: &'static [&'static str],
+
     /// Allowed values of `action`, empty for a kind without actions. They never change.
     pub(crate) actions: &'static [&'static str],
+
     /// Attributes of a reported object that identify it when several saves are one event, the best first. Empty for a
     /// kind whose objects are not saved.
     pub(crate) identified_by: &'static [&'static str],
+
     /// The part of a body that names its object, for hooks that want the events of an object in order.
     pub(crate) object_name: ObjectName,
+
     /// The spelling of its times.
     pub(crate) times: Times,
+
     /// A realistic report, from which the test of a hook is composed.
     pub(crate) report: Option<&'static str>,
 }
@@ -136,7 +150,9 @@ pub(crate) struct Kind {
 impl Kind {
     /// The kind of a body by its `object_kind`; the public half of a kind that has two.
     pub(crate) fn by_object_kind(object_kind: &str) -> Option<&'static Self> {
-        KINDS.into_iter().find(|kind| kind.row.object_kinds.contains(&object_kind))
+        KINDS
+            .into_iter()
+            .find(|kind| kind.row.object_kinds.contains(&object_kind))
     }
 
     /// The values that most kinds share; each kind states its differences.
@@ -165,7 +181,10 @@ impl Kind {
 
     /// A kind of that form which every system hook receives, and no other hook. It goes by the one name of its events.
     const fn system(code: u8, event_name: &'static [&'static str; 1], shape: &'static Shape) -> Self {
-        Self { row: Row::system(code, event_name[0], event_name), ..Self::without_object(shape) }
+        Self {
+            row: Row::system(code, event_name[0], event_name),
+            ..Self::without_object(shape)
+        }
     }
 }
 

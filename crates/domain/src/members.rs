@@ -12,6 +12,7 @@ pub(crate) fn members<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Op
     let mut parser = serde_json::Deserializer::from_str(text);
     let found = Named(&names).deserialize(&mut parser).ok()?;
     parser.end().ok()?;
+
     Some(found)
 }
 
@@ -40,6 +41,7 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
                 None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
+
         Ok(found)
     }
 }
@@ -76,7 +78,11 @@ mod tests {
     fn the_last_value_of_each_name_is_found_and_other_names_are_skipped() {
         let text = r#"{"a":1,"b":[{"a":2}],"\ud800":0,"c":{},"\u0061":{"x":3} }"#;
         let found = members(text, ["a", "none", "b"]).expect("an object");
-        assert_eq!(found.map(|value| value.map(RawValue::get)), [Some(r#"{"x":3}"#), None, Some(r#"[{"a":2}]"#)]);
+        assert_eq!(
+            found.map(|value| value.map(RawValue::get)),
+            [Some(r#"{"x":3}"#), None, Some(r#"[{"a":2}]"#)]
+        );
+
         for text in ["", "[]", "null", "{", "{} x", r#"{"a":}"#] {
             assert!(members(text, ["a"]).is_none(), "{text}");
         }

@@ -14,20 +14,28 @@ use crate::guard::Rule;
 pub enum Unreachable {
     /// The deadline for the whole attempt passed.
     TimedOut,
+
     /// The host name has no address, or the look-up failed.
     Dns,
+
     /// The guard refused the destination.
     Blocked(Rule),
+
     /// The operator's proxy failed. The state of the receiver is unknown, and nothing counts against it.
     Proxy,
+
     /// The connection was refused, reset or unreachable before the request was sent.
     Connect,
+
     /// TLS could not be negotiated, or the certificate is not valid.
     Tls,
+
     /// The connection broke after the request may have been received.
     Broken,
+
     /// The answer was not HTTP, or exceeded our limits.
     InvalidAnswer,
+
     /// The stored URL or headers can no longer be sent.
     Request,
 }
@@ -58,6 +66,7 @@ pub enum Outcome {
         /// The status.
         status: u16,
     },
+
     /// 4xx: the receiver rejected the request.
     Rejected {
         /// The status.
@@ -65,6 +74,7 @@ pub enum Outcome {
         /// `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
+
     /// 5xx and every other status that is no success. Redirects are not followed, so a 3xx delivered nothing.
     Failed {
         /// The status.
@@ -72,8 +82,10 @@ pub enum Outcome {
         /// `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
+
     /// No HTTP answer.
     Unreachable(Unreachable),
+
     /// We stopped between sending and recording. The receiver may have the event. This never counts against it.
     Unknown,
 }
@@ -104,7 +116,10 @@ impl Outcome {
     /// because of our settings.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Unknown | Self::Unreachable(Unreachable::Proxy | Unreachable::Blocked(_)))
+        matches!(
+            self,
+            Self::Unknown | Self::Unreachable(Unreachable::Proxy | Unreachable::Blocked(_))
+        )
     }
 
     /// Whether the receiver accepted the event.
@@ -141,6 +156,7 @@ pub fn retry_after(header: &str, now: crate::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = header.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
+
     let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
     Some(crate::Timestamp::from_micros(at.as_microsecond()).since(now))
 }
@@ -168,6 +184,7 @@ mod tests {
         ] {
             assert_eq!(classify(Ok(status), None).word(), word, "{status}");
         }
+
         assert_eq!(classify(Err(Unreachable::TimedOut), None).word(), "timed_out");
     }
 
@@ -176,7 +193,12 @@ mod tests {
         let now = Timestamp::from_seconds(1_445_412_000); // 2015-10-21 07:20:00 UTC
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(480)));
+
+        assert_eq!(
+            retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now),
+            Some(Duration::from_secs(480))
+        );
+
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("-5", now), None);
         assert_eq!(retry_after("soon", now), None);

@@ -47,20 +47,25 @@ impl Chain {
     #[must_use]
     pub fn new(mut fired: Vec<(HookId, Timestamp)>, now: Timestamp) -> Self {
         fired.sort_unstable_by_key(|(_, at)| *at);
+
         let mut hooks: Vec<HookId> = Vec::new();
         let mut last = None;
+
         for (hook, at) in fired {
             if last.is_some_and(|last| at.since(last) > REMEMBERED) {
                 hooks.clear();
             }
+
             last = Some(at);
             if !hooks.contains(&hook) {
                 hooks.push(hook);
             }
         }
+
         if last.is_some_and(|last| now.since(last) > REMEMBERED) {
             hooks.clear();
         }
+
         Self(hooks)
     }
 
@@ -97,11 +102,21 @@ mod tests {
     fn a_hook_fires_once_in_a_chain_until_the_chain_is_forgotten() {
         let fired = vec![(HookId(1), at(0)), (HookId(2), at(20))];
         let chain = Chain::new(fired.clone(), at(45));
-        assert_eq!(chain.stops(HookId(1)), Some(SkipReason::Recursion), "each hook that fires extends the chain");
+
+        assert_eq!(
+            chain.stops(HookId(1)),
+            Some(SkipReason::Recursion),
+            "each hook that fires extends the chain"
+        );
+
         assert_eq!(chain.stops(HookId(3)), None);
         assert_eq!(Chain::new(fired, at(51)).stops(HookId(1)), None);
+
         let gap = Chain::new(vec![(HookId(2), at(40)), (HookId(1), at(0))], at(45));
-        assert_eq!((gap.stops(HookId(1)), gap.stops(HookId(2))), (None, Some(SkipReason::Recursion)));
+        assert_eq!(
+            (gap.stops(HookId(1)), gap.stops(HookId(2))),
+            (None, Some(SkipReason::Recursion))
+        );
     }
 
     #[test]
@@ -111,6 +126,7 @@ mod tests {
             assert_eq!(chain.stops(HookId(hook)), None);
             chain.add(HookId(hook));
         }
+
         assert_eq!(chain.stops(HookId(100)), Some(SkipReason::LongChain));
     }
 

@@ -32,8 +32,10 @@ const SHORTEST_CREDENTIAL: usize = 8;
 enum Form {
     /// The original text.
     Raw,
+
     /// The plain form.
     Plain,
+
     /// The plain form, where the whole surrounding word is base64.
     Base64,
 }
@@ -43,6 +45,7 @@ enum Form {
 struct Pattern {
     form: Form,
     bytes: Vec<u8>,
+
     /// For each length, the length of the longest proper prefix that is also a suffix.
     borders: Vec<usize>,
 }
@@ -58,15 +61,19 @@ impl Pattern {
     fn new(form: Form, bytes: Vec<u8>) -> Self {
         let mut borders = vec![0; bytes.len()];
         let mut matched = 0;
+
         for at in 1..bytes.len() {
             while matched > 0 && bytes[matched] != bytes[at] {
                 matched = borders[matched - 1];
             }
+
             if bytes[matched] == bytes[at] {
                 matched += 1;
             }
+
             borders[at] = matched;
         }
+
         Self { form, bytes, borders }
     }
 
@@ -74,21 +81,26 @@ impl Pattern {
     fn places(&self, text: &[u8]) -> Vec<(usize, usize)> {
         let mut places = Vec::new();
         let mut matched = 0;
+
         for (at, byte) in text.iter().enumerate() {
             while matched > 0 && self.bytes[matched] != *byte {
                 matched = self.borders[matched - 1];
             }
+
             if self.bytes[matched] == *byte {
                 matched += 1;
             }
+
             if matched == self.bytes.len() {
                 places.push((at + 1 - matched, at + 1));
                 matched = self.borders[matched - 1];
             }
         }
+
         if matched >= SHORTEST {
             places.push((text.len() - matched, text.len()));
         }
+
         places
     }
 }
@@ -108,36 +120,47 @@ impl Redactor {
         if let Some(token) = &hook.token {
             redactor.add(token.expose().as_bytes());
         }
+
         let before = hook.previous_signing_token.as_ref().map(|(token, _)| token);
         for signing_token in hook.signing_token.iter().chain(before) {
             let text = signing_token.to_text();
             redactor.add(text.expose().as_bytes());
+
             let encoded = text.expose().strip_prefix("whsec_").unwrap_or_default();
             if let Ok(key) = STANDARD.decode(encoded) {
                 redactor.add(&key);
             }
         }
+
         for (_, value) in hook.url_variables.iter() {
             redactor.add(value.expose().as_bytes());
         }
+
         for (_, value) in hook.custom_headers.iter() {
             redactor.add_header_value(value.expose());
         }
+
         for part in hook.url.secret_parts() {
             redactor.add(part.expose().as_bytes());
         }
+
         redactor
     }
 
     /// Adds a header value and the credentials in it: receivers often use only the `abc…` of `Bearer abc…`.
     fn add_header_value(&mut self, value: &str) {
         self.add(value.as_bytes());
-        let Some((scheme, rest)) = value.split_once(' ') else { return };
+
+        let Some((scheme, rest)) = value.split_once(' ') else {
+            return;
+        };
         let rest = rest.trim();
         if rest.len() < SHORTEST_CREDENTIAL {
             return;
         }
+
         self.add(rest.as_bytes());
+
         if scheme.eq_ignore_ascii_case("basic")
             && let Ok(pair) = STANDARD.decode(rest)
         {
@@ -154,11 +177,18 @@ impl Redactor {
         if secret.len() < SHORTEST {
             return;
         }
+
         self.add_pattern(Form::Raw, secret.to_vec());
         self.add_pattern(Form::Plain, Plain::of(secret).bytes);
+
         let decoded: Vec<u8> = percent_encoding::percent_decode(secret).collect();
-        let escaped = std::str::from_utf8(secret).ok().and_then(|text| serde_json::to_string(text).ok());
-        let escaped = escaped.as_deref().map(|quoted| quoted.as_bytes()[1..quoted.len() - 1].to_vec());
+        let escaped = std::str::from_utf8(secret)
+            .ok()
+            .and_then(|text| serde_json::to_string(text).ok());
+        let escaped = escaped
+            .as_deref()
+            .map(|quoted| quoted.as_bytes()[1..quoted.len() - 1].to_vec());
+
         for spelt in [Some(secret.to_vec()), Some(decoded), escaped].into_iter().flatten() {
             for before in 0..3 {
                 self.add_pattern(Form::Base64, base64_inside(&spelt, before));
@@ -170,6 +200,7 @@ impl Redactor {
         if bytes.len() < SHORTEST {
             return;
         }
+
         let pattern = Pattern::new(form, bytes);
         if !self.patterns.contains(&pattern) {
             self.patterns.push(pattern);
@@ -179,7 +210,10 @@ impl Redactor {
     /// Its approximate memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.patterns.iter().map(|pattern| pattern.bytes.len() * (1 + size_of::<usize>()) + size_of::<Pattern>()).sum()
+        self.patterns
+            .iter()
+            .map(|pattern| pattern.bytes.len() * (1 + size_of::<usize>()) + size_of::<Pattern>())
+            .sum()
     }
 
     /// The text without the secrets, and without the beginning of a secret that its end cuts off.
@@ -188,24 +222,29 @@ impl Redactor {
         if self.patterns.is_empty() || text.is_empty() {
             return text;
         }
+
         let mut places = self.places(&text);
         if places.is_empty() {
             return text;
         }
+
         places.sort_unstable();
 
         let mut masked = Vec::with_capacity(text.len());
         let mut done = 0;
+
         for (from, to) in places {
             // The match overlaps the previous one, which is already masked.
             if from < done {
                 done = done.max(to);
                 continue;
             }
+
             masked.extend_from_slice(&text[done..from]);
             masked.extend_from_slice(MASK.as_bytes());
             done = to;
         }
+
         masked.extend_from_slice(&text[done..]);
         masked
     }
@@ -216,6 +255,7 @@ impl Redactor {
         if self.patterns.is_empty() {
             return text;
         }
+
         String::from_utf8_lossy(&self.bytes(text.into_bytes())).into_owned()
     }
 
@@ -230,6 +270,7 @@ impl Redactor {
             masked.push_str(&self.text(value.to_owned()));
             masked.push('\n');
         }
+
         masked
     }
 
@@ -238,10 +279,13 @@ impl Redactor {
         for pattern in self.patterns.iter().filter(|pattern| pattern.form == Form::Raw) {
             places.extend(pattern.places(text));
         }
+
         self.places_in(&Plain::of(text), text, &mut places);
+
         if let Some(plain) = Plain::of_cut_off(text) {
             let known = places.len();
             self.places_in(&plain, text, &mut places);
+
             let end = plain.spans.last().map_or(0, |span| span.1);
             for place in &mut places[known..] {
                 // The rest of the text is the incomplete escape.
@@ -250,6 +294,7 @@ impl Redactor {
                 }
             }
         }
+
         places
     }
 
@@ -275,10 +320,15 @@ impl Redactor {
 fn base64_inside(bytes: &[u8], before: usize) -> Vec<u8> {
     let mut whole = vec![0; before];
     whole.extend_from_slice(bytes);
+
     let letters = STANDARD_NO_PAD.encode(&whole);
     let (from, to) = ((before * 4).div_ceil(3), whole.len() * 4 / 3);
     whole.zeroize();
-    letters.as_bytes()[from..to].iter().filter_map(|letter| fold(*letter)).collect()
+
+    letters.as_bytes()[from..to]
+        .iter()
+        .filter_map(|letter| fold(*letter))
+        .collect()
 }
 
 /// The whole base64 word around a match: its edges contain bits of the secret, and its rest may be the other half of a

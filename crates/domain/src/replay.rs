@@ -14,6 +14,7 @@ use crate::{HookId, ProjectId, Timestamp};
 pub enum Ended {
     /// The receiver accepted it.
     Delivered,
+
     /// The allowed attempts are used up.
     GivenUp,
 }
@@ -39,7 +40,9 @@ impl TryFrom<i16> for Ended {
     type Error = &'static str;
 
     fn try_from(code: i16) -> Result<Self, Self::Error> {
-        let found = [Self::Delivered, Self::GivenUp].into_iter().find(|ended| ended.stage().code() == code);
+        let found = [Self::Delivered, Self::GivenUp]
+            .into_iter()
+            .find(|ended| ended.stage().code() == code);
         found.ok_or("the state of a replay's filter is neither delivered nor given up")
     }
 }
@@ -51,18 +54,25 @@ impl TryFrom<i16> for Ended {
 pub struct Filter {
     /// Only events received at this time or later, in microseconds.
     pub from: i64,
+
     /// Only events received before this time, in microseconds.
     pub to: i64,
+
     /// Only events of this kind, by its code.
     pub trigger: Option<u8>,
+
     /// Only events of this project.
     pub project: Option<i64>,
+
     /// Only deliveries to this hook.
     pub hook: Option<i64>,
+
     /// Only deliveries in this final state.
     pub state: Option<Ended>,
+
     /// Only deliveries whose last attempt got one of these answers: see [`Answers::parse`].
     pub status: Vec<String>,
+
     /// Only events whose body contains this text.
     pub text: Option<String>,
 }
@@ -72,12 +82,16 @@ pub struct Filter {
 pub struct Known<'a> {
     /// The event.
     pub event: &'a Event,
+
     /// The hook.
     pub hook: HookId,
+
     /// The state of the delivery.
     pub state: State,
+
     /// The HTTP status of the last attempt.
     pub status: Option<u16>,
+
     /// The event's body, if the filter has a text.
     pub body: Option<&'a [u8]>,
 }
@@ -86,17 +100,27 @@ impl Filter {
     /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected.
     #[must_use]
     pub fn chooses(&self, known: Known<'_>) -> bool {
-        let Known { event, hook, state, status, body } = known;
+        let Known {
+            event,
+            hook,
+            state,
+            status,
+            body,
+        } = known;
+
         let time = event.received_at.as_micros();
         let has_text = |text: &String| {
             let text = text.as_bytes();
             body.is_some_and(|body| body.windows(text.len().max(1)).any(|window| window == text))
         };
+
         matches!(state, State::Delivered | State::GivenUp)
             && event.origin != Origin::Test
             && (self.from..self.to).contains(&time)
             && self.trigger.is_none_or(|code| event.trigger.row().code == code)
-            && self.project.is_none_or(|project| event.place == Place::Project(ProjectId(project)))
+            && self
+                .project
+                .is_none_or(|project| event.place == Place::Project(ProjectId(project)))
             && self.hook.is_none_or(|id| hook == HookId(id))
             && self.state.is_none_or(|ended| state.stage() == ended.stage())
             && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
@@ -121,10 +145,13 @@ impl Filter {
 pub enum Progress {
     /// The replay is running.
     Running,
+
     /// A person paused it.
     Paused,
+
     /// All selected deliveries have been rescheduled.
     Finished,
+
     /// A person cancelled it.
     Cancelled,
 }
@@ -140,19 +167,28 @@ impl Progress {
     /// The number in the databases. Never change a number.
     #[must_use]
     pub fn code(self) -> i16 {
-        Self::ALL.iter().find(|(progress, ..)| *progress == self).map_or(3, |(_, code, _)| *code)
+        Self::ALL
+            .iter()
+            .find(|(progress, ..)| *progress == self)
+            .map_or(3, |(_, code, _)| *code)
     }
 
     /// The progress with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Self {
-        Self::ALL.iter().find(|(_, known, _)| *known == code).map_or(Self::Cancelled, |(progress, ..)| *progress)
+        Self::ALL
+            .iter()
+            .find(|(_, known, _)| *known == code)
+            .map_or(Self::Cancelled, |(progress, ..)| *progress)
     }
 
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(progress, ..)| *progress == self).map_or("", |(.., word)| word)
+        Self::ALL
+            .iter()
+            .find(|(progress, ..)| *progress == self)
+            .map_or("", |(.., word)| word)
     }
 }
 
@@ -165,9 +201,21 @@ mod tests {
     fn a_filter_selects_finished_deliveries_that_match_all_its_conditions() {
         let event = push("refs/heads/main");
         let body = br#"{"text":"rope"}"#.as_slice();
-        let known =
-            Known { event: &event, hook: HookId(1), state: State::GivenUp, status: Some(503), body: Some(body) };
-        let all = Filter { from: 0, to: i64::MAX, ..Filter::default() };
+
+        let known = Known {
+            event: &event,
+            hook: HookId(1),
+            state: State::GivenUp,
+            status: Some(503),
+            body: Some(body),
+        };
+
+        let all = Filter {
+            from: 0,
+            to: i64::MAX,
+            ..Filter::default()
+        };
+
         let check = |change: fn(&mut Filter), expected: bool| {
             let mut filter = all.clone();
             change(&mut filter);
@@ -184,16 +232,42 @@ mod tests {
         check(|filter| filter.state = Some(Ended::Delivered), false);
         check(|filter| filter.state = Some(Ended::GivenUp), true);
         check(|filter| filter.status = vec!["server_failure".to_owned()], true);
-        check(|filter| filter.status = vec!["successful".to_owned(), "404".to_owned()], false);
+
+        check(
+            |filter| filter.status = vec!["successful".to_owned(), "404".to_owned()],
+            false,
+        );
+
         check(|filter| filter.text = Some("rope".to_owned()), true);
         check(|filter| filter.text = Some("sling".to_owned()), false);
-        assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "its hook was deleted");
-        assert!(!all.chooses(Known { state: State::Waiting { due_at: Timestamp::default() }, ..known }));
-        let stored =
-            serde_json::to_value(Filter { state: Some(Ended::GivenUp), ..all.clone() }).expect("it is written");
+
+        assert!(
+            !all.chooses(Known {
+                state: State::Cancelled,
+                ..known
+            }),
+            "its hook was deleted"
+        );
+
+        assert!(!all.chooses(Known {
+            state: State::Waiting {
+                due_at: Timestamp::default()
+            },
+            ..known
+        }));
+
+        let stored = serde_json::to_value(Filter {
+            state: Some(Ended::GivenUp),
+            ..all.clone()
+        })
+        .expect("it is written");
         assert_eq!(stored["state"], 3);
         assert!(serde_json::from_value::<Filter>(serde_json::json!({ "state": 4 })).is_err());
-        let test = Event { origin: Origin::Test, ..event.clone() };
+
+        let test = Event {
+            origin: Origin::Test,
+            ..event.clone()
+        };
         assert!(!all.chooses(Known { event: &test, ..known }));
     }
 }

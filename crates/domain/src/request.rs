@@ -46,12 +46,16 @@ pub fn is_own_header(name: &str) -> bool {
 pub struct Request {
     /// The URL. User info has become `Authorization`.
     pub url: HookUrl,
+
     /// Names and values in the order in which they are sent. The HTTP client sets `Host` and `Content-Length`.
     pub headers: Vec<(Cow<'static, str>, String)>,
+
     /// The exact bytes, which are also signed.
     pub body: Bytes,
+
     /// Whether the certificate is checked.
     pub verify_tls: bool,
+
     /// Certificate for receivers that require one, in place of the instance's.
     pub client_certificate: Option<ClientCertificate>,
 }
@@ -60,8 +64,10 @@ pub struct Request {
 pub struct About<'a> {
     /// `X-Gitlab-Event`.
     pub event: &'a str,
+
     /// `X-Gitlab-Instance`.
     pub instance: &'a str,
+
     /// `X-Gitlab-Event-UUID`.
     pub chain: Uuid,
 }
@@ -101,9 +107,11 @@ pub fn build(
         Some(template) => Bytes::from(body_template::render(template, &body)?),
         None => body,
     };
+
     let key = delivery.to_string();
     let about = About::new(hook.scope, event, delivery, instance);
     let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
+
     headers.push(("Content-Type".into(), "application/json".to_owned()));
     headers.push(("User-Agent".into(), USER_AGENT.to_owned()));
     headers.push(("X-Gitlab-Event".into(), about.event.to_owned()));
@@ -113,10 +121,16 @@ pub fn build(
     headers.push(("Idempotency-Key".into(), key.clone()));
     headers.push(("webhook-id".into(), key.clone()));
     headers.push(("webhook-timestamp".into(), now.as_seconds().to_string()));
+
     if let Some(token) = &hook.token {
-        headers.push(("X-Gitlab-Token".into(), token.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect()));
+        headers.push((
+            "X-Gitlab-Token".into(),
+            token.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect(),
+        ));
+
         headers.push(("X-Hub-Signature-256".into(), hub_signature(token, &body)));
     }
+
     if let Some(token) = &hook.signing_token {
         let mut signatures = token.sign(&key, now, &body);
         if let Some((before, until)) = &hook.previous_signing_token
@@ -125,18 +139,25 @@ pub fn build(
             signatures.push(' ');
             signatures.push_str(&before.sign(&key, now, &body));
         }
+
         headers.push(("webhook-signature".into(), signatures));
     }
+
     if let Some(authorization) = hook.url.basic_authorization() {
         headers.push(("Authorization".into(), authorization.expose().to_owned()));
     }
+
     let ours = headers.len();
     for (name, value) in hook.custom_headers.iter() {
         // A custom header cannot replace one of ours.
-        if !headers[..ours].iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        if !headers[..ours]
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
             headers.push((name.to_owned().into(), value.expose().to_owned()));
         }
     }
+
     Ok(Request {
         url: hook.url.clone(),
         headers,
@@ -155,7 +176,12 @@ mod tests {
     use crate::{HookId, ProjectId, Secret, Trigger};
 
     fn lines(request: &Request) -> String {
-        let lines: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let lines: Vec<String> = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+
         lines.join("\n")
     }
 
@@ -164,6 +190,7 @@ mod tests {
         let delivery = DeliveryId::of(event.id, HookId(1));
         let now = Timestamp::from_seconds(1_744_578_123);
         let body = Bytes::from_static(br#"{"object_kind":"push"}"#);
+
         build(hook, &event, delivery, body, "https://git.example.com", now).expect("no template")
     }
 
@@ -187,9 +214,11 @@ mod tests {
     fn secrets_add_their_headers_and_user_info_becomes_authorization() {
         let mut hook = hook(Scope::Instance, &[Trigger::PUSH]);
         hook.token = Some(Secret::new("s3\ncret"));
+
         let key = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
         hook.signing_token = Some(SigningToken::parse(key).expect("a token"));
         hook.url = HookUrl::parse("https://user:pass@hooks.example.com/in").expect("a URL");
+
         insta::assert_snapshot!(lines(&build_for(&hook)), @r"
         Content-Type: application/json
         User-Agent: GitLab/19.1 Quickdraw/0.1.0
@@ -212,8 +241,14 @@ mod tests {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.token = Some(Secret::new("t"));
         hook.signing_token = Some(SigningToken::from_key(&[7; 32]));
+
         let request = build_for(&hook);
-        assert!(request.headers.iter().all(|(name, _)| is_own_header(name)), "{}", lines(&request));
+        assert!(
+            request.headers.iter().all(|(name, _)| is_own_header(name)),
+            "{}",
+            lines(&request)
+        );
+
         assert_eq!(request.headers.len(), OWN_HEADERS.len());
         assert!(!is_own_header("Authorization") && is_own_header("content-TYPE"));
     }
@@ -223,10 +258,16 @@ mod tests {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         let mut event = push("refs/heads/main");
         event.chain = Some(Uuid::from_u128(7));
+
         let delivery = DeliveryId::of(event.id, HookId(1));
         let request = build(&hook, &event, delivery, Bytes::new(), "https://x", Timestamp::default());
         let request = request.expect("no template");
-        let value = request.headers.iter().find(|(name, _)| *name == "X-Gitlab-Event-UUID").map(|(_, value)| value);
+
+        let value = request
+            .headers
+            .iter()
+            .find(|(name, _)| *name == "X-Gitlab-Event-UUID")
+            .map(|(_, value)| value);
         assert_eq!(value, Some(&Uuid::from_u128(7).to_string()));
     }
 
@@ -236,18 +277,27 @@ mod tests {
         for name in ["X-Team", "x-gitlab-event", "Authorization"] {
             hook.custom_headers.set(name, Secret::new("mine")).expect("a header");
         }
+
         hook.token = Some(Secret::new("t"));
         hook.body_template = Some(r#"{"kind":"{{object_kind}}"}"#.to_owned());
+
         let request = build_for(&hook);
         let value = |name: &str| -> Vec<&str> {
-            let same = request.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+            let same = request
+                .headers
+                .iter()
+                .filter(|(known, _)| known.eq_ignore_ascii_case(name));
             same.map(|(_, value)| value.as_str()).collect()
         };
         assert_eq!(
             (value("X-Team"), value("X-Gitlab-Event"), value("Authorization")),
             (vec!["mine"], vec!["Push Hook"], vec!["mine"])
         );
+
         assert_eq!(&request.body[..], br#"{"kind":"push"}"#);
-        assert_eq!(value("X-Hub-Signature-256"), [hub_signature(&Secret::new("t"), &request.body)]);
+        assert_eq!(
+            value("X-Hub-Signature-256"),
+            [hub_signature(&Secret::new("t"), &request.body)]
+        );
     }
 }

@@ -20,9 +20,11 @@ pub enum RetryError {
     /// Neither a preset nor a duration.
     #[error("must be standard, gitlab, patient, or pauses such as 10s, 5m, 2h or 1d, not {0:?}")]
     Word(String),
+
     /// Over 30 pauses.
     #[error("has more than {MOST_PAUSES} pauses")]
     TooMany,
+
     /// A pause over seven days.
     #[error("has a pause of more than seven days")]
     TooLong,
@@ -41,7 +43,12 @@ impl OwnRetry {
     /// # Errors
     /// Every reason of [`RetryError`].
     pub fn parse(words: &[&str]) -> Result<Self, RetryError> {
-        let words: Vec<&str> = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = words
+            .iter()
+            .map(|word| word.trim())
+            .filter(|word| !word.is_empty())
+            .collect();
+
         let policy = match words.as_slice() {
             [name] if RetryPolicy::preset(name).is_some() => {
                 RetryPolicy::preset(name).unwrap_or_else(RetryPolicy::standard)
@@ -49,10 +56,16 @@ impl OwnRetry {
             _ if words.len() > MOST_PAUSES => return Err(RetryError::TooMany),
             _ => {
                 let pauses = words.iter().map(|word| pause(word)).collect::<Result<_, _>>()?;
-                RetryPolicy { pauses, ..RetryPolicy::standard() }
+                RetryPolicy {
+                    pauses,
+                    ..RetryPolicy::standard()
+                }
             }
         };
-        Ok(Self { text: words.join(","), policy: Arc::new(policy) })
+        Ok(Self {
+            text: words.join(","),
+            policy: Arc::new(policy),
+        })
     }
 
     /// The words, with commas between pauses.
@@ -70,7 +83,11 @@ impl OwnRetry {
 
 fn pause(word: &str) -> Result<Duration, RetryError> {
     let pause = parse_duration(word).ok_or_else(|| RetryError::Word(word.to_owned()))?;
-    if pause > LONGEST_PAUSE { Err(RetryError::TooLong) } else { Ok(pause) }
+    if pause > LONGEST_PAUSE {
+        Err(RetryError::TooLong)
+    } else {
+        Ok(pause)
+    }
 }
 
 /// The number of attempts and the pauses between them.
@@ -79,6 +96,7 @@ pub struct RetryPolicy {
     /// The longest pauses before the second, third and later attempts. The number of attempts is the number of pauses
     /// plus one.
     pub pauses: Vec<Duration>,
+
     /// The longest `Retry-After` that is respected. Longer ones are shortened to it.
     pub longest_retry_after: Duration,
 }
@@ -132,8 +150,10 @@ impl RetryPolicy {
         if matches!(outcome, Outcome::Rejected { status: 410, .. }) {
             return None;
         }
+
         let nth = usize::try_from(failures).ok()?.checked_sub(1)?;
         let pause = self.pauses.get(nth)?.mul_f64(chance.0.clamp(0.0, 1.0));
+
         let asked = match outcome {
             Outcome::Rejected { retry_after, .. } | Outcome::Failed { retry_after, .. } => retry_after,
             _ => None,
@@ -153,11 +173,20 @@ mod tests {
     fn a_hooks_own_policy_is_a_preset_or_a_list() {
         let seconds = |words: &[&str]| {
             let own = OwnRetry::parse(words).expect("valid");
-            (own.text().to_owned(), own.policy().pauses.iter().map(Duration::as_secs).collect::<Vec<_>>())
+            (
+                own.text().to_owned(),
+                own.policy().pauses.iter().map(Duration::as_secs).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(seconds(&["gitlab"]), ("gitlab".to_owned(), vec![]));
-        assert_eq!(seconds(&["10s", " 5m ", "1d"]), ("10s,5m,1d".to_owned(), vec![10, 300, 86_400]));
+
+        assert_eq!(
+            seconds(&["10s", " 5m ", "1d"]),
+            ("10s,5m,1d".to_owned(), vec![10, 300, 86_400])
+        );
+
         assert_eq!(OwnRetry::parse(&["patient"]).expect("valid").policy().pauses.len(), 9);
+
         let error = |words: &[&str]| OwnRetry::parse(words).err();
         assert_eq!(error(&["often"]), Some(RetryError::Word("often".to_owned())));
         assert_eq!(error(&["10s", "gitlab"]), Some(RetryError::Word("gitlab".to_owned())));
@@ -166,16 +195,23 @@ mod tests {
         assert_eq!(error(&["1s"; 31]), Some(RetryError::TooMany));
     }
 
-    const FAILED: Outcome = Outcome::Failed { status: 500, retry_after: None };
+    const FAILED: Outcome = Outcome::Failed {
+        status: 500,
+        retry_after: None,
+    };
 
     fn asked(seconds: u64) -> Outcome {
-        Outcome::Rejected { status: 429, retry_after: Some(Duration::from_secs(seconds)) }
+        Outcome::Rejected {
+            status: 429,
+            retry_after: Some(Duration::from_secs(seconds)),
+        }
     }
 
     #[test]
     fn the_presets_have_the_documented_numbers_of_attempts() {
         assert_eq!(RetryPolicy::standard().pauses.len() + 1, 5);
         assert_eq!(RetryPolicy::gitlab().next(1, FAILED, Chance(0.5)), None);
+
         let patient: Duration = RetryPolicy::patient().pauses.iter().sum();
         assert!(patient < Duration::from_secs(3 * 86_400));
         assert!(patient > Duration::from_secs(2 * 86_400));
@@ -186,7 +222,12 @@ mod tests {
         let policy = RetryPolicy::standard();
         assert_eq!(policy.next(1, FAILED, Chance(0.0)), Some(Duration::ZERO));
         assert_eq!(policy.next(2, FAILED, Chance(0.5)), Some(Duration::from_secs(30)));
-        assert_eq!(policy.next(4, Outcome::Unreachable(Unreachable::Dns), Chance(0.1)), Some(Duration::from_secs(180)));
+
+        assert_eq!(
+            policy.next(4, Outcome::Unreachable(Unreachable::Dns), Chance(0.1)),
+            Some(Duration::from_secs(180))
+        );
+
         assert_eq!(policy.next(5, FAILED, Chance(0.5)), None);
     }
 
@@ -195,8 +236,16 @@ mod tests {
         let policy = RetryPolicy::standard();
         assert_eq!(policy.next(1, asked(120), Chance(0.9)), Some(Duration::from_secs(120)));
         assert_eq!(policy.next(1, asked(1), Chance(0.9)), Some(Duration::from_secs(9)));
-        assert_eq!(policy.next(1, asked(u64::MAX), Chance(0.0)), Some(Duration::from_secs(86_400)));
-        let gone = Outcome::Rejected { status: 410, retry_after: None };
+
+        assert_eq!(
+            policy.next(1, asked(u64::MAX), Chance(0.0)),
+            Some(Duration::from_secs(86_400))
+        );
+
+        let gone = Outcome::Rejected {
+            status: 410,
+            retry_after: None,
+        };
         assert_eq!(policy.next(1, gone, Chance(0.5)), None);
     }
 

@@ -7,8 +7,10 @@ use crate::ids::{GroupId, ProjectId};
 pub enum Scope {
     /// The whole instance: a system hook.
     Instance,
+
     /// A group. Its hooks also get events of its subgroups and projects.
     Group(GroupId),
+
     /// One project.
     Project(ProjectId),
 }
@@ -19,10 +21,13 @@ pub enum Scope {
 pub enum Place {
     /// In a project. Hooks of the project, of its group and all ancestors, and system hooks get the event.
     Project(ProjectId),
+
     /// In a group. Hooks of the group and its ancestors get the event, and system hooks do not.
     Group(GroupId),
+
     /// On the instance. System hooks get the event.
     Instance,
+
     /// Received from another system. No local hook gets the event.
     Elsewhere,
 }
@@ -62,20 +67,28 @@ impl Levels {
 pub struct Project {
     /// GitLab's number.
     pub id: ProjectId,
+
     /// The group that contains it.
     pub group: GroupId,
+
     /// Shown name.
     pub name: String,
+
     /// Full path with the groups: `group/sub/app`.
     pub path_with_namespace: String,
+
     /// Name of the group, as `namespace` in bodies.
     pub namespace: String,
+
     /// Free text.
     pub description: Option<String>,
+
     /// The default branch.
     pub default_branch: Option<String>,
+
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
+
     /// Creation time.
     pub created_at: crate::Timestamp,
 }
@@ -85,16 +98,22 @@ pub struct Project {
 pub struct Group {
     /// GitLab's number.
     pub id: GroupId,
+
     /// The group that contains it, if any.
     pub parent: Option<GroupId>,
+
     /// Shown name.
     pub name: String,
+
     /// Full path with the ancestors: `group/sub`.
     pub full_path: String,
+
     /// Free text.
     pub description: Option<String>,
+
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
+
     /// Creation time.
     pub created_at: crate::Timestamp,
 }
@@ -114,7 +133,9 @@ pub struct PathError;
 pub fn check_path_segment(path: &str) -> Result<(), PathError> {
     let legal = !path.is_empty()
         && path.len() <= 255
-        && path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && path
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         && !path.starts_with(['-', '.'])
         && ![".", ".git", ".atom"].iter().any(|end| path.ends_with(end));
     if legal { Ok(()) } else { Err(PathError) }
@@ -129,6 +150,7 @@ mod tests {
         for good in ["a", "my-app", "My_App.2", "2048"] {
             assert_eq!(check_path_segment(good), Ok(()), "{good}");
         }
+
         for bad in ["", "-a", ".a", "a.", "a.git", "a.atom", "a/b", "a b", "é", "a\0"] {
             assert_eq!(check_path_segment(bad), Err(PathError), "{bad}");
         }

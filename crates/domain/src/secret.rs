@@ -20,6 +20,7 @@ pub enum HeaderError {
     /// A line break would end the header. Other control characters are not allowed in headers.
     #[error("contains a line break or another control character, which a header cannot carry")]
     ControlCharacter,
+
     /// HTTP removes blanks at the ends of a value.
     #[error("begins or ends with a blank, which HTTP removes")]
     Blank,
@@ -34,9 +35,11 @@ impl Secret {
         if self.0.chars().any(char::is_control) {
             return Err(HeaderError::ControlCharacter);
         }
+
         if self.0.starts_with(' ') || self.0.ends_with(' ') {
             return Err(HeaderError::Blank);
         }
+
         Ok(())
     }
 

@@ -20,8 +20,10 @@ pub use values::{SecretText, Span};
 pub struct Reference {
     /// Name of the section in `quickdraw.toml`.
     pub section: &'static str,
+
     /// Purpose of the section.
     pub about: &'static str,
+
     /// Its settings, in the order of their declaration.
     pub settings: &'static [Setting],
 }
@@ -31,6 +33,7 @@ pub struct Reference {
 pub struct Setting {
     /// Name within the section.
     pub name: &'static str,
+
     /// Meaning, from the doc comment. Lines are joined by blanks.
     pub meaning: &'static str,
 }
@@ -40,8 +43,10 @@ pub struct Setting {
 pub struct Problem {
     /// Name of the setting: `delivery.lease`.
     pub setting: String,
+
     /// The refused value; `None` for secrets and where the value would not help.
     pub value: Option<String>,
+
     /// The rest of the sentence that begins with the setting: the defect, and how to correct it.
     pub text: String,
 }
@@ -49,12 +54,20 @@ pub struct Problem {
 impl Problem {
     /// A problem whose value is not shown.
     pub fn new(setting: impl Into<String>, text: impl fmt::Display) -> Self {
-        Self { setting: setting.into(), value: None, text: text.to_string() }
+        Self {
+            setting: setting.into(),
+            value: None,
+            text: text.to_string(),
+        }
     }
 
     /// A problem with a value that is not secret.
     pub fn with_value(setting: impl Into<String>, value: impl Into<String>, text: impl fmt::Display) -> Self {
-        Self { setting: setting.into(), value: Some(value.into()), text: text.to_string() }
+        Self {
+            setting: setting.into(),
+            value: Some(value.into()),
+            text: text.to_string(),
+        }
     }
 }
 

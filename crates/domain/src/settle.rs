@@ -15,6 +15,7 @@ use crate::scope::Scope;
 pub struct Policies {
     /// The retry policy: when to try again.
     pub retry: RetryPolicy,
+
     /// The disable policy: when to stop calling a hook.
     pub disable: DisablePolicy,
 }
@@ -24,8 +25,10 @@ pub struct Policies {
 pub struct Settled {
     /// The new state of the delivery.
     pub state: State,
+
     /// The attempts so far, including this one.
     pub tally: Tally,
+
     /// The new health of the hook.
     pub health: Health,
 }
@@ -38,8 +41,10 @@ const PROXY_PAUSE: Duration = Duration::from_secs(30);
 pub enum Occasion {
     /// The delivery was due.
     Usual,
+
     /// The delivery was due after a pause of the hook: the attempt checks whether the hook works again.
     Probe,
+
     /// A person requested the attempt and waits for its result. It is not repeated automatically.
     ByHand,
 }
@@ -49,12 +54,16 @@ pub enum Occasion {
 pub struct Attempted {
     /// The attempts of the delivery before this one.
     pub tally: Tally,
+
     /// The hook's scope.
     pub scope: Scope,
+
     /// The outcome.
     pub outcome: Outcome,
+
     /// The reason for the attempt.
     pub occasion: Occasion,
+
     /// The chance for the jitter of a retry.
     pub chance: Chance,
 }
@@ -68,29 +77,58 @@ pub struct Attempted {
 /// the failure of a retry.
 #[must_use]
 pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
-    let Attempted { tally, scope, outcome, occasion, chance } = attempted;
+    let Attempted {
+        tally,
+        scope,
+        outcome,
+        occasion,
+        chance,
+    } = attempted;
+
     let proxy = outcome == Outcome::Unreachable(Unreachable::Proxy) && occasion != Occasion::ByHand;
     let probe = occasion == Occasion::Probe;
     let held = proxy || (probe && !outcome.is_delivered() && !policies.retry.pauses.is_empty());
     let uncounted = u32::from(held || outcome == Outcome::Unknown);
-    let tally = Tally { attempts: tally.attempts.saturating_add(1), unknown: tally.unknown.saturating_add(uncounted) };
-    // System hooks are never disabled, as in GitLab.
-    let health = if scope == Scope::Instance { health } else { health.after(outcome, now, policies.disable) };
-    let again = |pause: Duration| match tally.counted() {
-        0 => State::Waiting { due_at: now.plus(pause) },
-        _ => State::Retrying { due_at: now.plus(pause) },
+
+    let tally = Tally {
+        attempts: tally.attempts.saturating_add(1),
+        unknown: tally.unknown.saturating_add(uncounted),
     };
+
+    // System hooks are never disabled, as in GitLab.
+    let health = if scope == Scope::Instance {
+        health
+    } else {
+        health.after(outcome, now, policies.disable)
+    };
+
+    let again = |pause: Duration| match tally.counted() {
+        0 => State::Waiting {
+            due_at: now.plus(pause),
+        },
+        _ => State::Retrying {
+            due_at: now.plus(pause),
+        },
+    };
+
     let state = match outcome {
         Outcome::Delivered { .. } => State::Delivered,
         Outcome::Unknown => again(Duration::ZERO),
         // The pause is that after the same number of counted failures, and the attempt is never the last one.
         _ if held && policies.retry.next(1, outcome, chance).is_some() => {
             let longest = u32::try_from(policies.retry.pauses.len()).unwrap_or(u32::MAX);
-            again(policies.retry.next(tally.attempts.clamp(1, longest), outcome, chance).unwrap_or_default())
+            again(
+                policies
+                    .retry
+                    .next(tally.attempts.clamp(1, longest), outcome, chance)
+                    .unwrap_or_default(),
+            )
         }
         _ if proxy => again(PROXY_PAUSE),
         _ => match policies.retry.next(tally.counted(), outcome, chance) {
-            Some(pause) => State::Retrying { due_at: now.plus(pause) },
+            Some(pause) => State::Retrying {
+                due_at: now.plus(pause),
+            },
             None => State::GivenUp,
         },
     };
@@ -107,62 +145,150 @@ mod tests {
     use crate::ids::ProjectId;
 
     const PROJECT: Scope = Scope::Project(ProjectId(1));
-    const FAILED: Outcome = Outcome::Failed { status: 502, retry_after: None };
+    const FAILED: Outcome = Outcome::Failed {
+        status: 502,
+        retry_after: None,
+    };
 
     fn policies() -> Policies {
-        Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published }
+        Policies {
+            retry: RetryPolicy::standard(),
+            disable: DisablePolicy::Published,
+        }
     }
 
     fn attempted(tally: Tally, outcome: Outcome) -> Attempted {
-        Attempted { tally, scope: PROJECT, outcome, occasion: Occasion::Usual, chance: Chance(0.5) }
+        Attempted {
+            tally,
+            scope: PROJECT,
+            outcome,
+            occasion: Occasion::Usual,
+            chance: Chance(0.5),
+        }
     }
 
     #[test]
     fn a_probe_uses_up_no_attempt_of_a_held_delivery() {
         let now = Timestamp::from_seconds(100);
         let probe = |attempts, unknown, outcome, policies: &Policies| {
-            let attempted = Attempted { occasion: Occasion::Probe, ..attempted(Tally { attempts, unknown }, outcome) };
+            let attempted = Attempted {
+                occasion: Occasion::Probe,
+                ..attempted(Tally { attempts, unknown }, outcome)
+            };
             let settled = settle(attempted, Health::default(), now, policies);
             (settled.state, settled.tally.counted())
         };
+
         let soon = Timestamp::from_seconds(105);
         assert_eq!(probe(0, 0, FAILED, &policies()), (State::Waiting { due_at: soon }, 0));
-        assert_eq!(probe(4, 0, FAILED, &policies()), (State::Retrying { due_at: Timestamp::from_seconds(1000) }, 4));
-        assert_eq!(probe(4, 0, Outcome::Delivered { status: 200 }, &policies()), (State::Delivered, 5));
-        let gone = Outcome::Rejected { status: 410, retry_after: None };
+
+        assert_eq!(
+            probe(4, 0, FAILED, &policies()),
+            (
+                State::Retrying {
+                    due_at: Timestamp::from_seconds(1000)
+                },
+                4
+            )
+        );
+
+        assert_eq!(
+            probe(4, 0, Outcome::Delivered { status: 200 }, &policies()),
+            (State::Delivered, 5)
+        );
+
+        let gone = Outcome::Rejected {
+            status: 410,
+            retry_after: None,
+        };
         assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
-        let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
-        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "the policy allows one attempt");
+
+        let once = Policies {
+            retry: RetryPolicy::gitlab(),
+            ..policies()
+        };
+
+        assert_eq!(
+            probe(0, 0, FAILED, &once),
+            (State::GivenUp, 1),
+            "the policy allows one attempt"
+        );
     }
 
     #[test]
     fn a_refusal_by_our_guard_uses_up_attempts_and_does_not_count_against_the_hook() {
         let now = Timestamp::from_seconds(100);
         let refused = Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback));
-        let mut settled = Settled { state: State::Blocked, tally: Tally::default(), health: Health::default() };
+
+        let mut settled = Settled {
+            state: State::Blocked,
+            tally: Tally::default(),
+            health: Health::default(),
+        };
         for _ in 0..5 {
             settled = settle(attempted(settled.tally, refused), settled.health, now, &policies());
         }
-        let tally = Tally { attempts: 5, unknown: 0 };
-        assert_eq!(settled, Settled { state: State::GivenUp, tally, health: Health::default() });
+
+        let tally = Tally {
+            attempts: 5,
+            unknown: 0,
+        };
+
+        assert_eq!(
+            settled,
+            Settled {
+                state: State::GivenUp,
+                tally,
+                health: Health::default()
+            }
+        );
     }
 
     #[test]
     fn a_failure_of_the_proxy_counts_against_nothing() {
         let now = Timestamp::from_seconds(100);
         let failed = |policies: &Policies| {
-            let mut settled = Settled { state: State::GivenUp, tally: Tally::default(), health: Health::default() };
+            let mut settled = Settled {
+                state: State::GivenUp,
+                tally: Tally::default(),
+                health: Health::default(),
+            };
             for _ in 0..20 {
                 let attempted = attempted(settled.tally, Outcome::Unreachable(Unreachable::Proxy));
                 settled = settle(attempted, settled.health, now, policies);
             }
+
             settled
         };
-        let half_an_hour = State::Waiting { due_at: Timestamp::from_seconds(100 + 15 * 60) };
-        let tally = Tally { attempts: 20, unknown: 20 };
-        assert_eq!(failed(&policies()), Settled { state: half_an_hour, tally, health: Health::default() });
-        let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
-        assert_eq!(failed(&once).state, State::Waiting { due_at: Timestamp::from_seconds(130) });
+
+        let half_an_hour = State::Waiting {
+            due_at: Timestamp::from_seconds(100 + 15 * 60),
+        };
+        let tally = Tally {
+            attempts: 20,
+            unknown: 20,
+        };
+
+        assert_eq!(
+            failed(&policies()),
+            Settled {
+                state: half_an_hour,
+                tally,
+                health: Health::default()
+            }
+        );
+
+        let once = Policies {
+            retry: RetryPolicy::gitlab(),
+            ..policies()
+        };
+
+        assert_eq!(
+            failed(&once).state,
+            State::Waiting {
+                due_at: Timestamp::from_seconds(130)
+            }
+        );
     }
 
     fn check(attempts: u32, outcome: Outcome, expected: State) {
@@ -178,9 +304,23 @@ mod tests {
         check(0, Outcome::Delivered { status: 200 }, State::Delivered);
         check(0, FAILED, State::Retrying { due_at: at(105) });
         check(1, FAILED, State::Retrying { due_at: at(130) });
-        check(1, Outcome::Unreachable(Unreachable::TimedOut), State::Retrying { due_at: at(130) });
+
+        check(
+            1,
+            Outcome::Unreachable(Unreachable::TimedOut),
+            State::Retrying { due_at: at(130) },
+        );
+
         check(4, FAILED, State::GivenUp);
-        check(0, Outcome::Rejected { status: 410, retry_after: None }, State::GivenUp);
+        check(
+            0,
+            Outcome::Rejected {
+                status: 410,
+                retry_after: None,
+            },
+            State::GivenUp,
+        );
+
         check(0, Outcome::Unknown, State::Waiting { due_at: at(100) });
         check(2, Outcome::Unknown, State::Retrying { due_at: at(100) });
     }
@@ -189,11 +329,19 @@ mod tests {
     fn system_hooks_are_never_disabled() {
         let mut health = Health::default();
         for attempt in 0..10 {
-            let tally = Tally { attempts: attempt, unknown: 0 };
+            let tally = Tally {
+                attempts: attempt,
+                unknown: 0,
+            };
+
             let now = Timestamp::from_seconds(100);
-            let attempted = Attempted { scope: Scope::Instance, ..attempted(tally, FAILED) };
+            let attempted = Attempted {
+                scope: Scope::Instance,
+                ..attempted(tally, FAILED)
+            };
             health = settle(attempted, health, now, &policies()).health;
         }
+
         assert_eq!(health.status(Timestamp::from_seconds(100)), Status::Executable);
     }
 

@@ -43,7 +43,12 @@ impl SigningToken {
     pub fn parse(text: &str) -> Result<Self, SigningTokenError> {
         let encoded = text.strip_prefix(PREFIX).ok_or(SigningTokenError)?;
         let key = STANDARD.decode(encoded).map_err(|_| SigningTokenError)?;
-        if key.len() == 32 { Ok(Self(key)) } else { Err(SigningTokenError) }
+
+        if key.len() == 32 {
+            Ok(Self(key))
+        } else {
+            Err(SigningTokenError)
+        }
     }
 
     /// A token from key bytes of any length: Standard Webhooks allows 24 to 64.
@@ -63,6 +68,7 @@ impl SigningToken {
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
+
         mac
     }
 
@@ -89,7 +95,11 @@ impl SigningToken {
             .split(' ')
             .take(MAX_SIGNATURES)
             .filter_map(|entry| entry.strip_prefix("v1,"))
-            .any(|encoded| STANDARD.decode(encoded).is_ok_and(|signature| mac.clone().verify_slice(&signature).is_ok()))
+            .any(|encoded| {
+                STANDARD
+                    .decode(encoded)
+                    .is_ok_and(|signature| mac.clone().verify_slice(&signature).is_ok())
+            })
     }
 }
 
@@ -98,10 +108,13 @@ impl SigningToken {
 pub struct SignedMessage<'a> {
     /// `webhook-id`.
     pub id: &'a str,
+
     /// `webhook-timestamp`, as sent.
     pub timestamp: &'a str,
+
     /// `webhook-signature`: a list separated by blanks.
     pub signatures: &'a str,
+
     /// The exact bytes.
     pub body: &'a [u8],
 }
@@ -110,7 +123,9 @@ impl SignedMessage<'_> {
     /// Whether the difference between the timestamp and `now` is within a window, in both directions.
     #[must_use]
     pub fn is_within(&self, window: Duration, now: Timestamp) -> bool {
-        self.timestamp.parse::<i64>().is_ok_and(|at| at.abs_diff(now.as_seconds()) <= window.as_secs())
+        self.timestamp
+            .parse::<i64>()
+            .is_ok_and(|at| at.abs_diff(now.as_seconds()) <= window.as_secs())
     }
 }
 
@@ -124,7 +139,9 @@ pub fn hub_signature(secret: &Secret, body: &[u8]) -> String {
 /// required.
 #[must_use]
 pub fn hub_verifies(secret: &Secret, header: &str, body: &[u8]) -> bool {
-    let Some(digits) = header.strip_prefix("sha256=") else { return false };
+    let Some(digits) = header.strip_prefix("sha256=") else {
+        return false;
+    };
     hex::decode(digits).is_ok_and(|signature| hub_mac(secret, body).verify_slice(&signature).is_ok())
 }
 
@@ -175,8 +192,14 @@ mod tests {
     fn check_vector(key: &SigningToken, id: &str, seconds: i64, body: &str, signature: &str) {
         let at = Timestamp::from_seconds(seconds);
         assert_eq!(key.sign(id, at, body.as_bytes()), signature);
+
         let timestamp = seconds.to_string();
-        let message = SignedMessage { id, timestamp: &timestamp, signatures: signature, body: body.as_bytes() };
+        let message = SignedMessage {
+            id,
+            timestamp: &timestamp,
+            signatures: signature,
+            body: body.as_bytes(),
+        };
         assert!(key.verifies(&message, at));
     }
 
@@ -190,9 +213,14 @@ mod tests {
             r#"{"test": 2432232314}"#,
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         );
+
         let token = SigningToken::parse(TOKEN).expect("a token");
         let sign = |body, signature| check_vector(&token, ID, 1_744_578_123, body, signature);
-        sign(r#"{"object_kind":"push"}"#, "v1,Q/Xs0AQwFCrSU+Jqzp4d4uGCI2fQlx3ls7vaEn5SqGY=");
+        sign(
+            r#"{"object_kind":"push"}"#,
+            "v1,Q/Xs0AQwFCrSU+Jqzp4d4uGCI2fQlx3ls7vaEn5SqGY=",
+        );
+
         sign(r#"{"text":"héllo"}"#, "v1,y7jd0xojgOlUa92ticQq35hvvQiDEkcML9M/cSYX1Sg=");
     }
 
@@ -201,16 +229,36 @@ mod tests {
         let token = SigningToken::parse(TOKEN).expect("a token");
         let now = Timestamp::from_seconds(1_744_578_123);
         let good = token.sign(ID, now, b"{}");
+
         let verifies = |signatures: &str, timestamp: &str, body: &[u8]| {
-            token.verifies(&SignedMessage { id: ID, timestamp, signatures, body }, now)
+            token.verifies(
+                &SignedMessage {
+                    id: ID,
+                    timestamp,
+                    signatures,
+                    body,
+                },
+                now,
+            )
         };
         assert!(verifies(&format!("v2,xx v1,AAAA {good}"), "1744578123", b"{}"));
         assert!(!verifies(&good, "1744578123", b"{ }"));
         assert!(!verifies(&good.replace("v1,", ""), "1744578123", b"{}"));
         assert!(!verifies(&good, "yesterday", b"{}"));
-        assert!(!verifies(&format!("{}{good}", "v1,AAAA ".repeat(10)), "1744578123", b"{}"));
+
+        assert!(!verifies(
+            &format!("{}{good}", "v1,AAAA ".repeat(10)),
+            "1744578123",
+            b"{}"
+        ));
+
         let late = Timestamp::from_seconds(1_744_578_123 + 301);
-        let message = SignedMessage { id: ID, timestamp: "1744578123", signatures: &good, body: b"{}" };
+        let message = SignedMessage {
+            id: ID,
+            timestamp: "1744578123",
+            signatures: &good,
+            body: b"{}",
+        };
         assert!(!token.verifies(&message, late));
     }
 
@@ -220,7 +268,13 @@ mod tests {
         let header = "sha256=715f829797c7e3aef25031967946b3e25aa29669ec370fd72c25f7d8c64761c4";
         assert_eq!(hub_signature(&secret, body), header);
         assert!(hub_verifies(&secret, header, body));
-        assert!(hub_verifies(&secret, &format!("sha256={}", header[7..].to_uppercase()), body));
+
+        assert!(hub_verifies(
+            &secret,
+            &format!("sha256={}", header[7..].to_uppercase()),
+            body
+        ));
+
         assert!(!hub_verifies(&secret, &header[7..], body));
         assert!(!hub_verifies(&secret, header, b"{}"));
         assert!(!hub_verifies(&secret, "sha256=zz", body));
@@ -229,6 +283,7 @@ mod tests {
     #[test]
     fn a_signing_token_has_exactly_32_bytes() {
         assert_eq!(SigningToken::parse(TOKEN).expect("a token").to_text().expose(), TOKEN);
+
         for bad in [
             "",
             "whsec_",
@@ -245,6 +300,7 @@ mod tests {
     fn tokens_match_only_themselves() {
         let digest = TokenDigest::new(b"token");
         assert!(digest.matches(b"token"));
+
         for other in [&b""[..], b"toke", b"token2", b"Token"] {
             assert!(!digest.matches(other));
         }

@@ -16,26 +16,37 @@ use crate::{Secret, SourceId, Timestamp};
 pub struct Source {
     /// Our number. The default source, which is defined in the settings, has 1.
     pub id: SourceId,
+
     /// Last part of its URL: random, so that it cannot be guessed. Empty for the default source.
     pub key: String,
+
     /// Shown name.
     pub name: String,
+
     /// The credentials that it requires.
     pub mode: Mode,
+
     /// Secrets that are valid now, the newest first.
     pub secrets: Vec<ActiveSecret>,
+
     /// The largest allowed difference between a signature's time and ours, in both directions.
     pub window: Duration,
+
     /// Addresses that may post. All may if the list is empty.
     pub addresses: Addresses,
+
     /// Maximum number of requests a minute from one address. `None` for no limit.
     pub per_minute: Option<u32>,
+
     /// Largest body, in bytes.
     pub body_limit: usize,
+
     /// Whether an event is delivered once if it arrives through a hook of the project and one of its group.
     pub deduplicate: bool,
+
     /// Creation time.
     pub created_at: Timestamp,
+
     /// The time of the last change of its settings.
     pub updated_at: Timestamp,
 }
@@ -45,6 +56,7 @@ pub struct Source {
 pub struct ActiveSecret {
     /// A token. A token of the form `whsec_…` verifies signatures as well.
     pub secret: Secret,
+
     /// `None` until the secret is replaced.
     pub until: Option<Timestamp>,
 }
@@ -64,7 +76,9 @@ impl Source {
         for before in &mut self.secrets {
             before.until = Some(before.until.map_or(until, |known| known.min(until)));
         }
-        self.secrets.retain(|before| before.until.is_none_or(|until| until > now));
+
+        self.secrets
+            .retain(|before| before.until.is_none_or(|until| until > now));
         self.secrets.insert(0, ActiveSecret { secret, until: None });
         self.secrets.truncate(MOST_SECRETS);
     }
@@ -77,34 +91,51 @@ pub enum Mode {
     /// At least one credential must be present, and every credential that is present must be valid.
     #[default]
     Any,
+
     /// The token.
     Token,
+
     /// A signature of the body. The token is never accepted in its place.
     Signature,
+
     /// The token and a signature.
     Both,
 }
 
-const MODES: [(Mode, i16, &str); 4] =
-    [(Mode::Any, 0, "any"), (Mode::Token, 1, "token"), (Mode::Signature, 2, "signature"), (Mode::Both, 3, "both")];
+const MODES: [(Mode, i16, &str); 4] = [
+    (Mode::Any, 0, "any"),
+    (Mode::Token, 1, "token"),
+    (Mode::Signature, 2, "signature"),
+    (Mode::Both, 3, "both"),
+];
 
 impl Mode {
     /// The number in the databases. Never change a number.
     #[must_use]
     pub fn code(self) -> i16 {
-        MODES.iter().find(|(mode, ..)| *mode == self).map_or(0, |(_, code, _)| *code)
+        MODES
+            .iter()
+            .find(|(mode, ..)| *mode == self)
+            .map_or(0, |(_, code, _)| *code)
     }
 
     /// The mode with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Self {
-        MODES.iter().find(|(_, known, _)| *known == code).map(|(mode, ..)| *mode).unwrap_or_default()
+        MODES
+            .iter()
+            .find(|(_, known, _)| *known == code)
+            .map(|(mode, ..)| *mode)
+            .unwrap_or_default()
     }
 
     /// The word of the API.
     #[must_use]
     pub fn word(self) -> &'static str {
-        MODES.iter().find(|(mode, ..)| *mode == self).map_or("", |(.., word)| word)
+        MODES
+            .iter()
+            .find(|(mode, ..)| *mode == self)
+            .map_or("", |(.., word)| word)
     }
 
     /// The mode with this word in the API.
@@ -127,6 +158,7 @@ pub enum AddressError {
     /// Over 1000 entries.
     #[error("has more than {MOST_ADDRESSES} entries")]
     TooMany,
+
     /// Neither an address nor a block.
     #[error("has {0:?}, which is neither an address nor a block such as 10.0.0.0/8")]
     Entry(String),
@@ -143,8 +175,10 @@ impl Addresses {
             if list.len() == MOST_ADDRESSES {
                 return Err(AddressError::TooMany);
             }
+
             list.push(block(entry.trim()).ok_or_else(|| AddressError::Entry(entry.chars().take(60).collect()))?);
         }
+
         Ok(Self(list))
     }
 
@@ -216,7 +250,12 @@ mod tests {
         ] {
             assert_eq!(list.contains(ip(address)), inside, "{address}");
         }
-        assert_eq!(list.texts().collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
+
+        assert_eq!(
+            list.texts().collect::<Vec<_>>(),
+            ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]
+        );
+
         for wrong in ["example.com", "10.0.0.0/33", "10.0.0.1:80", ""] {
             assert_eq!(Addresses::parse([wrong]), Err(AddressError::Entry(wrong.to_owned())));
         }
@@ -232,12 +271,16 @@ mod tests {
     fn a_replaced_secret_stays_valid_for_a_while_but_not_longer_than_before() {
         let at = Timestamp::from_seconds;
         let secret = |text: &str| Secret::new(text);
+
         let mut source = Source {
             id: SourceId(2),
             key: "k".to_owned(),
             name: "n".to_owned(),
             mode: Mode::Any,
-            secrets: vec![ActiveSecret { secret: secret("a"), until: None }],
+            secrets: vec![ActiveSecret {
+                secret: secret("a"),
+                until: None,
+            }],
             window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: Some(100),
@@ -250,10 +293,16 @@ mod tests {
             let one = |one: &ActiveSecret| (one.secret.expose().to_owned(), one.until.map(Timestamp::as_seconds));
             source.secrets.iter().map(one).collect()
         };
+
         source.replace_secret(secret("b"), Duration::from_secs(10), at(100));
         assert_eq!(known(&source), [("b".to_owned(), None), ("a".to_owned(), Some(110))]);
         source.replace_secret(secret("c"), Duration::from_secs(100), at(105));
-        let expected = [("c".to_owned(), None), ("b".to_owned(), Some(205)), ("a".to_owned(), Some(110))];
+
+        let expected = [
+            ("c".to_owned(), None),
+            ("b".to_owned(), Some(205)),
+            ("a".to_owned(), Some(110)),
+        ];
         assert_eq!(known(&source), expected);
         source.replace_secret(secret("d"), Duration::ZERO, at(120));
         assert_eq!(known(&source), [("d".to_owned(), None)], "at once, after a leak");

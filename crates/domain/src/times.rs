@@ -10,6 +10,7 @@ use crate::Timestamp;
 pub struct Written {
     /// The point in time.
     pub at: Timestamp,
+
     /// Minutes east of UTC.
     pub offset_minutes: i16,
 }
@@ -19,7 +20,9 @@ pub struct Written {
 #[must_use]
 pub fn read(text: &str) -> Option<Written> {
     let text = text.trim();
-    let text = text.strip_suffix(" UTC").map_or_else(|| text.to_owned(), |time| format!("{time}Z"));
+    let text = text
+        .strip_suffix(" UTC")
+        .map_or_else(|| text.to_owned(), |time| format!("{time}Z"));
     // The parser accepts a blank between date and time, but not before an offset.
     let text = match text.rsplit_once(' ') {
         Some((time, offset)) if offset.starts_with(['+', '-']) => format!("{time}{offset}"),
@@ -27,13 +30,17 @@ pub fn read(text: &str) -> Option<Written> {
     };
     let pieces = Pieces::parse(&text).ok()?;
     let time = pieces.time().unwrap_or_else(civil::Time::midnight);
+
     let offset = match pieces.offset() {
         Some(PiecesOffset::Numeric(offset)) => offset.offset(),
         _ => jiff::tz::Offset::UTC,
     };
     let at = offset.to_timestamp(pieces.date().to_datetime(time)).ok()?;
     let offset_minutes = i16::try_from(offset.seconds() / 60).ok()?;
-    Some(Written { at: Timestamp::from_micros(at.as_microsecond()), offset_minutes })
+    Some(Written {
+        at: Timestamp::from_micros(at.as_microsecond()),
+        offset_minutes,
+    })
 }
 
 #[cfg(test)]
@@ -55,7 +62,12 @@ mod tests {
         check("2026-03-16T03:00:00-05:30", eight_thirty, -330);
         check("2026-03-16T08:30:00", eight_thirty, 0);
         check("2026-03-16", eight_thirty - 30_600, 0);
-        assert_eq!(read("2026-03-16T08:30:00.250Z").map(|w| w.at.as_micros() % 1_000_000), Some(250_000));
+
+        assert_eq!(
+            read("2026-03-16T08:30:00.250Z").map(|w| w.at.as_micros() % 1_000_000),
+            Some(250_000)
+        );
+
         for bad in ["", "yesterday", "2026-13-01T00:00:00Z", "1773649800"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -29,6 +29,7 @@ pub enum TreeError {
     /// The text is not JSON, or not the expected kind of value.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+
     /// The tree would exceed the budget.
     #[error("has too many parts: as a tree it would take more than {0} bytes of memory")]
     TooLarge(usize),
@@ -64,8 +65,15 @@ pub fn weigh(text: &[u8], budget: usize) -> Result<usize, TreeError> {
 fn walk(text: &[u8], limit: usize, is_kept: bool) -> Result<(Value, usize), TreeError> {
     let budget = Budget::new(limit);
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let part = Part { budget: &budget, is_kept };
-    let tree = part.deserialize(&mut parser).and_then(|tree| parser.end().map(|()| tree));
+
+    let part = Part {
+        budget: &budget,
+        is_kept,
+    };
+    let tree = part
+        .deserialize(&mut parser)
+        .and_then(|tree| parser.end().map(|()| tree));
+
     match tree {
         Ok(tree) => Ok((tree, budget.most.get())),
         Err(_) if budget.is_exceeded.get() => Err(TreeError::TooLarge(limit)),
@@ -80,7 +88,12 @@ pub struct Tree(pub Value);
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let budget = Budget::new(BUDGET);
-        Part { budget: &budget, is_kept: true }.deserialize(deserializer).map(Self)
+        Part {
+            budget: &budget,
+            is_kept: true,
+        }
+        .deserialize(deserializer)
+        .map(Self)
     }
 }
 
@@ -100,7 +113,12 @@ struct Budget {
 
 impl Budget {
     const fn new(limit: usize) -> Self {
-        Self { limit, used: Cell::new(0), most: Cell::new(0), is_exceeded: Cell::new(false) }
+        Self {
+            limit,
+            used: Cell::new(0),
+            most: Cell::new(0),
+            is_exceeded: Cell::new(false),
+        }
     }
 
     fn take<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
@@ -109,6 +127,7 @@ impl Budget {
             self.is_exceeded.set(true);
             return Err(E::custom("it has too many parts"));
         }
+
         self.used.set(used);
         self.most.set(self.most.get().max(used));
         Ok(())
@@ -121,7 +140,11 @@ impl Budget {
 
 /// The memory that the allocator takes for a block of this size: its own header, and up to a quarter of rounding.
 const fn block(bytes: usize) -> usize {
-    if bytes == 0 { 0 } else { (bytes + bytes / 4).next_multiple_of(16) + 16 }
+    if bytes == 0 {
+        0
+    } else {
+        (bytes + bytes / 4).next_multiple_of(16) + 16
+    }
 }
 
 const fn list_weight(places: usize) -> usize {
@@ -130,12 +153,20 @@ const fn list_weight(places: usize) -> usize {
 
 /// The number of members for which a table of this size has room. An eighth of the table stays free.
 const fn members(places: usize) -> usize {
-    if places <= 8 { places.saturating_sub(1) } else { places / 8 * 7 }
+    if places <= 8 {
+        places.saturating_sub(1)
+    } else {
+        places / 8 * 7
+    }
 }
 
 /// The members in their order, and the table for finding them: a number and a byte for each place.
 const fn object_weight(places: usize) -> usize {
-    if places == 0 { 0 } else { block(members(places) * MEMBER) + block(places * (size_of::<usize>() + 1) + 16) }
+    if places == 0 {
+        0
+    } else {
+        block(members(places) * MEMBER) + block(places * (size_of::<usize>() + 1) + 16)
+    }
 }
 
 /// One value of the text, which is either built or only weighed.
@@ -185,36 +216,47 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
         self.budget.take(block(text.len()))?;
-        Ok(if self.is_kept { Value::String(text.to_owned()) } else { Value::Null })
+        Ok(if self.is_kept {
+            Value::String(text.to_owned())
+        } else {
+            Value::Null
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         let (mut count, mut places) = (0, 0);
+
         while let Some(part) = parts.next_element_seed(self)? {
             if count == places {
                 let more = (places * 2).max(FIRST);
                 // The old block exists until the new one is filled.
                 self.budget.take(list_weight(more))?;
+
                 if self.is_kept {
                     list.reserve_exact(more - count);
                 }
+
                 self.budget.give_back(list_weight(places));
                 places = more;
             }
+
             count += 1;
             if self.is_kept {
                 list.push(part);
             }
         }
+
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut parts: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         let (mut count, mut places) = (0, 0);
+
         while let Some(name) = parts.next_key::<String>()? {
             self.budget.take(block(name.len()))?;
+
             let part = parts.next_value_seed(self)?;
             if count == members(places) {
                 let more = (places * 2).max(FIRST);
@@ -222,11 +264,13 @@ impl<'de> Visitor<'de> for Part<'_> {
                 self.budget.give_back(object_weight(places));
                 places = more;
             }
+
             count += 1;
             if self.is_kept {
                 object.insert(name, part);
             }
         }
+
         Ok(Value::Object(object))
     }
 }
@@ -265,7 +309,11 @@ mod tests {
                 (weighed, plain) => panic!("{text}: {weighed:?} and {plain:?}"),
             }
         }
-        assert!(read(nested(200).as_bytes(), BUDGET).is_err(), "deeper than the parser allows");
+
+        assert!(
+            read(nested(200).as_bytes(), BUDGET).is_err(),
+            "deeper than the parser allows"
+        );
     }
 
     #[test]
@@ -273,12 +321,25 @@ mod tests {
         let nests = format!("[{}]", vec![nested(100); 5_100].join(","));
         let objects = format!("[{}]", vec![r#"{"a":1}"#; 130_000].join(","));
         let numbers = format!("[{}]", vec!["1"; 500_000].join(","));
+
         for text in [nests, objects, numbers] {
             assert!(text.len() < 1_100_000);
-            assert!(matches!(read(text.as_bytes(), BUDGET), Err(TreeError::TooLarge(BUDGET))));
+            assert!(matches!(
+                read(text.as_bytes(), BUDGET),
+                Err(TreeError::TooLarge(BUDGET))
+            ));
         }
-        let usual = format!("[{}]", vec![r#"{"id":1,"title":"A title of some length","labels":[]}"#; 15_000].join(","));
-        assert!(read(usual.as_bytes(), BUDGET).is_ok(), "{} bytes of a usual body", usual.len());
+
+        let usual = format!(
+            "[{}]",
+            vec![r#"{"id":1,"title":"A title of some length","labels":[]}"#; 15_000].join(",")
+        );
+
+        assert!(
+            read(usual.as_bytes(), BUDGET).is_ok(),
+            "{} bytes of a usual body",
+            usual.len()
+        );
     }
 
     /// The size of a finished tree: lists and strings from their capacity, objects from the growth of their tables.
@@ -291,6 +352,7 @@ mod tests {
                 while members(places) < object.len() {
                     places = (places * 2).max(FIRST);
                 }
+
                 let parts = object.iter().map(|(name, part)| block(name.capacity()) + size(part));
                 object_weight(places) + parts.sum::<usize>()
             }
@@ -305,6 +367,7 @@ mod tests {
             any::<i64>().prop_map(Value::from),
             "\\PC{0,20}".prop_map(Value::from),
         ];
+
         leaf.prop_recursive(6, 400, 40, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..40).prop_map(Value::Array),
@@ -352,11 +415,23 @@ mod tests {
     #[test]
     fn a_small_text_with_a_large_tree_is_refused() {
         let of = |part: &str| format!("[{}]", vec![part; MIB / (part.len() + 1)].join(","));
-        for part in ["[]", "[[[[[[[[]]]]]]]]", r#"{"a":1}"#, r#"{"a":{"a":{"a":1}}}"#, "0", r#""""#] {
+        for part in [
+            "[]",
+            "[[[[[[[[]]]]]]]]",
+            r#"{"a":1}"#,
+            r#"{"a":{"a":{"a":1}}}"#,
+            "0",
+            r#""""#,
+        ] {
             let refused = read(of(part).as_bytes(), 8 * MIB);
             assert!(matches!(refused, Err(TreeError::TooLarge(_))), "{part}");
-            assert!(matches!(weigh(of(part).as_bytes(), 8 * MIB), Err(TreeError::TooLarge(_))), "{part}");
+
+            assert!(
+                matches!(weigh(of(part).as_bytes(), 8 * MIB), Err(TreeError::TooLarge(_))),
+                "{part}"
+            );
         }
+
         let long = serde_json::to_vec(&vec!["x".repeat(1000); 1000]).expect("JSON");
         assert!(
             weigh(&long, 8 * MIB).expect("few parts") < 2 * MIB,
@@ -370,10 +445,15 @@ mod tests {
         let tree = read(text.as_bytes(), MIB).expect("JSON");
         assert_eq!(tree["$serde_json::private::RawValue"], "[[[]]]");
         assert_eq!(serde_json::to_string(&tree).expect("JSON"), text);
+
         let member: Tree = serde_json::from_str(text).expect("JSON");
         assert_eq!(serde_json::to_string(&member).expect("JSON"), text);
+
         let many = format!("[{}]", vec!["[]"; 500_000].join(","));
-        assert!(serde_json::from_str::<Tree>(&many).is_err(), "a member has the same budget");
+        assert!(
+            serde_json::from_str::<Tree>(&many).is_err(),
+            "a member has the same budget"
+        );
     }
 
     #[test]
@@ -381,7 +461,12 @@ mod tests {
         assert!(matches!(read(b"{", MIB), Err(TreeError::Json(_))));
         assert!(matches!(read(b"{} {}", MIB), Err(TreeError::Json(_))));
         assert!(matches!(read(b"\"\xff\"", MIB), Err(TreeError::Json(_))));
-        assert!(matches!(read("[".repeat(200).as_bytes(), MIB), Err(TreeError::Json(_))), "it is too deep");
+
+        assert!(
+            matches!(read("[".repeat(200).as_bytes(), MIB), Err(TreeError::Json(_))),
+            "it is too deep"
+        );
+
         assert!(matches!(read_object(b"[]", MIB), Err(TreeError::Json(_))));
         assert_eq!(read_object(br#"{"a":1,"a":2}"#, MIB).expect("an object")["a"], 2);
     }

@@ -27,6 +27,7 @@ impl Work {
     pub fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         self.taken = self.taken.saturating_add(steps.min(self.left));
+
         match self.left.checked_sub(steps) {
             Some(left) => {
                 self.left = left;

@@ -27,14 +27,19 @@ use crate::trust::{Presented, Trust};
 pub struct Limits {
     /// The deadline for the whole call: look-up, connecting, TLS, sending, head and body.
     pub deadline: Duration,
+
     /// The part of the deadline that connecting to one address may use.
     pub connect: Duration,
+
     /// Maximum number of header fields in an answer.
     pub head_fields: usize,
+
     /// Maximum size of the head of an answer, in bytes.
     pub head_bytes: usize,
+
     /// Maximum number of bytes that are read from the body. The connection is closed after that.
     pub body_read: usize,
+
     /// Maximum number of bytes of the body that are kept.
     pub body_kept: usize,
 }
@@ -56,24 +61,34 @@ impl Default for Limits {
 pub struct Call<'a> {
     /// Deliveries use POST.
     pub method: Method,
+
     /// True for TLS.
     pub https: bool,
+
     /// Host name in ASCII, or an address; IPv6 in brackets.
     pub host: &'a str,
+
     /// The address, if the host is one. The resolver is not asked then.
     pub literal: Option<IpAddr>,
+
     /// Port.
     pub port: u16,
+
     /// Value of `Host`.
     pub authority: &'a str,
+
     /// Path and query.
     pub path: &'a str,
+
     /// Header names as they are documented. On the wire, every word begins with a capital letter.
     pub headers: &'a [(Cow<'static, str>, String)],
+
     /// The exact bytes to send.
     pub body: Bytes,
+
     /// True if the certificate of the receiver is verified.
     pub verify_tls: bool,
+
     /// Certificate for a receiver that asks for one. It replaces the client's own.
     pub certificate: Option<Presented<'a>>,
 }
@@ -83,8 +98,10 @@ pub struct Call<'a> {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+
     /// Header fields.
     pub headers: HeaderMap,
+
     /// The beginning of the body.
     pub body: Bytes,
 }
@@ -94,8 +111,10 @@ pub struct Answer {
 pub struct Report<B> {
     /// The answer, or the reason for its absence.
     pub result: Result<Answer, Failure<B>>,
+
     /// The address of the receiver that was called. None if a proxy resolved the name.
     pub address: Option<SocketAddr>,
+
     /// The duration of each phase.
     pub timing: Timing,
 }
@@ -115,13 +134,22 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(limits: Limits, resolver: Arc<dyn Resolve>, trust: Trust) -> Result<Self, rustls::Error> {
-        Ok(Self { limits, resolver, tls: Tls::new(trust)?, pool: Pool::default(), proxy: None })
+        Ok(Self {
+            limits,
+            resolver,
+            tls: Tls::new(trust)?,
+            pool: Pool::default(),
+            proxy: None,
+        })
     }
 
     /// Sends all calls through a proxy.
     #[must_use]
     pub fn through(self, proxy: Proxy) -> Self {
-        Self { proxy: Some(proxy), ..self }
+        Self {
+            proxy: Some(proxy),
+            ..self
+        }
     }
 
     /// Makes one attempt. `judge` receives all addresses before a connection is opened. If it refuses, the attempt
@@ -132,7 +160,12 @@ impl Client {
         let attempt = self.attempt(call, judge, &mut trace, &mut address);
         let result = tokio::time::timeout(self.limits.deadline, attempt).await;
         let result = result.unwrap_or_else(|_| Err(Failure::TimedOut(trace.stage())));
-        Report { result, address, timing: trace.end() }
+
+        Report {
+            result,
+            address,
+            timing: trace.end(),
+        }
     }
 
     /// Closes connections that have been idle for too long.
@@ -151,18 +184,23 @@ impl Client {
         let by_name = self.goes_by_name(&call);
         let key = Key::of(&call);
         let mut request = request(&call)?;
+
         trace.enter(Stage::Waiting);
+
         while let Some((mut link, judged)) = self.pool.take(&key, &addresses) {
             if link.is_gone().await {
                 continue;
             }
+
             *address = Some(judged).filter(|_| !by_name);
             trace.tls_version(link.tls_version);
+
             match self.exchange(&mut link, request, trace).await {
                 Ok((answer, reusable)) => {
                     if reusable {
                         self.pool.give(key, judged, link);
                     }
+
                     return Ok(answer);
                 }
                 // The peer closed the idle connection, and no byte was sent. A new connection repeats the request.
@@ -180,14 +218,17 @@ impl Client {
                 Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => return Err(failure),
             }
         }
+
         let (mut link, judged) = connect(&self.connect_options(&call), &key, &addresses, trace).await?;
         *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);
+
         match self.exchange(&mut link, request, trace).await {
             Ok((answer, reusable)) => {
                 if reusable {
                     self.pool.give(key, judged, link);
                 }
+
                 Ok(answer)
             }
             Err(Exchange::NotSent(_)) => Err(Failure::Broken("closed before the request was sent".to_owned())),
@@ -221,14 +262,21 @@ impl Client {
             // Only the proxy knows the address, so kept tunnels are identified by host and port alone.
             return Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), call.port)]);
         }
+
         let found = match call.literal {
             Some(literal) => vec![literal],
-            None => self.resolver.resolve(call.host).await.map_err(|error| Failure::Dns(error.0))?,
+            None => self
+                .resolver
+                .resolve(call.host)
+                .await
+                .map_err(|error| Failure::Dns(error.0))?,
         };
         judge(&found).map_err(Failure::Blocked)?;
+
         if found.is_empty() {
             return Err(Failure::Dns("no address".to_owned()));
         }
+
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, call.port)).collect())
     }
 
@@ -244,17 +292,21 @@ impl Client {
         if Link::drive(&mut drive, sender.ready()).await.is_err() {
             return Err(Exchange::NotSent(Box::new(request)));
         }
+
         let interim = Arc::new(Interim::default());
         let counted = Arc::clone(&interim);
         hyper::ext::on_informational(&mut request, move |_| counted.one_more());
+
         let response = tokio::select! {
             biased;
             response = Link::drive(&mut drive, sender.try_send_request(request)) => response,
             () = interim.over.notified() => return Err(Exchange::Failed(Interim::failure())),
         };
+
         if interim.count.load(Ordering::Relaxed) > MOST_INTERIM {
             return Err(Exchange::Failed(Interim::failure()));
         }
+
         let response = match response {
             Ok(response) => response,
             Err(mut error) => {
@@ -265,7 +317,9 @@ impl Client {
                 });
             }
         };
+
         trace.enter(Stage::Reading);
+
         let answer = Link::drive(&mut drive, self.read(response)).await;
         let (answer, complete) = answer.map_err(Exchange::Failed)?;
         Ok((answer, complete && !link.is_gone().await))
@@ -275,6 +329,7 @@ impl Client {
         let (head, mut body) = response.into_parts();
         let status = head.status.as_u16();
         let (mut kept, mut read, mut complete) = (BytesMut::new(), 0, true);
+
         while let Some(frame) = body.frame().await {
             let data = match frame {
                 Ok(frame) => frame.into_data().unwrap_or_default(),
@@ -286,14 +341,24 @@ impl Client {
                 Err(error) => return Err(of_hyper(&error)),
             };
             read += data.len();
+
             let room = self.limits.body_kept.saturating_sub(kept.len());
             kept.extend_from_slice(&data[..data.len().min(room)]);
+
             if read > self.limits.body_read {
                 complete = false;
                 break;
             }
         }
-        Ok((Answer { status, headers: head.headers, body: kept.freeze() }, complete))
+
+        Ok((
+            Answer {
+                status,
+                headers: head.headers,
+                body: kept.freeze(),
+            },
+            complete,
+        ))
     }
 }
 
@@ -321,6 +386,7 @@ impl Interim {
 enum Exchange<B> {
     /// No byte of the request was sent.
     NotSent(Box<Request<Full<Bytes>>>),
+
     /// The request was sent, as far as is known, and no head of an answer arrived.
     Unanswered(Failure<B>),
     Failed(Failure<B>),
@@ -328,19 +394,27 @@ enum Exchange<B> {
 
 pub(crate) fn request<B>(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure<B>> {
     let refused = |what: &str| Failure::Request(what.to_owned());
-    let uri: Uri = call.path.parse().map_err(|_| refused("the path has an illegal character"))?;
+    let uri: Uri = call
+        .path
+        .parse()
+        .map_err(|_| refused("the path has an illegal character"))?;
+
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
+
     let headers = request.headers_mut();
     headers.reserve(call.headers.len() + 2);
+
     let host = HeaderValue::from_str(call.authority).map_err(|_| refused("the host has an illegal character"))?;
     headers.insert(HOST, host);
+
     for (name, value) in call.headers {
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused("a header name is illegal"))?;
         // The second check of header values. Line breaks, above all, must never be sent.
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused("a header value is illegal"))?;
         headers.insert(header, value);
     }
+
     Ok(request)
 }

@@ -33,6 +33,7 @@ type Connection = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 /// anything that the peer did meanwhile is noticed at the next use.
 pub(crate) struct Link {
     pub(crate) sender: SendRequest<Full<Bytes>>,
+
     /// The negotiated version of TLS, if the connection is encrypted.
     pub(crate) tls_version: Option<&'static str>,
     connection: Option<Pin<Box<Connection>>>,
@@ -57,12 +58,14 @@ impl Link {
     /// True if the peer has closed the connection or sent bytes without a request.
     pub(crate) async fn is_gone(&mut self) -> bool {
         let (_, mut drive) = self.split();
+
         // A single poll is enough: it reads all bytes that have arrived.
         poll_fn(|context| {
             drive.poll(context);
             Poll::Ready(())
         })
         .await;
+
         self.connection.is_none() || self.sender.is_closed()
     }
 }
@@ -105,6 +108,7 @@ pub(crate) async fn connect<B>(
             Err(other) => return Err(other),
         }
     }
+
     Err(last)
 }
 
@@ -115,18 +119,26 @@ async fn reach<B>(
     trace: &mut Trace,
 ) -> Result<Box<dyn Stream>, Failure<B>> {
     if let Some(proxy) = options.proxy {
-        let target =
-            if address.ip().is_unspecified() { format!("{}:{}", key.host, key.port) } else { address.to_string() };
+        let target = if address.ip().is_unspecified() {
+            format!("{}:{}", key.host, key.port)
+        } else {
+            address.to_string()
+        };
         return tunnel(proxy, options.resolver, options.limits, &target, trace).await;
     }
+
     trace.enter(Stage::Connecting);
+
     match tokio::time::timeout(options.limits.connect, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
             // The peer must be the address that was approved.
-            let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
+            let peer = stream
+                .peer_addr()
+                .map_err(|error| Failure::Connect(error.to_string()))?;
             if peer != *address {
                 return Err(Failure::Broken("another address answered".to_owned()));
             }
+
             // Requests are written as a whole, so waiting for more bytes would only add latency.
             let _ = stream.set_nodelay(true);
             Ok(Box::new(stream))
@@ -142,23 +154,47 @@ async fn open<B>(
     stream: Box<dyn Stream>,
     trace: &mut Trace,
 ) -> Result<Link, Failure<B>> {
-    let ConnectOptions { tls, limits, certificate, .. } = options;
+    let ConnectOptions {
+        tls,
+        limits,
+        certificate,
+        ..
+    } = options;
+
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);
+
         let configs = tls.configs(*certificate);
         let configs = configs.map_err(|error| Failure::Request(format!("the client certificate {error}")))?;
-        let config = if key.verify_tls { configs.checked } else { configs.unchecked };
+
+        let config = if key.verify_tls {
+            configs.checked
+        } else {
+            configs.unchecked
+        };
+
         let host = key.host.trim_end_matches('.').trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
         let connector = TlsConnector::from(config);
-        let stream = connector.connect(name, stream).await.map_err(|error| Failure::Tls(innermost(&error)))?;
-        tls_version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str());
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| Failure::Tls(innermost(&error)))?;
+
+        tls_version = stream
+            .get_ref()
+            .1
+            .protocol_version()
+            .and_then(|version| version.as_str());
+
         Box::new(stream)
     } else {
         stream
     };
+
     trace.enter(Stage::Waiting);
+
     let (sender, connection) = http1::Builder::new()
         .title_case_headers(true)
         .max_headers(limits.head_fields)
@@ -166,5 +202,10 @@ async fn open<B>(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::Broken(innermost(&error)))?;
-    Ok(Link { sender, tls_version, connection: Some(Box::pin(connection)) })
+
+    Ok(Link {
+        sender,
+        tls_version,
+        connection: Some(Box::pin(connection)),
+    })
 }

@@ -7,14 +7,19 @@ use std::fmt;
 pub enum Stage {
     /// Resolving the host name.
     Resolving,
+
     /// Connecting to the operator's proxy.
     Proxying,
+
     /// Opening the connection.
     Connecting,
+
     /// Negotiating TLS.
     Handshaking,
+
     /// Sending the request, and waiting for the head of the answer.
     Waiting,
+
     /// Reading the body of the answer.
     Reading,
 }
@@ -38,27 +43,35 @@ pub enum Failure<B> {
     /// The deadline passed.
     #[error("timed out while {0}")]
     TimedOut(Stage),
+
     /// The name could not be resolved, or has no address.
     #[error("the host name could not be resolved: {0}")]
     Dns(String),
+
     /// The judge refused the destination.
     #[error("{0}")]
     Blocked(B),
+
     /// The operator's proxy failed. The receiver may not have been reached.
     #[error("the proxy failed: {0}")]
     Proxy(String),
+
     /// No connection could be opened.
     #[error("could not connect: {0}")]
     Connect(String),
+
     /// TLS could not be negotiated.
     #[error("TLS failed: {0}")]
     Tls(String),
+
     /// The connection broke before the answer was read. The receiver may have got the request.
     #[error("the connection broke: {0}; the receiver may have got the request")]
     Broken(String),
+
     /// The answer is not HTTP/1.1, or exceeds the limits.
     #[error("the answer is not valid HTTP: {0}")]
     InvalidAnswer(String),
+
     /// The request is not valid HTTP.
     #[error("the request cannot be sent: {0}")]
     Request(String),
@@ -82,6 +95,7 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(source) = deepest.source() {
         deepest = source;
     }
+
     let text = deepest.to_string();
     if text.is_empty() { error.to_string() } else { text }
 }

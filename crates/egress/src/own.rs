@@ -14,6 +14,7 @@ pub fn own_addresses(listening: SocketAddr) -> std::io::Result<Vec<SocketAddr>> 
     if !listening.ip().is_unspecified() {
         return Ok(vec![listening]);
     }
+
     let mut own = Vec::new();
     for interface in if_addrs::get_if_addrs()? {
         let address = interface.ip();
@@ -21,11 +22,14 @@ pub fn own_addresses(listening: SocketAddr) -> std::io::Result<Vec<SocketAddr>> 
         if listening.is_ipv4() && address.is_ipv6() {
             continue;
         }
+
         if own.len() == MOST {
             break;
         }
+
         own.push(SocketAddr::new(address, listening.port()));
     }
+
     Ok(own)
 }
 
@@ -39,10 +43,18 @@ mod tests {
     fn a_listener_on_all_addresses_has_those_of_every_interface() {
         let one = SocketAddr::from(([192, 0, 2, 1], 8000));
         assert_eq!(own_addresses(one).expect("nothing is asked"), [one]);
+
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
-        for all in [SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8000)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8000))] {
+        for all in [
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8000)),
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8000)),
+        ] {
             let own = own_addresses(all).expect("the system lists its interfaces");
-            assert!(own.contains(&loopback) && own.iter().all(|address| address.port() == 8000), "{own:?}");
+            assert!(
+                own.contains(&loopback) && own.iter().all(|address| address.port() == 8000),
+                "{own:?}"
+            );
+
             assert!(all.is_ipv6() || own.iter().all(SocketAddr::is_ipv4), "{own:?}");
         }
     }

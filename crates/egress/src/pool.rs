@@ -23,6 +23,7 @@ pub(crate) struct Key {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) verify_tls: bool,
+
     /// Digest of the client certificate, if it is not the default one.
     pub(crate) certificate: Option<[u8; 32]>,
 }
@@ -55,11 +56,15 @@ impl Pool {
     pub(crate) fn take(&self, key: &Key, addresses: &[SocketAddr]) -> Option<(Link, SocketAddr)> {
         let mut idle = self.idle.lock();
         let links = idle.links.get_mut(key)?;
-        let at = links.iter().rposition(|(address, since, _)| addresses.contains(address) && since.elapsed() < IDLE)?;
+        let at = links
+            .iter()
+            .rposition(|(address, since, _)| addresses.contains(address) && since.elapsed() < IDLE)?;
         let (address, _, link) = links.remove(at);
+
         if links.is_empty() {
             idle.links.remove(key);
         }
+
         idle.count -= 1;
         Some((link, address))
     }
@@ -69,6 +74,7 @@ impl Pool {
         if idle.count >= IN_ALL {
             return;
         }
+
         let links = idle.links.entry(key).or_default();
         if links.len() < PER_KEY {
             links.push((address, Instant::now(), link));
@@ -83,6 +89,7 @@ impl Pool {
             links.retain(|(_, since, _)| since.elapsed() < IDLE);
             !links.is_empty()
         });
+
         idle.count = idle.links.values().map(Vec::len).sum();
     }
 }

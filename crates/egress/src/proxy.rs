@@ -25,10 +25,13 @@ use crate::timing::Trace;
 pub struct Proxy {
     /// Name or address.
     pub host: String,
+
     /// Port.
     pub port: u16,
+
     /// Value of `Proxy-Authorization`.
     pub authorization: Option<String>,
+
     /// True if the proxy receives host names, resolves them and checks the addresses itself. Otherwise it receives the
     /// address that was approved here.
     pub resolves: bool,
@@ -40,6 +43,7 @@ pub enum ProxyError {
     /// Not an `http` URL with a host and without a path.
     #[error("is not the address of a proxy")]
     Address,
+
     /// The URL contains a user name or a password. It would be shown where addresses are shown.
     #[error("contains credentials")]
     Credentials,
@@ -58,15 +62,24 @@ impl Proxy {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ProxyError::Credentials);
         }
+
         let port = url.port_or_known_default().unwrap_or(80);
-        Ok(Self { host: host.to_owned(), port, authorization: None, resolves })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            authorization: None,
+            resolves,
+        })
     }
 
     /// The same proxy, with a user name and a password (`Basic`).
     #[must_use]
     pub fn with_credentials(self, user: &str, password: &str) -> Self {
         let encoded = STANDARD.encode(format!("{user}:{password}"));
-        Self { authorization: Some(format!("Basic {encoded}")), ..self }
+        Self {
+            authorization: Some(format!("Basic {encoded}")),
+            ..self
+        }
     }
 }
 
@@ -82,11 +95,13 @@ pub(crate) async fn tunnel<B>(
     trace: &mut Trace,
 ) -> Result<Box<dyn Stream>, Failure<B>> {
     trace.enter(Stage::Proxying);
+
     let failed = |text: String| Failure::Proxy(text);
     let found = match proxy.host.trim_matches(['[', ']']).parse() {
         Ok(address) => vec![address],
         Err(_) => resolver.resolve(&proxy.host).await.map_err(|error| failed(error.0))?,
     };
+
     let mut opened = Err(failed("no address".to_owned()));
     for address in found {
         let address = SocketAddr::new(address, proxy.port);
@@ -95,34 +110,54 @@ pub(crate) async fn tunnel<B>(
             Ok(Err(error)) => Err(failed(innermost(&error))),
             Err(_) => Err(failed("it did not answer in time".to_owned())),
         };
+
         if opened.is_ok() {
             break;
         }
     }
+
     let stream = opened?;
     let _ = stream.set_nodelay(true);
-    let handshake = http1::Builder::new().max_buf_size(limits.head_bytes).handshake(TokioIo::new(stream)).await;
+
+    let handshake = http1::Builder::new()
+        .max_buf_size(limits.head_bytes)
+        .handshake(TokioIo::new(stream))
+        .await;
     let (mut sender, connection) = handshake.map_err(|error| failed(innermost(&error)))?;
     let mut connection = std::pin::pin!(connection.with_upgrades());
     let request = connect_request(proxy, target).map_err(failed)?;
+
     // A proxy that accepted the connection and does not answer is waiting for the receiver.
     trace.enter(Stage::Connecting);
+
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| failed(innermost(&error)))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(innermost(&error)))?;
+
         match response.status() {
             StatusCode::OK => {}
             status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => {
-                return Err(Failure::Connect(format!("the proxy could not reach the receiver ({status})")));
+                return Err(Failure::Connect(format!(
+                    "the proxy could not reach the receiver ({status})"
+                )));
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(failed("it rejected the credentials".to_owned())),
             status if status.is_client_error() => {
-                return Err(Failure::Connect(format!("the proxy refused to connect to the receiver ({status})")));
+                return Err(Failure::Connect(format!(
+                    "the proxy refused to connect to the receiver ({status})"
+                )));
             }
             status => return Err(failed(format!("it answered {status}"))),
         }
-        hyper::upgrade::on(response).await.map_err(|error| failed(innermost(&error)))
+
+        hyper::upgrade::on(response)
+            .await
+            .map_err(|error| failed(innermost(&error)))
     };
     let mut exchange = std::pin::pin!(exchange);
+
     // `connection` moves the bytes of the exchange, and ends when the tunnel is open.
     let upgraded: Upgraded = tokio::select! {
         biased;
@@ -132,18 +167,24 @@ pub(crate) async fn tunnel<B>(
             exchange.await?
         }
     };
+
     Ok(Box::new(TokioIo::new(upgraded)))
 }
 
 fn connect_request(proxy: &Proxy, target: &str) -> Result<Request<Empty<Bytes>>, String> {
-    let uri: Uri = target.parse().map_err(|_| "the target has an illegal character".to_owned())?;
+    let uri: Uri = target
+        .parse()
+        .map_err(|_| "the target has an illegal character".to_owned())?;
     let mut request = Request::new(Empty::new());
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = uri;
+
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "a header value is illegal".to_owned());
     request.headers_mut().insert(HOST, value(target)?);
+
     if let Some(authorization) = &proxy.authorization {
         request.headers_mut().insert(PROXY_AUTHORIZATION, value(authorization)?);
     }
+
     Ok(request)
 }

@@ -39,6 +39,7 @@ impl Hickory {
         let failed = |error: hickory_resolver::net::NetError| ResolveError(error.to_string());
         let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
         *builder.options_mut() = options(builder.options_mut().clone());
+
         Ok(Self(builder.build().map_err(failed)?))
     }
 }
@@ -49,6 +50,7 @@ fn options(mut options: ResolverOpts) -> ResolverOpts {
     options.negative_max_ttl = Some(Duration::from_secs(5));
     options.timeout = Duration::from_secs(2);
     options.attempts = 1;
+
     options
 }
 
@@ -59,12 +61,23 @@ impl Resolve for Hickory {
     ) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>> + Send + 'a>> {
         Box::pin(async move {
             // The final dot disables search domains: `hooks.example.com` must not become an internal name.
-            let absolute = if name.ends_with('.') { name.to_owned() } else { format!("{name}.") };
-            let found = self.0.lookup_ip(absolute).await.map_err(|error| ResolveError(error.to_string()))?;
+            let absolute = if name.ends_with('.') {
+                name.to_owned()
+            } else {
+                format!("{name}.")
+            };
+
+            let found = self
+                .0
+                .lookup_ip(absolute)
+                .await
+                .map_err(|error| ResolveError(error.to_string()))?;
             let addresses: Vec<IpAddr> = found.iter().take(MAX_ADDRESSES + 1).collect();
+
             if addresses.len() > MAX_ADDRESSES {
                 return Err(ResolveError(format!("more than {MAX_ADDRESSES} addresses")));
             }
+
             Ok(addresses)
         })
     }

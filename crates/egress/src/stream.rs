@@ -20,6 +20,7 @@ use crate::timing::Trace;
 pub struct Streamed {
     /// HTTP status.
     pub status: u16,
+
     /// Header fields.
     pub headers: HeaderMap,
     link: Link,
@@ -34,6 +35,7 @@ pub enum Broken {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Connection(#[from] hyper::Error),
+
     /// No bytes arrived for too long.
     #[error("no data arrived for {} seconds", .0.as_secs())]
     Silent(Duration),
@@ -72,7 +74,15 @@ impl Client {
         let response = Link::drive(&mut drive, sender.send_request(request)).await;
         let (head, body) = response.map_err(|error| of_hyper(&error))?.into_parts();
         let until = Box::pin(tokio::time::sleep(silence));
-        Ok(Streamed { status: head.status.as_u16(), headers: head.headers, link, body, silence, until })
+
+        Ok(Streamed {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            link,
+            body,
+            silence,
+            until,
+        })
     }
 }
 
@@ -83,10 +93,12 @@ impl Body for Streamed {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         this.link.split().1.poll(context);
+
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.until.as_mut().reset(Instant::now() + this.silence);
             return Poll::Ready(frame.map(|frame| frame.map_err(Broken::Connection)));
         }
+
         match this.until.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Some(Err(Broken::Silent(this.silence)))),
             Poll::Pending => Poll::Pending,

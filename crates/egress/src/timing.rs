@@ -10,14 +10,19 @@ use crate::error::Stage;
 pub struct Timing {
     /// Resolving the host name.
     pub resolve: Option<Duration>,
+
     /// Opening the connection. This includes the tunnel of a proxy, and addresses that did not answer.
     pub connect: Option<Duration>,
+
     /// Negotiating TLS.
     pub tls: Option<Duration>,
+
     /// Sending the request, and waiting for the head of the answer.
     pub wait: Option<Duration>,
+
     /// Reading the body of the answer.
     pub read: Option<Duration>,
+
     /// The negotiated version of TLS, such as `TLSv1_3`.
     pub tls_version: Option<&'static str>,
 }
@@ -31,7 +36,11 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn begin() -> Self {
-        Self { stage: Stage::Resolving, since: Instant::now(), timing: Timing::default() }
+        Self {
+            stage: Stage::Resolving,
+            since: Instant::now(),
+            timing: Timing::default(),
+        }
     }
 
     pub(crate) const fn stage(&self) -> Stage {
@@ -58,6 +67,7 @@ impl Trace {
         let now = Instant::now();
         let took = now.duration_since(self.since);
         self.since = now;
+
         let phase = match self.stage {
             Stage::Resolving => &mut self.timing.resolve,
             Stage::Proxying | Stage::Connecting => &mut self.timing.connect,

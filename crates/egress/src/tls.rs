@@ -17,6 +17,7 @@ pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
     usual: Configs,
+
     /// Configurations for hooks with their own certificate, by its digest.
     own: Mutex<HashMap<[u8; 32], Configs>>,
 }
@@ -37,16 +38,25 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+
         if roots.is_empty() {
             // A container may have no certificates. The authorities that browsers trust are used then.
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
+
         for root in trust.roots {
             roots.add(root)?;
         }
+
         let roots = Arc::new(roots);
         let usual = Configs::new(&provider, &roots, trust.identity)?;
-        Ok(Self { provider, roots, usual, own: Mutex::default() })
+
+        Ok(Self {
+            provider,
+            roots,
+            usual,
+            own: Mutex::default(),
+        })
     }
 
     /// The configurations for a hook, with its own certificate or the default one.
@@ -56,12 +66,15 @@ impl Tls {
         if let Some(known) = known.get(&own.digest) {
             return Ok(known.clone());
         }
+
         let identity = Identity::from_pem(own.pem.as_bytes(), "")?;
         let configs = Configs::new(&self.provider, &self.roots, Some(identity));
         let configs = configs.map_err(|error| PemError::Damaged(error.to_string()))?;
+
         if known.len() >= MOST_OWN {
             known.clear();
         }
+
         known.insert(own.digest, configs.clone());
         Ok(configs)
     }
@@ -75,7 +88,10 @@ impl Configs {
     ) -> Result<Self, Error> {
         let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
         let checked = builder()?.with_root_certificates(roots.clone());
-        let unchecked = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())));
+        let unchecked = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())));
+
         let (checked, unchecked) = match identity {
             Some(Identity { certificates, key }) => (
                 checked.with_client_auth_cert(certificates.clone(), key.clone_key())?,
@@ -83,7 +99,11 @@ impl Configs {
             ),
             None => (checked.with_no_client_auth(), unchecked.with_no_client_auth()),
         };
-        Ok(Self { checked: Arc::new(checked), unchecked: Arc::new(unchecked) })
+
+        Ok(Self {
+            checked: Arc::new(checked),
+            unchecked: Arc::new(unchecked),
+        })
     }
 }
 

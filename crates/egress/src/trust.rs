@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 pub struct Trust {
     /// Authorities of receivers, in addition to the system's.
     pub roots: Vec<CertificateDer<'static>>,
+
     /// The client certificate for receivers that ask for one.
     pub identity: Option<Identity>,
 }
@@ -28,6 +29,7 @@ pub struct Identity {
 pub struct Presented<'a> {
     /// Digest that identifies the certificate.
     pub digest: [u8; 32],
+
     /// The certificates and the key, which is not encrypted: see [`opened`].
     pub pem: &'a str,
 }
@@ -38,26 +40,33 @@ pub enum PemError {
     /// The text has no block between BEGIN CERTIFICATE and END CERTIFICATE.
     #[error("has no certificate in it")]
     NoCertificate,
+
     /// The text has no key in a supported form.
     #[error("has no private key in it; put it into the same file, as PKCS#8 (openssl pkcs8 -topk8)")]
     NoKey,
+
     /// The key is in OpenSSL's old form, whose encryption is broken.
     #[error("has a key in OpenSSL's old encrypted form; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
     OldEncryption,
+
     /// The key is encrypted, and no password was given.
     #[error("has an encrypted key, and no password is set")]
     NoPassword,
+
     /// The password is wrong, or the encryption is not supported.
     #[error("has a key that this password does not decrypt")]
     WrongPassword,
+
     /// Decrypting the key would take seconds of work or a lot of memory.
     #[error("has a key that is too costly to decrypt; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
     TooCostly,
+
     /// The key does not belong to the certificate.
     #[error(
         "has a key that does not belong to the certificate; put the certificate before its intermediate certificates"
     )]
     NotAPair,
+
     /// The text is damaged.
     #[error("is damaged: {0}")]
     Damaged(String),
@@ -70,7 +79,12 @@ pub enum PemError {
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| PemError::Damaged(error.to_string()))?;
-    if found.is_empty() { Err(PemError::NoCertificate) } else { Ok(found) }
+
+    if found.is_empty() {
+        Err(PemError::NoCertificate)
+    } else {
+        Ok(found)
+    }
 }
 
 /// The certificate authorities of a PEM text.
@@ -82,8 +96,11 @@ pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError>
     let mut roots = RootCertStore::empty();
 
     for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| PemError::Damaged(error.to_string()))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|error| PemError::Damaged(error.to_string()))?;
     }
+
     Ok(found)
 }
 
@@ -96,6 +113,7 @@ impl Identity {
         // The key is read first: the search for certificates fails on OpenSSL's old form of keys.
         let key = key(pem, password)?;
         let certificates = certificates(pem)?;
+
         match CertifiedKey::from_der(certificates.clone(), key.clone_key(), &ring::default_provider()) {
             Ok(_) => Ok(Self { certificates, key }),
             Err(rustls::Error::InconsistentKeys(_)) => Err(PemError::NotAPair),
@@ -133,6 +151,7 @@ fn is_costly(scheme: &EncryptionScheme) -> bool {
     if let Some(kdf) = parameters.kdf.pbkdf2() {
         return kdf.iteration_count > MOST_ITERATIONS;
     }
+
     let fits = |kdf: &ScryptParams| {
         let memory = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
         // The library accepts any cost, but fails on one that is not a power of two.
@@ -144,6 +163,7 @@ fn is_costly(scheme: &EncryptionScheme) -> bool {
 fn encrypted_block(text: &str) -> Option<&str> {
     const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
     const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+
     let start = text.find(BEGIN)?;
     Some(&text[start..start + text[start..].find(END)? + END.len()])
 }
@@ -152,12 +172,14 @@ fn decrypt(block: &str, password: &str) -> Result<SecretDocument, PemError> {
     if password.is_empty() {
         return Err(PemError::NoPassword);
     }
+
     let damaged = |error: String| PemError::Damaged(error);
     let (_, sealed) = SecretDocument::from_pem(block).map_err(|error| damaged(error.to_string()))?;
     let sealed = EncryptedPrivateKeyInfoRef::try_from(sealed.as_bytes()).map_err(|error| damaged(error.to_string()))?;
     if is_costly(&sealed.encryption_algorithm) {
         return Err(PemError::TooCostly);
     }
+
     sealed.decrypt(password).map_err(|_| PemError::WrongPassword)
 }
 
@@ -166,6 +188,7 @@ fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
     if text.contains("Proc-Type: 4,ENCRYPTED") {
         return Err(PemError::OldEncryption);
     }
+
     match encrypted_block(&text) {
         Some(block) => Ok(PrivatePkcs8KeyDer::from(decrypt(block, password)?.as_bytes().to_vec()).into()),
         None => PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey),

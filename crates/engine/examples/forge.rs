@@ -39,12 +39,25 @@ async fn main() -> anyhow::Result<()> {
     .await?;
 
     // The way out. A forge keeps the guard as it is; only this example calls its own machine.
-    let guard = Arc::new(guard::Settings { allow_local_networks: true, ..guard::Settings::default() });
+    let guard = Arc::new(guard::Settings {
+        allow_local_networks: true,
+        ..guard::Settings::default()
+    });
+
     let client = Client::new(Limits::default(), Arc::new(Hickory::from_system()?), Trust::default())?;
     let settings = Settings {
-        policies: Arc::new(Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published }),
+        policies: Arc::new(Policies {
+            retry: RetryPolicy::standard(),
+            disable: DisablePolicy::Published,
+        }),
         guard: guard.clone(),
-        permits: PermitLimits { total: 96, reserved_for_first: 32, per_hook: 8, initial_per_hook: 4, per_host: 16 },
+        permits: PermitLimits {
+            total: 96,
+            reserved_for_first: 32,
+            per_hook: 8,
+            initial_per_hook: 4,
+            per_host: 16,
+        },
         deadline: Duration::from_secs(10),
         answer_within: Duration::from_secs(5),
         lease: Duration::from_secs(30),
@@ -56,14 +69,23 @@ async fn main() -> anyhow::Result<()> {
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
     };
+
     let clock = Arc::new(System::default());
     let now = clock.now();
+
     let group = store
         .create_group(
-            NewGroup { parent: None, name: "Gear".into(), path: "gear".into(), description: None, visibility_level: 0 },
+            NewGroup {
+                parent: None,
+                name: "Gear".into(),
+                path: "gear".into(),
+                description: None,
+                visibility_level: 0,
+            },
             now,
         )
         .await?;
+
     let project = store
         .create_project(
             NewProject {
@@ -78,16 +100,37 @@ async fn main() -> anyhow::Result<()> {
         )
         .await?;
     let hook = Hook::new(Scope::Project(project.id), HookUrl::parse(&url)?, clock.uuid(), now);
-    store.create_hook(Hook { triggers: [Trigger::MERGE_REQUEST].into_iter().collect(), ..hook }, 100).await?;
+
+    store
+        .create_hook(
+            Hook {
+                triggers: [Trigger::MERGE_REQUEST].into_iter().collect(),
+                ..hook
+            },
+            100,
+        )
+        .await?;
 
     // The engine, and its workers.
-    let engine = Engine::new(store.clone(), Arc::new(Guarded::new(client, guard)), clock.clone(), settings).await?;
+    let engine = Engine::new(
+        store.clone(),
+        Arc::new(Guarded::new(client, guard)),
+        clock.clone(),
+        settings,
+    )
+    .await?;
     let lifecycle = Lifecycle::start(engine.clone());
 
     // An event happened. Its body is only composed if a hook subscribes to it, which is answered from memory.
     let place = Place::Project(project.id);
     if engine.context.is_subscribed(place, Trigger::MERGE_REQUEST) {
-        let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
+        let user = User {
+            id: 4,
+            name: "Ida Ridge".into(),
+            username: "ida".into(),
+            ..User::default()
+        };
+
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
         let report = Report {
@@ -107,10 +150,15 @@ async fn main() -> anyhow::Result<()> {
     let got = tokio::task::spawn_blocking(move || got.join())
         .await?
         .map_err(|_| anyhow::anyhow!("the receiver failed"))??;
-    anyhow::ensure!(got.contains("X-Gitlab-Event: Merge Request Hook") && got.contains("Grease the gate"), "{got}");
+    anyhow::ensure!(
+        got.contains("X-Gitlab-Event: Merge Request Hook") && got.contains("Grease the gate"),
+        "{got}"
+    );
+
     writeln!(std::io::stdout(), "{got}")?;
     lifecycle.stop().await;
     store.close().await;
+
     Ok(())
 }
 
@@ -118,10 +166,12 @@ async fn main() -> anyhow::Result<()> {
 fn receive_one(listener: &TcpListener) -> std::io::Result<String> {
     let (mut stream, _) = listener.accept()?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+
     let (mut got, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(read @ 1..) = stream.read(&mut part) {
         got.extend_from_slice(&part[..read]);
     }
+
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     Ok(String::from_utf8_lossy(&got).into_owned())
 }

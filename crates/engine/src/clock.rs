@@ -11,8 +11,10 @@ use uuid::{ContextV7, Uuid};
 pub trait Clock: Send + Sync {
     /// Now, by the wall clock.
     fn now(&self) -> Timestamp;
+
     /// A fraction for jitter.
     fn chance(&self) -> Chance;
+
     /// A new UUIDv7, larger than all before it from this clock.
     fn uuid(&self) -> Uuid;
 }
@@ -24,7 +26,10 @@ pub struct System {
 }
 
 impl Clock for System {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where the wall clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where the wall clock is read"
+    )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

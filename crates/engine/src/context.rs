@@ -23,6 +23,7 @@ pub struct Context {
     pub(crate) node: NodeId,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) store_watch: StoreWatch,
+
     /// The number of commits of events on this node.
     commits: watch::Sender<u64>,
     index: ArcSwap<Index>,
@@ -37,6 +38,7 @@ impl Context {
     ) -> anyhow::Result<Arc<Self>> {
         let node = NodeId(clock.uuid());
         store.prepare_partitions(clock.now()).await?;
+
         let directory = store.directory().await?;
 
         Ok(Arc::new(Self {
@@ -85,7 +87,10 @@ impl Context {
     /// The instance that bodies are composed for.
     #[must_use]
     pub fn instance(&self) -> Instance<'_> {
-        Instance { base_url: &self.settings.instance, upload_links: self.settings.upload_links }
+        Instance {
+            base_url: &self.settings.instance,
+            upload_links: self.settings.upload_links,
+        }
     }
 }
 

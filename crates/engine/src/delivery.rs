@@ -41,8 +41,10 @@ pub struct Dispatcher {
     pub(crate) scheduler: Arc<Scheduler>,
     transport: Arc<dyn Transport>,
     redactors: Redactors,
+
     /// Memory for usual bodies of attempts under way, in KiB.
     bodies: Semaphore,
+
     /// Memory for large bodies.
     large_bodies: Semaphore,
     results: mpsc::UnboundedSender<(Claimed, Finished)>,
@@ -88,9 +90,12 @@ impl Dispatcher {
         self.advance_queues().await;
 
         let (now, lease) = (self.context.clock.now(), self.context.settings.lease);
-        let claim = self.scheduler.claim(&self.context.index(), self.context.node, now, lease);
+        let claim = self
+            .scheduler
+            .claim(&self.context.index(), self.context.node, now, lease);
         let Some(claim) = claim else { return Ok(()) };
         let claimed = self.context.store.claim_deliveries(claim.clone()).await?;
+
         self.scheduler.claimed(&claim, claimed);
 
         Ok(())
@@ -105,6 +110,7 @@ impl Dispatcher {
             match self.context.store.blocked_queues_after(from.last(), QUEUES).await {
                 Ok((waiting, last)) => {
                     queues.extend(waiting);
+
                     // The next claim reads the next thousand.
                     if let Some(last) = last {
                         self.scheduler.continue_scan(ScanFrom::After(last));
@@ -116,6 +122,7 @@ impl Dispatcher {
                 Err(_) => {}
             }
         }
+
         if queues.is_empty() {
             return;
         }
@@ -136,6 +143,7 @@ impl Dispatcher {
         if !ready.is_empty() {
             self.show_in_flight();
         }
+
         ready
     }
 
@@ -155,6 +163,7 @@ impl Dispatcher {
     pub async fn abandon(&self, claimed: &Claimed) {
         let known = self.context.index().hook(claimed.hook).is_some();
         self.scheduler.abandoned(claimed, known);
+
         if !known {
             self.context.wakes.directory.notify_one();
         }
@@ -175,7 +184,10 @@ impl Dispatcher {
                 Some(finished) => drop(self.results.send((claimed, finished))),
                 None => self.abandon(&claimed).await,
             }
-            next = self.scheduler.next(&self.context.index(), hook, self.context.clock.now());
+
+            next = self
+                .scheduler
+                .next(&self.context.index(), hook, self.context.clock.now());
         }
     }
 

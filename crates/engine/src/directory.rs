@@ -33,10 +33,12 @@ pub struct Index {
     instances: HashMap<SourceId, BoundTo>,
     known: HashMap<String, HashMap<i64, KnownProject>>,
     known_groups: HashMap<String, HashMap<i64, KnownGroup>>,
+
     /// Groups that a path alone does not find: their number is known, or a member chose the path.
     not_by_path: HashSet<GroupId>,
     named_by_members: HashSet<GroupId>,
     paths: HashMap<String, GroupId>,
+
     /// `None` where several groups are called so.
     last_segments: HashMap<String, Option<GroupId>>,
 }
@@ -49,34 +51,56 @@ impl Index {
             version: directory.version,
             projects: directory.projects.iter().copied().collect(),
             parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
-            paths: directory.groups.iter().map(|(id, _, path)| (path.to_ascii_lowercase(), *id)).collect(),
+            paths: directory
+                .groups
+                .iter()
+                .map(|(id, _, path)| (path.to_ascii_lowercase(), *id))
+                .collect(),
             sources: directory.sources.iter().cloned().map(Arc::new).collect(),
             instances: directory.instances.iter().cloned().collect(),
             named_by_members: directory.named_by_members.iter().copied().collect(),
             ..Self::default()
         };
+
         for (id, _, path) in &directory.groups {
             let last = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-            index.last_segments.entry(last).and_modify(|known| *known = None).or_insert(Some(*id));
+            index
+                .last_segments
+                .entry(last)
+                .and_modify(|known| *known = None)
+                .or_insert(Some(*id));
         }
+
         for one in &directory.known {
-            index.known.entry(one.instance.clone()).or_default().insert(one.number, one.clone());
+            index
+                .known
+                .entry(one.instance.clone())
+                .or_default()
+                .insert(one.number, one.clone());
         }
+
         for one in &directory.known_groups {
             index.not_by_path.insert(one.group);
-            index.known_groups.entry(one.instance.clone()).or_default().insert(one.number, one.clone());
+            index
+                .known_groups
+                .entry(one.instance.clone())
+                .or_default()
+                .insert(one.number, one.clone());
         }
+
         for entry in &directory.hooks {
             let hook = Arc::new(with_filters_of(entry.hook.clone(), before.hook(entry.hook.id)));
             index.newest_hook = index.newest_hook.max(hook.created_at);
             index.some_ordered |= hook.ordered;
             index.some_filter |= hook.event_filter.is_some() || !hook.branch_filter.passes_all();
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
+
             let host: Arc<str> = hook.url.authority().into();
             index.by_host.entry(Arc::clone(&host)).or_default().push(hook.id);
             index.hosts.insert(hook.id, host);
             index.hooks.insert(hook.id, hook);
         }
+
         index
     }
 
@@ -164,7 +188,11 @@ impl Index {
         let apart = self.group_at(&apart(instance, path));
         let last = || self.last_segments.get(&path.to_ascii_lowercase()).copied().flatten();
         let group = apart.or_else(|| self.group_at(path)).or_else(last)?;
-        let by_members = self.groups_of(Place::Group(group)).iter().any(|group| self.named_by_members.contains(group));
+        let by_members = self
+            .groups_of(Place::Group(group))
+            .iter()
+            .any(|group| self.named_by_members.contains(group));
+
         (!by_members && !self.not_by_path.contains(&group)).then_some(group)
     }
 
@@ -183,7 +211,10 @@ impl Index {
     /// Whether a hook with ordered delivery subscribes to this. Otherwise the object of the event need not be known.
     #[must_use]
     pub fn is_subscribed_in_order(&self, place: Place, trigger: Trigger) -> bool {
-        self.some_ordered && self.hooks_around(place).any(|hook| hook.ordered && selects(hook, trigger))
+        self.some_ordered
+            && self
+                .hooks_around(place)
+                .any(|hook| hook.ordered && selects(hook, trigger))
     }
 
     /// Hooks that subscribe to this and have filters, which are asked first.
@@ -192,6 +223,7 @@ impl Index {
         if !self.some_filter {
             return Vec::new();
         }
+
         let asked = |hook: &&Arc<Hook>| selects(hook, trigger) && has_filters(hook, trigger, has_branch);
         self.hooks_around(place).filter(asked).cloned().collect()
     }
@@ -220,6 +252,7 @@ impl Index {
         let mut projects: Vec<ProjectId> = self.projects.keys().filter(inside).copied().collect();
         projects.sort_unstable_by_key(|project| std::cmp::Reverse(project.0));
         projects.truncate(MOST_PROJECTS);
+
         projects
     }
 
@@ -236,7 +269,11 @@ impl Index {
 
     /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
     pub(crate) fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
-        if hook == Scope::Instance { None } else { self.groups_of(place).last().copied() }
+        if hook == Scope::Instance {
+            None
+        } else {
+            self.groups_of(place).last().copied()
+        }
     }
 
     /// The hooks in whose scope a place is.
@@ -246,10 +283,18 @@ impl Index {
             Place::Project(id) => Some(Scope::Project(id)),
             _ => None,
         };
-        let scopes = project.into_iter().chain(groups.iter().map(|group| Scope::Group(*group)));
-        let scopes: Vec<Scope> =
-            scopes.chain([Scope::Instance]).filter(|scope| covers(*scope, place, &groups)).collect();
-        scopes.into_iter().filter_map(|scope| self.by_scope.get(&scope)).flatten()
+        let scopes = project
+            .into_iter()
+            .chain(groups.iter().map(|group| Scope::Group(*group)));
+        let scopes: Vec<Scope> = scopes
+            .chain([Scope::Instance])
+            .filter(|scope| covers(*scope, place, &groups))
+            .collect();
+
+        scopes
+            .into_iter()
+            .filter_map(|scope| self.by_scope.get(&scope))
+            .flatten()
     }
 
     /// The groups of a place, from the nearest up.
@@ -259,6 +304,7 @@ impl Index {
             Place::Group(id) => Some(id),
             Place::Instance | Place::Elsewhere => None,
         };
+
         let mut groups = Vec::new();
         while let Some(group) = next
             && groups.len() < MAX_DEPTH
@@ -266,6 +312,7 @@ impl Index {
             groups.push(group);
             next = self.parents.get(&group).copied().flatten();
         }
+
         groups
     }
 }
@@ -275,7 +322,10 @@ fn with_filters_of(hook: Hook, before: Option<&Arc<Hook>>) -> Hook {
     let Some(before) = before else { return hook };
     Hook {
         branch_filter: hook.branch_filter.clone().or_same(&before.branch_filter),
-        event_filter: hook.event_filter.clone().map(|filter| filter.or_same(before.event_filter.as_ref())),
+        event_filter: hook
+            .event_filter
+            .clone()
+            .map(|filter| filter.or_same(before.event_filter.as_ref())),
         ..hook
     }
 }

@@ -19,10 +19,13 @@ use crate::workers::{Statuses, WorkerStatus};
 pub struct Engine {
     /// The store, the clock, the settings and the directory.
     pub context: Arc<Context>,
+
     /// The way in, fan-out, replays and retention.
     pub journal: Arc<Journal>,
+
     /// Deliveries, from the claim to the recorded result.
     pub dispatcher: Arc<Dispatcher>,
+
     /// Facts, metrics, alerts and privacy.
     pub insights: Arc<Insights>,
     pub(crate) statuses: Statuses,
@@ -47,7 +50,13 @@ impl Engine {
         let dispatcher = Arc::new(Dispatcher::new(context.clone(), journal.clone(), scheduler, transport));
         let insights = Arc::new(Insights::new(context.clone(), journal.clone(), last_events));
 
-        Ok(Arc::new(Self { context, journal, dispatcher, insights, statuses: Statuses::default() }))
+        Ok(Arc::new(Self {
+            context,
+            journal,
+            dispatcher,
+            insights,
+            statuses: Statuses::default(),
+        }))
     }
 
     /// The status of the workers of this node. The backlog is missing while the store does not answer.

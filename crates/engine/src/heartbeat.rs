@@ -39,10 +39,17 @@ pub(crate) async fn run(context: &Context, status: &Status, mut stop: watch::Rec
 async fn beat(context: &Context) -> Result<(), Error> {
     let began = context.clock.now();
     let written = tokio::time::timeout(PATIENCE, context.store.heartbeat(context.node, began)).await;
-    let late = |_| Err(Error::unavailable(format!("it did not take a write within {} s", PATIENCE.as_secs())));
+
+    let late = |_| {
+        Err(Error::unavailable(format!(
+            "it did not take a write within {} s",
+            PATIENCE.as_secs()
+        )))
+    };
     let written = written.unwrap_or_else(late);
 
     context.store_watch.note(began, written.as_ref().err());
+
     match &written {
         Ok(()) => outage::answered(),
         Err(error) => {

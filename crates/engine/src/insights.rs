@@ -27,10 +27,13 @@ pub struct Insights {
     last_events: Arc<LastEvents>,
     pub(crate) rebuilds: Rebuilds,
     shown: Shown,
+
     /// For each project, the time before which this node has deleted facts.
     deleted_before: parking_lot::Mutex<HashMap<i64, i64>>,
+
     /// Set when the database names the definitions of this program.
     definitions_noted: OnceCell<()>,
+
     /// Held from the facts of a batch to its marks.
     projecting: tokio::sync::Mutex<()>,
 }

@@ -28,10 +28,13 @@ pub struct Journal {
     context: Arc<Context>,
     scheduler: Arc<Scheduler>,
     last_events: Arc<LastEvents>,
+
     /// Events that wait for a commit.
     queue: Queue,
+
     /// Deliveries of each namespace in this minute.
     limit: Arc<NamespaceLimit>,
+
     /// Turns of costly filters.
     turns: Turns,
     relay: Relay,
@@ -42,6 +45,14 @@ impl Journal {
         let limit = Arc::new(NamespaceLimit::new(context.settings.per_minute));
         let relay = Relay::new(Arc::clone(&context));
 
-        Self { context, scheduler, last_events, queue: Queue::default(), limit, turns: Turns::default(), relay }
+        Self {
+            context,
+            scheduler,
+            last_events,
+            queue: Queue::default(),
+            limit,
+            turns: Turns::default(),
+            relay,
+        }
     }
 }

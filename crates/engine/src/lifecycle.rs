@@ -39,11 +39,19 @@ impl Lifecycle {
         let (stop, stopped) = watch::channel(false);
         let (mut workers, mut committers, mut settler) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
 
-        let count = if engine.context.store.shares_commits() { COMMITTERS_THAT_SHARE } else { COMMITTERS };
+        let count = if engine.context.store.shares_commits() {
+            COMMITTERS_THAT_SHARE
+        } else {
+            COMMITTERS
+        };
+
         for _ in 0..count {
             let journal = Arc::clone(&engine.journal);
             committers.spawn(async move {
-                while workers::unharmed(async { Ok(journal.commit_arrivals().await) }).await.unwrap_or(true) {}
+                while workers::unharmed(async { Ok(journal.commit_arrivals().await) })
+                    .await
+                    .unwrap_or(true)
+                {}
             });
         }
 
@@ -59,16 +67,24 @@ impl Lifecycle {
             workers.spawn(workers::run(worker, Arc::clone(&engine), stopped.clone()));
         }
 
-        Self { engine, stop, workers, committers, settler }
+        Self {
+            engine,
+            stop,
+            workers,
+            committers,
+            settler,
+        }
     }
 
     /// Stops the workers. Events that were acknowledged are on disk; attempts under way end or are given back.
     pub async fn stop(mut self) {
         let Engine { context, journal, .. } = &*self.engine;
         journal.close();
+
         let patience = context.settings.lease + GRACE;
         let ended =
             tokio::time::timeout(patience, async { while self.committers.join_next().await.is_some() {} }).await;
+
         if ended.is_err() {
             // These events were not acknowledged. Their senders send them again.
             tracing::warn!("the store did not answer in time; some events that were not acknowledged may be lost");
@@ -81,14 +97,17 @@ impl Lifecycle {
         if ended.is_err() {
             tracing::warn!("some attempts did not end in time; they are made again after their lease");
         }
+
         self.settler.shutdown().await;
 
         if let Err(error) = journal.save_seen().await {
             tracing::warn!("failed to write down the last requests: {error:#}");
         }
+
         if let Err(error) = context.store.node_stopped(context.node).await {
             tracing::warn!(%error, "failed to sign off");
         }
+
         context.store.close().await;
     }
 }
@@ -108,10 +127,12 @@ async fn deliver(dispatcher: Arc<Dispatcher>, status: Arc<Status>, mut stop: wat
         for claimed in dispatcher.ready() {
             attempts.spawn(Arc::clone(&dispatcher).attempt_and_queue(claimed));
         }
+
         dispatcher.give_back().await;
 
         let looks = look && may_look <= tokio::time::Instant::now();
         let wants_claim = || scheduler.wants_claim(&context.index(), context.clock.now());
+
         if claiming.is_none() && !failing && (looks || wants_claim()) {
             look = false;
             may_look = tokio::time::Instant::now() + LOOK_GAP;
@@ -125,6 +146,7 @@ async fn deliver(dispatcher: Arc<Dispatcher>, status: Arc<Status>, mut stop: wat
                 None => std::future::pending().await,
             }
         };
+
         tokio::select! {
             claimed = claimed => {
                 claiming = None;
@@ -143,9 +165,11 @@ async fn deliver(dispatcher: Arc<Dispatcher>, status: Arc<Status>, mut stop: wat
     if let Some(claiming) = claiming {
         let _ = claiming.await;
     }
+
     scheduler.give_all_back();
     dispatcher.give_back().await;
     while attempts.join_next().await.is_some() {}
+
     while dispatcher.in_flight() > 0 {
         scheduler.moved().await;
     }
@@ -156,7 +180,12 @@ async fn claim(dispatcher: &Dispatcher, status: &Status) -> anyhow::Result<()> {
     let clock = &dispatcher.context().clock;
     let run = status.begin(clock.now());
     let claimed = dispatcher.claim().await;
-    status.end(run, clock.now(), claimed.as_ref().err().map(|error| format!("{error:#}")));
+
+    status.end(
+        run,
+        clock.now(),
+        claimed.as_ref().err().map(|error| format!("{error:#}")),
+    );
 
     if let Err(error) = &claimed {
         metrics::counter!(telemetry::FAILURES, "worker" => CLAIM).increment(1);

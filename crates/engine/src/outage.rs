@@ -33,20 +33,26 @@ pub fn stands_alone(error: &Error) -> bool {
             if is_time(&mut BUSY.lock(), Instant::now()) {
                 tracing::warn!("{error}; requests are answered 503, and this is said once a minute");
             }
+
             return false;
         }
         _ => return true,
     }
+
     if failed(&mut CURRENT.lock(), Instant::now()) {
         tracing::error!("{error}; failures are counted from here on, and a line says when it answers again");
     }
+
     false
 }
 
 /// The same of an error that may have a failure of the store among its causes.
 #[must_use]
 pub fn cause_stands_alone(error: &anyhow::Error) -> bool {
-    error.chain().find_map(|cause| cause.downcast_ref::<Error>()).is_none_or(stands_alone)
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Error>())
+        .is_none_or(stands_alone)
 }
 
 /// Whether an outage has begun and not ended.
@@ -59,7 +65,10 @@ pub(crate) fn answered() {
     let ended = ended(&mut CURRENT.lock(), Instant::now());
     if let Some(outage) = ended {
         let (seconds, failures) = (outage.began.elapsed().as_secs(), outage.failures);
-        tracing::warn!(failures, "the store answers again, after {seconds} s and {failures} failures");
+        tracing::warn!(
+            failures,
+            "the store answers again, after {seconds} s and {failures} failures"
+        );
     }
 }
 
@@ -68,6 +77,7 @@ fn is_time(said: &mut Option<Instant>, now: Instant) -> bool {
     if said.is_some_and(|said| now.duration_since(said) < SAY_EVERY) {
         return false;
     }
+
     *said = Some(now);
     true
 }
@@ -81,7 +91,12 @@ fn failed(current: &mut Option<Outage>, now: Instant) -> bool {
             false
         }
         None => {
-            *current = Some(Outage { began: now, last_failure: now, failures: 1 });
+            *current = Some(Outage {
+                began: now,
+                last_failure: now,
+                failures: 1,
+            });
+
             true
         }
     }
@@ -111,9 +126,22 @@ mod tests {
         assert!(ended(&mut current, at(0)).is_none(), "there is none");
         assert!(failed(&mut current, at(1)));
         assert!(!failed(&mut current, at(2)) && !failed(&mut current, at(3)));
-        assert!(ended(&mut current, at(4)).is_none(), "the last failure was a moment ago");
+
+        assert!(
+            ended(&mut current, at(4)).is_none(),
+            "the last failure was a moment ago"
+        );
+
         let outage = ended(&mut current, at(5)).expect("it is over");
-        assert_eq!(outage, Outage { began: at(1), last_failure: at(3), failures: 3 });
+        assert_eq!(
+            outage,
+            Outage {
+                began: at(1),
+                last_failure: at(3),
+                failures: 3
+            }
+        );
+
         assert!(failed(&mut current, at(6)), "the next one is another");
     }
 
@@ -121,11 +149,16 @@ mod tests {
     fn what_is_no_outage_has_a_line_of_its_own() {
         let damaged = Error::Damaged("a value");
         assert!(stands_alone(&damaged));
-        assert!(cause_stands_alone(&anyhow::Error::from(damaged).context("failed to read")));
+        assert!(cause_stands_alone(
+            &anyhow::Error::from(damaged).context("failed to read")
+        ));
         assert!(cause_stands_alone(&anyhow::anyhow!("something else")));
+
         let gone = Error::unavailable("gone");
         assert!(!stands_alone(&gone));
-        assert!(!cause_stands_alone(&anyhow::Error::from(gone).context("failed to read")));
+        assert!(!cause_stands_alone(
+            &anyhow::Error::from(gone).context("failed to read")
+        ));
         assert!(is_going_on());
     }
 }

@@ -17,29 +17,41 @@ pub use sections::{DeliverySection, HistorySection, HoldOrDrop, InsightsSection}
 pub struct Settings {
     /// When a delivery is retried, and when a hook is disabled.
     pub policies: Arc<Policies>,
+
     /// The rules for destinations.
     pub guard: Arc<guard::Settings>,
+
     /// Bounds of concurrent attempts.
     pub permits: PermitLimits,
+
     /// The longest duration of one attempt.
     pub deadline: Duration,
+
     /// The longest time that a request waits for the store.
     pub answer_within: Duration,
+
     /// How long a node keeps a claimed delivery. It is longer than the deadline, or attempts under way would be
     /// repeated.
     pub lease: Duration,
+
     /// `X-Gitlab-Instance` of outgoing requests: the base URL of this server.
     pub instance: String,
+
     /// Targets of links to uploaded files in composed bodies.
     pub upload_links: UploadLinks,
+
     /// How long history is kept.
     pub retention: Duration,
+
     /// The treatment of events while their hook is disabled.
     pub while_disabled: WhileDisabled,
+
     /// Deliveries a minute of project and group hooks under one top-level group; 0 for no limit.
     pub per_minute: u32,
+
     /// Branches, tags and, as `!12`, merge requests whose last pipelines are shown beside those of default branches.
     pub shown_refs: Vec<BranchFilter>,
+
     /// Labels that make an issue an incident, beside `incident`.
     pub incident_labels: Arc<[String]>,
 }
@@ -54,6 +66,7 @@ pub enum WhileDisabled {
         /// The most deliveries that wait for one hook.
         most: u32,
     },
+
     /// They are dropped, as GitLab does.
     Drop,
 }
@@ -63,18 +76,28 @@ pub enum WhileDisabled {
 pub struct PermitLimits {
     /// Attempts under way on this node.
     pub total: usize,
+
     /// Permits of the total that only first attempts may use, so that a wave of retries never shuts them out.
     pub reserved_for_first: usize,
+
     /// Attempts for one hook that keeps succeeding.
     pub per_hook: usize,
+
     /// Attempts for a hook without a history.
     pub initial_per_hook: usize,
+
     /// Attempts for all hooks with one host and port together.
     pub per_host: usize,
 }
 
 impl Default for PermitLimits {
     fn default() -> Self {
-        Self { total: 768, reserved_for_first: 256, per_hook: 64, initial_per_hook: 4, per_host: 128 }
+        Self {
+            total: 768,
+            reserved_for_first: 256,
+            per_hook: 64,
+            initial_per_hook: 4,
+            per_host: 128,
+        }
     }
 }

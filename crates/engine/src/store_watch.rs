@@ -9,6 +9,7 @@ use quickdraw_store::Error;
 pub struct StoreStatus {
     /// The time of the first failure in a row; `None` while the store answers.
     pub failing_since: Option<Timestamp>,
+
     /// The last failure, also when it is over.
     pub last_error: Option<String>,
 }
@@ -47,9 +48,23 @@ mod tests {
         assert_eq!(watch.status(), StoreStatus::default());
         watch.note(at(20), Some(&failed("gone")));
         watch.note(at(30), Some(&failed("still gone")));
+
         let last_error = Some("the store is not available: still gone".to_owned());
-        assert_eq!(watch.status(), StoreStatus { failing_since: Some(at(20)), last_error: last_error.clone() });
+        assert_eq!(
+            watch.status(),
+            StoreStatus {
+                failing_since: Some(at(20)),
+                last_error: last_error.clone()
+            }
+        );
+
         watch.note(at(40), None);
-        assert_eq!(watch.status(), StoreStatus { failing_since: None, last_error });
+        assert_eq!(
+            watch.status(),
+            StoreStatus {
+                failing_since: None,
+                last_error
+            }
+        );
     }
 }

@@ -47,19 +47,46 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "Attempts to deliver, by outcome.");
     metrics::describe_histogram!(ATTEMPT_SECONDS, "Duration of an attempt.");
     metrics::describe_counter!(BLOCKED, "Destinations that the guard refused, by rule.");
-    metrics::describe_counter!(DROPPED, "Deliveries of disabled webhooks that failed for good, by reason.");
-    metrics::describe_counter!(LOST_LEASES, "Results that were not stored because the lease of the delivery was lost.");
+
+    metrics::describe_counter!(
+        DROPPED,
+        "Deliveries of disabled webhooks that failed for good, by reason."
+    );
+
+    metrics::describe_counter!(
+        LOST_LEASES,
+        "Results that were not stored because the lease of the delivery was lost."
+    );
+
     metrics::describe_gauge!(IN_FLIGHT, "Attempts that run now.");
     metrics::describe_gauge!(OWED, "Deliveries that have not ended, counted up to 100,000.");
-    metrics::describe_gauge!(OLDEST_DUE_SECONDS, "Time for which the delivery that is due longest has been due.");
-    metrics::describe_gauge!(FAN_OUT_PENDING, "Events that wait for their fan-out, counted up to 100,000.");
-    metrics::describe_gauge!(PROJECTION_PENDING, "Events that wait to be counted in insights, counted up to 100,000.");
+
+    metrics::describe_gauge!(
+        OLDEST_DUE_SECONDS,
+        "Time for which the delivery that is due longest has been due."
+    );
+
+    metrics::describe_gauge!(
+        FAN_OUT_PENDING,
+        "Events that wait for their fan-out, counted up to 100,000."
+    );
+
+    metrics::describe_gauge!(
+        PROJECTION_PENDING,
+        "Events that wait to be counted in insights, counted up to 100,000."
+    );
+
     metrics::describe_counter!(FAILURES, "Failed runs of a worker, by worker.");
     metrics::describe_counter!(
         DUPLICATES,
         "Received events that duplicate another event. They are stored and not delivered."
     );
+
     metrics::describe_gauge!(HOOKS_DISABLED, "Webhooks that are paused or disabled.");
-    metrics::describe_gauge!(LAST_EVENT, "Time of the last received event, by project, for at most 500 projects.");
+    metrics::describe_gauge!(
+        LAST_EVENT,
+        "Time of the last received event, by project, for at most 500 projects."
+    );
+
     metrics::describe_counter!(FILTERS_GAVE_UP, "Filters that stopped at the limit of their work.");
 }

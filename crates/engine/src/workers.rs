@@ -37,6 +37,7 @@ type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>
 pub enum RunsOn {
     /// Every node runs it: for itself, or beside the others.
     EachNode,
+
     /// One node at a time does the work. The others find it done.
     OneNode,
 }
@@ -45,19 +46,29 @@ pub enum RunsOn {
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
     runs_on: RunsOn,
+
     /// The signal that ends the pause before its time.
     wake: Option<fn(&Engine) -> &Notify>,
+
     /// The pause between two runs.
     tick: Duration,
+
     /// One run. `None` for a worker with a loop of its own, which reports its status itself.
     step: Option<for<'a> fn(&'a Engine, &'a Stop) -> Running<'a>>,
+
     /// The part of the store's backlog that waits for this worker.
     backlog: Option<fn(&Backlog) -> i64>,
 }
 
 impl Worker {
-    const DEFAULT: Self =
-        Self { name: "", runs_on: RunsOn::EachNode, wake: None, tick: TICK, step: None, backlog: None };
+    const DEFAULT: Self = Self {
+        name: "",
+        runs_on: RunsOn::EachNode,
+        wake: None,
+        tick: TICK,
+        step: None,
+        backlog: None,
+    };
 }
 
 /// Claims deliveries, in the loop of [`crate::lifecycle`].
@@ -76,8 +87,15 @@ pub(crate) static WORKERS: &[Worker] = &[
         backlog: Some(|backlog| backlog.fan_out),
         ..Worker::DEFAULT
     },
-    Worker { name: CLAIM, backlog: Some(|backlog| backlog.owed), ..Worker::DEFAULT },
-    Worker { name: SETTLE, ..Worker::DEFAULT },
+    Worker {
+        name: CLAIM,
+        backlog: Some(|backlog| backlog.owed),
+        ..Worker::DEFAULT
+    },
+    Worker {
+        name: SETTLE,
+        ..Worker::DEFAULT
+    },
     Worker {
         // Not woken: the events of a tick are projected at once, which costs requests less.
         name: "project",
@@ -98,7 +116,11 @@ pub(crate) static WORKERS: &[Worker] = &[
         step: Some(|engine, _| Box::pin(async { engine.journal.expire_leases().await.map(drop) })),
         ..Worker::DEFAULT
     },
-    Worker { name: "replay", step: Some(|engine, _| Box::pin(engine.journal.replay())), ..Worker::DEFAULT },
+    Worker {
+        name: "replay",
+        step: Some(|engine, _| Box::pin(engine.journal.replay())),
+        ..Worker::DEFAULT
+    },
     Worker {
         name: "operations",
         tick: SECONDS_5,
@@ -125,9 +147,23 @@ pub(crate) static WORKERS: &[Worker] = &[
         step: Some(|engine, _| Box::pin(engine.insights.watch())),
         ..Worker::DEFAULT
     },
-    Worker { name: "tend", tick: SECONDS_5, step: Some(|engine, _| Box::pin(tend(engine))), ..Worker::DEFAULT },
-    Worker { name: "prune", tick: MINUTE, step: Some(|engine, _| Box::pin(prune(engine))), ..Worker::DEFAULT },
-    Worker { name: HEARTBEAT, tick: SECONDS_5, ..Worker::DEFAULT },
+    Worker {
+        name: "tend",
+        tick: SECONDS_5,
+        step: Some(|engine, _| Box::pin(tend(engine))),
+        ..Worker::DEFAULT
+    },
+    Worker {
+        name: "prune",
+        tick: MINUTE,
+        step: Some(|engine, _| Box::pin(prune(engine))),
+        ..Worker::DEFAULT
+    },
+    Worker {
+        name: HEARTBEAT,
+        tick: SECONDS_5,
+        ..Worker::DEFAULT
+    },
     Worker {
         name: "listen",
         tick: Duration::ZERO,
@@ -143,6 +179,7 @@ async fn tend(engine: &Engine) -> anyhow::Result<()> {
     engine.dispatcher.load_health().await?;
     engine.journal.save_seen().await?;
     engine.insights.load_last_events().await?;
+
     engine.journal.tend().await
 }
 
@@ -152,6 +189,7 @@ async fn prune(engine: &Engine) -> anyhow::Result<()> {
     // Last: a failure here must not keep retention from its work.
     engine.journal.drop_held().await?;
     engine.insights.forget_people().await?;
+
     engine.insights.forget_projects().await
 }
 
@@ -192,7 +230,12 @@ impl Loop<'_> {
         while !*stop.borrow() {
             let run = self.status.begin(self.clock.now());
             let ended = unharmed(step()).await;
-            self.status.end(run, self.clock.now(), ended.as_ref().err().map(|error| format!("{error:#}")));
+
+            self.status.end(
+                run,
+                self.clock.now(),
+                ended.as_ref().err().map(|error| format!("{error:#}")),
+            );
 
             let pause = match ended {
                 Ok(()) => {
@@ -202,12 +245,17 @@ impl Loop<'_> {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     metrics::counter!(telemetry::FAILURES, "worker" => self.name).increment(1);
+
                     if outage::cause_stands_alone(&error) {
                         tracing::error!(worker = self.name, "a step failed, it runs again: {error:#}");
                     }
-                    self.tick.max(Duration::from_millis(100 << failures.min(6))).min(LONGEST_PAUSE)
+
+                    self.tick
+                        .max(Duration::from_millis(100 << failures.min(6)))
+                        .min(LONGEST_PAUSE)
                 }
             };
+
             let woken = async {
                 match self.wake {
                     // After a failure, a wake must not shorten the pause.
@@ -215,6 +263,7 @@ impl Loop<'_> {
                     _ => std::future::pending().await,
                 }
             };
+
             tokio::select! {
                 () = woken => {}
                 () = tokio::time::sleep(pause) => {}
@@ -235,26 +284,37 @@ pub(crate) async fn unharmed<T>(step: impl Future<Output = anyhow::Result<T>>) -
 pub struct WorkerStatus {
     /// The name of the worker, as in the label of its metric.
     pub name: &'static str,
+
     /// The nodes that run it.
     pub runs_on: RunsOn,
+
     /// A run is under way.
     pub is_running: bool,
+
     /// The last run that has ended failed.
     pub is_failing: bool,
+
     /// Runs that have begun.
     pub runs: u64,
+
     /// Runs that have failed.
     pub failures: u64,
+
     /// The time at which the last run began.
     pub last_run: Option<Timestamp>,
+
     /// The time at which a run last succeeded.
     pub last_success: Option<Timestamp>,
+
     /// The error of the last run that failed.
     pub last_error: Option<String>,
+
     /// The time of that error.
     pub last_error_at: Option<Timestamp>,
+
     /// The duration of the last run that has ended.
     pub took: Option<Duration>,
+
     /// The number of rows that wait for the worker, counted up to 100,000; `None` where nothing is counted.
     pub backlog: Option<i64>,
 }
@@ -284,6 +344,7 @@ impl Status {
         known.running += 1;
         known.runs += 1;
         known.last_run = Some(now);
+
         Run(now)
     }
 
@@ -293,6 +354,7 @@ impl Status {
         known.running = known.running.saturating_sub(1);
         known.took = Some(now.since(run.0));
         known.is_failing = error.is_some();
+
         match error {
             None => known.last_success = Some(now),
             Some(error) => {
@@ -333,13 +395,20 @@ impl Default for Statuses {
 impl Statuses {
     /// The status of a worker.
     pub(crate) fn of(&self, name: &str) -> Arc<Status> {
-        let row = WORKERS.iter().position(|worker| worker.name == name).expect("the table has a row for each worker");
+        let row = WORKERS
+            .iter()
+            .position(|worker| worker.name == name)
+            .expect("the table has a row for each worker");
         Arc::clone(&self.0[row])
     }
 
     /// The status of all workers.
     pub(crate) fn all(&self, backlog: Option<&Backlog>) -> Vec<WorkerStatus> {
-        WORKERS.iter().zip(&self.0).map(|(worker, status)| status.of(worker, backlog)).collect()
+        WORKERS
+            .iter()
+            .zip(&self.0)
+            .map(|(worker, status)| status.of(worker, backlog))
+            .collect()
     }
 }
 

@@ -23,8 +23,10 @@ const LONGEST_TEXT: usize = 255;
 pub enum Beside {
     /// Seconds since the last event of a project.
     Silence,
+
     /// Pushes that are missing between received ones.
     MissingPushes,
+
     /// The share of commits whose author matches no member.
     UnmatchedShare,
 }
@@ -42,6 +44,7 @@ impl Beside {
 pub enum Watched {
     /// A metric.
     Metric(&'static Metric),
+
     /// Another number, with its unit.
     Beside(Beside, &'static str),
 }
@@ -90,12 +93,16 @@ pub enum Statistic {
     /// The value itself.
     #[default]
     Value,
+
     /// The median.
     P50,
+
     /// 75 % of the samples are at most this.
     P75,
+
     /// 90 % of the samples are at most this.
     P90,
+
     /// 95 % of the samples are at most this.
     P95,
 }
@@ -119,6 +126,7 @@ impl Statistic {
 pub struct Rules {
     /// The last number that was used as the id or revision of a rule.
     pub last: i64,
+
     /// The rules.
     pub all: Vec<Rule>,
 }
@@ -128,34 +136,49 @@ pub struct Rules {
 pub struct Rule {
     /// Id of the rule.
     pub id: i64,
+
     /// A new number after each change. The standings of older revisions do not apply to the changed rule.
     pub revision: i64,
+
     /// Name that people gave to the rule.
     pub name: String,
+
     /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     pub metric: String,
+
     /// The statistic of the metric.
     pub statistic: Statistic,
+
     /// Length of the window, in seconds. It ends now.
     pub window: u64,
+
     /// The rule is broken above this value.
     pub above: Option<f64>,
+
     /// The rule is broken below this value.
     pub below: Option<f64>,
+
     /// The rule is broken above this multiple of the value in the four windows before.
     pub times_before: Option<f64>,
+
     /// Seconds for which the rule must be broken before an alert fires.
     pub r#for: u64,
+
     /// Minimum number of seconds between two alerts.
     pub cool_down: u64,
+
     /// Limits the rule to a project, given by its path or its id in events.
     pub project: Option<String>,
+
     /// Evaluates the rule for each project separately.
     pub each_project: bool,
+
     /// Limits the rule to a branch.
     pub branch: Option<String>,
+
     /// Limits the rule to items with this label.
     pub label: Option<String>,
+
     /// Minimum age of the counted items, in seconds. It applies to metrics of waiting or stale items.
     #[serde(default)]
     pub older_than: Option<u64>,
@@ -167,27 +190,35 @@ pub enum RuleError {
     /// The name is missing or too long.
     #[error("name must have 1 to {LONGEST_TEXT} characters")]
     Name,
+
     /// The metric does not exist.
     #[error("there is no metric {0:?}; rules can also watch silence, missing_pushes and unmatched_share")]
     Metric(String),
+
     /// There must be exactly one bound.
     #[error("set exactly one of above, below and times_before to a finite number; times_before must be above 0")]
     Bound,
+
     /// Only durations have percentiles.
     #[error("statistic does not apply to {0}, which has no percentiles; remove it")]
     Statistic(String),
+
     /// A duration is too short or too long.
     #[error("window must be from 1 minute to 366 days; for, cool_down and older_than must be at most 366 days")]
     Time,
+
     /// `project` and `each_project` exclude each other.
     #[error("set project or each_project, not both")]
     Projects,
+
     /// The metric cannot be compared with earlier windows.
     #[error("times_before does not apply to {0}; use above or below")]
     Before(String),
+
     /// The metric has no branch.
     #[error("branch does not apply to {0}; remove it")]
     Branch(String),
+
     /// The metric has no labels.
     #[error("label does not apply to {0}; remove it")]
     Label(String),
@@ -202,35 +233,47 @@ impl Rule {
         if self.name.trim().is_empty() || self.name.chars().count() > LONGEST_TEXT {
             return Err(RuleError::Name);
         }
+
         let watched = Watched::by_name(&self.metric).ok_or_else(|| RuleError::Metric(self.metric.clone()))?;
-        let bounds: Vec<f64> = [self.above, self.below, self.times_before].into_iter().flatten().collect();
+        let bounds: Vec<f64> = [self.above, self.below, self.times_before]
+            .into_iter()
+            .flatten()
+            .collect();
+
         let has_bound = matches!(bounds.as_slice(), [one] if one.is_finite());
         if !has_bound || self.times_before.is_some_and(|times| times <= 0.0) {
             return Err(RuleError::Bound);
         }
+
         let has_percentiles = matches!(&watched, Watched::Metric(metric) if metric.kind.has_percentiles());
         if self.statistic != Statistic::Value && !has_percentiles {
             return Err(RuleError::Statistic(self.metric.clone()));
         }
+
         if self.times_before.is_some() && !watched.has_before() {
             return Err(RuleError::Before(self.metric.clone()));
         }
+
         let can_have = |of| matches!(&watched, Watched::Metric(metric) if metric.can_have(of));
         if self.branch.is_some() && !can_have(Trait::Branch) {
             return Err(RuleError::Branch(self.metric.clone()));
         }
+
         if self.label.is_some() && !can_have(Trait::Label) {
             return Err(RuleError::Label(self.metric.clone()));
         }
+
         let longest = LONGEST.as_secs();
         let is_window = (SHORTEST_WINDOW.as_secs()..=longest).contains(&self.window);
         let is_too_long = self.older_than.is_some_and(|older| older > longest);
         if !is_window || self.r#for > longest || self.cool_down > longest || is_too_long {
             return Err(RuleError::Time);
         }
+
         if self.each_project && self.project.is_some() {
             return Err(RuleError::Projects);
         }
+
         Ok(watched)
     }
 
@@ -258,8 +301,10 @@ impl Rule {
 pub enum State {
     /// The rule is broken, but the alert does not fire yet: the time is too short, or the last alert is too recent.
     Pending,
+
     /// The rule is broken, and the alert is reported.
     Firing,
+
     /// The rule is no longer broken.
     Resolved,
 }
@@ -281,18 +326,25 @@ impl State {
 pub struct Standing {
     /// Current state.
     pub state: State,
+
     /// Start of the current state.
     pub since: Timestamp,
+
     /// The last value.
     pub value: Option<f64>,
+
     /// The number that the value was compared with.
     pub threshold: Option<f64>,
+
     /// Time of the last alert.
     pub told_at: Option<Timestamp>,
+
     /// The state must still be reported. It does not change before that.
     pub news: bool,
+
     /// The rule as it was evaluated. It may have been deleted before the alert is resolved.
     pub rule: Rule,
+
     /// The project; None for a rule on all projects.
     pub project: Option<i64>,
 }
@@ -312,8 +364,10 @@ pub fn key(rule: &Rule, project: Option<i64>) -> String {
 pub struct Found {
     /// True if the rule is broken.
     pub is_bad: bool,
+
     /// The value.
     pub value: Option<f64>,
+
     /// The number that the value was compared with.
     pub threshold: Option<f64>,
 }
@@ -323,7 +377,12 @@ pub struct Found {
 pub fn over(known: Standing, now: Timestamp) -> Option<Standing> {
     match known.state {
         _ if known.news => Some(known),
-        State::Firing => Some(Standing { state: State::Resolved, since: now, news: true, ..known }),
+        State::Firing => Some(Standing {
+            state: State::Resolved,
+            since: now,
+            news: true,
+            ..known
+        }),
         _ => None,
     }
 }
@@ -337,23 +396,46 @@ pub fn step(
     found: Found,
     now: Timestamp,
 ) -> Option<Standing> {
-    let Found { is_bad, value, threshold } = found;
+    let Found {
+        is_bad,
+        value,
+        threshold,
+    } = found;
+
     if known.as_ref().is_some_and(|one| one.news) {
         return known;
     }
+
     let told_at = known.as_ref().and_then(|one| one.told_at);
     let is_cool = told_at.is_none_or(|at| now >= at.plus(Duration::from_secs(rule.cool_down)));
+
     let stands = |state, since, news| {
-        Some(Standing { state, since, value, threshold, told_at, news, rule: rule.clone(), project })
+        Some(Standing {
+            state,
+            since,
+            value,
+            threshold,
+            told_at,
+            news,
+            rule: rule.clone(),
+            project,
+        })
     };
+
     match known {
         Some(one) if one.state == State::Firing && is_bad => stands(State::Firing, one.since, false),
         Some(one) if one.state == State::Firing => stands(State::Resolved, now, true),
         known if is_bad => {
-            let since = known.filter(|one| one.state == State::Pending).map_or(now, |one| one.since);
+            let since = known
+                .filter(|one| one.state == State::Pending)
+                .map_or(now, |one| one.since);
             if is_cool && now >= since.plus(Duration::from_secs(rule.r#for)) {
-                return stands(State::Firing, since, true).map(|one| Standing { told_at: Some(now), ..one });
+                return stands(State::Firing, since, true).map(|one| Standing {
+                    told_at: Some(now),
+                    ..one
+                });
             }
+
             stands(State::Pending, since, false)
         }
         // The standing is kept until the cool-down ends.
@@ -367,6 +449,7 @@ pub fn step(
 pub struct About<'a> {
     /// Its id in events.
     pub id: i64,
+
     /// Its full path, if an event contained it.
     pub path: Option<&'a str>,
 }
@@ -376,6 +459,7 @@ pub struct About<'a> {
 pub fn body(one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
     let rule = &one.rule;
     let unit = Watched::by_name(&rule.metric).map(|watched| watched.unit());
+
     let body = json!({
         "object_kind": "insight_alert",
         "event_name": "insight_alert",

@@ -17,6 +17,7 @@ pub struct Record<'a> {
     /// The time at which the event would have been received, in a format of [`times::read`]. Objects without a time of
     /// their own, such as pushes, get this time.
     pub received_at: Option<String>,
+
     /// The body that would have been received.
     #[serde(borrow)]
     pub payload: &'a RawValue,
@@ -26,7 +27,10 @@ impl Record<'_> {
     /// The time at which the event would have been received, if it is readable.
     #[must_use]
     pub fn received_at(&self) -> Option<Timestamp> {
-        self.received_at.as_deref().and_then(times::read).map(|written| written.at)
+        self.received_at
+            .as_deref()
+            .and_then(times::read)
+            .map(|written| written.at)
     }
 }
 
@@ -38,11 +42,13 @@ pub fn facts_of(event: &Event, body: &[u8]) -> Result<Vec<Fact>, FactError> {
     if event.origin != Origin::Backfill {
         return facts(event.trigger, event.received_at, body);
     }
+
     let record: Record<'_> = serde_json::from_slice(body)?;
     let received_at = record.received_at().unwrap_or(event.received_at);
     let mut all = facts(event.trigger, received_at, record.payload.get().as_bytes())?;
     // Coverage and gaps refer to received events only, so backfilled objects are not counted as seen.
     all.retain(|fact| !matches!(fact, Fact::Seen(_)));
+
     for fact in &mut all {
         match fact {
             Fact::Item(item) => {
@@ -55,6 +61,7 @@ pub fn facts_of(event: &Event, body: &[u8]) -> Result<Vec<Fact>, FactError> {
             _ => {}
         }
     }
+
     Ok(all)
 }
 
@@ -71,7 +78,13 @@ mod tests {
 
     fn read(origin: Origin, body: &serde_json::Value) -> Vec<Fact> {
         let place = Place::Project(ProjectId(1));
-        let event = Event::new(EventId(Uuid::nil()), place, Trigger::PUSH, origin, Timestamp::from_seconds(5_000));
+        let event = Event::new(
+            EventId(Uuid::nil()),
+            place,
+            Trigger::PUSH,
+            origin,
+            Timestamp::from_seconds(5_000),
+        );
         facts_of(&event, body.to_string().as_bytes()).expect("it can be read")
     }
 
@@ -80,6 +93,7 @@ mod tests {
         let push =
             json!({ "ref": "refs/heads/main", "before": "a", "after": "b", "project": { "id": 7 }, "commits": [] });
         let record = json!({ "received_at": "1970-01-01T01:23:20Z", "payload": push });
+
         let marked = |mut facts: Vec<Fact>| {
             for fact in &mut facts {
                 if let Fact::Item(item) = fact
@@ -88,17 +102,39 @@ mod tests {
                     push.received = None;
                 }
             }
+
             facts
         };
         assert_eq!(read(Origin::Backfill, &record), marked(read(Origin::Api, &push)));
+
         let undated = read(Origin::Backfill, &json!({ "payload": push }));
-        assert_eq!(undated, marked(read(Origin::Api, &push)), "dated by the receipt of the backfill");
-        let earlier = read(Origin::Backfill, &json!({ "received_at": "1970-01-01T00:00:01Z", "payload": push }));
+        assert_eq!(
+            undated,
+            marked(read(Origin::Api, &push)),
+            "dated by the receipt of the backfill"
+        );
+
+        let earlier = read(
+            Origin::Backfill,
+            &json!({ "received_at": "1970-01-01T00:00:01Z", "payload": push }),
+        );
+
         let opened: Vec<Option<Timestamp>> = earlier
             .iter()
-            .filter_map(|fact| if let Fact::Item(item) = fact { Some(item.opened_at()) } else { None })
+            .filter_map(|fact| {
+                if let Fact::Item(item) = fact {
+                    Some(item.opened_at())
+                } else {
+                    None
+                }
+            })
             .collect();
-        assert_eq!(opened, [Some(Timestamp::from_seconds(1)); 2], "a branch and a push, dated by received_at");
+
+        assert_eq!(
+            opened,
+            [Some(Timestamp::from_seconds(1)); 2],
+            "a branch and a push, dated by received_at"
+        );
     }
 
     #[test]
@@ -110,13 +146,26 @@ mod tests {
         let body = json!({ "ref": "refs/heads/main", "project": { "id": 7, "default_branch": "main" },
             "commits": [commit("c1", &["c0"]), commit("m", &["c1", "d1"])] });
         let facts = read(Origin::Backfill, &json!({ "payload": body }));
+
         let merges: Vec<&str> = facts
             .iter()
-            .filter_map(|fact| if let Fact::MergeCommit { sha, .. } = fact { Some(sha.as_str()) } else { None })
+            .filter_map(|fact| {
+                if let Fact::MergeCommit { sha, .. } = fact {
+                    Some(sha.as_str())
+                } else {
+                    None
+                }
+            })
             .collect();
+
         assert_eq!(merges, ["m"]);
-        let landed = facts.iter().filter(|fact| matches!(fact, Fact::Commit(commit) if commit.landed)).count();
+
+        let landed = facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::Commit(commit) if commit.landed))
+            .count();
         assert_eq!(landed, 2);
+
         assert!(
             !facts
                 .iter()

@@ -9,10 +9,13 @@ use super::branches::{Moves, Push, rewrites};
 pub struct BranchNumbers {
     /// Moves of branches.
     pub pushes: u64,
+
     /// Pushes that rewrote history.
     pub rewrites: u64,
+
     /// Branches that exist after all pushes, as their bodies show.
     pub open: u64,
+
     /// Branches that are deleted after all pushes, as their bodies show.
     pub deleted: u64,
 }
@@ -25,15 +28,19 @@ impl BranchNumbers {
         for push in pushes {
             by_branch.entry(&push.git_ref).or_default().push(push);
         }
+
         let mut numbers = Self::default();
         for pushes in by_branch.values() {
             numbers.pushes += count(pushes.len());
             numbers.rewrites += count(rewrites(pushes).len());
+
             let mut moves = Moves::default();
             for push in pushes {
                 moves.add(push);
             }
+
             moves.sort();
+
             match moves.is_there() {
                 Some(true) => numbers.open += 1,
                 Some(false) => numbers.deleted += 1,
@@ -41,6 +48,7 @@ impl BranchNumbers {
                 None => {}
             }
         }
+
         numbers
     }
 

@@ -25,10 +25,13 @@ const MOST_LISTED: usize = 100;
 pub struct Listed {
     /// SHA of the commit.
     pub sha: String,
+
     /// Digest of the change. It stays the same when a rebase gives the commit another SHA.
     pub change: u64,
+
     /// Committer time, if it is readable.
     pub at: Option<Timestamp>,
+
     /// True if the message is one that git writes for merges.
     pub is_merge: bool,
 }
@@ -38,24 +41,34 @@ pub struct Listed {
 pub struct Push {
     /// The project's id in events; [`commits::NO_PROJECT`] if the body names none.
     pub project: i64,
+
     /// Full name of the branch.
     pub git_ref: String,
+
     /// Commit before the push; zeros if the push created the branch.
     pub before: String,
+
     /// Commit after the push; zeros if the push deleted the branch.
     pub after: String,
+
     /// Time of the first receipt. A push has no time of its own.
     pub received_at: Timestamp,
+
     /// Account that pushed.
     pub pusher: Option<i64>,
+
     /// True if the push moved the default branch.
     pub is_default: bool,
+
     /// `total_commits_count`.
     pub total: i64,
+
     /// Number of commits in the list.
     pub listed: i64,
+
     /// The last commits in the list.
     pub commits: Vec<Listed>,
+
     /// Values from received events. None if the push is only known from a backfill.
     #[serde(default)]
     pub received: Option<Received>,
@@ -66,8 +79,10 @@ pub struct Push {
 pub struct Received {
     /// Time of the first receipt.
     pub at: Timestamp,
+
     /// `total_commits_count`.
     pub total: i64,
+
     /// Number of commits in the list.
     pub listed: i64,
 }
@@ -75,7 +90,11 @@ pub struct Received {
 impl Received {
     fn join(self, other: Self) -> Self {
         let (at, total) = (self.at.min(other.at), self.total.max(other.total));
-        Self { at, total, listed: self.listed.max(other.listed) }
+        Self {
+            at,
+            total,
+            listed: self.listed.max(other.listed),
+        }
     }
 }
 
@@ -84,16 +103,29 @@ impl Push {
     pub(super) fn of_event(received_at: Timestamp, body: &Value, listed: &[Commit]) -> Option<Self> {
         let git_ref = text(&body["ref"]);
         let count = i64::try_from(body["commits"].as_array().map_or(0, Vec::len)).unwrap_or(i64::MAX);
-        let commits = listed[listed.len().saturating_sub(MOST_LISTED)..].iter().map(|commit| Listed {
-            sha: commit.sha.clone(),
-            change: commit.told.change.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)),
-            at: (!commit.told.undated).then_some(commit.told.committed_at),
-            is_merge: commit.told.merge_message,
-        });
+
+        let commits = listed[listed.len().saturating_sub(MOST_LISTED)..]
+            .iter()
+            .map(|commit| Listed {
+                sha: commit.sha.clone(),
+                change: commit
+                    .told
+                    .change
+                    .first_chunk()
+                    .map_or(0, |bytes| u64::from_be_bytes(*bytes)),
+                at: (!commit.told.undated).then_some(commit.told.committed_at),
+                is_merge: commit.told.merge_message,
+            });
+
         let (before, after) = (text(&body["before"]), text(&body["after"]));
         // A body without a ref, or without `before` and `after`, is a plain list of commits and moves nothing.
         let is_move = !git_ref.is_empty() && (!before.is_empty() || !after.is_empty());
-        let total = body["total_commits_count"].as_i64().unwrap_or(count).clamp(count, MOST_COMMITS.max(count));
+
+        let total = body["total_commits_count"]
+            .as_i64()
+            .unwrap_or(count)
+            .clamp(count, MOST_COMMITS.max(count));
+
         is_move.then(|| Self {
             project: project_of(body),
             before,
@@ -104,7 +136,11 @@ impl Push {
             total,
             listed: count,
             commits: commits.collect(),
-            received: Some(Received { at: received_at, total, listed: count }),
+            received: Some(Received {
+                at: received_at,
+                total,
+                listed: count,
+            }),
             git_ref,
         })
     }
@@ -131,7 +167,11 @@ impl Push {
     /// The properties that determine the order of pushes.
     pub(super) fn as_move(&self) -> Move<'_> {
         let made = self.commits.iter().filter_map(|commit| commit.at).max();
-        Move { before: &self.before, after: &self.after, made }
+        Move {
+            before: &self.before,
+            after: &self.after,
+            made,
+        }
     }
 
     /// A number that identifies the branch among those of all projects.
@@ -153,15 +193,18 @@ impl Entity for Push {
         self.is_default |= other.is_default;
         self.total = self.total.max(other.total);
         self.listed = self.listed.max(other.listed);
+
         // Received pushes list the paths of their commits. Backfilled ones may not, so received ones win.
         let weight = |one: &Self| (one.received.is_some(), one.commits.len());
         if (weight(&other), &other.commits) > (weight(&self), &self.commits) {
             self.commits = other.commits;
         }
+
         self.received = match (self.received, other.received) {
             (Some(one), Some(other)) => Some(one.join(other)),
             (one, other) => one.or(other),
         };
+
         self
     }
 
@@ -179,17 +222,23 @@ impl Entity for Push {
 pub struct Branch {
     /// The project's id in events.
     pub project: i64,
+
     /// Full name.
     pub git_ref: String,
+
     /// True if it is or was the default branch.
     pub is_default: bool,
+
     /// True if it is or was protected.
     #[serde(default)]
     pub is_protected: bool,
+
     /// Time of receipt of its first push.
     pub first_received_at: Timestamp,
+
     /// Earliest time of a commit that its pushes listed.
     pub first_commit_at: Option<Timestamp>,
+
     /// Latest time of a commit that its pushes listed.
     pub last_commit_at: Option<Timestamp>,
 }
@@ -228,6 +277,7 @@ impl Entity for Branch {
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.first_commit_at = least(self.first_commit_at, other.first_commit_at);
         self.last_commit_at = self.last_commit_at.max(other.last_commit_at);
+
         self
     }
 
@@ -252,21 +302,26 @@ pub type Act = (Timestamp, Option<i64>);
 pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
     let mut known: BTreeMap<u64, &str> = BTreeMap::new();
     let mut found = Vec::new();
+
     for push in in_order(pushes) {
         if push.is_creation() || push.is_deletion() {
             // A branch that is created under an old name starts with an empty history.
             known.clear();
         }
+
         if push.is_deletion() {
             continue;
         }
+
         let again = |commit: &Listed| known.get(&commit.change).is_some_and(|sha| *sha != commit.sha);
         let is_rewind = push.total == 0 && push.commits.is_empty() && !push.is_creation();
         if is_rewind || push.commits.iter().any(again) {
             found.push((push.received_at, push.pusher));
         }
+
         known.extend(push.commits.iter().map(|commit| (commit.change, commit.sha.as_str())));
     }
+
     found.sort_unstable();
     found
 }
@@ -276,6 +331,7 @@ pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
 pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
     let mut lives: Vec<Vec<&'a Push>> = Vec::new();
     let mut is_over = true;
+
     for push in in_order(pushes) {
         let goes_on = !is_over && !push.is_creation();
         if goes_on && let Some(life) = lives.last_mut() {
@@ -283,8 +339,10 @@ pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
         } else {
             lives.push(vec![push]);
         }
+
         is_over = push.is_deletion();
     }
+
     lives
 }
 
@@ -293,10 +351,16 @@ pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
 fn in_order<'a>(pushes: &[&'a Push]) -> Vec<&'a Push> {
     let moves: Vec<Move<'_>> = pushes.iter().map(|push| push.as_move()).collect();
     let mut trails = trails(&moves);
+
     trails.sort_by_key(|trail| {
         let first = moves[trail[0]];
-        (trail.iter().find_map(|index| moves[*index].made), first.before, first.after)
+        (
+            trail.iter().find_map(|index| moves[*index].made),
+            first.before,
+            first.after,
+        )
     });
+
     trails.into_iter().flatten().map(|index| pushes[index]).collect()
 }
 

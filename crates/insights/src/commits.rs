@@ -20,6 +20,7 @@ const MAX_PATHS: usize = 10_000;
 pub struct Author {
     /// E-mail address, trimmed and in lower case, because identities ignore case.
     pub email: String,
+
     /// Name as written.
     pub name: String,
 }
@@ -29,14 +30,19 @@ pub struct Author {
 pub struct Commit {
     /// The project's id in events; [`NO_PROJECT`] if the body names none.
     pub project: i64,
+
     /// SHA of the commit.
     pub sha: String,
+
     /// Properties of the commit that never change.
     pub told: Told,
+
     /// First receipt of a push that listed the commit.
     pub first_received_at: Timestamp,
+
     /// True if a push to the default branch listed the commit.
     pub landed: bool,
+
     /// True if a merge request names it as its merge commit.
     pub is_merge_commit: bool,
 }
@@ -47,16 +53,22 @@ pub struct Commit {
 pub struct Told {
     /// True if the listing has no readable committer time. A dated listing wins over an undated one.
     pub undated: bool,
+
     /// Committer time. It has no meaning if `undated` is true.
     pub committed_at: Timestamp,
+
     /// Committer's offset from UTC in minutes; positive is east.
     pub offset_minutes: i16,
+
     /// Author of the commit.
     pub author: Author,
+
     /// True if the message is one that git writes for merges.
     pub merge_message: bool,
+
     /// Digest of author, message and paths. A change keeps it under another SHA.
     pub change: [u8; 16],
+
     /// Digests of the paths.
     pub paths: Paths,
 }
@@ -66,8 +78,10 @@ pub struct Told {
 pub struct Paths {
     /// Added paths. GitLab lists the new path of a rename only here.
     pub added: Vec<u64>,
+
     /// Modified paths.
     pub modified: Vec<u64>,
+
     /// Removed paths.
     pub removed: Vec<u64>,
 }
@@ -77,14 +91,19 @@ pub struct Paths {
 pub enum Metric {
     /// Commits without merges.
     Commits,
+
     /// Merge commits.
     MergeCommits,
+
     /// Commits without merges that a push to the default branch listed.
     Landed,
+
     /// Number of added paths.
     FilesAdded,
+
     /// Number of modified paths.
     FilesModified,
+
     /// Number of removed paths.
     FilesRemoved,
 }
@@ -103,13 +122,19 @@ impl Metric {
     /// The number that the databases store.
     #[must_use]
     pub fn code(self) -> i16 {
-        Self::ALL.iter().find(|(metric, _)| *metric == self).map_or(0, |(_, code)| *code)
+        Self::ALL
+            .iter()
+            .find(|(metric, _)| *metric == self)
+            .map_or(0, |(_, code)| *code)
     }
 
     /// Finds a metric by its stored number.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| *known == code).map(|(metric, _)| *metric)
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == code)
+            .map(|(metric, _)| *metric)
     }
 }
 
@@ -117,7 +142,11 @@ impl Commit {
     /// The time that the commit counts for: its committer time or, without one, its receipt.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
-        if self.told.undated { self.first_received_at } else { self.told.committed_at }
+        if self.told.undated {
+            self.first_received_at
+        } else {
+            self.told.committed_at
+        }
     }
 
     /// True if the commit does not count as a commit, but as a merge.
@@ -132,6 +161,7 @@ impl Commit {
         if self.is_merge() {
             return vec![(Metric::MergeCommits, 1)];
         }
+
         let len = |paths: &Vec<u64>| i64::try_from(paths.len()).unwrap_or(i64::MAX);
         let mut values = vec![
             (Metric::Commits, 1),
@@ -141,6 +171,7 @@ impl Commit {
             (Metric::FilesRemoved, len(&self.told.paths.removed)),
         ];
         values.retain(|(_, value)| *value != 0);
+
         values
     }
 }
@@ -158,7 +189,11 @@ impl Entity for Commit {
             first_received_at: self.first_received_at.min(other.first_received_at),
             landed: self.landed || other.landed,
             is_merge_commit: self.is_merge_commit || other.is_merge_commit,
-            told: if self.told.rank() <= other.told.rank() { self.told } else { other.told },
+            told: if self.told.rank() <= other.told.rank() {
+                self.told
+            } else {
+                other.told
+            },
         }
     }
 
@@ -184,10 +219,17 @@ impl Paths {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let lists = [&self.added, &self.modified, &self.removed];
-        let lengths = lists.iter().map(|list| u32::try_from(list.len()).expect("at most MAX_PATHS"));
+        let lengths = lists
+            .iter()
+            .map(|list| u32::try_from(list.len()).expect("at most MAX_PATHS"));
+
         lengths
             .flat_map(u32::to_be_bytes)
-            .chain(lists.iter().flat_map(|list| list.iter().flat_map(|digest| digest.to_be_bytes())))
+            .chain(
+                lists
+                    .iter()
+                    .flat_map(|list| list.iter().flat_map(|digest| digest.to_be_bytes())),
+            )
             .collect()
     }
 
@@ -197,14 +239,25 @@ impl Paths {
         let read = || {
             let (head, mut rest) = bytes.split_at_checked(12)?;
             let mut lists = [const { Vec::new() }; 3];
+
             for (list, length) in lists.iter_mut().zip(head.chunks_exact(4)) {
                 let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
                 let (digests, after) = rest.split_at_checked(length.checked_mul(8)?)?;
-                *list = digests.chunks_exact(8).map(|d| u64::from_be_bytes(d.try_into().unwrap_or_default())).collect();
+
+                *list = digests
+                    .chunks_exact(8)
+                    .map(|d| u64::from_be_bytes(d.try_into().unwrap_or_default()))
+                    .collect();
+
                 rest = after;
             }
+
             let [added, modified, removed] = lists;
-            Some(Self { added, modified, removed })
+            Some(Self {
+                added,
+                modified,
+                removed,
+            })
         };
         read().unwrap_or_default()
     }
@@ -215,7 +268,9 @@ pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
     let project = project_of(body);
     let landed = is_default(&text(&body["ref"]), body);
     let commits = body["commits"].as_array().into_iter().flatten();
-    commits.filter_map(|commit| commit_of(project, received_at, landed, commit)).collect()
+    commits
+        .filter_map(|commit| commit_of(project, received_at, landed, commit))
+        .collect()
 }
 
 /// Reads the commits of a push that have several parents. Webhooks do not contain parents. Backfills from a repository
@@ -223,12 +278,13 @@ pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
 pub(super) fn merges_of_push(body: &Value) -> impl Iterator<Item = Fact> {
     let project = project_of(body);
     let merges = body["commits"].as_array().into_iter().flatten();
-    merges.filter(|commit| commit["parent_ids"].as_array().is_some_and(|parents| parents.len() > 1)).filter_map(
-        move |commit| {
+
+    merges
+        .filter(|commit| commit["parent_ids"].as_array().is_some_and(|parents| parents.len() > 1))
+        .filter_map(move |commit| {
             let sha = text(&commit["id"]);
             (!sha.is_empty()).then_some(Fact::MergeCommit { project, sha })
-        },
-    )
+        })
 }
 
 /// True if `git_ref` is the default branch of the event's project.
@@ -245,7 +301,10 @@ pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
     if sha.is_empty() || !merged {
         return Vec::new();
     }
-    let project = merge_request["target_project_id"].as_i64().unwrap_or_else(|| project_of(body));
+
+    let project = merge_request["target_project_id"]
+        .as_i64()
+        .unwrap_or_else(|| project_of(body));
     vec![Fact::MergeCommit { project, sha }]
 }
 
@@ -256,7 +315,10 @@ pub(super) fn named_project(body: &Value) -> Option<i64> {
 
 /// The project's id in an event, or [`NO_PROJECT`].
 pub(super) fn project_of(body: &Value) -> i64 {
-    body["project"]["id"].as_i64().or_else(|| body["project_id"].as_i64()).unwrap_or(NO_PROJECT)
+    body["project"]["id"]
+        .as_i64()
+        .or_else(|| body["project_id"].as_i64())
+        .unwrap_or(NO_PROJECT)
 }
 
 fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value) -> Option<Commit> {
@@ -264,28 +326,40 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
     if sha.is_empty() {
         return None;
     }
+
     let written = commit["timestamp"].as_str().and_then(times::read);
     let message = commit["message"].as_str().unwrap_or_default();
+
     let author = Author {
         email: text(&commit["author"]["email"]).trim().to_lowercase(),
         name: text(&commit["author"]["name"]).trim().to_owned(),
     };
+
     let paths = Paths {
         added: digests(&commit["added"]),
         modified: digests(&commit["modified"]),
         removed: digests(&commit["removed"]),
     };
-    let is_known = ["added", "modified", "removed"].iter().any(|list| commit[*list].is_array());
+
+    let is_known = ["added", "modified", "removed"]
+        .iter()
+        .any(|list| commit[*list].is_array());
     let mut change = Sha256::new();
     if !is_known {
         // Without paths, the change cannot be compared, so its SHA makes the digest unique.
         change.update(&sha);
     }
-    for part in [author.email.as_bytes(), without_trailers(message).as_bytes(), &paths.to_bytes()] {
+
+    for part in [
+        author.email.as_bytes(),
+        without_trailers(message).as_bytes(),
+        &paths.to_bytes(),
+    ] {
         // Each part is preceded by its length, so that different parts cannot give the same bytes.
         change.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
         change.update(part);
     }
+
     Some(Commit {
         project,
         sha,
@@ -326,8 +400,10 @@ fn without_trailers(message: &str) -> &str {
         if !is_trailer(last.trim()) {
             break;
         }
+
         rest = before.trim_end();
     }
+
     rest
 }
 
@@ -338,7 +414,9 @@ fn is_trailer(line: &str) -> bool {
 
 /// True for messages that git writes for merges. Webhooks do not contain the parents of a commit.
 fn is_merge_message(message: &str) -> bool {
-    ["Merge branch '", "Merge remote-tracking branch '", "Merge tag '"].iter().any(|start| message.starts_with(start))
+    ["Merge branch '", "Merge remote-tracking branch '", "Merge tag '"]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 fn digests(paths: &Value) -> Vec<u64> {
@@ -349,6 +427,7 @@ fn digests(paths: &Value) -> Vec<u64> {
         .filter_map(Value::as_str)
         .map(|path| u64::from_be_bytes(first(Sha256::new().chain_update(path))))
         .collect();
+
     digests.sort_unstable();
     digests
 }
@@ -370,5 +449,8 @@ pub(super) fn word(value: &Value) -> Option<String> {
 
 /// Cuts a text to the length of its column, and replaces NUL, which PostgreSQL cannot store.
 pub(super) fn clean(text: &str, longest: usize) -> String {
-    text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).take(longest).collect()
+    text.chars()
+        .map(|c| if c == '\0' { '\u{fffd}' } else { c })
+        .take(longest)
+        .collect()
 }

@@ -20,14 +20,19 @@ use quickdraw_domain::Timestamp;
 pub enum Status {
     /// The deployment was created.
     Created,
+
     /// The deployment waits for an approval.
     Blocked,
+
     /// The deployment is running.
     Going,
+
     /// The deployment was canceled or skipped.
     Canceled,
+
     /// The deployment failed.
     Failed,
+
     /// The deployment succeeded.
     Success,
 }
@@ -79,10 +84,13 @@ pub enum By {
     /// A deployment event.
     #[default]
     Event,
+
     /// The job that deployed.
     Job,
+
     /// The push of a tag.
     Tag,
+
     /// A release.
     Release,
 }
@@ -92,28 +100,38 @@ pub enum By {
 pub struct Deployment {
     /// The project's id in events.
     pub project: i64,
+
     /// GitLab's id. Negative values are ids of jobs, for jobs and for old bodies without a deployment id. Tags and
     /// releases have a digest.
     pub id: i64,
+
     /// The source of the deployment.
     #[serde(default)]
     pub by: By,
+
     /// Id of the job that deployed, if the deployment event names it.
     #[serde(default)]
     pub job: Option<i64>,
+
     /// Name of the environment; for tags and releases, the name of the tag.
     pub environment: String,
+
     /// True if the environment is production.
     pub is_production: bool,
+
     /// SHA of the deployed commit, if the event contains it.
     pub sha: Option<String>,
+
     /// The deployed branch or tag.
     pub git_ref: Option<String>,
+
     /// Account that deployed.
     pub user: Option<i64>,
+
     /// True if the deployment is a tag that was moved from another commit.
     #[serde(default)]
     pub moved: bool,
+
     /// Whether it has ended, the time of the status, and the status. A final status wins, then the later one.
     last: (bool, Timestamp, Status),
 }
@@ -127,9 +145,11 @@ impl Deployment {
             Some(tier) => tier == "production",
             None => has_name_of_production(&environment),
         };
+
         // Old bodies have no time, so the time of receipt is used.
         let at = time(&body["status_changed_at"]).unwrap_or(received_at);
         let job = body["deployable_id"].as_i64();
+
         Some(Self {
             project: named_project(body)?,
             id: body["deployment_id"].as_i64().or_else(|| job?.checked_neg())?,
@@ -149,7 +169,10 @@ impl Deployment {
     pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let attributes = &body["object_attributes"];
-        jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of_job(body, job, "", attributes)).collect()
+        jobs.iter()
+            .take(MOST_JOBS)
+            .filter_map(|job| Self::of_job(body, job, "", attributes))
+            .collect()
     }
 
     /// Reads the deployment of a job event.
@@ -163,14 +186,19 @@ impl Deployment {
         let to = &job["environment"];
         let environment = clean(to["name"].as_str()?, 255);
         let tier = to["deployment_tier"].as_str();
+
         if to["action"] != "start"
             || !tier.map_or_else(|| has_name_of_production(&environment), |tier| tier == "production")
         {
             return None;
         }
+
         let started_at = time(value("started_at"))?;
         let status = Status::of(value("status").as_str()?);
-        let at = time(value("finished_at")).filter(|_| status.is_final()).unwrap_or(started_at);
+        let at = time(value("finished_at"))
+            .filter(|_| status.is_final())
+            .unwrap_or(started_at);
+
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?.checked_neg()?,
@@ -190,9 +218,11 @@ impl Deployment {
     pub(super) fn of_tag(received_at: Timestamp, body: &Value) -> Option<Self> {
         let (git_ref, after) = (body["ref"].as_str()?, body["after"].as_str()?);
         let name = git_ref.strip_prefix("refs/tags/")?;
+
         if after.bytes().all(|digit| digit == b'0') {
             return None;
         }
+
         Some(Self {
             project: named_project(body)?,
             id: number(&["tag", git_ref, after]),
@@ -203,7 +233,9 @@ impl Deployment {
             // For an annotated tag, `after` is the tag object and not the commit.
             sha: body["checkout_sha"].as_str().or(Some(after)).and_then(sha_of),
             git_ref: Some(clean(name, 255)),
-            moved: body["before"].as_str().is_some_and(|before| before.bytes().any(|digit| digit != b'0')),
+            moved: body["before"]
+                .as_str()
+                .is_some_and(|before| before.bytes().any(|digit| digit != b'0')),
             user: body["user_id"].as_i64(),
             last: (true, received_at, Status::Success),
         })
@@ -215,7 +247,10 @@ impl Deployment {
         if body["action"] == "delete" {
             return None;
         }
-        let at = time(&body["released_at"]).or_else(|| time(&body["created_at"])).unwrap_or(received_at);
+
+        let at = time(&body["released_at"])
+            .or_else(|| time(&body["created_at"]))
+            .unwrap_or(received_at);
         Some(Self {
             project: named_project(body)?,
             id: number(&["release", tag]),
@@ -269,10 +304,17 @@ impl Entity for Deployment {
         self.sha = least(self.sha, other.sha);
         self.git_ref = least(self.git_ref, other.git_ref);
         self.user = least(self.user, other.user);
+
         // A tag counts as moved only if no event shows its creation at this commit.
         self.moved &= other.moved;
+
         // A tag has no time of its own, so the earliest receipt is used.
-        self.last = if self.by == By::Tag { self.last.min(other.last) } else { self.last.max(other.last) };
+        self.last = if self.by == By::Tag {
+            self.last.min(other.last)
+        } else {
+            self.last.max(other.last)
+        };
+
         self
     }
 
@@ -296,6 +338,7 @@ pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
             _ => None,
         })
         .collect();
+
     let counts = |item: &Item| match item {
         Item::Deployment(one) => match one.by {
             By::Event => by.is_none(),
@@ -329,20 +372,28 @@ pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<u
     let mut found = vec![Vec::new(); deployments.len()];
     let out = deployments.iter().enumerate().filter(|(_, one)| one.is_out());
     let out: Vec<((i64, Timestamp), usize)> = out.map(|(index, one)| ((one.project, one.at()), index)).collect();
+
     for (position, issue) in issues.iter().enumerate().filter(|(_, issue)| issue.is_incident) {
         let Some(created_at) = issue.created_at else { continue };
         let until = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
-        let before = out[..until].last().filter(|((project, _), _)| *project == issue.project);
+        let before = out[..until]
+            .last()
+            .filter(|((project, _), _)| *project == issue.project);
+
         // The cause that the text of the issue names wins over the deployment before it.
         let is_cause = |(_, at): &&((i64, Timestamp), usize)| {
             deployments[*at].project == issue.project
-                && issue.caused_by.as_deref().is_some_and(|cause| deployments[*at].is_named(cause))
+                && issue
+                    .caused_by
+                    .as_deref()
+                    .is_some_and(|cause| deployments[*at].is_named(cause))
         };
         let named = issue.caused_by.as_ref().and_then(|_| out.iter().find(is_cause));
         if let Some((_, deployment)) = named.or(before) {
             found[*deployment].push(position);
         }
     }
+
     found
 }
 
@@ -398,7 +449,10 @@ mod tests {
             "updated_at": written(hour), "merge_commit_sha": (iid != 2).then(|| sha(commit)), "last_commit": { "id": sha(commit) },
             "target_project_id": 7 });
         let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
-        (trigger, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+        (
+            trigger,
+            json!({ "project": { "id": 7 }, "object_attributes": attributes }),
+        )
     }
 
     /// Commit b is deployed on day 1 at 18:00. The deployment of c fails on day 3 at 10:00 and succeeds at 11:00. One
@@ -429,17 +483,41 @@ mod tests {
     }
 
     fn check(all: &[Item]) {
-        assert_eq!((samples("deployments", all), samples("failed_deployments", all)), (vec![1, 1], vec![1]));
-        assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents followed the first deployment");
-        assert_eq!(samples("deployment_rework_rate", all), [0, 1], "the second one followed an open incident");
+        assert_eq!(
+            (samples("deployments", all), samples("failed_deployments", all)),
+            (vec![1, 1], vec![1])
+        );
+
+        assert_eq!(
+            samples("change_failure_rate", all),
+            [1, 0],
+            "both incidents followed the first deployment"
+        );
+
+        assert_eq!(
+            samples("deployment_rework_rate", all),
+            [0, 1],
+            "the second one followed an open incident"
+        );
+
         assert_eq!(samples("incidents_per_deployment", all), [2, 0]);
         assert_eq!(samples("time_to_restore", all), [7_200]);
         assert_eq!(samples("failed_deployment_recovery_time", all), [14_400]);
-        assert_eq!((samples("incidents", all), samples("issues_opened", all)), (vec![1, 1], vec![]));
+
+        assert_eq!(
+            (samples("incidents", all), samples("issues_opened", all)),
+            (vec![1, 1], vec![])
+        );
+
         let mut lead_times = samples("lead_time_for_changes", all);
         lead_times.sort_unstable();
         assert_eq!(lead_times, [7_200, 21_600, 28_800]);
-        assert_eq!(samples("commit_lead_time", all), [7 * 3_600], "the other commits are merge commits");
+
+        assert_eq!(
+            samples("commit_lead_time", all),
+            [7 * 3_600],
+            "the other commits are merge commits"
+        );
     }
 
     proptest! {
@@ -461,8 +539,14 @@ mod tests {
         };
         assert!(old("production/eu").is_out() && old("Prod").is_out() && !old("preproduction").is_out());
         assert_eq!((old("prod").id, old("prod").at()), (-796, Timestamp::from_seconds(5)));
+
         let body = json!({ "deployment_id": 1, "status": "success", "environment": "production", "environment_tier": "staging",
             "project": { "id": 7 } });
-        assert!(!Deployment::of_event(Timestamp::default(), &body).expect("a deployment").is_out(), "the tier decides");
+        assert!(
+            !Deployment::of_event(Timestamp::default(), &body)
+                .expect("a deployment")
+                .is_out(),
+            "the tier decides"
+        );
     }
 }

@@ -25,18 +25,25 @@ const MOST_NOTES: usize = 5_000;
 pub enum Family {
     /// Merge requests.
     MergeRequests,
+
     /// Issues and incidents.
     Issues,
+
     /// Pipelines.
     Pipelines,
+
     /// Runs of jobs.
     Jobs,
+
     /// Deployments.
     Deployments,
+
     /// Pushes.
     Pushes,
+
     /// Branches.
     Branches,
+
     /// Commits, which have a table of their own.
     Commits,
 }
@@ -62,13 +69,16 @@ impl Family {
 pub trait Entity {
     /// The project's id in events, and the object's number in the project.
     fn key(&self) -> (i64, i64);
+
     /// Combines two states of the same object.
     #[must_use]
     fn join(self, other: Self) -> Self
     where
         Self: Sized;
+
     /// Time at which the object was created or began.
     fn opened_at(&self) -> Option<Timestamp>;
+
     /// After this time the object no longer affects any metric. None while it can still do so.
     fn settled_at(&self) -> Option<Timestamp>;
 }
@@ -79,18 +89,25 @@ pub trait Entity {
 pub enum Item {
     /// A merge request.
     MergeRequest(MergeRequest),
+
     /// An issue or an incident.
     Issue(Issue),
+
     /// A pipeline.
     Pipeline(Pipeline),
+
     /// A run of a job.
     Job(Job),
+
     /// A deployment.
     Deployment(Deployment),
+
     /// A push.
     Push(Push),
+
     /// A branch.
     Branch(Branch),
+
     /// A commit.
     Commit(Commit),
 }
@@ -251,6 +268,7 @@ impl Entity for Item {
 pub struct Note {
     /// Time of writing.
     pub at: Timestamp,
+
     /// Account of the author.
     pub author: i64,
 }
@@ -262,8 +280,15 @@ impl Note {
         if note["system"] == true {
             return None;
         }
+
         let author = note["author_id"].as_i64().or_else(|| body["user"]["id"].as_i64())?;
-        Some((note["id"].as_i64()?, Self { at: time(&note["created_at"]).unwrap_or(received_at), author }))
+        Some((
+            note["id"].as_i64()?,
+            Self {
+                at: time(&note["created_at"]).unwrap_or(received_at),
+                author,
+            },
+        ))
     }
 }
 
@@ -273,6 +298,7 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
         let known = known.entry(id).or_insert(note);
         *known = note.min(*known);
     }
+
     while known.len() > MOST_NOTES {
         known.pop_last();
     }
@@ -294,13 +320,16 @@ pub(super) fn distinct_times(times: impl Iterator<Item = Timestamp>) -> Vec<Time
             kept.push(at);
         }
     }
+
     kept
 }
 
 /// A positive number from a digest of texts.
 pub(super) fn number(parts: &[&str]) -> i64 {
     let digest = Sha256::digest(parts.join("\n"));
-    digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
+    digest
+        .first_chunk()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
 }
 
 /// The lesser of two values. A missing value loses.
@@ -320,7 +349,9 @@ pub(super) fn time(value: &Value) -> Option<Timestamp> {
 /// All items of these events, for tests.
 #[cfg(test)]
 pub(super) fn joined(events: &[(quickdraw_domain::Trigger, Value)]) -> Vec<Item> {
-    let at_once = events.iter().map(|(trigger, body)| (Timestamp::default(), *trigger, body.clone()));
+    let at_once = events
+        .iter()
+        .map(|(trigger, body)| (Timestamp::default(), *trigger, body.clone()));
     joined_at(&at_once.collect::<Vec<_>>())
 }
 
@@ -333,9 +364,13 @@ pub(super) fn joined_at(events: &[(Timestamp, quickdraw_domain::Trigger, Value)]
             if let super::Fact::Item(one) = fact {
                 let key = (one.family(), one.key());
                 let known = all.remove(&key);
-                all.insert(key, known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
+                all.insert(
+                    key,
+                    known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())),
+                );
             }
         }
     }
+
     all.into_values().collect()
 }

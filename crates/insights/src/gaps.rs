@@ -19,12 +19,16 @@ const LARGEST_IID: i64 = i32::MAX as i64;
 pub enum Sequence {
     /// Pushes of a branch, linked by their commits.
     Push,
+
     /// Merge requests, numbered per project.
     MergeRequest,
+
     /// Issues, incidents, tasks and other work items, numbered per project.
     Issue,
+
     /// Pipelines, numbered per project.
     Pipeline,
+
     /// Commits of pushes. A body lists only the newest 20. The SHAs of the others are unknown, so they are in no list
     /// of gaps.
     Commit,
@@ -67,7 +71,10 @@ impl Sequence {
     /// Finds a sequence by its stored number.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::Commit]).find(|metric| metric.code() == code)
+        Self::ALL
+            .into_iter()
+            .chain([Self::Commit])
+            .find(|metric| metric.code() == code)
     }
 }
 
@@ -76,10 +83,13 @@ impl Sequence {
 pub struct Seen {
     /// The project's id in events.
     pub project: i64,
+
     /// Kind of the object; never a push.
     pub metric: Sequence,
+
     /// The object's number in the project.
     pub iid: i64,
+
     /// Receipt of the first event that mentioned it.
     pub received_at: Timestamp,
 }
@@ -89,18 +99,25 @@ pub struct Seen {
 pub struct Completeness {
     /// The project's id in events.
     pub project: i64,
+
     /// Full path of the project, as last seen.
     pub project_path: Option<String>,
+
     /// The sequence.
     pub metric: Sequence,
+
     /// Lowest number; None for pushes.
     pub first: Option<i64>,
+
     /// Highest number; None for pushes.
     pub last: Option<i64>,
+
     /// Number of received objects or pushes.
     pub known: i64,
+
     /// Number of missing ones: the maximum for objects, the minimum for pushes.
     pub missing: i64,
+
     /// Receipt of the first one. Earlier ones are unknown.
     pub since: Timestamp,
 }
@@ -128,6 +145,7 @@ pub enum Gap {
         /// Receipt of the first push after the gap.
         received_at: Timestamp,
     },
+
     /// Missing objects with numbers from `first` to `last`.
     Objects {
         /// Kind of the objects.
@@ -144,6 +162,7 @@ pub enum Gap {
 pub enum After {
     /// After a gap of pushes: receipt of the push after the gap, and the commit before that push.
     Pushes(Timestamp, String),
+
     /// After a gap of objects: the kind, and the last missing number.
     Objects(Sequence, i64),
 }
@@ -188,12 +207,27 @@ pub(super) fn of(kind: Counted, received_at: Timestamp, body: &Value) -> Vec<Fac
         Counted::Pipeline => Some((Sequence::Pipeline, &body["object_attributes"])),
         _ => None,
     };
-    let beside = [(Sequence::MergeRequest, &body["merge_request"]), (Sequence::Issue, &body["issue"])];
+
+    let beside = [
+        (Sequence::MergeRequest, &body["merge_request"]),
+        (Sequence::Issue, &body["issue"]),
+    ];
+
     let seen = |(metric, object): (Sequence, &Value)| {
         // A merge request is numbered in its target project. A pipeline of a fork mentions one of another project.
-        let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
-        let iid = object["iid"].as_i64().filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
-        Some(Fact::Seen(Seen { project, metric, iid, received_at }))
+        let here = object["target_project_id"]
+            .as_i64()
+            .is_none_or(|target| target == project);
+        let iid = object["iid"]
+            .as_i64()
+            .filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
+
+        Some(Fact::Seen(Seen {
+            project,
+            metric,
+            iid,
+            received_at,
+        }))
     };
     own.into_iter().chain(beside).filter_map(seen).collect()
 }
@@ -208,6 +242,7 @@ mod tests {
     fn seen(trigger: &str, body: &Value) -> Vec<(Sequence, i64)> {
         let kind = Trigger::by_name(trigger).and_then(Counted::of).expect("a counted kind");
         let facts = of(kind, Timestamp::default(), body);
+
         let seen = |fact| match fact {
             Fact::Seen(seen) => (seen.metric, seen.iid),
             other => panic!("{other:?}"),
@@ -220,19 +255,42 @@ mod tests {
         let project = json!({ "id": 7, "path_with_namespace": "gear/rope" });
         let attributes = json!({ "iid": 12, "target_project_id": 7 });
         let merge_request = json!({ "project": project, "object_attributes": attributes });
-        assert_eq!(seen("merge_request_hooks", &merge_request), [(Sequence::MergeRequest, 12)]);
+        assert_eq!(
+            seen("merge_request_hooks", &merge_request),
+            [(Sequence::MergeRequest, 12)]
+        );
+
         let task = json!({ "object_kind": "work_item", "project": project, "object_attributes": { "iid": 3 } });
         assert_eq!(seen("issue_hooks", &task), [(Sequence::Issue, 3)]);
         assert_eq!(seen("confidential_issue_hooks", &task), [(Sequence::Issue, 3)]);
+
         let note =
             json!({ "project": project, "object_attributes": { "id": 5, "note": "!" }, "merge_request": attributes });
         assert_eq!(seen("note_hooks", &note), [(Sequence::MergeRequest, 12)]);
+
         let note = json!({ "project": project, "object_attributes": { "id": 5 }, "issue": { "iid": 4 } });
         assert_eq!(seen("confidential_note_hooks", &note), [(Sequence::Issue, 4)]);
+
         let elsewhere = json!({ "iid": 9, "target_project_id": 8 });
         let pipeline = json!({ "project": project, "object_attributes": { "iid": 40 }, "merge_request": elsewhere });
-        assert_eq!(seen("pipeline_hooks", &pipeline), [(Sequence::Pipeline, 40)], "not the other project's");
-        assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": { "iid": null } })), []);
-        assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": 1, "merge_request": [] })), []);
+
+        assert_eq!(
+            seen("pipeline_hooks", &pipeline),
+            [(Sequence::Pipeline, 40)],
+            "not the other project's"
+        );
+
+        assert_eq!(
+            seen("pipeline_hooks", &json!({ "object_attributes": { "iid": null } })),
+            []
+        );
+
+        assert_eq!(
+            seen(
+                "pipeline_hooks",
+                &json!({ "object_attributes": 1, "merge_request": [] })
+            ),
+            []
+        );
     }
 }

@@ -19,8 +19,10 @@ const MOST_CHANGES: usize = 1_000;
 pub struct State {
     /// `updated_at` of the issue.
     pub at: Timestamp,
+
     /// Among events of the same time, a close follows other events, and a reopening follows a close.
     rank: u8,
+
     /// True if the issue was open.
     pub is_open: bool,
 }
@@ -30,27 +32,38 @@ pub struct State {
 pub struct Issue {
     /// The project's id in events.
     pub project: i64,
+
     /// The issue's number in the project.
     pub iid: i64,
+
     /// Time of creation. Every event contains it.
     pub created_at: Option<Timestamp>,
+
     /// Account that created the issue.
     pub author: Option<i64>,
+
     /// Receipt of the first event that mentioned the issue.
     pub first_received_at: Timestamp,
+
     /// The newest known state.
     pub state: Option<State>,
+
     /// All times at which the issue was closed.
     closed: BTreeSet<Timestamp>,
+
     /// All times at which the issue was reopened.
     reopened: BTreeSet<Timestamp>,
+
     /// True if the issue is or was an incident.
     pub is_incident: bool,
+
     /// Comments by their ids.
     pub notes: BTreeMap<i64, Note>,
+
     /// Labels, by the times at which they were seen.
     #[serde(default)]
     pub labels: Labels,
+
     /// The cause that the description names: a commit, or the id of a deployment.
     #[serde(default)]
     pub caused_by: Option<String>,
@@ -62,6 +75,7 @@ impl Issue {
         let attributes = &body["object_attributes"];
         let mut one = Self::of(received_at, body, attributes)?;
         let at = time(&attributes["updated_at"]).unwrap_or(received_at);
+
         match attributes["action"].as_str() {
             // Most events of a closed issue contain `closed_at`.
             Some("close") if one.closed.is_empty() => drop(one.closed.insert(at)),
@@ -70,6 +84,7 @@ impl Issue {
             Some("open") => one.is_incident |= body["user"]["username"].as_str().is_some_and(is_alert_bot),
             _ => {}
         }
+
         Some(one)
     }
 
@@ -87,10 +102,14 @@ impl Issue {
             Some("reopen") => 2,
             _ => 0,
         };
+
         let is_open = attributes["state"].as_str().map(|state| state == "opened");
         let is_open = is_open.or_else(|| attributes["state_id"].as_i64().map(|state| state == 1));
-        let labels = [&attributes["labels"], &body["labels"]].into_iter().find(|labels| labels.is_array());
+        let labels = [&attributes["labels"], &body["labels"]]
+            .into_iter()
+            .find(|labels| labels.is_array());
         let labels = Labels::of(at, labels.unwrap_or(&Value::Null));
+
         Some(Self {
             project: named_project(body)?,
             iid: attributes["iid"].as_i64()?,
@@ -110,7 +129,11 @@ impl Issue {
     /// True if the issue has or had one of these labels, or a scoped label below one of them.
     #[must_use]
     pub fn has_ever_had(&self, labels: &[String]) -> bool {
-        !labels.is_empty() && self.labels.ever().any(|label| labels.iter().any(|one| is_of(label, one)))
+        !labels.is_empty()
+            && self
+                .labels
+                .ever()
+                .any(|label| labels.iter().any(|one| is_of(label, one)))
     }
 
     /// All times at which the issue was closed, in order.
@@ -136,9 +159,13 @@ impl Issue {
         if self.is_open() {
             return None;
         }
+
         // A close before the last reopening does not count.
-        let closed =
-            self.closed.last().copied().filter(|at| self.reopened.last().is_none_or(|reopened| at >= reopened));
+        let closed = self
+            .closed
+            .last()
+            .copied()
+            .filter(|at| self.reopened.last().is_none_or(|reopened| at >= reopened));
         closed.or(self.state.map(|state| state.at))
     }
 }
@@ -146,7 +173,9 @@ impl Issue {
 /// True if the type is incident. GitLab's webhooks have `type: Incident`, its APIs `issue_type: incident` and `type:
 /// INCIDENT`.
 fn has_type_of_incident(attributes: &Value) -> bool {
-    let types = ["type", "issue_type"].into_iter().filter_map(|name| attributes[name].as_str());
+    let types = ["type", "issue_type"]
+        .into_iter()
+        .filter_map(|name| attributes[name].as_str());
     types.into_iter().any(|name| name.eq_ignore_ascii_case("incident"))
 }
 
@@ -163,9 +192,18 @@ fn is_of(label: &str, scope: &str) -> bool {
 /// The word after `caused-by:` at the beginning of a line.
 fn cause_in(text: &str) -> Option<String> {
     const MARK: &str = "caused-by:";
-    let is_here = |line: &&str| line.get(..MARK.len()).is_some_and(|start| start.eq_ignore_ascii_case(MARK));
+
+    let is_here = |line: &&str| {
+        line.get(..MARK.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(MARK))
+    };
     let line = text.lines().map(str::trim_start).find(is_here)?;
-    let named = line[MARK.len()..].split_whitespace().next()?.trim_start_matches('#').to_ascii_lowercase();
+
+    let named = line[MARK.len()..]
+        .split_whitespace()
+        .next()?
+        .trim_start_matches('#')
+        .to_ascii_lowercase();
     let is_name = (1..=64).contains(&named.len()) && named.bytes().all(|c| c.is_ascii_hexdigit());
     is_name.then_some(named)
 }
@@ -184,11 +222,13 @@ impl Entity for Issue {
         self.reopened.extend(other.reopened);
         self.is_incident |= other.is_incident;
         self.caused_by = least(self.caused_by, other.caused_by);
+
         for times in [&mut self.closed, &mut self.reopened] {
             while times.len() > MOST_CHANGES {
                 times.pop_last();
             }
         }
+
         join_notes(&mut self.notes, other.notes);
         self.labels.join(other.labels);
         self
@@ -251,13 +291,25 @@ mod tests {
 
     /// The issue is opened on 1 March at 12:00, closed at 15:00, and reopened on 3 March.
     fn example() -> [(Trigger, Value); 3] {
-        [event("open", 720, None), event("reopen", 2 * 1_440 + 60, None), event("close", 900, Some(900))]
+        [
+            event("open", 720, None),
+            event("reopen", 2 * 1_440 + 60, None),
+            event("close", 900, Some(900)),
+        ]
     }
 
     fn check_example(one: &Issue) {
         assert_eq!(value(one, "issues_closed"), Err("it is not closed"));
-        assert_eq!((value(one, "issue_close_events"), value(one, "issues_open")), (Ok(1), Ok(1)));
-        assert_eq!((value(one, "time_to_first_close"), value(one, "issues_reopened")), (Ok(10_800), Ok(1)));
+        assert_eq!(
+            (value(one, "issue_close_events"), value(one, "issues_open")),
+            (Ok(1), Ok(1))
+        );
+
+        assert_eq!(
+            (value(one, "time_to_first_close"), value(one, "issues_reopened")),
+            (Ok(10_800), Ok(1))
+        );
+
         assert!(value(one, "issue_lead_time").is_err());
     }
 
@@ -275,33 +327,65 @@ mod tests {
 
     #[test]
     fn an_issue_closed_twice_is_closed_once_and_has_two_closes() {
-        let events =
-            [&example()[..], &[event("close", 4_000, Some(4_000)), event("update", 4_100, Some(4_000))]].concat();
+        let events = [
+            &example()[..],
+            &[event("close", 4_000, Some(4_000)), event("update", 4_100, Some(4_000))],
+        ]
+        .concat();
         let one = joined(&events);
-        assert_eq!((value(&one, "issues_closed"), value(&one, "issue_close_events")), (Ok(1), Ok(2)));
+        assert_eq!(
+            (value(&one, "issues_closed"), value(&one, "issue_close_events")),
+            (Ok(1), Ok(2))
+        );
+
         assert_eq!(
             (value(&one, "issue_lead_time"), value(&one, "time_to_first_close")),
             (Ok((4_000 - 720) * 60), Ok(10_800))
         );
+
         // A close without `closed_at` counts at `updated_at`.
         let (trigger, mut undated) = event("close", 900, Some(900));
         undated["object_attributes"]["closed_at"] = Value::Null;
-        assert_eq!(value(&joined(&[event("open", 720, None), (trigger, undated)]), "issue_lead_time"), Ok(10_800));
+
+        assert_eq!(
+            value(
+                &joined(&[event("open", 720, None), (trigger, undated)]),
+                "issue_lead_time"
+            ),
+            Ok(10_800)
+        );
     }
 
     #[test]
     fn the_first_response_is_by_another_person_and_incidents_are_apart() {
-        let events = [event("open", 720, None), note(1, 721, 9), note(2, 730, 1), note(3, 780, 2), note(4, 760, 4)];
+        let events = [
+            event("open", 720, None),
+            note(1, 721, 9),
+            note(2, 730, 1),
+            note(3, 780, 2),
+            note(4, 760, 4),
+        ];
         assert_eq!(value(&joined(&events), "issue_first_response"), Ok(2_400));
         assert!(value(&joined(&events[..3]), "issue_first_response").is_err());
+
         let (trigger, mut incident) = event("open", 720, None);
         incident["object_attributes"]["type"] = "Incident".into();
+
         let both = [(trigger, incident), event("update", 800, None)];
-        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, which other metrics count"));
+        assert_eq!(
+            value(&joined(&both), "issues_opened"),
+            Err("it is an incident, which other metrics count")
+        );
+
         for (name, spelling) in [("type", "INCIDENT"), ("issue_type", "incident")] {
             let (trigger, mut incident) = event("open", 720, None);
             incident["object_attributes"][name] = spelling.into();
-            assert_eq!(value(&joined(&[(trigger, incident)]), "incidents"), Ok(1), "{name}: {spelling}");
+
+            assert_eq!(
+                value(&joined(&[(trigger, incident)]), "incidents"),
+                Ok(1),
+                "{name}: {spelling}"
+            );
         }
     }
 }

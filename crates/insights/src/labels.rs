@@ -20,8 +20,10 @@ const MOST_SEEN: usize = 1_000;
 pub struct Labels {
     /// The set of labels at each time, by the key of the set. The same set can occur several times.
     seen: BTreeMap<Timestamp, i64>,
+
     /// The newest entry of `seen`. It stays when `seen` is cut.
     newest: Option<(Timestamp, i64)>,
+
     /// The sets, by their keys.
     sets: BTreeMap<i64, BTreeSet<String>>,
 }
@@ -29,13 +31,25 @@ pub struct Labels {
 impl Labels {
     /// Reads the labels of an event. The history is empty if the body has none.
     pub(super) fn of(at: Timestamp, labels: &Value) -> Self {
-        let Some(labels) = labels.as_array() else { return Self::default() };
+        let Some(labels) = labels.as_array() else {
+            return Self::default();
+        };
+
         // The key joins titles with line breaks, so a title must not contain one.
         let title = |label: &Value| text(&label["title"]).replace('\n', " ");
-        let titles = labels.iter().take(MOST_LABELS).map(title).filter(|title| !title.is_empty());
+        let titles = labels
+            .iter()
+            .take(MOST_LABELS)
+            .map(title)
+            .filter(|title| !title.is_empty());
         let set: BTreeSet<String> = titles.collect();
         let key = number(&set.iter().map(String::as_str).collect::<Vec<_>>());
-        Self { seen: BTreeMap::from([(at, key)]), newest: Some((at, key)), sets: BTreeMap::from([(key, set)]) }
+
+        Self {
+            seen: BTreeMap::from([(at, key)]),
+            newest: Some((at, key)),
+            sets: BTreeMap::from([(key, set)]),
+        }
     }
 
     pub(super) fn join(&mut self, other: Self) {
@@ -44,12 +58,21 @@ impl Labels {
             let known = self.seen.entry(at).or_insert(key);
             *known = key.max(*known);
         }
+
         self.sets.extend(other.sets);
         self.newest = self.newest.max(other.newest);
+
         while self.seen.len() > MOST_SEEN {
             self.seen.pop_last();
         }
-        let used: BTreeSet<i64> = self.seen.values().copied().chain(self.newest.map(|(_, key)| key)).collect();
+
+        let used: BTreeSet<i64> = self
+            .seen
+            .values()
+            .copied()
+            .chain(self.newest.map(|(_, key)| key))
+            .collect();
+
         self.sets.retain(|key, _| used.contains(key));
     }
 
@@ -86,6 +109,7 @@ impl Labels {
                 _ => {}
             }
         }
+
         ever.then_some((total, off))
     }
 }
@@ -112,14 +136,28 @@ mod tests {
     /// The label is set from 9 to 10 and from 12 to 14: three hours, not five.
     #[test]
     fn the_times_of_a_label_add_up() {
-        let all =
-            joined([at(12, &["bug", "doing"]), at(9, &["doing"]), at(14, &["bug"]), at(10, &[]), at(13, &["doing"])]);
-        assert_eq!(all.time_on("doing"), Some((3 * 3_600, Some(Timestamp::from_seconds(14 * 3_600)))));
+        let all = joined([
+            at(12, &["bug", "doing"]),
+            at(9, &["doing"]),
+            at(14, &["bug"]),
+            at(10, &[]),
+            at(13, &["doing"]),
+        ]);
+        assert_eq!(
+            all.time_on("doing"),
+            Some((3 * 3_600, Some(Timestamp::from_seconds(14 * 3_600))))
+        );
+
         assert_eq!(all.time_on("bug"), Some((3_600, None)), "it is set again");
         assert_eq!(all.time_on("done"), None);
         assert_eq!(all.now().collect::<Vec<_>>(), ["bug"]);
         assert!(all.ever().any(|label| label == "doing"));
-        assert_eq!(Labels::of(Timestamp::default(), &Value::Null), Labels::default(), "the body has no labels");
+
+        assert_eq!(
+            Labels::of(Timestamp::default(), &Value::Null),
+            Labels::default(),
+            "the body has no labels"
+        );
     }
 
     proptest! {

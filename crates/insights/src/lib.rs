@@ -49,6 +49,7 @@ pub const DEFINITION_VERSION: u32 = 4;
 pub enum Fact {
     /// A push lists a commit.
     Commit(Box<commits::Commit>),
+
     /// The event names a project with its full path.
     Project {
         /// The project's id in events.
@@ -58,12 +59,16 @@ pub enum Fact {
         /// The path. If there are several, the one that was seen last is valid.
         path: String,
     },
+
     /// The event mentions an object of a project.
     Seen(gaps::Seen),
+
     /// The event describes a push, branch, merge request, issue, pipeline, job or deployment.
     Item(Box<entity::Item>),
+
     /// The event names an account.
     User(people::User),
+
     /// A commit is the merge commit of a merge request.
     MergeCommit {
         /// The project of the target branch.
@@ -99,22 +104,37 @@ pub fn counts(trigger: Trigger) -> bool {
 /// When the body is not JSON that can be represented, for example because a text contains a lone surrogate, or when it
 /// needs too much memory.
 pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
-    let Some(kind) = Counted::of(trigger) else { return Ok(Vec::new()) };
+    let Some(kind) = Counted::of(trigger) else {
+        return Ok(Vec::new());
+    };
     let body = tree::read(body, MOST_MEMORY)?;
     let mut facts = Vec::new();
+
     if kind == Counted::Push {
         let commits = commits::of_push(received_at, &body);
         if let Some(push) = Push::of_event(received_at, &body, &commits) {
             let branch = Branch::of_event(received_at, &body, &push).map(Item::Branch);
-            facts.extend(branch.into_iter().chain([Item::Push(push)]).map(|item| Fact::Item(Box::new(item))));
+            facts.extend(
+                branch
+                    .into_iter()
+                    .chain([Item::Push(push)])
+                    .map(|item| Fact::Item(Box::new(item))),
+            );
         }
+
         facts.extend(commits.into_iter().map(|commit| Fact::Commit(Box::new(commit))));
         facts.extend(commits::merges_of_push(&body));
     } else if kind == Counted::MergeRequest {
         facts.extend(commits::of_merge_request(&body));
     }
+
     facts.extend(project(received_at, &body));
-    facts.extend(items(kind, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
+    facts.extend(
+        items(kind, received_at, &body)
+            .into_iter()
+            .map(|item| Fact::Item(Box::new(item))),
+    );
+
     facts.extend(people::of(received_at, &body).map(Fact::User));
     facts.extend(gaps::of(kind, received_at, &body));
     Ok(facts)
@@ -122,30 +142,45 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
 
 fn project(seen_at: Timestamp, body: &serde_json::Value) -> Option<Fact> {
     let path = body["project"]["path_with_namespace"].as_str()?;
-    Some(Fact::Project { id: commits::named_project(body)?, seen_at, path: commits::clean(path, 1_024) })
+    Some(Fact::Project {
+        id: commits::named_project(body)?,
+        seen_at,
+        path: commits::clean(path, 1_024),
+    })
 }
 
 /// Reads the items that an event describes.
 fn items(kind: Counted, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
     let merge_request = |one: Option<MergeRequest>| one.map(Item::MergeRequest);
     let issue = |one: Option<Issue>| one.map(Item::Issue);
+
     let all: Vec<Option<Item>> = match kind {
         Counted::MergeRequest => vec![merge_request(MergeRequest::of_event(received_at, body))],
         Counted::Issue => vec![issue(Issue::of_event(received_at, body))],
         Counted::Note => {
-            vec![merge_request(MergeRequest::of_note(received_at, body)), issue(Issue::of_note(received_at, body))]
+            vec![
+                merge_request(MergeRequest::of_note(received_at, body)),
+                issue(Issue::of_note(received_at, body)),
+            ]
         }
         Counted::Pipeline => {
             let pipeline = Pipeline::of_event(received_at, body).map(Item::Pipeline);
             let jobs = Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job)));
-            let deployments = Deployment::of_pipeline(body).into_iter().map(|one| Some(Item::Deployment(one)));
+            let deployments = Deployment::of_pipeline(body)
+                .into_iter()
+                .map(|one| Some(Item::Deployment(one)));
             jobs.chain(deployments).chain([pipeline]).collect()
         }
-        Counted::Job => vec![Job::of_event(body).map(Item::Job), Deployment::of_build(body).map(Item::Deployment)],
+
+        Counted::Job => vec![
+            Job::of_event(body).map(Item::Job),
+            Deployment::of_build(body).map(Item::Deployment),
+        ],
         Counted::TagPush => vec![Deployment::of_tag(received_at, body).map(Item::Deployment)],
         Counted::Release => vec![Deployment::of_release(received_at, body).map(Item::Deployment)],
         Counted::Deployment => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
         Counted::Push => Vec::new(),
     };
+
     all.into_iter().flatten().collect()
 }

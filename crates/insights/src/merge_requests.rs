@@ -19,22 +19,31 @@ const MOST_OBSERVATIONS: usize = 1_000;
 pub enum Action {
     /// The merge request was opened.
     Open,
+
     /// Something else changed, such as a label, or a comment was written.
     Update,
+
     /// The merge request became a draft.
     Draft,
+
     /// The merge request was marked as ready.
     Ready,
+
     /// Commits were pushed to its source branch.
     Push,
+
     /// A person approved it.
     Approve,
+
     /// A person revoked an approval.
     Unapprove,
+
     /// The merge request was closed.
     Close,
+
     /// The merge request was reopened.
     Reopen,
+
     /// The merge request was merged.
     Merge,
 }
@@ -44,14 +53,19 @@ pub enum Action {
 pub struct Observation {
     /// `updated_at` of the merge request.
     pub at: Timestamp,
+
     /// The action of the event.
     pub action: Action,
+
     /// Account that did it; 0 if it is unknown, or if GitLab did it by itself.
     pub actor: i64,
+
     /// True if the merge request was open.
     pub is_open: bool,
+
     /// True if the merge request was a draft.
     pub is_draft: bool,
+
     /// True if the merge request was merged.
     pub is_merged: bool,
 }
@@ -62,35 +76,49 @@ pub struct Observation {
 pub struct MergeRequest {
     /// Id of the target project in events.
     pub project: i64,
+
     /// The merge request's number in the project.
     pub iid: i64,
+
     /// Time of creation. Every event contains it.
     pub created_at: Option<Timestamp>,
+
     /// Account that created the merge request.
     pub author: Option<i64>,
+
     /// Receipt of the first event that mentioned the merge request.
     pub first_received_at: Timestamp,
+
     /// The states that events showed.
     pub observations: BTreeSet<Observation>,
+
     /// The newest observation. It stays when others are dropped.
     newest: Option<Observation>,
+
     /// Earliest time at which an event showed the merge request as merged.
     merged_seen_at: Option<Timestamp>,
+
     /// Comments by their ids.
     pub notes: BTreeMap<i64, Note>,
+
     /// The target branch, as last seen. GitLab changes the target of a stacked merge request when the one below it is
     /// merged.
     target_branch: Option<(Timestamp, String)>,
+
     /// The merge commit. None after a fast-forward.
     pub merge_commit: Option<String>,
+
     /// The last commit of the source branch at the time of the merge.
     pub merged_head: Option<String>,
+
     /// The squash commit. GitLab's API always contains it, events do not.
     #[serde(default)]
     pub squash_commit: Option<String>,
+
     /// The source branch, if it is in the target project.
     #[serde(default)]
     pub source_branch: Option<String>,
+
     /// Labels, by the times at which they were seen.
     #[serde(default)]
     pub labels: Labels,
@@ -102,6 +130,7 @@ impl MergeRequest {
         let attributes = &body["object_attributes"];
         let mut one = Self::of(received_at, body, attributes)?;
         let is_system = attributes["system"] == true;
+
         let action = match attributes["action"].as_str() {
             Some("open") => Action::Open,
             Some("close") => Action::Close,
@@ -116,7 +145,12 @@ impl MergeRequest {
             Some("update") => draft_change(&body["changes"]).unwrap_or(Action::Update),
             _ => Action::Update,
         };
-        let actor = if is_system { 0 } else { body["user"]["id"].as_i64().unwrap_or_default() };
+
+        let actor = if is_system {
+            0
+        } else {
+            body["user"]["id"].as_i64().unwrap_or_default()
+        };
         one.observe(attributes, action, actor, received_at);
         Some(one)
     }
@@ -126,15 +160,21 @@ impl MergeRequest {
         let mut one = Self::of(received_at, body, &body["merge_request"])?;
         one.observe(&body["merge_request"], Action::Update, 0, received_at);
         one.notes.extend(Note::of(received_at, body));
+
         Some(one)
     }
 
     fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
         let is_merged = attributes["state"] == "merged" || attributes["action"] == "merge";
         let is_of_fork = attributes["source_project_id"].as_i64() != attributes["target_project_id"].as_i64();
-        let labels = [&attributes["labels"], &body["labels"]].into_iter().find(|labels| labels.is_array());
+        let labels = [&attributes["labels"], &body["labels"]]
+            .into_iter()
+            .find(|labels| labels.is_array());
+
         Some(Self {
-            project: attributes["target_project_id"].as_i64().or_else(|| named_project(body))?,
+            project: attributes["target_project_id"]
+                .as_i64()
+                .or_else(|| named_project(body))?,
             iid: attributes["iid"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             author: attributes["author_id"].as_i64(),
@@ -157,12 +197,17 @@ impl MergeRequest {
 
     fn observe(&mut self, attributes: &Value, action: Action, actor: i64, received_at: Timestamp) {
         let state = attributes["state"].as_str();
-        let draft = attributes["draft"].as_bool().or_else(|| attributes["work_in_progress"].as_bool());
+        let draft = attributes["draft"]
+            .as_bool()
+            .or_else(|| attributes["work_in_progress"].as_bool());
+
         let seen = Observation {
             at: time(&attributes["updated_at"]).unwrap_or(received_at),
             action,
             actor,
-            is_open: state.map_or(!matches!(action, Action::Close | Action::Merge), |state| state == "opened"),
+            is_open: state.map_or(!matches!(action, Action::Close | Action::Merge), |state| {
+                state == "opened"
+            }),
             is_draft: draft.unwrap_or(false),
             is_merged: state == Some("merged") || action == Action::Merge,
         };
@@ -180,7 +225,12 @@ impl MergeRequest {
                 Action::Push => 2,
                 Action::Update => 3,
             };
-            let gone = self.observations.iter().max_by_key(|one| (weight(one.action), **one)).copied();
+
+            let gone = self
+                .observations
+                .iter()
+                .max_by_key(|one| (weight(one.action), **one))
+                .copied();
             self.observations.retain(|one| Some(*one) != gone);
         }
     }
@@ -225,11 +275,21 @@ impl MergeRequest {
         if self.is_merged() || self.newest.is_none_or(|last| last.is_open) {
             return None;
         }
+
         // A close before the last reopening does not count.
         let reopened = self.times(Action::Reopen).next_back();
         let is_later = |at: &Timestamp| reopened.is_none_or(|reopened| *at >= reopened);
-        let seen = || self.observations.iter().find(|one| !one.is_open && is_later(&one.at)).map(|one| one.at);
-        self.times(Action::Close).rfind(is_later).or_else(seen).or(self.newest.map(|last| last.at))
+
+        let seen = || {
+            self.observations
+                .iter()
+                .find(|one| !one.is_open && is_later(&one.at))
+                .map(|one| one.at)
+        };
+        self.times(Action::Close)
+            .rfind(is_later)
+            .or_else(seen)
+            .or(self.newest.map(|last| last.at))
     }
 
     /// True if the merge request is open, as far as is known.
@@ -245,6 +305,7 @@ impl MergeRequest {
         if has_ended {
             return None;
         }
+
         match self.seen_before(at).last() {
             // It was closed then, and reopened later.
             Some(last) if !last.is_open => None,
@@ -283,12 +344,16 @@ impl MergeRequest {
                 since = Some(one.at);
             }
         }
+
         since
     }
 
     /// The observations before a time, in order. The newest one is included even if it was dropped.
     fn seen_before(&self, at: Timestamp) -> impl Iterator<Item = &Observation> {
-        self.observations.iter().chain(&self.newest).filter(move |one| one.at < at)
+        self.observations
+            .iter()
+            .chain(&self.newest)
+            .filter(move |one| one.at < at)
     }
 
     /// Time of the merge event or, without one, the earliest time at which an event showed the merge request as merged.
@@ -305,7 +370,10 @@ impl MergeRequest {
 
     /// The times of one kind of action.
     pub(super) fn times(&self, action: Action) -> impl DoubleEndedIterator<Item = Timestamp> {
-        self.observations.iter().filter(move |one| one.action == action).map(|one| one.at)
+        self.observations
+            .iter()
+            .filter(move |one| one.action == action)
+            .map(|one| one.at)
     }
 
     /// Reviews by others until the merge, with time and account: comments and approvals. `is_out` is true for accounts
@@ -332,9 +400,11 @@ impl MergeRequest {
     pub fn approvals<'a>(&'a self, is_out: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
         let mut approved: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
+
         for one in approvals.filter(|one| one.actor != 0) {
             approved.entry(one.actor).or_default().push(one.at);
         }
+
         let approvals = approved
             .into_iter()
             .flat_map(|(actor, times)| distinct_times(times.into_iter()).into_iter().map(move |at| (at, actor)));
@@ -348,15 +418,23 @@ impl MergeRequest {
         let opened = self.observations.iter().find(|one| one.action == Action::Open)?;
         let (mut micros, mut since, mut is_active) = (0, created_at, !opened.is_draft);
         let mut add = |from: Timestamp, to: Timestamp| micros += (to.as_micros() - from.as_micros()).max(0);
-        for one in self.observations.iter().filter(|one| one.action != Action::Open && one.at <= end) {
+
+        for one in self
+            .observations
+            .iter()
+            .filter(|one| one.action != Action::Open && one.at <= end)
+        {
             if is_active {
                 add(since, one.at);
             }
+
             (since, is_active) = (since.max(one.at), one.is_open && !one.is_draft);
         }
+
         if is_active {
             add(since, end);
         }
+
         Some(micros / 1_000_000)
     }
 }
@@ -371,6 +449,7 @@ fn draft_change(changes: &Value) -> Option<Action> {
             _ => {}
         }
     }
+
     None
 }
 
@@ -394,6 +473,7 @@ impl Entity for MergeRequest {
         self.source_branch = least(self.source_branch, other.source_branch);
         self.labels.join(other.labels);
         self.bound();
+
         self
     }
 
@@ -403,7 +483,8 @@ impl Entity for MergeRequest {
 
     /// Comments on a closed merge request still count.
     fn settled_at(&self) -> Option<Timestamp> {
-        self.merged_or_seen_at().or_else(|| self.closed_at().map(|at| not_before(at, &self.notes)))
+        self.merged_or_seen_at()
+            .or_else(|| self.closed_at().map(|at| not_before(at, &self.notes)))
     }
 }
 

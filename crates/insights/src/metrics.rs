@@ -48,10 +48,13 @@ use quickdraw_domain::Timestamp;
 pub enum Sample {
     /// A value with its time.
     In(Timestamp, i64),
+
     /// Values with their times.
     Many(Vec<(Timestamp, i64)>),
+
     /// Values that are not exact, with the reason.
     About(Vec<(Timestamp, i64)>, &'static str),
+
     /// The item does not count, for this reason.
     Out(&'static str),
 }
@@ -60,14 +63,19 @@ pub enum Sample {
 pub struct View<'a> {
     /// Start of the window.
     pub from: Timestamp,
+
     /// End of the window, exclusive.
     pub to: Timestamp,
+
     /// Filters and options.
     pub choice: &'a Choice,
+
     /// Time zone of the question.
     pub zone: &'a TimeZone,
+
     /// People whose work counts.
     pub people: &'a People,
+
     /// Context of the items.
     pub context: &'a Context,
 }
@@ -106,7 +114,10 @@ impl View<'_> {
         let days = first.until(end).map_or(0, |span| span.get_days());
         let start = end.checked_sub(jiff::Span::new().days((days + 4) / 5)).ok();
         let start = start.and_then(|date| date.to_zoned(self.zone.clone()).ok());
-        start.map_or(self.from, |start| Timestamp::from_micros(start.timestamp().as_microsecond()))
+
+        start.map_or(self.from, |start| {
+            Timestamp::from_micros(start.timestamp().as_microsecond())
+        })
     }
 
     /// A number that identifies the day of a time in the zone of the question.
@@ -121,10 +132,13 @@ impl View<'_> {
 pub struct Metric {
     /// Name in the API.
     pub name: &'static str,
+
     /// The way in which its samples become a number.
     pub kind: Kind,
+
     /// The meaning, as shown to users.
     pub help: &'static str,
+
     /// The tool or publication whose definition this metric uses.
     pub follows: &'static str,
     sample: Sampler,
@@ -133,30 +147,40 @@ pub struct Metric {
 /// The function that takes the samples, by the items that it needs.
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
+
     /// The actions of others on a merge request, with time and account.
     Acts(fn(&MergeRequest, &View<'_>) -> Vec<(Timestamp, i64)>),
     Issue(fn(&Issue, &View<'_>) -> Sample),
+
     /// A merge request, with the deployments of its project as context.
     Delivered(fn(&MergeRequest, &View<'_>) -> Sample),
+
     /// A merge request, with its commits as context.
     Changed(fn(&MergeRequest, &View<'_>) -> Sample),
+
     /// An issue. The label of the question does not filter by current labels.
     Labelled(fn(&Issue, &View<'_>) -> Sample),
     Deployment(fn(&Deployment, &Outcome, &View<'_>) -> Sample),
+
     /// A tag, even if tags do not count as deployments.
     Tag(fn(&Deployment, &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
+
     /// All runs of one job in one pipeline, oldest first. There is at least one.
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
+
     /// The same, but each run belongs to the account that started it.
     EachRun(fn(&Runs<'_>, &View<'_>) -> Sample),
     Push(fn(&Push, &View<'_>) -> Sample),
+
     /// A push, with the deployments of its project as context.
     Landed(fn(&Push, &View<'_>) -> Sample),
+
     /// All pushes to one branch, oldest first. There is at least one. Returns actions with time and account.
     Pushes(fn(&[&Push]) -> Vec<Act>),
     Branch(fn(&Branch, &View<'_>) -> Sample),
     Commit(fn(&Commit, &View<'_>) -> Sample),
+
     /// A commit, with the merge requests that squashed commits as context.
     Once(fn(&Commit, &View<'_>) -> Sample),
 }
@@ -172,8 +196,19 @@ const OUTSIDE: &str = "it is outside the window";
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     let of_jobs = pipelines::METRICS.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::METRICS.iter().chain([&branches::LEAD_TIME]);
-    let of_things = merge_requests::METRICS.iter().chain(&issues::METRICS).chain(of_jobs).chain(of_deployments);
-    commits::METRICS.iter().chain(&branches::METRICS).chain(of_things).chain(&counts::METRICS).chain(&readings::METRICS)
+
+    let of_things = merge_requests::METRICS
+        .iter()
+        .chain(&issues::METRICS)
+        .chain(of_jobs)
+        .chain(of_deployments);
+
+    commits::METRICS
+        .iter()
+        .chain(&branches::METRICS)
+        .chain(of_things)
+        .chain(&counts::METRICS)
+        .chain(&readings::METRICS)
 }
 
 impl Metric {
@@ -205,7 +240,9 @@ impl Metric {
     #[must_use]
     pub fn reading(name: &str, definition: Option<&str>) -> Option<&'static Self> {
         let plain = || Self::by_name(name);
-        definition.and_then(|definition| Self::by_name(&format!("{name}.{definition}"))).or_else(plain)
+        definition
+            .and_then(|definition| Self::by_name(&format!("{name}.{definition}")))
+            .or_else(plain)
     }
 
     /// True if the metric counts items that ever had the label, and not only those that have it now.
@@ -249,7 +286,11 @@ impl Metric {
     /// The kind of deployments that the metric counts, if the question does not choose one.
     #[must_use]
     pub const fn deployed_by(&self) -> Option<By> {
-        if let Sampler::Tag(_) = self.sample { Some(By::Tag) } else { None }
+        if let Sampler::Tag(_) = self.sample {
+            Some(By::Tag)
+        } else {
+            None
+        }
     }
 
     /// The families that the metric needs as context.
@@ -279,15 +320,18 @@ impl Metric {
             if *of == Trait::Label && self.is_of_labels() {
                 continue;
             }
+
             let has_it = |item: &Item| match item {
                 Item::Commit(commit) if *of == Trait::Branch => view.context.branches_of(commit).contains(wanted),
                 item => of.is(item, wanted),
             };
+
             if let Sampler::EachRun(_) = self.sample {
                 // Each run of a job has its own values.
                 if !together.iter().all(has_it) {
                     together.to_mut().retain(has_it);
                 }
+
                 if together.is_empty() {
                     return Sample::Out(of.lacks());
                 }
@@ -295,8 +339,10 @@ impl Metric {
                 return Sample::Out(of.lacks());
             }
         }
+
         let together = together.as_ref();
         let account = |id: Option<i64>| id.map(|id| view.people.user(id));
+
         // `by` did the work. `is_work` is false if the item counts even when a bot started it: pipelines, jobs and
         // deployments run for the team.
         let (by, is_work, sample) = match (&self.sample, together) {
@@ -319,9 +365,15 @@ impl Metric {
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
             (Sampler::Runs(sample), [Item::Job(_), ..]) => {
                 let runs: Vec<&Job> = together.iter().filter_map(run).collect();
+
                 // The result of a job belongs to the account that ran it last.
-                (account(runs.last().and_then(|run| run.user)), false, sample(&runs, view))
+                (
+                    account(runs.last().and_then(|run| run.user)),
+                    false,
+                    sample(&runs, view),
+                )
             }
+
             (Sampler::EachRun(sample), [Item::Job(_), ..]) => {
                 let is_wanted = |run: &&Job| {
                     let at = run.started_at.or(run.created_at).unwrap_or_default();
@@ -330,7 +382,12 @@ impl Metric {
                     is_of_them && !(view.people.is_of_bots() && view.people.leaves_out(run.user))
                 };
                 let runs: Vec<&Job> = together.iter().filter_map(run).filter(is_wanted).collect();
-                return if runs.is_empty() { Sample::Out(OF_OTHERS) } else { self.inside(sample(&runs, view), view) };
+
+                return if runs.is_empty() {
+                    Sample::Out(OF_OTHERS)
+                } else {
+                    self.inside(sample(&runs, view), view)
+                };
             }
             (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
             // The person who pushed need not be the author, and the author is not stored with the push.
@@ -339,13 +396,15 @@ impl Metric {
             }
             (Sampler::Landed(sample), [Item::Push(one)]) => (None, false, sample(one, view)),
             (Sampler::Pushes(sample), [Item::Push(_), ..]) => {
-                let pushes =
-                    together.iter().filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
+                let pushes = together
+                    .iter()
+                    .filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
                 let mut acts = sample(&pushes.collect::<Vec<_>>());
                 acts.retain(|(at, who)| match account(*who) {
                     Some(who) => !view.people.is_left_out(who) && view.people.is_wanted(who, *at),
                     None => !view.people.is_limited() && !view.people.is_of_bots(),
                 });
+
                 return self.inside(Sample::Many(acts.into_iter().map(|(at, _)| (at, 1)).collect()), view);
             }
             (Sampler::Branch(_), _) if view.people.is_limited() || view.people.is_of_bots() => {
@@ -357,6 +416,7 @@ impl Metric {
             }
             _ => return Sample::Out("the metric does not count items of this kind"),
         };
+
         // Pipelines, jobs and deployments also count if a bot started them. If only bots are selected, others do not.
         let leaves_out = match by {
             Some(who) => view.people.is_left_out(who) && (is_work || view.people.is_of_bots()),
@@ -365,21 +425,40 @@ impl Metric {
         if leaves_out {
             return Sample::Out(left_out(view));
         }
+
         if !view.people.is_limited() {
             return self.inside(sample, view);
         }
+
         let Some(who) = by else { return Sample::Out(OF_NOBODY) };
+
         // A state at the end of the window is assigned to its last moment.
-        let last = |at: Timestamp| if self.kind == Kind::Gauge { at.minus(Duration::from_micros(1)) } else { at };
+        let last = |at: Timestamp| {
+            if self.kind == Kind::Gauge {
+                at.minus(Duration::from_micros(1))
+            } else {
+                at
+            }
+        };
+
         match self.inside(sample, view) {
             Sample::In(at, _) if !view.people.is_wanted(who, last(at)) => Sample::Out(OF_OTHERS),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| view.people.is_wanted(who, *at));
-                if all.is_empty() { Sample::Out(OF_OTHERS) } else { Sample::Many(all) }
+                if all.is_empty() {
+                    Sample::Out(OF_OTHERS)
+                } else {
+                    Sample::Many(all)
+                }
             }
+
             Sample::About(mut all, why) => {
                 all.retain(|(at, _)| view.people.is_wanted(who, *at));
-                if all.is_empty() { Sample::Out(OF_OTHERS) } else { Sample::About(all, why) }
+                if all.is_empty() {
+                    Sample::Out(OF_OTHERS)
+                } else {
+                    Sample::About(all, why)
+                }
             }
             sample => sample,
         }
@@ -389,9 +468,15 @@ impl Metric {
     fn acts(&self, mut acts: Vec<(Timestamp, i64)>, view: &View<'_>) -> Sample {
         let people = view.people;
         acts.retain(|(at, who)| !people.is_limited() || people.is_wanted(people.user(*who), *at));
+
         for (_, who) in &mut acts {
-            *who = if self.kind.is_of_people() { people.person(*who) } else { 1 };
+            *who = if self.kind.is_of_people() {
+                people.person(*who)
+            } else {
+                1
+            };
         }
+
         self.inside(Sample::Many(acts), view)
     }
 
@@ -403,11 +488,20 @@ impl Metric {
             Sample::Many(all) | Sample::About(all, _) if all.is_empty() => Sample::Out("it has no values"),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| is_inside(*at));
-                if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::Many(all) }
+                if all.is_empty() {
+                    Sample::Out(OUTSIDE)
+                } else {
+                    Sample::Many(all)
+                }
             }
+
             Sample::About(mut all, why) => {
                 all.retain(|(at, _)| is_inside(*at));
-                if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::About(all, why) }
+                if all.is_empty() {
+                    Sample::Out(OUTSIDE)
+                } else {
+                    Sample::About(all, why)
+                }
             }
             sample => sample,
         }
@@ -432,8 +526,11 @@ fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
 pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>, &'static str> {
     let mut roster = super::roster::Roster::default();
     for bot in bots {
-        roster.mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot)).expect("few");
+        roster
+            .mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot))
+            .expect("few");
     }
+
     let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], Whose::People, None);
     values_of(name, &Items::new(items.to_vec(), Vec::new(), people, Choice::default()))
 }
@@ -448,11 +545,18 @@ pub(super) fn given_among(name: &str, items: Vec<Item>, others: Vec<Item>) -> Re
 fn values_of(name: &str, items: &Items) -> Result<Vec<i64>, &'static str> {
     let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
     let (mut values, mut left_out) = (Vec::new(), None);
-    items.each(Metric::by_name(name).expect("a metric"), from, to, |_, sample| match sample {
-        Sample::In(_, value) => values.push(value),
-        Sample::Many(all) | Sample::About(all, _) => values.extend(all.iter().map(|(_, value)| value)),
-        Sample::Out(why) => left_out = left_out.or(Some(why)),
-    });
+
+    items.each(
+        Metric::by_name(name).expect("a metric"),
+        from,
+        to,
+        |_, sample| match sample {
+            Sample::In(_, value) => values.push(value),
+            Sample::Many(all) | Sample::About(all, _) => values.extend(all.iter().map(|(_, value)| value)),
+            Sample::Out(why) => left_out = left_out.or(Some(why)),
+        },
+    );
+
     match left_out {
         Some(why) if values.is_empty() => Err(why),
         _ => Ok(values),

@@ -34,27 +34,45 @@ fn written(minute: i64) -> String {
 /// times of receipt.
 fn in_disorder(history: History, order: &[Index]) -> Events {
     let received = |(minute, trigger, body): &(i64, Trigger, Value), later: i64| {
-        (Timestamp::from_seconds(START + (minute + 1 + later) * 60), *trigger, body.clone())
+        (
+            Timestamp::from_seconds(START + (minute + 1 + later) * 60),
+            *trigger,
+            body.clone(),
+        )
     };
-    let again = order.iter().filter(|_| !history.is_empty()).map(|index| received(index.get(&history), 10_000));
-    let mut events: Events = history.iter().map(|one| received(one, 0)).chain(again.collect::<Vec<_>>()).collect();
+    let again = order
+        .iter()
+        .filter(|_| !history.is_empty())
+        .map(|index| received(index.get(&history), 10_000));
+
+    let mut events: Events = history
+        .iter()
+        .map(|one| received(one, 0))
+        .chain(again.collect::<Vec<_>>())
+        .collect();
+
     for (at, index) in order.iter().enumerate().filter(|_| !history.is_empty()) {
         let other = index.index(events.len());
         let at = at % events.len();
         events.swap(at, other);
     }
+
     for (at, index) in order.iter().rev().enumerate() {
         if events.is_empty() {
             break;
         }
+
         let (at, other) = (at % events.len(), index.index(events.len()));
         (events[at].0, events[other].0) = (events[other].0, events[at].0);
     }
+
     events
 }
 
 fn value(name: &str, items: &[Item]) -> Option<i64> {
-    metrics::given(name, items, &[BOT]).ok().map(|values| values.iter().sum())
+    metrics::given(name, items, &[BOT])
+        .ok()
+        .map(|values| values.iter().sum())
 }
 
 /// An action on a merge request.
@@ -93,8 +111,10 @@ struct Sheet {
     is_draft: bool,
     closed_at: Option<i64>,
     reopened: bool,
+
     /// Minutes in which the merge request was open and ready.
     active: BTreeSet<i64>,
+
     /// Time and account of each review.
     reviews: Vec<(i64, i64)>,
     comments: i64,
@@ -104,7 +124,12 @@ struct Sheet {
 
 /// Plays a merge request that is created at minute 0.
 fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
-    let mut sheet = Sheet { is_open: true, is_draft: begins_as_draft, ..Sheet::default() };
+    let mut sheet = Sheet {
+        is_open: true,
+        is_draft: begins_as_draft,
+        ..Sheet::default()
+    };
+
     let state = |sheet: &Sheet| match (sheet.merged_at, sheet.is_open) {
         (Some(_), _) => "merged",
         (None, true) => "opened",
@@ -114,9 +139,11 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
         json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(0), "updated_at": written(minute),
             "state": state(sheet), "draft": sheet.is_draft })
     };
+
     let event = |sheet: &Sheet, minute: i64, action: &str, who: i64| {
         let mut attributes = attributes(sheet, minute);
         attributes["action"] = action.into();
+
         let user = json!({ "id": who, "username": format!("u{who}") });
         (
             minute,
@@ -126,15 +153,19 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
     };
     let mut events = vec![event(&sheet, 0, "open", AUTHOR)];
     let mut now = 0;
+
     for (number, (pause, action)) in actions.iter().enumerate() {
         for minute in now..now + pause {
             if sheet.is_open && !sheet.is_draft && sheet.merged_at.is_none() {
                 sheet.active.insert(minute);
             }
         }
+
         now += pause;
+
         let is_merged = sheet.merged_at.is_some();
         let counts = |who: i64| who != AUTHOR && who != BOT && !is_merged;
+
         match *action {
             Action::ToggleDraft if !is_merged => {
                 sheet.is_draft = !sheet.is_draft;
@@ -142,6 +173,7 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
             }
             Action::Push if sheet.is_open && !is_merged => {
                 sheet.pushes.push(now);
+
                 let mut pushed = event(&sheet, now, "update", AUTHOR);
                 pushed.2["object_attributes"]["oldrev"] = "abc".into();
                 events.push(pushed);
@@ -151,22 +183,32 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                 }
+
                 if who != BOT {
                     sheet.approvals.push(now);
                 }
-                events.push(event(&sheet, now, if number % 2 == 0 { "approval" } else { "approved" }, who));
+
+                events.push(event(
+                    &sheet,
+                    now,
+                    if number % 2 == 0 { "approval" } else { "approved" },
+                    who,
+                ));
             }
+
             Action::Comment(who) => {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                     sheet.comments += 1;
                 }
+
                 let note = json!({ "id": number, "author_id": who, "created_at": written(now), "system": false });
                 let user = json!({ "id": who, "username": format!("u{who}") });
                 let body = json!({ "user": user, "project": { "id": 7 }, "object_attributes": note,
                     "merge_request": attributes(&sheet, now) });
                 events.push((now, Trigger::NOTE, body));
             }
+
             Action::Close if sheet.is_open && !is_merged => {
                 sheet.is_open = false;
                 sheet.closed_at = Some(now);
@@ -185,6 +227,7 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
             _ => {}
         }
     }
+
     (sheet, events)
 }
 
@@ -199,14 +242,22 @@ fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
         json!({ "iid": 3, "author_id": AUTHOR, "created_at": written(0), "updated_at": written(minute),
             "state": if open { "opened" } else { "closed" }, "closed_at": if open { None } else { closed.map(written) } })
     };
+
     let event = |action: &str, attributes: Value, minute: i64| {
         let mut attributes = attributes;
         attributes["action"] = action.into();
-        (minute, Trigger::ISSUE, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+
+        (
+            minute,
+            Trigger::ISSUE,
+            json!({ "project": { "id": 7 }, "object_attributes": attributes }),
+        )
     };
     let mut events = vec![event("open", attributes(true, 0, None), 0)];
+
     for (number, (pause, action)) in actions.iter().enumerate() {
         now += pause;
+
         match action {
             0 if open => {
                 open = false;
@@ -224,6 +275,7 @@ fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
                 if who == 2 {
                     first_comment = first_comment.or(Some(now));
                 }
+
                 let note = json!({ "id": number, "author_id": who, "created_at": written(now) });
                 let on = attributes(open, now, closes.last().copied());
                 let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
@@ -232,12 +284,16 @@ fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
             _ => {}
         }
     }
+
     let last = closes.last().copied().filter(|_| !open);
     let truth = BTreeMap::from([
         ("issues_opened", Some(1)),
         ("issues_closed", last.map(|_| 1)),
         ("issues_open", open.then_some(1)),
-        ("issue_close_events", (!closes.is_empty()).then(|| i64::try_from(closes.len()).expect("few"))),
+        (
+            "issue_close_events",
+            (!closes.is_empty()).then(|| i64::try_from(closes.len()).expect("few")),
+        ),
         ("issues_reopened", reopened.then_some(1)),
         ("issue_lead_time", last.map(|minute| minute * 60)),
         ("time_to_first_close", closes.first().map(|minute| minute * 60)),

@@ -20,10 +20,13 @@ pub use bots::{is_alert_bot, is_bot, is_bot_name};
 pub struct User {
     /// GitLab's id. Usernames can change.
     pub id: i64,
+
     /// Time of receipt of that event.
     pub seen_at: Timestamp,
+
     /// Username.
     pub username: String,
+
     /// Display name.
     pub name: String,
 }
@@ -31,12 +34,25 @@ pub struct User {
 /// Reads the account that caused an event.
 pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
     let text = |name: &str, of_push: &str| {
-        let text = body["user"][name].as_str().or_else(|| body[of_push].as_str()).unwrap_or_default();
+        let text = body["user"][name]
+            .as_str()
+            .or_else(|| body[of_push].as_str())
+            .unwrap_or_default();
         clean(text, 512)
     };
-    let id = body["user"]["id"].as_i64().or_else(|| body["user_id"].as_i64()).filter(|id| *id > 0)?;
+
+    let id = body["user"]["id"]
+        .as_i64()
+        .or_else(|| body["user_id"].as_i64())
+        .filter(|id| *id > 0)?;
+
     let (username, name) = (text("username", "user_username"), text("name", "user_name"));
-    (!username.is_empty()).then_some(User { id, seen_at: received_at, username, name })
+    (!username.is_empty()).then_some(User {
+        id,
+        seen_at: received_at,
+        username,
+        name,
+    })
 }
 
 /// For each member, the times in which their work counts: start, and end (exclusive).
@@ -52,11 +68,18 @@ pub fn times_of(roster: &Roster, team: i64, zone: &TimeZone) -> Option<Times> {
         }
         None => Some(Timestamp::from_micros(otherwise)),
     };
+
     let mut times = Times::new();
-    for enrolment in roster.teams().get(&team).map(|team| team.people.as_slice()).unwrap_or_default() {
+    for enrolment in roster
+        .teams()
+        .get(&team)
+        .map(|team| team.people.as_slice())
+        .unwrap_or_default()
+    {
         let time = (start(enrolment.from, i64::MIN)?, start(enrolment.to, i64::MAX)?);
         times.entry(roster.root(enrolment.member)).or_default().push(time);
     }
+
     Some(times)
 }
 
@@ -66,8 +89,10 @@ pub enum Whose {
     /// People, including unknown accounts.
     #[default]
     People,
+
     /// Bots only.
     Bots,
+
     /// People, bots, and accounts with the mark "ignored".
     All,
 }
@@ -79,7 +104,10 @@ impl Whose {
     /// Finds a value by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| *known == name)
+            .map(|(one, _)| one)
     }
 
     /// The name in the API.
@@ -107,20 +135,31 @@ impl People {
     #[must_use]
     pub fn new(resolver: Resolver, users: &[User], whose: Whose, only: Option<Times>) -> Self {
         let accounts = users.iter().map(|user| (user.id, resolver.user(user.id))).collect();
-        Self { resolver: Arc::new(resolver), accounts: Arc::new(accounts), whose, only }
+        Self {
+            resolver: Arc::new(resolver),
+            accounts: Arc::new(accounts),
+            whose,
+            only,
+        }
     }
 
     /// Returns a copy that is limited to these members in their times.
     #[must_use]
     pub fn limited_to(&self, only: Times) -> Self {
-        Self { only: Some(only), ..self.clone() }
+        Self {
+            only: Some(only),
+            ..self.clone()
+        }
     }
 
     /// The times in which a member's work counts. None without times.
     #[must_use]
     pub fn times_of(&self, member: i64) -> Option<Vec<(Timestamp, Timestamp)>> {
         match &self.only {
-            None => Some(vec![(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX))]),
+            None => Some(vec![(
+                Timestamp::from_micros(i64::MIN),
+                Timestamp::from_micros(i64::MAX),
+            )]),
             Some(only) => only.get(&member).cloned(),
         }
     }
@@ -135,7 +174,10 @@ impl People {
     /// The owner of an account.
     #[must_use]
     pub fn user(&self, id: i64) -> Who {
-        self.accounts.get(&id).copied().unwrap_or_else(|| self.resolver.user(id))
+        self.accounts
+            .get(&id)
+            .copied()
+            .unwrap_or_else(|| self.resolver.user(id))
     }
 
     /// True for bots and ignored accounts. Their reviews never count.
@@ -177,7 +219,8 @@ impl People {
     pub fn is_wanted(&self, who: Who, at: Timestamp) -> bool {
         let Some(only) = &self.only else { return true };
         let Who::Member(member) = who else { return false };
-        only.get(&member).is_some_and(|times| times.iter().any(|(from, to)| *from <= at && at < *to))
+        only.get(&member)
+            .is_some_and(|times| times.iter().any(|(from, to)| *from <= at && at < *to))
     }
 
     /// The author of a commit.

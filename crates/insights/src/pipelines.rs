@@ -19,14 +19,19 @@ pub(super) const MOST_JOBS: usize = 5_000;
 pub enum Status {
     /// It has not started. [`Wait`] has the reason.
     Waiting,
+
     /// It is running.
     Running,
+
     /// It was skipped.
     Skipped,
+
     /// It was canceled.
     Canceled,
+
     /// It failed.
     Failed,
+
     /// It succeeded.
     Success,
 }
@@ -70,14 +75,19 @@ impl Status {
 pub enum Wait {
     /// It was created.
     Created,
+
     /// Another job uses a resource that it needs.
     WaitingForResource,
+
     /// Its environment is being prepared.
     Preparing,
+
     /// A person has to start it.
     Manual,
+
     /// It starts at a scheduled time.
     Scheduled,
+
     /// It waits for a runner.
     #[default]
     Pending,
@@ -108,7 +118,11 @@ impl Wait {
 
     /// GitLab's exact name of a status.
     const fn word(self, status: Status) -> &'static str {
-        if matches!(status, Status::Waiting) { self.name() } else { status.name() }
+        if matches!(status, Status::Waiting) {
+            self.name()
+        } else {
+            status.name()
+        }
     }
 }
 
@@ -117,13 +131,17 @@ impl Wait {
 pub struct Seen {
     /// The newest time in the body.
     pub at: Timestamp,
+
     /// Status. Among several of the same time, the final one wins.
     pub status: Status,
+
     /// The reason for waiting, if it had not started.
     #[serde(default)]
     pub wait: Wait,
+
     /// Duration of its jobs in seconds.
     pub duration: Option<i64>,
+
     /// Seconds until its first job started.
     pub queued: Option<i64>,
 }
@@ -141,34 +159,47 @@ impl Seen {
 pub struct Pipeline {
     /// The project's id in events.
     pub project: i64,
+
     /// GitLab's id.
     pub id: i64,
+
     /// Time of creation.
     pub created_at: Option<Timestamp>,
+
     /// True if another pipeline started it.
     pub is_child: bool,
+
     /// The branch or tag.
     pub git_ref: Option<String>,
+
     /// The source: `push`, `schedule`, `merge_request_event` and others.
     #[serde(default)]
     pub source: Option<String>,
+
     /// True if it ran for a tag.
     #[serde(default)]
     pub is_tag: bool,
+
     /// True if it ran for the branch that was the default branch then.
     #[serde(default)]
     pub is_default: bool,
+
     /// The merge request for which it ran, by its number in the project.
     #[serde(default)]
     pub merge_request: Option<i64>,
+
     /// Account that started it.
     pub user: Option<i64>,
+
     /// Receipt of the first event that mentioned it.
     pub first_received_at: Timestamp,
+
     /// The newest state.
     pub last: Option<Seen>,
+
     /// The first final state.
     pub first_end: Option<Seen>,
+
     /// The first failure.
     pub first_failure: Option<Seen>,
 }
@@ -180,10 +211,14 @@ impl Pipeline {
         let status_text = attributes["status"].as_str()?;
         let status = Status::of(status_text);
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
+
         let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
-            ["created_at", "started_at", "finished_at"].into_iter().filter_map(|name| time(&one[name]))
+            ["created_at", "started_at", "finished_at"]
+                .into_iter()
+                .filter_map(|name| time(&one[name]))
         });
         let at = times.max().unwrap_or(received_at);
+
         let seen = Seen {
             at,
             status,
@@ -191,6 +226,7 @@ impl Pipeline {
             duration: duration(&attributes["duration"]),
             queued: duration(&attributes["queued_duration"]),
         };
+
         Some(Self {
             project: named_project(body)?,
             id: attributes["id"].as_i64()?,
@@ -218,13 +254,17 @@ impl Pipeline {
         if self.is_tag || self.is_child || is_of_merge_request {
             return None;
         }
+
         self.git_ref.as_deref()
     }
 
     /// True if it passed or failed and no other pipeline started it.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        !self.is_child && self.end().is_some_and(|end| matches!(end.status, Status::Success | Status::Failed))
+        !self.is_child
+            && self
+                .end()
+                .is_some_and(|end| matches!(end.status, Status::Success | Status::Failed))
     }
 
     /// The final state. None while it is running.
@@ -252,6 +292,7 @@ impl Entity for Pipeline {
         self.last = self.last.max(other.last);
         self.first_end = least(self.first_end, other.first_end);
         self.first_failure = least(self.first_failure, other.first_failure);
+
         self
     }
 
@@ -270,27 +311,38 @@ impl Entity for Pipeline {
 pub struct Job {
     /// The project's id in events.
     pub project: i64,
+
     /// GitLab's id. A retry has another one.
     pub id: i64,
+
     /// Id of the pipeline.
     pub pipeline: i64,
+
     /// Name of the job in the pipeline.
     pub name: String,
+
     /// Stage.
     #[serde(default)]
     pub stage: Option<String>,
+
     /// The branch or tag.
     pub git_ref: Option<String>,
+
     /// Account that started it.
     pub user: Option<i64>,
+
     /// Time of creation.
     pub created_at: Option<Timestamp>,
+
     /// Time at which it started to run.
     pub started_at: Option<Timestamp>,
+
     /// True if the pipeline continues when the job fails (`allow_failure`).
     pub may_fail: bool,
+
     /// Number of retries of this job so far, in GitLab's own count.
     pub retries: i64,
+
     /// The newest state.
     pub last: Run,
 }
@@ -299,13 +351,17 @@ pub struct Job {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Run {
     is_final: bool,
+
     /// Time at which it ended.
     pub finished_at: Option<Timestamp>,
+
     /// Status.
     pub status: Status,
+
     /// The reason for waiting, if it has not started.
     #[serde(default)]
     pub wait: Wait,
+
     /// Running time in seconds.
     pub duration: Option<i64>,
 }
@@ -323,13 +379,20 @@ impl Job {
     pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let pipeline = body["object_attributes"]["id"].as_i64();
-        jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of(body, job, "", pipeline?)).collect()
+        jobs.iter()
+            .take(MOST_JOBS)
+            .filter_map(|job| Self::of(body, job, "", pipeline?))
+            .collect()
     }
 
     /// Reads the job of a job event.
     pub(super) fn of_event(body: &Value) -> Option<Self> {
         let mut job = Self::of(body, body, "build_", body["pipeline_id"].as_i64()?)?;
-        job.retries = body["retries_count"].as_i64().unwrap_or_default().clamp(0, MOST_RETRIES);
+        job.retries = body["retries_count"]
+            .as_i64()
+            .unwrap_or_default()
+            .clamp(0, MOST_RETRIES);
+
         Some(job)
     }
 
@@ -337,6 +400,7 @@ impl Job {
         let value = |name: &str| &job[format!("{prefix}{name}")];
         let status_text = value("status").as_str()?;
         let status = Status::of(status_text);
+
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?,
@@ -376,6 +440,7 @@ impl Entity for Job {
         self.may_fail |= other.may_fail;
         self.retries = self.retries.max(other.retries);
         self.last = self.last.max(other.last);
+
         self
     }
 
@@ -404,6 +469,7 @@ fn is_of_default_branch(body: &Value) -> bool {
     if attributes["tag"] == true || attributes["source"] == "merge_request_event" {
         return false;
     }
+
     let branch = attributes["ref"].as_str().filter(|branch| !branch.is_empty());
     branch.is_some() && branch == body["project"]["default_branch"].as_str()
 }
@@ -411,7 +477,9 @@ fn is_of_default_branch(body: &Value) -> bool {
 /// Reads seconds, with or without fractions.
 fn duration(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))?;
+    let seconds = value
+        .as_i64()
+        .or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))?;
     Some(seconds.clamp(0, LONGEST))
 }
 

@@ -29,20 +29,28 @@ pub const MOST_GAUGE_INTERVALS: usize = 5_000;
 pub struct Question {
     /// The metric, in the definition that is asked for.
     pub metric: &'static Metric,
+
     /// The window of the answer.
     pub window: Window,
+
     /// The window before. Items are read from its start, so that both windows are counted from the same data.
     pub before: Option<Window>,
+
     /// Only these projects; None for all.
     pub projects: Option<Vec<i64>>,
+
     /// People whose work counts.
     pub people: People,
+
     /// Filters, options, and the time zone of days.
     pub choice: Choice,
+
     /// The property by which the answer is split.
     pub grouping: Grouping,
+
     /// The parts of the answer.
     pub output: Output,
+
     /// Time of the question. Windows and intervals that end later are incomplete.
     pub now: Timestamp,
 }
@@ -52,8 +60,10 @@ pub struct Question {
 pub struct Window {
     /// Start.
     pub from: Timestamp,
+
     /// End, exclusive.
     pub to: Timestamp,
+
     /// Number of days.
     pub days: f64,
 }
@@ -64,12 +74,16 @@ pub enum Grouping {
     /// One group with everything.
     #[default]
     None,
+
     /// One group for each project with items.
     Projects,
+
     /// One group for each project, and for these projects also without items. The size of the answer has no limit.
     WatchedProjects(Vec<i64>),
+
     /// One group for each member or team.
     People(Vec<NamedPeople>),
+
     /// One group for each value of a trait. An item with several labels is in several groups.
     Trait(Trait),
 }
@@ -79,6 +93,7 @@ pub enum Grouping {
 pub struct NamedPeople {
     /// Name of the group.
     pub name: String,
+
     /// People whose work counts in the group.
     pub people: People,
 }
@@ -88,8 +103,10 @@ pub struct NamedPeople {
 pub struct Output {
     /// The number of the window, and of the window before.
     pub number: bool,
+
     /// The intervals of a series, in ascending order. A series includes the coverage.
     pub series: Vec<Part>,
+
     /// The items behind the numbers.
     pub detail: Detail,
 }
@@ -100,8 +117,10 @@ pub enum Detail {
     /// No items.
     #[default]
     None,
+
     /// Each item, with the reason for which it counts or does not.
     Explanation,
+
     /// Pairs of authors and reviewers.
     Reviews,
 }
@@ -118,7 +137,10 @@ impl Question {
             people: People::default(),
             choice: Choice::default(),
             grouping: Grouping::None,
-            output: Output { number: true, ..Output::default() },
+            output: Output {
+                number: true,
+                ..Output::default()
+            },
             now,
         }
     }

@@ -30,12 +30,16 @@ const LONGEST: usize = 255;
 pub struct Roster {
     /// Members by their ids.
     members: BTreeMap<i64, Member>,
+
     /// Teams by their ids.
     teams: BTreeMap<i64, Team>,
+
     /// Marks that people set on identities.
     marks: BTreeMap<Handle, Mark>,
+
     /// The imported `.mailmap`.
     mailmap: String,
+
     /// The last id that was used.
     last: i64,
 }
@@ -45,8 +49,10 @@ pub struct Roster {
 pub struct Member {
     /// Display name.
     pub name: String,
+
     /// Accounts and addresses.
     pub handles: BTreeSet<Handle>,
+
     /// The member that this one was merged into. Its handles count for that member until they are unmerged.
     pub merged_into: Option<i64>,
 }
@@ -56,6 +62,7 @@ pub struct Member {
 pub struct Team {
     /// Display name.
     pub name: String,
+
     /// People of the team, with their times.
     pub people: Vec<Enrolment>,
 }
@@ -65,8 +72,10 @@ pub struct Team {
 pub struct Enrolment {
     /// Id of the member.
     pub member: i64,
+
     /// First day. None for no start.
     pub from: Option<Date>,
+
     /// The day after the last day. None for no end.
     pub to: Option<Date>,
 }
@@ -77,8 +86,10 @@ pub struct Enrolment {
 pub enum Handle {
     /// E-mail address of commits, in lower case.
     Email(String),
+
     /// Username in GitLab, in lower case.
     Username(String),
+
     /// User id in GitLab.
     UserId(i64),
 }
@@ -89,8 +100,10 @@ pub enum Handle {
 pub enum Mark {
     /// The identity is a bot.
     Bot,
+
     /// The identity is a person, although the name looks like a bot's.
     Person,
+
     /// The identity counts for no member, and is not listed as unmatched.
     Ignored,
 }
@@ -110,10 +123,14 @@ impl TryFrom<String> for Handle {
     fn try_from(text: String) -> Result<Self, RosterError> {
         let text = text.trim();
         let is_plain = |text: &str| !text.is_empty() && text.len() <= LONGEST && !text.contains(char::is_control);
+
         if let Some(number) = text.strip_prefix('#') {
             let number = number.parse().ok().filter(|number| *number > 0);
-            return number.map(Self::UserId).ok_or_else(|| no(format!("{text} is not a user id such as #77")));
+            return number
+                .map(Self::UserId)
+                .ok_or_else(|| no(format!("{text} is not a user id such as #77")));
         }
+
         match text.strip_prefix('@') {
             Some(name) if is_plain(name) && !name.contains('@') => Ok(Self::Username(name.to_lowercase())),
             None if is_plain(text) && text.contains('@') => Ok(Self::Email(text.to_lowercase())),
@@ -177,10 +194,16 @@ impl Roster {
         if self.members.len() >= MOST_MEMBERS {
             return Err(no(format!("there are {MOST_MEMBERS} members already")));
         }
-        let member = Member { name: checked(name)?, handles, merged_into: None };
+
+        let member = Member {
+            name: checked(name)?,
+            handles,
+            merged_into: None,
+        };
         self.check_handles(0, &member.handles)?;
         self.last += 1;
         self.members.insert(self.last, member);
+
         Ok(self.last)
     }
 
@@ -198,10 +221,12 @@ impl Roster {
         if let Some(name) = name {
             member.name = checked(name)?;
         }
+
         if let Some(handles) = handles {
             self.check_handles(id, &handles)?;
             member.handles = handles;
         }
+
         self.members.insert(id, member);
         Ok(())
     }
@@ -213,12 +238,19 @@ impl Roster {
     pub fn delete_member(&mut self, id: i64) -> Result<(), RosterError> {
         self.member(id)?;
         self.members.remove(&id);
-        for member in self.members.values_mut().filter(|member| member.merged_into == Some(id)) {
+
+        for member in self
+            .members
+            .values_mut()
+            .filter(|member| member.merged_into == Some(id))
+        {
             member.merged_into = None;
         }
+
         for team in self.teams.values_mut() {
             team.people.retain(|enrolment| enrolment.member != id);
         }
+
         Ok(())
     }
 
@@ -230,10 +262,12 @@ impl Roster {
                 nobody.push(*id);
             }
         }
+
         // Members with no handle left are deleted too.
         for id in nobody {
             let _ = self.delete_member(id);
         }
+
         self.marks.remove(handle);
         if let Handle::Email(email) = handle {
             let names_it = |line: &&str| line.to_lowercase().contains(&format!("<{email}>"));
@@ -249,16 +283,22 @@ impl Roster {
     pub fn merge(&mut self, id: i64, into: i64) -> Result<(), RosterError> {
         self.member(id)?;
         self.member(into)?;
+
         let mut at = Some(into);
         while let Some(other) = at.filter(|other| *other != id) {
             at = self.members.get(&other).and_then(|member| member.merged_into);
         }
+
         if at.is_some() {
-            return Err(no("a member cannot be merged into itself, or into a member that is merged into it"));
+            return Err(no(
+                "a member cannot be merged into itself, or into a member that is merged into it",
+            ));
         }
+
         if let Some(member) = self.members.get_mut(&id) {
             member.merged_into = Some(into);
         }
+
         Ok(())
     }
 
@@ -271,6 +311,7 @@ impl Roster {
         if let Some(member) = self.members.get_mut(&id) {
             member.merged_into = None;
         }
+
         Ok(())
     }
 
@@ -282,12 +323,21 @@ impl Roster {
         if self.teams.len() >= MOST_TEAMS {
             return Err(no(format!("there are {MOST_TEAMS} teams already")));
         }
+
         let name = checked(name)?;
         if self.teams.values().any(|team| team.name == name) {
             return Err(no(format!("a team named {name} exists already")));
         }
+
         self.last += 1;
-        self.teams.insert(self.last, Team { name, people: Vec::new() });
+        self.teams.insert(
+            self.last,
+            Team {
+                name,
+                people: Vec::new(),
+            },
+        );
+
         Ok(self.last)
     }
 
@@ -296,7 +346,10 @@ impl Roster {
     /// # Errors
     /// When the team does not exist.
     pub fn delete_team(&mut self, id: i64) -> Result<(), RosterError> {
-        self.teams.remove(&id).map(drop).ok_or_else(|| no("there is no such team"))
+        self.teams
+            .remove(&id)
+            .map(drop)
+            .ok_or_else(|| no("there is no such team"))
     }
 
     /// Adds a member to a team for a time. Repeating the call changes nothing.
@@ -306,18 +359,25 @@ impl Roster {
     pub fn enrol(&mut self, team: i64, enrolment: Enrolment) -> Result<(), RosterError> {
         let name = self.member(enrolment.member)?.name.clone();
         let team = self.teams.get_mut(&team).ok_or_else(|| no("there is no such team"))?;
+
         if enrolment.from.zip(enrolment.to).is_some_and(|(from, to)| from >= to) {
             return Err(no("from must be before to; to is the day after the last day"));
         }
+
         if team.people.contains(&enrolment) {
             return Ok(());
         }
+
         if team.people.iter().any(|other| other.overlaps(&enrolment)) {
-            return Err(no(format!("{name} is already in the team at that time; remove that membership first")));
+            return Err(no(format!(
+                "{name} is already in the team at that time; remove that membership first"
+            )));
         }
+
         if team.people.len() >= MOST_EACH {
             return Err(no(format!("a team has at most {MOST_EACH} people")));
         }
+
         team.people.push(enrolment);
         team.people.sort_unstable();
         Ok(())
@@ -331,7 +391,12 @@ impl Roster {
         let team = self.teams.get_mut(&team).ok_or_else(|| no("there is no such team"))?;
         let before = team.people.len();
         team.people.retain(|enrolment| enrolment.member != member);
-        if team.people.len() == before { Err(no("the member is not in the team")) } else { Ok(()) }
+
+        if team.people.len() == before {
+            Err(no("the member is not in the team"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Sets or removes the mark of an identity.
@@ -346,6 +411,7 @@ impl Roster {
             }
             Some(mark) => drop(self.marks.insert(handle, mark)),
         }
+
         Ok(())
     }
 
@@ -357,6 +423,7 @@ impl Roster {
     #[must_use]
     pub fn root(&self, id: i64) -> i64 {
         let mut at = id;
+
         // Merges form no circle, but the stored roster may have been edited outside of Quickdraw.
         for _ in 0..self.members.len() {
             match self.members.get(&at).and_then(|member| member.merged_into) {
@@ -364,6 +431,7 @@ impl Roster {
                 None => break,
             }
         }
+
         at
     }
 
@@ -372,6 +440,7 @@ impl Roster {
         if handles.len() > MOST_EACH {
             return Err(no(format!("a member has at most {MOST_EACH} handles")));
         }
+
         for (other, member) in self.members.iter().filter(|(other, _)| **other != id) {
             if let Some(taken) = member.handles.intersection(handles).next() {
                 let (taken, name) = (String::from(taken.clone()), &member.name);
@@ -380,6 +449,7 @@ impl Roster {
                 )));
             }
         }
+
         Ok(())
     }
 }
@@ -389,6 +459,7 @@ fn checked(name: &str) -> Result<String, RosterError> {
     if name.is_empty() || name.chars().count() > LONGEST || name.contains(char::is_control) {
         return Err(no(format!("a name has 1 to {LONGEST} characters, on one line")));
     }
+
     Ok(name.to_owned())
 }
 

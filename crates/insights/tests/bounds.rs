@@ -40,25 +40,40 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Checks a rule with inputs of growing size.
 fn holds<S: Strategy>(inputs: S, rule: impl Fn(S::Value) -> TestCaseResult) {
     let _alone = alone();
-    let settings = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let settings = ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     if let Err(error) = TestRunner::new(settings).run(&inputs, rule) {
         panic!("{error}");
     }
 }
 
 /// Runs a step on an input of `length` bytes and checks its memory. Prints the step if it is the slowest so far.
-#[expect(clippy::print_stdout, reason = "the time depends on the machine, so it is printed and not checked")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the time depends on the machine, so it is printed and not checked"
+)]
 fn measured<T>(what: &str, length: usize, work: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
+
     let began = Instant::now();
     let done = work();
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let beyond = MEMORY.peak_usage().saturating_sub(before);
-    assert!(beyond <= length + MOST_BEYOND, "{what} of {length} bytes takes {} MiB", beyond / MIB);
+
+    assert!(
+        beyond <= length + MOST_BEYOND,
+        "{what} of {length} bytes takes {} MiB",
+        beyond / MIB
+    );
+
     if LONGEST.fetch_max(took, Ordering::Relaxed) < took {
         println!("{what} of {length} bytes: {} ms, {} KiB", took / 1000, beyond >> 10);
     }
+
     done
 }
 
@@ -87,9 +102,18 @@ const PLACES: [(&str, &str); 9] = [
         "push_hooks",
     ),
     (r#""builds":[@]"#, "pipeline_hooks"),
-    (r#""labels":[@],"object_attributes":{"id":1,"iid":1,"labels":[@]}"#, "issue_hooks"),
-    (r#""assignees":[@],"reviewers":[@],"object_attributes":{"id":1,"iid":1}"#, "merge_request_hooks"),
-    (r#""merge_request":{"id":1,"iid":1,"labels":[@]},"object_attributes":{"note":[@]}"#, "note_hooks"),
+    (
+        r#""labels":[@],"object_attributes":{"id":1,"iid":1,"labels":[@]}"#,
+        "issue_hooks",
+    ),
+    (
+        r#""assignees":[@],"reviewers":[@],"object_attributes":{"id":1,"iid":1}"#,
+        "merge_request_hooks",
+    ),
+    (
+        r#""merge_request":{"id":1,"iid":1,"labels":[@]},"object_attributes":{"note":[@]}"#,
+        "note_hooks",
+    ),
     (r#""user":{"username":[@]},"user_username":[@]"#, "deployment_hooks"),
     (r#""x":{"y":[[[@]]]},"x":[@]"#, "push_hooks"),
 ];
@@ -101,6 +125,7 @@ fn filled(part: &str, length: usize) -> String {
 fn body(part: &str, place: &str, length: usize) -> String {
     let times = place.matches('@').count();
     let place = place.replace('@', &filled(part, length / times));
+
     format!(
         r#"{{"object_kind":"push","ref":"refs/heads/main","before":"{}","after":"{}","project_id":7,{place},"project":{{"id":7}}}}"#,
         "a".repeat(40),
@@ -114,12 +139,19 @@ fn read(body: &str, kind: &str) {
     let envelope = measured("an envelope", length, || Envelope::read(bytes));
     let envelope = envelope.unwrap_or_else(|error| panic!("{error}: {body:.200}"));
     let key = measured("a place", length, || envelope.dedupe_key("one"));
+
     assert!(!key.is_empty());
+
     let trigger = Trigger::by_name(kind).expect("a trigger");
-    drop(measured("facts", length, || facts(trigger, Timestamp::from_seconds(1_800_000_000), bytes)));
+    drop(measured("facts", length, || {
+        facts(trigger, Timestamp::from_seconds(1_800_000_000), bytes)
+    }));
+
     if length <= 2 * MIB {
         drop(measured("a project", length, || envelope.project()));
-        measured("an object's key", length, || envelope.object_key(trigger, Place::Project(ProjectId(1))));
+        measured("an object's key", length, || {
+            envelope.object_key(trigger, Place::Project(ProjectId(1)))
+        });
         drop(measured("a tree", length, || tree::read(bytes, tree::BUDGET)));
     }
 }
@@ -141,33 +173,62 @@ fn no_body_of_25_megabytes_takes_more_memory_than_it_may() {
         let (part, (place, kind)) = (PARTS[part], PLACES[place]);
         read(&body(part, place, MAX_BODY - 1000), kind);
     }
-    let text = format!(r#"{{"user_name":"{}","object_kind":"{}"}}"#, r"\u00e9".repeat(2 * MIB), "k".repeat(12 * MIB));
+
+    let text = format!(
+        r#"{{"user_name":"{}","object_kind":"{}"}}"#,
+        r"\u00e9".repeat(2 * MIB),
+        "k".repeat(12 * MIB)
+    );
     read(&text, "push_hooks");
 }
 
 /// Renders a template, and calculates the length of the result.
 fn render(template: &str, body: &str) {
     let length = template.len() + body.len();
-    let rendered = measured("a rendered body", length, || body_template::render(template, body.as_bytes()));
-    assert!(rendered.is_err() || rendered.is_ok_and(|rendered| rendered.len() <= MAX_BODY), "{template:.100}");
-    let _ = measured("a rendered length", length, || body_template::rendered_len(template, body.as_bytes()));
+    let rendered = measured("a rendered body", length, || {
+        body_template::render(template, body.as_bytes())
+    });
+    assert!(
+        rendered.is_err() || rendered.is_ok_and(|rendered| rendered.len() <= MAX_BODY),
+        "{template:.100}"
+    );
+
+    let _ = measured("a rendered length", length, || {
+        body_template::rendered_len(template, body.as_bytes())
+    });
 }
 
 #[test]
 fn no_template_takes_more_memory_than_it_may() {
     let _alone = alone();
-    let times = |part: &str| format!("[{}]", vec![part; body_template::MAX_LEN / (part.len() + 1) - 1].join(","));
+    let times = |part: &str| {
+        format!(
+            "[{}]",
+            vec![part; body_template::MAX_LEN / (part.len() + 1) - 1].join(",")
+        )
+    };
+
     let places: Vec<String> = (0..300).map(|place| format!("{{{{x.{}}}}}", 400_000 - place)).collect();
     let deep = format!("[{{{{{}}}}}]", vec!["x"; 100].join("."));
+
     for (template, body) in [
         // Numbers become longer when they are written again.
-        ("[{{x}}]".to_owned(), format!(r#"{{"x":[{}]}}"#, filled("1e15", 24 * MIB))),
+        (
+            "[{{x}}]".to_owned(),
+            format!(r#"{{"x":[{}]}}"#, filled("1e15", 24 * MIB)),
+        ),
         (times("{{x}}"), format!(r#"{{"x":[{}]}}"#, filled("1e15", 36_000))),
         (times("{{x}}"), format!(r#"{{"x":[{}]}}"#, filled("[]", 36_000))),
         (times("{{x}}"), format!(r#"{{"x":[{}]}}"#, filled("1", 100_000))),
-        (format!("[{}]", places.join(",")), format!(r#"{{"x":[{}]}}"#, filled("1", MIB))),
+        (
+            format!("[{}]", places.join(",")),
+            format!(r#"{{"x":[{}]}}"#, filled("1", MIB)),
+        ),
         (deep, format!("{}1{}", r#"{"x":"#.repeat(120), "}".repeat(120))),
-        (r#"["{{x}}"]"#.to_owned(), format!(r#"{{"x":"{}"}}"#, r"\u00e9".repeat(4 * MIB))),
+        (
+            r#"["{{x}}"]"#.to_owned(),
+            format!(r#"{{"x":"{}"}}"#, r"\u00e9".repeat(4 * MIB)),
+        ),
     ] {
         render(&template, &body);
     }
@@ -191,6 +252,7 @@ fn expression() -> impl Strategy<Value = String> {
         (1..50_u32).prop_map(|times| format!("(?:(?:a|b?){{{times}}}){{{times}}}")),
         (1..400_u32).prop_map(|times| format!("[ab]{{{times}}}")),
     ];
+
     // One piece many times, or several pieces.
     prop_oneof![
         (piece.clone(), 0..11_u32, any::<bool>()).prop_map(|(piece, size, any_case)| {
@@ -213,6 +275,7 @@ fn filter() -> impl Strategy<Value = Value> {
         0..6 => field.to_owned(),
         _ => format!("{field}.{}", "n".repeat(1 << size)),
     });
+
     let test = prop_oneof![
         text().prop_map(|text| json!({ "is": text.chars().take(500).collect::<String>() })),
         (1..1_000_i64).prop_map(|last| json!({ "in": (0..last).collect::<Vec<_>>() })),
@@ -222,6 +285,7 @@ fn filter() -> impl Strategy<Value = Value> {
         Just(json!({ "over": 5 })),
         any::<bool>().prop_map(|exists| json!({ "exists": exists })),
     ];
+
     let one = prop_oneof![
         (field, test).prop_map(|(field, mut test)| {
             test["field"] = json!(field);
@@ -231,6 +295,7 @@ fn filter() -> impl Strategy<Value = Value> {
         Just(json!({ "label": "bug" })),
         Just(json!({ "actor": "i*" })),
     ];
+
     one.prop_recursive(5, 40, 20, |inside| {
         prop_oneof![
             (inside.clone(), 1..90_usize).prop_map(|(one, times)| json!({ "any": vec![one; times] })),
@@ -258,14 +323,27 @@ fn no_body_takes_more_memory_than_it_may() {
 
 #[test]
 fn no_template_makes_more_than_it_may() {
-    let names = ["{{x}}", "{{x.0}}", "{{x.99999}}", "{{x.y}}", "{{x.y.0.0}}", "{{", "\"{{user_username}}\""];
+    let names = [
+        "{{x}}",
+        "{{x.0}}",
+        "{{x.99999}}",
+        "{{x.y}}",
+        "{{x.y.0.0}}",
+        "{{",
+        "\"{{user_username}}\"",
+    ];
     let names = (prop::sample::select(names.to_vec()), 0..12_u32);
-    holds((names, part(), place(), 4..20_u32), |((name, times), part, (place, _), size)| {
-        let mut template = format!("[{}]", vec![name; 1 << times].join(","));
-        template.truncate(body_template::MAX_LEN);
-        render(&template, &body(part, place, 1 << size));
-        Ok(())
-    });
+
+    holds(
+        (names, part(), place(), 4..20_u32),
+        |((name, times), part, (place, _), size)| {
+            let mut template = format!("[{}]", vec![name; 1 << times].join(","));
+            template.truncate(body_template::MAX_LEN);
+            render(&template, &body(part, place, 1 << size));
+
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -277,13 +355,17 @@ fn no_expression_takes_more_than_its_work() {
             let found = measured("a match", length + text.len(), || parsed.is_match(&text, &mut work));
             prop_assert!(work.taken() <= budget && (found.is_ok() || work.left() == 0));
         }
+
         for strategy in ["regex", "wildcard"] {
-            let filter = measured("a branch filter", length, || BranchFilter::parse(strategy, Some(&expression)));
+            let filter = measured("a branch filter", length, || {
+                BranchFilter::parse(strategy, Some(&expression))
+            });
             let Ok(filter) = filter else { continue };
             let mut work = Work::new(budget);
             measured("a branch", length + text.len(), || filter.judge(&text, &mut work));
             prop_assert!(work.taken() <= budget);
         }
+
         Ok(())
     });
 }
@@ -296,11 +378,15 @@ fn no_filter_takes_more_than_its_work() {
         let parsed = measured("a filter", written.len(), || EventFilter::parse(&written));
         let body = body(part, place, 1 << size);
         let tree = tree::read(body.as_bytes(), tree::BUDGET);
+
         // Bodies over the limit are not evaluated.
-        let (Ok(filter), Ok(tree), true) = (parsed, tree, body.len() <= LARGEST_BODY) else { return Ok(()) };
+        let (Ok(filter), Ok(tree), true) = (parsed, tree, body.len() <= LARGEST_BODY) else {
+            return Ok(());
+        };
         let mut work = Work::new(budget);
         let answer = measured("a judged body", body.len(), || filter.judge(&tree, &mut work));
         prop_assert!(work.taken() <= budget && (answer.is_ok() || work.left() == 0));
+
         Ok(())
     });
 }

@@ -55,6 +55,7 @@ pub(crate) async fn by_weight<T: Send + 'static>(bytes: usize, work: impl Future
     if !is_large(bytes) || !has_threads {
         return work.await;
     }
+
     let mut work = pin!(work);
     // The work occupies the thread only while it computes. While it waits for a permit or for the store, it holds no
     // thread, because the work that it waits for needs threads as well.
@@ -74,6 +75,7 @@ mod tests {
         drop(turn.run(move || begun.recv()));
         assert!(aside.0.try_acquire().is_err(), "it goes on");
         begin.send(()).expect("it waits");
+
         let turn = aside.turn().await.expect("the next turn");
         assert_eq!(turn.run(|| 7).await.expect("it ends"), 7);
     }

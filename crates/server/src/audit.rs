@@ -72,13 +72,16 @@ impl Note {
         let mut noted = self.0.lock();
         // Names of attributes are plain words. Another name could be a misplaced secret.
         let is_word = |name: &&String| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+
         for name in names.filter(is_word) {
             if noted.attributes.len() + name.len() >= LONGEST {
                 break;
             }
+
             if !noted.attributes.is_empty() {
                 noted.attributes.push(' ');
             }
+
             noted.attributes.push_str(name);
         }
     }
@@ -92,17 +95,26 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: 
     if request.method().is_safe() {
         return noted(&app, request, next).await;
     }
+
     let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let client = client_network(address::client(peer, request.headers(), &app.trusted_proxies));
     let one = Arc::clone(&app);
-    match app.changes.run(client, async move { noted(&one, request, next).await }).await {
+
+    match app
+        .changes
+        .run(client, async move { noted(&one, request, next).await })
+        .await
+    {
         Some(Ok(response)) => response,
         Some(Err(_)) => ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response(),
         None => {
             let text = "too many requests whose client disconnected are still being processed; try again later";
             let mut response = ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+
             response
         }
     }
@@ -112,22 +124,30 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let is_report = path.starts_with("/api/v1") && path.ends_with("/events");
     let (note, method) = (Note::default(), request.method().clone());
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip());
+
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<std::net::SocketAddr>>()
+        .map(|peer| peer.0.ip());
     let address = peer.map(|peer| address::client(peer, request.headers(), &app.trusted_proxies).to_string());
     request.extensions_mut().insert(note.clone());
+
     let response = next.run(request).await;
     let status = response.status();
     let noted = std::mem::take(&mut *note.0.lock());
     let refused = status == StatusCode::FORBIDDEN || noted.hidden;
+
     // Reports are in the journal. Requests without a valid token have no user, and are counted by metrics only, so
     // that a flood of them does not fill the table.
     let is_change = !(method.is_safe() || is_report && status.is_success());
     let Some(actor) = noted.actor else { return response };
     let path: String = path.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     let is_reading = noted.shows_bodies && actor.is_admin && status.is_success();
+
     if !(is_change || refused || is_reading && app.readings.is_new(actor.user_id, &path)) {
         return response;
     }
+
     let entry = AuditEntry {
         id: 0,
         at: app.now(),
@@ -139,11 +159,13 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
         status: i64::from(status.as_u16()),
         attributes: noted.attributes,
     };
+
     if let Err(error) = app.store().append_audit(entry).await
         && outage::stands_alone(&error)
     {
         tracing::error!(%error, "an audit entry was not written");
     }
+
     response
 }
 
@@ -159,9 +181,11 @@ impl Readings {
         if known.get(&reading).is_some_and(|since| since.elapsed() < ONE_READING) {
             return false;
         }
+
         if known.len() >= MOST_READINGS {
             known.clear();
         }
+
         known.insert(reading, Instant::now());
         true
     }
@@ -170,6 +194,7 @@ impl Readings {
 /// Changes that are running.
 pub(crate) struct Changes {
     tasks: Mutex<JoinSet<()>>,
+
     /// Permits of changes whose client has disconnected, per client. Other changes are limited by connections.
     alone: Arc<Seats<IpAddr>>,
 }
@@ -202,7 +227,10 @@ impl Drop for Waiting {
 
 impl Changes {
     fn new(most: usize, most_of_one: usize) -> Self {
-        Self { tasks: Mutex::default(), alone: Seats::new(most, most_of_one, CHANGES_ALONE) }
+        Self {
+            tasks: Mutex::default(),
+            alone: Seats::new(most, most_of_one, CHANGES_ALONE),
+        }
     }
 
     /// Runs a change, which continues if the client disconnects. Returns `None` if too many changes of this client do
@@ -215,19 +243,29 @@ impl Changes {
         if !self.alone.has_room(&client) {
             return None;
         }
+
         let (answer, answered) = oneshot::channel();
         let alone = Alone::default();
         let kept = Arc::clone(&alone);
+
         {
             let mut tasks = self.tasks.lock();
             while tasks.try_join_next().is_some() {}
+
             tasks.spawn(async move {
                 // Sending fails if the client has disconnected.
                 let _ = answer.send(change.await);
                 drop(kept);
             });
         }
-        let mut waiting = Waiting { seats: Arc::clone(&self.alone), client, alone, is_over: false };
+
+        let mut waiting = Waiting {
+            seats: Arc::clone(&self.alone),
+            client,
+            alone,
+            is_over: false,
+        };
+
         let answer = answered.await;
         waiting.is_over = true;
         Some(answer)
@@ -252,23 +290,44 @@ mod tests {
     async fn changes_whose_sender_has_hung_up_are_bounded_and_go_on() {
         let (changes, go) = (Changes::new(3, 2), Arc::new(Semaphore::new(0)));
         let [one, other] = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+
         let begin = |client| {
             let go = Arc::clone(&go);
             changes.run(client, async move { drop(go.acquire().await) })
         };
+
         // Each change begins, and then its client disconnects.
         for client in [one, one, other] {
             let mut change = Box::pin(begin(client));
-            assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            assert!(
+                change
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+            );
+
             drop(change);
         }
+
         let refused = async |client| changes.run(client, async {}).await.is_none();
-        assert_eq!((refused(one).await, refused(other).await), (true, true), "the client has two, and all have three");
+        assert_eq!(
+            (refused(one).await, refused(other).await),
+            (true, true),
+            "the client has two, and all have three"
+        );
+
         go.add_permits(1);
         while refused(other).await {
             tokio::task::yield_now().await;
         }
+
         changes.finish().await;
-        assert!(changes.run(one, async { 7 }).await.is_some_and(|answer| answer == Ok(7)), "they have ended");
+        assert!(
+            changes
+                .run(one, async { 7 })
+                .await
+                .is_some_and(|answer| answer == Ok(7)),
+            "they have ended"
+        );
     }
 }

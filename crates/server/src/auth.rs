@@ -39,15 +39,19 @@ impl FromRequestParts<Arc<App>> for Caller {
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
         let actor = actor(app, digest).await?;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
+
         note.actor(&actor);
+
         // Anyone who finds a token can revoke it, even if its scope is read-only.
         let ends_itself = parts.method == Method::DELETE && parts.uri.path().ends_with("/personal_access_tokens/self");
         if actor.read_only && !parts.method.is_safe() && !ends_itself {
             return Err(ApiError::insufficient_scope("api"));
         }
+
         if asks_for_sudo(parts) {
             return Err(ApiError::insufficient_scope("sudo"));
         }
+
         check_query(parts, app)?;
         Ok(Self { actor, digest, note })
     }
@@ -62,11 +66,14 @@ fn asks_for_sudo(parts: &Parts) -> bool {
 
 /// Refuses query parameters that the operation does not have, even if its handler reads none.
 fn check_query(parts: &Parts, app: &App) -> Result<(), ApiError> {
-    let Some(operation) = app.known.get().and_then(|known| known.operation(parts)) else { return Ok(()) };
+    let Some(operation) = app.known.get().and_then(|known| known.operation(parts)) else {
+        return Ok(());
+    };
     let query = parts.uri.query().unwrap_or_default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         operation.check(&name, &Value::from(value.into_owned()))?;
     }
+
     Ok(())
 }
 
@@ -74,7 +81,12 @@ async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
     if let Some(actor) = app.actors.get(digest) {
         return Ok(actor);
     }
-    let actor = app.store().find_actor(digest, app.now()).await?.ok_or_else(ApiError::unauthorized)?;
+
+    let actor = app
+        .store()
+        .find_actor(digest, app.now())
+        .await?
+        .ok_or_else(ApiError::unauthorized)?;
     app.actors.put(digest, actor.clone());
     Ok(actor)
 }
@@ -89,7 +101,11 @@ impl Caller {
     /// The kind of user who chooses the path that this request sets.
     #[must_use]
     pub const fn chosen_by(&self) -> ChosenBy {
-        if self.actor.is_admin { ChosenBy::Administrator } else { ChosenBy::Member }
+        if self.actor.is_admin {
+            ChosenBy::Administrator
+        } else {
+            ChosenBy::Member
+        }
     }
 
     /// Authenticates the token again, for requests that continue for a long time.
@@ -117,12 +133,17 @@ impl Caller {
             Scope::Instance => None,
             _ => app.store().role(scope, user_id, app.now()).await?,
         };
+
         match verdict(is_admin, role, scope, action) {
             Verdict::Allowed => Ok(()),
             Verdict::Forbidden => Err(ApiError::forbidden()),
             Verdict::Hidden => {
                 self.note.hidden();
-                Err(ApiError::not_found(if matches!(scope, Scope::Group(_)) { "Group" } else { "Project" }))
+                Err(ApiError::not_found(if matches!(scope, Scope::Group(_)) {
+                    "Group"
+                } else {
+                    "Project"
+                }))
             }
         }
     }
@@ -136,7 +157,11 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Caller { actor, .. } = Caller::from_request_parts(parts, app).await?;
-        if actor.is_admin { Ok(Self(actor)) } else { Err(ApiError::forbidden()) }
+        if actor.is_admin {
+            Ok(Self(actor))
+        } else {
+            Err(ApiError::forbidden())
+        }
     }
 }
 
@@ -151,7 +176,10 @@ pub(crate) struct Actors(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
 impl Actors {
     fn get(&self, digest: [u8; 32]) -> Option<Actor> {
         let actors = self.0.lock();
-        actors.get(&digest).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(actor, _)| actor.clone())
+        actors
+            .get(&digest)
+            .filter(|(_, since)| since.elapsed() < BELIEVED)
+            .map(|(actor, _)| actor.clone())
     }
 
     /// Forgets all tokens, because one was revoked on this node.
@@ -164,6 +192,7 @@ impl Actors {
         if actors.len() >= MOST_ACTORS {
             actors.clear();
         }
+
         actors.insert(digest, (actor, Instant::now()));
     }
 }
@@ -174,14 +203,19 @@ fn token(headers: &HeaderMap) -> Result<&str, ApiError> {
     for line in headers.get_all("private-token") {
         shown.push(line.to_str().map_err(|_| ApiError::unauthorized())?.trim());
     }
+
     // Another scheme is meant for another program, such as a proxy.
     shown.extend(headers.get_all(AUTHORIZATION).iter().filter_map(bearer));
     shown.retain(|token| !token.is_empty());
-    let Some(first) = shown.first() else { return Err(ApiError::unauthorized()) };
+
+    let Some(first) = shown.first() else {
+        return Err(ApiError::unauthorized());
+    };
     if shown.iter().any(|token| token != first) {
         let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization have different tokens; send one of them";
         return Err(ApiError::Message(StatusCode::UNAUTHORIZED, json!(text)));
     }
+
     Ok(*first)
 }
 
@@ -201,6 +235,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
+
         assert_eq!(token(&headers).ok(), expected, "{lines:?}");
     }
 

@@ -37,7 +37,11 @@ pub(crate) struct Rooms {
 impl Rooms {
     pub(crate) fn new() -> Self {
         let room = |kib| Arc::new(Semaphore::new(kib));
-        Self { short: room(SHORT_KIB), events: room(EVENTS_KIB), parameters: room(PARAMETERS_KIB) }
+        Self {
+            short: room(SHORT_KIB),
+            events: room(EVENTS_KIB),
+            parameters: room(PARAMETERS_KIB),
+        }
     }
 }
 
@@ -51,8 +55,10 @@ pub(crate) fn share() -> Arc<Semaphore> {
 pub(crate) enum Kind<'a> {
     /// An event that a source receives, with the limit of the source.
     Received(&'a Arc<Semaphore>),
+
     /// A reported event.
     Reported,
+
     /// Parameters of a request.
     Parameters,
 }
@@ -83,19 +89,30 @@ impl Taken {
         if let Kind::Received(share) = kind {
             add(&mut self.of_share, share, kib).await?;
         }
-        let room = if matches!(kind, Kind::Parameters) { &rooms.parameters } else { &rooms.events };
+
+        let room = if matches!(kind, Kind::Parameters) {
+            &rooms.parameters
+        } else {
+            &rooms.events
+        };
         add(&mut self.long, room, kib).await
     }
 }
 
 /// Waits for more memory. The semaphores are never closed.
 async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, kib: u32) -> Result<(), Refused> {
-    let busy = |_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many request bodies are being received; try again");
+    let busy = |_| {
+        Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many request bodies are being received; try again",
+        )
+    };
     let more = Arc::clone(room).acquire_many_owned(kib).await.map_err(busy)?;
     match taken {
         Some(taken) => taken.merge(more),
         None => *taken = Some(more),
     }
+
     Ok(())
 }
 
@@ -111,17 +128,25 @@ pub(crate) async fn read(
     limit: usize,
     kind: Kind<'_>,
 ) -> Result<Held, Refused> {
-    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let mut codings = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .map(HeaderValue::as_bytes);
+
     if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(Refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Content-Encoding is not supported; send the body without compression",
         ));
     }
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > limit) {
         return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
     }
+
     match tokio::time::timeout(TIME, collect(app, body, declared.unwrap_or(0), limit, kind)).await {
         Ok(held) => held,
         Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
@@ -135,12 +160,14 @@ async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind:
     let mut room = Taken::default();
     // Number of bytes for which memory is acquired.
     let mut roomy = 0;
+
     // The time spent waiting for memory does not count as slowness of the client.
     let mut waited = Duration::ZERO;
     // Most bodies arrive in one piece, which is used without a copy.
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let started = Instant::now();
+
     loop {
         let so_far = first.as_ref().map_or(0, Bytes::len) + rest.len();
         // Slow bodies hold memory and a connection. Ten thousand of them for thirty seconds would be too many.
@@ -150,23 +177,30 @@ async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind:
         let slow = |_| Refused(StatusCode::REQUEST_TIMEOUT, "the body arrived too slowly");
         let Some(frame) = frame.map_err(slow)? else { break };
         let broken = |_| Refused(StatusCode::BAD_REQUEST, "the body is incomplete");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
         let read = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
+
         if read > limit {
             return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
         }
+
         if read > roomy {
             let is_short = read <= SHORT;
             let wanted = if is_short { read } else { declared.max(read) }.next_multiple_of(KIB);
             let more = u32::try_from((wanted - roomy) / KIB).unwrap_or(u32::MAX);
             let since = Instant::now();
+
             match is_short {
                 true => add(&mut room.short, &app.bodies.short, more).await?,
                 false => room.long(&app.bodies, kind, more).await?,
             }
+
             waited += since.elapsed();
             roomy = wanted;
         }
+
         match first.take() {
             None if rest.is_empty() => first = Some(data),
             None => rest.extend_from_slice(&data),
@@ -177,5 +211,9 @@ async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind:
             }
         }
     }
-    Ok(Held { bytes: first.unwrap_or_else(|| rest.freeze()), _room: room })
+
+    Ok(Held {
+        bytes: first.unwrap_or_else(|| rest.freeze()),
+        _room: room,
+    })
 }

@@ -18,14 +18,19 @@ use crate::params::Invalid;
 pub enum ApiError {
     /// GitLab's `{"message": …}`.
     Message(StatusCode, Value),
+
     /// GitLab's `{"error": …}`, for parameters and for the fixed texts of hooks.
     Error(StatusCode, String),
+
     /// Problem details: the status, and a text that says what is wrong and how to correct it.
     Problem(StatusCode, String),
+
     /// The token lacks this scope.
     InsufficientScope(&'static str),
+
     /// Too many requests.
     TooMany(Wait),
+
     /// The store failed.
     Store(Error),
 }
@@ -34,6 +39,7 @@ pub enum ApiError {
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
     seconds: u64,
+
     /// Requests per minute, and the time of this request.
     limit: Option<(usize, Timestamp)>,
 }
@@ -41,9 +47,15 @@ pub struct Wait {
 impl Wait {
     fn add_to(self, headers: &mut HeaderMap) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(self.seconds));
+
         let Some((per_minute, now)) = self.limit else { return };
         let reset = now.as_seconds().saturating_add_unsigned(self.seconds);
-        headers.insert(HeaderName::from_static("ratelimit-limit"), HeaderValue::from(per_minute));
+
+        headers.insert(
+            HeaderName::from_static("ratelimit-limit"),
+            HeaderValue::from(per_minute),
+        );
+
         headers.insert(HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(0));
         headers.insert(HeaderName::from_static("ratelimit-reset"), HeaderValue::from(reset));
     }
@@ -102,6 +114,7 @@ impl ApiError {
         if outage::cause_stands_alone(&error) {
             tracing::error!("failed to answer a request: {error:#}");
         }
+
         Self::Message(StatusCode::INTERNAL_SERVER_ERROR, json!("500 Internal Server Error"))
     }
 
@@ -116,7 +129,10 @@ impl ApiError {
     #[must_use]
     pub fn with_limit(self, per_minute: usize, now: Timestamp) -> Self {
         match self {
-            Self::TooMany(Wait { seconds, .. }) => Self::TooMany(Wait { seconds, limit: Some((per_minute, now)) }),
+            Self::TooMany(Wait { seconds, .. }) => Self::TooMany(Wait {
+                seconds,
+                limit: Some((per_minute, now)),
+            }),
             other => other,
         }
     }
@@ -154,22 +170,45 @@ pub(crate) async fn shape(request: Request, next: Next) -> Response {
     let is_v1 = request.uri().path().starts_with("/api/v1");
     let response = next.run(request).await;
     let status = response.status();
-    let is = |kind: &str| response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == kind);
+
+    let is = |kind: &str| {
+        response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value == kind)
+    };
+
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let right = if is_v1 { is("application/problem+json") } else { is("application/json") };
+
+    let right = if is_v1 {
+        is("application/problem+json")
+    } else {
+        is("application/json")
+    };
     if right {
         return response;
     }
+
     let reason = || format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
-    let words = response.extensions().get::<Words>().map_or_else(reason, |words| words.0.clone());
-    let mut shaped = if is_v1 { problem(status, &words) } else { ApiError::Error(status, words).into_response() };
+    let words = response
+        .extensions()
+        .get::<Words>()
+        .map_or_else(reason, |words| words.0.clone());
+
+    let mut shaped = if is_v1 {
+        problem(status, &words)
+    } else {
+        ApiError::Error(status, words).into_response()
+    };
+
     for name in [header::RETRY_AFTER, header::ALLOW] {
         if let Some(value) = response.headers().get(&name) {
             shaped.headers_mut().insert(name, value.clone());
         }
     }
+
     shaped
 }
 
@@ -185,10 +224,12 @@ impl IntoResponse for ApiError {
             Self::InsufficientScope(scope) => Some(format!("the token lacks the scope {scope}")),
             Self::TooMany(_) | Self::Store(_) => None,
         };
+
         let mut response = self.answer();
         if let Some(words) = words {
             response.extensions_mut().insert(Words(words));
         }
+
         response
     }
 }
@@ -207,13 +248,16 @@ impl ApiError {
                 });
                 (StatusCode::FORBIDDEN, Json(body)).into_response()
             }
+
             Self::TooMany(wait) => {
                 let error = "This endpoint has been requested too many times. Try again later.";
                 let body = Json(json!({ "message": { "error": error } }));
                 let mut response = (StatusCode::TOO_MANY_REQUESTS, body).into_response();
                 wait.add_to(response.headers_mut());
+
                 response
             }
+
             Self::Store(Error::Taken(what @ ("username" | "email"))) => {
                 let message = format!("{} has already been taken", capital(what));
                 (StatusCode::CONFLICT, Json(json!({ "message": message }))).into_response()
@@ -232,13 +276,18 @@ impl ApiError {
                     Error::Unavailable(_) | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
+
                 if outage::stands_alone(&error) {
                     tracing::error!(%error, "failed to answer a request");
                 }
+
                 // Details of the failure are logged, and not shown to the client.
                 let body = Json(json!({ "message": "the database could not process the request; try again" }));
                 let mut response = (status, body).into_response();
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+
                 response
             }
         }
@@ -250,14 +299,21 @@ const BLOCKED: &str = "403 Forbidden - Your account has been blocked.";
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
     let mut response = (status, Json(body)).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+
     response
 }
 
@@ -266,5 +322,6 @@ pub(crate) async fn not_found(uri: Uri) -> ApiError {
     if uri.path().starts_with("/api/v4") {
         return ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned());
     }
+
     ApiError::problem(StatusCode::NOT_FOUND, "there is no resource at this path")
 }

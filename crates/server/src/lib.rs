@@ -38,6 +38,7 @@ use params::Known;
 pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
     let in_time = axum::middleware::from_fn_with_state(app.clone(), ops::in_time);
+
     let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
         .merge(receive::routes())
         .merge(
@@ -49,7 +50,11 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .merge(ops::routes())
         .split_for_parts();
+
     // It is set once: a second router of the same application would have the same description.
     let _ = app.known.set(Known::of(&description));
-    routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)
+    routes
+        .merge(openapi::routes(description))
+        .fallback(error::not_found)
+        .with_state(app)
 }

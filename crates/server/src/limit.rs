@@ -29,8 +29,10 @@ const OF_ALL: usize = 60;
 pub struct Limits {
     /// Largest number of hooks of a project.
     pub project_hooks: i64,
+
     /// Largest number of hooks of a group.
     pub group_hooks: i64,
+
     /// Tests per minute, and likewise resends, for one user and scope; 0 for no limit.
     pub manual_per_minute: usize,
 }
@@ -51,7 +53,10 @@ pub(crate) struct ManualLimit {
 
 impl ManualLimit {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { most: limits.manual_per_minute, counts: Mutex::default() }
+        Self {
+            most: limits.manual_per_minute,
+            counts: Mutex::default(),
+        }
     }
 
     /// Counts an action, or refuses it with the time to wait. A refused action is not counted.
@@ -59,27 +64,37 @@ impl ManualLimit {
         if self.most == 0 {
             return Ok(());
         }
+
         let mut counts = self.counts.lock();
         if counts.len() >= MOST_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }
+
         let wanted = self.counted(sharer);
         for (counted, most) in &wanted {
-            let Some(times) = counts.get_mut(&(action, *counted)) else { continue };
+            let Some(times) = counts.get_mut(&(action, *counted)) else {
+                continue;
+            };
             while times.front().is_some_and(|first| first.elapsed() >= WINDOW) {
                 times.pop_front();
             }
+
             if times.len() >= *most {
-                let left = times.front().map_or(WINDOW, |first| WINDOW.saturating_sub(first.elapsed()));
+                let left = times
+                    .front()
+                    .map_or(WINDOW, |first| WINDOW.saturating_sub(first.elapsed()));
                 return Err(ApiError::too_many(left.as_secs() + 1));
             }
         }
+
         if counts.len() >= MOST_KEYS {
             return Err(ApiError::too_many(WINDOW.as_secs()));
         }
+
         for (counted, _) in wanted {
             counts.entry((action, counted)).or_default().push_back(Instant::now());
         }
+
         Ok(())
     }
 
@@ -89,10 +104,12 @@ impl ManualLimit {
         if sharer.is_admin {
             return counted;
         }
+
         counted.push((Counted::Scope(sharer.scope), self.most.saturating_mul(OF_SCOPE)));
         if let Some(group) = sharer.namespace {
             counted.push((Counted::Namespace(group), self.most.saturating_mul(OF_NAMESPACE)));
         }
+
         counted.push((Counted::All, self.most.saturating_mul(OF_ALL)));
         counted
     }
@@ -106,11 +123,22 @@ mod tests {
 
     #[test]
     fn a_user_who_makes_others_tests_no_oftener() {
-        let limit = ManualLimit::new(Limits { project_hooks: 1, group_hooks: 1, manual_per_minute: 2 });
+        let limit = ManualLimit::new(Limits {
+            project_hooks: 1,
+            group_hooks: 1,
+            manual_per_minute: 2,
+        });
+
         let sharer = |user, project| {
             let scope = Scope::Project(ProjectId(project));
-            Sharer { user, is_admin: false, scope, namespace: Some(GroupId(1)) }
+            Sharer {
+                user,
+                is_admin: false,
+                scope,
+                namespace: Some(GroupId(1)),
+            }
         };
+
         let allowed = |users: std::ops::Range<i64>, project: i64| {
             let mut allowed = 0;
             for user in users {
@@ -118,17 +146,27 @@ mod tests {
                     allowed += usize::from(limit.count("test", &sharer(user, project)).is_ok());
                 }
             }
+
             allowed
         };
         assert_eq!(allowed(1..2, 1), 2, "one user");
         assert_eq!(allowed(2..20, 1), 4, "the others of the project");
+
         assert_eq!(
             (2..10).map(|project| allowed(1..20, project)).sum::<usize>(),
             18,
             "the others of the top-level group"
         );
-        assert!(limit.count("resend", &sharer(1, 1)).is_ok(), "each action has its own count");
-        let admin = Sharer { is_admin: true, ..sharer(1, 1) };
+
+        assert!(
+            limit.count("resend", &sharer(1, 1)).is_ok(),
+            "each action has its own count"
+        );
+
+        let admin = Sharer {
+            is_admin: true,
+            ..sharer(1, 1)
+        };
         let other = Sharer { user: 99, ..admin };
         assert_eq!(
             [&admin, &other, &other, &other].map(|one| limit.count("test", one).is_ok()),

@@ -23,14 +23,19 @@ use crate::telemetry;
 pub struct ListenerLimits {
     /// Largest number of open connections.
     pub connections: usize,
+
     /// Largest number of open connections from one IP address (IPv6: one /64). A reverse proxy is one address.
     pub per_address: usize,
+
     /// Longest time until the head of a request is complete, including idle time before it.
     pub head_time: Duration,
+
     /// Longest time until sent data is acknowledged. Only Linux supports it.
     pub write_time: Duration,
+
     /// Largest head in bytes.
     pub head_bytes: usize,
+
     /// Largest number of header fields.
     pub head_fields: usize,
 }
@@ -60,7 +65,10 @@ impl Listener {
     /// # Errors
     /// If the address is in use, or does not belong to this machine.
     pub async fn bind(address: &str, limits: ListenerLimits) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, limits })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            limits,
+        })
     }
 
     /// The bound address, with the chosen port if the requested port was 0.
@@ -73,14 +81,21 @@ impl Listener {
 
     /// Serves until `stop` becomes true, then waits for running requests to end.
     pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
-        let ListenerLimits { connections: most, per_address, .. } = self.limits;
+        let ListenerLimits {
+            connections: most,
+            per_address,
+            ..
+        } = self.limits;
+
         let seats = Seats::new(most, per_address, telemetry::CONNECTIONS);
         let mut connections = JoinSet::new();
+
         while !*stop.borrow() {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 _ = stop.changed() => break,
             };
+
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -90,7 +105,9 @@ impl Listener {
                     continue;
                 }
             };
+
             while connections.try_join_next().is_some() {}
+
             let seat = match seats.take(client_network(peer.ip())) {
                 Ok(seat) => seat,
                 Err(full) => {
@@ -99,8 +116,17 @@ impl Listener {
                     continue;
                 }
             };
-            connections.spawn(connection(stream, peer, router.clone(), self.limits, stop.clone(), seat));
+
+            connections.spawn(connection(
+                stream,
+                peer,
+                router.clone(),
+                self.limits,
+                stop.clone(),
+                seat,
+            ));
         }
+
         drop(self.listener);
         while connections.join_next().await.is_some() {}
     }
@@ -115,6 +141,7 @@ async fn connection(
     seat: Seat<IpAddr>,
 ) {
     let _ = stream.set_nodelay(true);
+
     // A client that does not read its answer is disconnected, so that the memory of the answer is released. Other
     // systems lack this option.
     #[cfg(target_os = "linux")]
@@ -123,6 +150,7 @@ async fn connection(
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     }));
+
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
@@ -130,6 +158,7 @@ async fn connection(
         .max_buf_size(limits.head_bytes)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         _ = stop.changed() => {
@@ -141,6 +170,7 @@ async fn connection(
         // Protocol errors of clients are not failures of the server.
         tracing::trace!(%error, "a connection ended badly");
     }
+
     drop(seat);
 }
 
@@ -154,21 +184,31 @@ mod tests {
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn whoever_does_not_read_is_cut_off() {
-        let limits = ListenerLimits { write_time: Duration::from_millis(500), ..ListenerLimits::default() };
+        let limits = ListenerLimits {
+            write_time: Duration::from_millis(500),
+            ..ListenerLimits::default()
+        };
         let listener = Listener::bind("127.0.0.1:0", limits).await.expect("a port");
         let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(false);
+
         // More bytes than the buffers of both ends hold.
         let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
         let reading = async {
             let mut reader = TcpStream::connect(address).await.expect("a connection");
-            reader.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it listens");
+            reader
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .expect("it listens");
+
             reader.readable().await.expect("an answer begins");
             stop.send(true).expect("it serves");
             reader
         };
         // Running requests are completed on a stop, but this one would never end.
         let both = async { tokio::join!(listener.serve(router, stopped), reading) };
-        tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is cut off");
+        tokio::time::timeout(Duration::from_secs(60), both)
+            .await
+            .expect("it is cut off");
     }
 }

@@ -24,7 +24,13 @@ const TREES_KIB: u32 = 128 << 10;
 /// Memory in KiB for large answers.
 const ANSWERS_KIB: u32 = 256 << 10;
 /// Number of large answers at once. Slow readers of one top-level group leave memory for others.
-const READERS: Shares = Shares { all: 64, of_admins: 8, of_namespace: 12, of_scope: 10, of_user: 8 };
+const READERS: Shares = Shares {
+    all: 64,
+    of_admins: 8,
+    of_namespace: 12,
+    of_scope: 10,
+    of_user: 8,
+};
 /// Longest time that a request waits for memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -64,13 +70,17 @@ impl Memory {
             Full::All => busy(),
             Full::User | Full::Scope | Full::Namespace => ApiError::too_many(1),
         })?;
+
         let permit = take(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
         Ok(Room { permit, _taken: taken })
     }
 }
 
 fn busy() -> ApiError {
-    ApiError::Error(StatusCode::SERVICE_UNAVAILABLE, "too many large answers are in progress; try again".to_owned())
+    ApiError::Error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many large answers are in progress; try again".to_owned(),
+    )
 }
 
 /// Acquires memory. A request for more than the total waits for all of it.
@@ -99,6 +109,7 @@ impl UntilAnswered {
 pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response {
     let taken = UntilAnswered::default();
     request.extensions_mut().insert(taken.clone());
+
     let response = next.run(request).await;
     drop(taken);
     response
@@ -115,11 +126,16 @@ impl Room {
     /// to build it is released.
     pub(crate) fn keep_with(mut self, response: Response) -> Response {
         // A buffer that grew by doubling is at most twice as large as its content.
-        let left = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes * 2).ok());
+        let left = response
+            .body()
+            .size_hint()
+            .exact()
+            .and_then(|bytes| usize::try_from(bytes * 2).ok());
         let needed = left.map_or(u32::MAX, kib) as usize;
         if let Some(spare) = self.permit.num_permits().checked_sub(needed) {
             drop(self.permit.split(spare));
         }
+
         response.map(|body| Body::new(Kept { body, _room: self }))
     }
 }
@@ -164,13 +180,19 @@ mod tests {
     /// A user of a project in a top-level group.
     fn reader(user: i64, group: i64) -> Sharer {
         let scope = Scope::Project(ProjectId(group));
-        Sharer { user, is_admin: false, scope, namespace: Some(GroupId(group)) }
+        Sharer {
+            user,
+            is_admin: false,
+            scope,
+            namespace: Some(GroupId(group)),
+        }
     }
 
     #[tokio::test]
     async fn a_tree_has_its_room_until_the_request_is_answered() {
         let memory = Arc::new(Memory::new());
         let inside = Arc::clone(&memory);
+
         let handler = move |request: Request| {
             let inside = Arc::clone(&inside);
             async move {
@@ -178,14 +200,23 @@ mod tests {
                 drop(request);
                 inside.tree(&until, 8 << 20).await.expect("there is room");
                 drop(until);
+
                 inside.trees.available_permits().to_string()
             }
         };
-        let router = Router::new().route("/", get(handler)).layer(axum::middleware::from_fn(until_answered));
+        let router = Router::new()
+            .route("/", get(handler))
+            .layer(axum::middleware::from_fn(until_answered));
         let answer = router.oneshot(Request::new(Body::empty())).await.expect("an answer");
         let during = answer.into_body().collect().await.expect("a body").to_bytes();
         let all = TREES_KIB as usize;
-        assert_eq!(during, (all - (8 << 10) - 1).to_string(), "the extractor is done, and the handler is not");
+
+        assert_eq!(
+            during,
+            (all - (8 << 10) - 1).to_string(),
+            "the extractor is done, and the handler is not"
+        );
+
         assert_eq!(memory.trees.available_permits(), all);
     }
 
@@ -194,11 +225,27 @@ mod tests {
         let memory = Memory::new();
         let all = ANSWERS_KIB as usize;
         let room = memory.answer(&reader(1, 1), 32 << 20).await.expect("there is room");
+
         assert_eq!(memory.answers.available_permits(), all - (32 << 10) - 1);
+
         let answer = room.keep_with(Response::new(Body::from(vec![0_u8; 1 << 20])));
-        assert_eq!(memory.answers.available_permits(), all - (2 << 10) - 1, "the rest was needed to make it");
-        assert_eq!(answer.body().size_hint().exact(), Some(1 << 20), "its length is still known");
-        assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes().len(), 1 << 20);
+        assert_eq!(
+            memory.answers.available_permits(),
+            all - (2 << 10) - 1,
+            "the rest was needed to make it"
+        );
+
+        assert_eq!(
+            answer.body().size_hint().exact(),
+            Some(1 << 20),
+            "its length is still known"
+        );
+
+        assert_eq!(
+            answer.into_body().collect().await.expect("a body").to_bytes().len(),
+            1 << 20
+        );
+
         assert_eq!(memory.answers.available_permits(), all);
     }
 
@@ -209,13 +256,26 @@ mod tests {
         for _ in 0..READERS.of_user {
             unread.push(memory.answer(&reader(1, 1), 16 << 20).await.expect("there is room"));
         }
-        assert!(matches!(memory.answer(&reader(1, 1), 1 << 20).await.err(), Some(ApiError::TooMany(_))));
+
+        assert!(matches!(
+            memory.answer(&reader(1, 1), 1 << 20).await.err(),
+            Some(ApiError::TooMany(_))
+        ));
+
         for bot in 2..10 {
             unread.extend(memory.answer(&reader(bot, 1), 16 << 20).await.ok());
         }
+
         assert_eq!(unread.len(), READERS.of_scope, "bots of a project share what it has");
-        assert!(memory.answer(&reader(20, 2), 16 << 20).await.is_ok(), "others have room");
+        assert!(
+            memory.answer(&reader(20, 2), 16 << 20).await.is_ok(),
+            "others have room"
+        );
+
         drop(unread);
-        assert!(memory.answer(&reader(2, 1), usize::MAX / 2).await.is_ok(), "the largest takes all of the room");
+        assert!(
+            memory.answer(&reader(2, 1), usize::MAX / 2).await.is_ok(),
+            "the largest takes all of the room"
+        );
     }
 }

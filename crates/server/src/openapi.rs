@@ -28,9 +28,13 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .schema("Error", error())
         .schema("Problem", problem())
         .security_scheme("private_token", header("PRIVATE-TOKEN", "An access token."))
-        .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()))
+        .security_scheme(
+            "bearer",
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
+        )
         .security_scheme("gitlab_token", header("X-Gitlab-Token", "The secret of the source."))
         .build();
+
     let info = InfoBuilder::new()
         .title("Quickdraw")
         .version(env!("CARGO_PKG_VERSION"))
@@ -40,6 +44,7 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
              not have.",
         ))
         .build();
+
     let empty = Vec::<String>::new();
     OpenApiBuilder::new()
         .info(info)
@@ -56,6 +61,7 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
 pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
     let texts = Arc::new(LazyLock::new(move || texts(description)));
     let page = Arc::clone(&texts);
+
     Router::new()
         .route(
             "/api/v1/openapi.json",
@@ -70,6 +76,7 @@ pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
 /// Renders the description as JSON for programs and as a page for people.
 fn texts(mut description: OpenApi) -> (Bytes, Bytes) {
     finish(&mut description);
+
     let json = serde_json::to_value(&description).unwrap_or_default();
     let page = page::render(&json).unwrap_or_default();
     (json.to_string().into(), page.into())
@@ -90,8 +97,17 @@ fn error() -> Schema {
 /// Problem details (RFC 9457).
 fn problem() -> Schema {
     let status = ObjectBuilder::new().schema_type(Type::Integer);
-    let problem = ObjectBuilder::new().property("type", text()).property("title", text()).property("status", status);
-    problem.property("detail", text()).required("title").required("status").required("detail").into()
+    let problem = ObjectBuilder::new()
+        .property("type", text())
+        .property("title", text())
+        .property("status", status);
+
+    problem
+        .property("detail", text())
+        .required("title")
+        .required("status")
+        .required("detail")
+        .into()
 }
 
 /// Adds the parts that follow from the path of each operation.
@@ -99,11 +115,20 @@ fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
+
             let of_metric = path.contains("/metrics/{name}");
             let named = path.split(['{', '}']).skip(1).step_by(2);
-            let named = named.map(|name| RefOr::T(if of_metric { metric_parameter() } else { path_parameter(name) }));
+
+            let named = named.map(|name| {
+                RefOr::T(if of_metric {
+                    metric_parameter()
+                } else {
+                    path_parameter(name)
+                })
+            });
             operation.parameters.get_or_insert_default().splice(0..0, named);
             describe_answers(operation);
+
             if path.starts_with("/api/v4") {
                 add_form(operation);
                 add_error(operation, "Error", "application/json");
@@ -122,16 +147,24 @@ fn operation_id(method: &HttpMethod, path: &str) -> String {
         HttpMethod::Delete => "delete",
         _ => "get",
     };
+
     let path = path.trim_start_matches("/api/").replace(['{', '}'], "");
     let words = path.split(['/', '.']).filter(|word| !word.is_empty());
     std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static HttpMethod, &mut Operation)> {
-    let PathItem { get, put, post, delete, .. } = item;
-    let all =
-        [(&HttpMethod::Get, get), (&HttpMethod::Put, put), (&HttpMethod::Post, post), (&HttpMethod::Delete, delete)];
-    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+    let PathItem {
+        get, put, post, delete, ..
+    } = item;
+    let all = [
+        (&HttpMethod::Get, get),
+        (&HttpMethod::Put, put),
+        (&HttpMethod::Post, post),
+        (&HttpMethod::Delete, delete),
+    ];
+    all.into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 /// Describes the path parameter with the name of a metric, with the definition of each.
@@ -139,6 +172,7 @@ fn metric_parameter() -> Parameter {
     let meaning = |metric: &Metric| format!("- `{}` ({}): {}", metric.name, metric.kind.unit(), metric.help);
     let meanings: Vec<String> = metrics::all().map(meaning).collect();
     let schema = text().enum_values(Some(metrics::all().map(|metric| metric.name)));
+
     ParameterBuilder::new()
         .name("name")
         .parameter_in(ParameterIn::Path)
@@ -152,16 +186,23 @@ fn metric_parameter() -> Parameter {
 fn path_parameter(name: &str) -> Parameter {
     let number = || ObjectBuilder::new().schema_type(Type::Integer);
     let (schema, words) = match name {
-        "id" => (text(), "Id; for a project or group also its full path, with `%2F` for each slash."),
+        "id" => (
+            text(),
+            "Id; for a project or group also its full path, with `%2F` for each slash.",
+        ),
         "user_id" => (number(), "Id of the user."),
         "hook_id" => (number(), "Id of the hook."),
         "hook_event_id" => (number(), "Id of the entry in the hook's log."),
         "token_id" => (text(), "Id of the token; for personal tokens also `self`."),
         "key" => (text(), "Name of the header or variable."),
         "trigger_name" => (text(), "Kind of event, such as `push_hooks`."),
-        "trigger" => (text(), "Attribute that selects the kind of event, such as `push_events`."),
+        "trigger" => (
+            text(),
+            "Attribute that selects the kind of event, such as `push_events`.",
+        ),
         _ => (text(), "Id."),
     };
+
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
@@ -173,9 +214,12 @@ fn path_parameter(name: &str) -> Parameter {
 
 /// Adds the form encoding to bodies that are described as JSON.
 fn add_form(operation: &mut Operation) {
-    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
     if let Some(json) = body.content.get("application/json").cloned() {
-        body.content.insert("application/x-www-form-urlencoded".to_owned(), json);
+        body.content
+            .insert("application/x-www-form-urlencoded".to_owned(), json);
     }
 }
 
@@ -186,17 +230,35 @@ fn describe_answers(operation: &mut Operation) {
         if let RefOr::T(response) = response
             && response.description.is_empty()
         {
-            response.description = status.and_then(|status| status.canonical_reason()).unwrap_or("Refused").to_owned();
+            response.description = status
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("Refused")
+                .to_owned();
         }
     }
 }
 
 fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
     let content = || Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))));
-    let response = |text: &str| RefOr::T(ResponseBuilder::new().description(text).content(kind, content()).build());
+    let response = |text: &str| {
+        RefOr::T(
+            ResponseBuilder::new()
+                .description(text)
+                .content(kind, content())
+                .build(),
+        )
+    };
+
     let responses = &mut operation.responses.responses;
-    responses.insert("4XX".to_owned(), response("The request is refused. The body has the reason."));
-    responses.insert("5XX".to_owned(), response("The server could not process the request. Try again later."));
+    responses.insert(
+        "4XX".to_owned(),
+        response("The request is refused. The body has the reason."),
+    );
+
+    responses.insert(
+        "5XX".to_owned(),
+        response("The server could not process the request. Try again later."),
+    );
 }
 
 #[cfg(test)]
@@ -205,7 +267,11 @@ mod tests {
 
     #[test]
     fn operations_are_named_by_method_and_address() {
-        assert_eq!(operation_id(&HttpMethod::Get, "/api/v4/projects/{id}/hooks"), "get_v4_projects_id_hooks");
+        assert_eq!(
+            operation_id(&HttpMethod::Get, "/api/v4/projects/{id}/hooks"),
+            "get_v4_projects_id_hooks"
+        );
+
         assert_eq!(operation_id(&HttpMethod::Post, "/api/v1/events"), "post_v1_events");
         assert_eq!(operation_id(&HttpMethod::Get, "/metrics"), "get_metrics");
     }

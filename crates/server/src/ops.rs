@@ -24,7 +24,10 @@ use crate::views::Iso;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
 }
 
 /// State of the node.
@@ -32,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 struct Condition {
     /// State in words.
     status: &'static str,
+
     /// State of the parts that the node needs.
     parts: Vec<PartCondition>,
 }
@@ -41,10 +45,13 @@ struct Condition {
 struct PartCondition {
     /// `store`: the database.
     name: &'static str,
+
     /// True if the part accepts writes and answers reads.
     answers: bool,
+
     /// Time since which it fails; null while it works.
     failing_since: Option<Iso>,
+
     /// Last failure since the start of the node, even if it is over.
     last_error: Option<String>,
 }
@@ -57,7 +64,10 @@ impl Condition {
             failing_since: store.failing_since.map(Iso),
             last_error: store.last_error,
         };
-        Self { status, parts: vec![part] }
+        Self {
+            status,
+            parts: vec![part],
+        }
     }
 }
 
@@ -90,15 +100,22 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("the store did not answer within {} s", PATIENCE.as_secs())),
     };
+
     let mut store = app.engine.context.store_status();
     if let Some(failure) = failure {
         store.failing_since.get_or_insert(app.now());
         store.last_error = Some(failure);
     }
+
     if store.failing_since.is_none() {
         return Json(Condition::new("ready", store)).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(Condition::new("the store does not answer", store))).into_response()
+
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(Condition::new("the store does not answer", store)),
+    )
+        .into_response()
 }
 
 /// Show metrics for Prometheus.
@@ -116,14 +133,18 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<
             if has_token && refusal.status() == StatusCode::UNAUTHORIZED {
                 return refusal;
             }
+
             false
         }
     };
+
     app.metrics.run_upkeep();
+
     let mut text = app.metrics.render();
     if is_admin {
         text.push_str(&app.engine.insights.last_events_text());
         text.push_str(&app.engine.insights.insights_text());
     }
+
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -49,39 +49,58 @@ impl FromRequest<Arc<App>> for Params {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let (parts, incoming) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default().as_bytes();
-        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+
+        let kind = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
+
         if kind.starts_with("multipart/") {
             let text =
                 "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not supported";
             return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
         }
+
         let held = body::read(app, &parts.headers, incoming, LIMIT, Kind::Parameters)
             .await
             .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
-        let of_body = if is_form { weigh_form(&held.bytes)? } else { weigh_json(&held.bytes)? };
+        let of_body = if is_form {
+            weigh_form(&held.bytes)?
+        } else {
+            weigh_json(&held.bytes)?
+        };
         let weight = weigh_form(query)? + of_body;
         // Acquires memory before the tree is built, and until the request is answered: once for the tree, and once
         // for the values read from it.
-        app.memory.tree(&UntilAnswered::of(&parts.extensions), weight * 2).await?;
+        app.memory
+            .tree(&UntilAnswered::of(&parts.extensions), weight * 2)
+            .await?;
+
         let mut params = Map::new();
         add_form(&mut params, query)?;
+
         if is_form {
             add_form(&mut params, &held.bytes)?;
         } else {
             params.extend(read_json(&held.bytes)?);
         }
+
         if let Some(note) = parts.extensions.get::<Note>() {
             note.attributes(params.keys());
         }
+
         if params.get("sudo").is_some_and(|user| !user.is_null()) {
             return Err(ApiError::insufficient_scope("sudo"));
         }
+
         if let Some(operation) = app.known.get().and_then(|known| known.operation(&parts)) {
             for (name, value) in &params {
                 operation.check(name, value)?;
             }
         }
+
         Ok(Self(params))
     }
 }
@@ -90,25 +109,35 @@ impl FromRequest<Arc<App>> for Params {
 fn weigh_form(text: &[u8]) -> Result<usize, ApiError> {
     let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).count();
     if pairs > MAX_PAIRS {
-        return Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()));
+        return Err(ApiError::Error(
+            StatusCode::BAD_REQUEST,
+            "too many parameters".to_owned(),
+        ));
     }
+
     Ok(pairs * PAIR + text.len() * LONGER)
 }
 
 /// Estimates the memory that a JSON body takes at most, in bytes.
 fn weigh_json(body: &[u8]) -> Result<usize, ApiError> {
-    if body.is_empty() { Ok(0) } else { tree::weigh(body, TREE).map_err(|error| unreadable(&error)) }
+    if body.is_empty() {
+        Ok(0)
+    } else {
+        tree::weigh(body, TREE).map_err(|error| unreadable(&error))
+    }
 }
 
 fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.is_empty() {
         return Ok(Map::new());
     }
+
     match tree::read(body, TREE).map_err(|error| unreadable(&error))? {
         // Each name is compared with those of the operation, so their number is limited.
-        Value::Object(object) if object.len() > MAX_PARAMETERS => {
-            Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()))
-        }
+        Value::Object(object) if object.len() > MAX_PARAMETERS => Err(ApiError::Error(
+            StatusCode::BAD_REQUEST,
+            "too many parameters".to_owned(),
+        )),
         Value::Object(object) => Ok(object),
         // Clients without parameters send `null`. GitLab treats it as no body.
         Value::Null => Ok(Map::new()),
@@ -120,7 +149,10 @@ fn unreadable(error: &TreeError) -> ApiError {
     match error {
         TreeError::Json(error) => ApiError::bad_parameter(format!("the body is not valid JSON: {error}")),
         TreeError::TooLarge(_) => {
-            let text = format!("the body has too many parts: they would take more than {} MiB of memory", TREE >> 20);
+            let text = format!(
+                "the body has too many parts: they would take more than {} MiB of memory",
+                TREE >> 20
+            );
             ApiError::Error(StatusCode::PAYLOAD_TOO_LARGE, text)
         }
     }
@@ -129,24 +161,34 @@ fn unreadable(error: &TreeError) -> ApiError {
 fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError> {
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if params.len() >= MAX_PARAMETERS {
-            return Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()));
+            return Err(ApiError::Error(
+                StatusCode::BAD_REQUEST,
+                "too many parameters".to_owned(),
+            ));
         }
+
         let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         let (key, value) = (&pair[..end], pair.get(end + 1..).unwrap_or_default());
         let key = decoded(key).ok_or_else(|| ApiError::bad_parameter("the name of a parameter is not valid UTF-8"))?;
         let shown = || key.chars().take(MOST_SHOWN).collect::<String>();
         let value = decoded(value).ok_or_else(|| ApiError::bad_parameter(format!("{} is not valid UTF-8", shown())))?;
+
         if !nest(params, &key, value) {
             return Err(ApiError::bad_parameter(format!("{} is given in two forms", shown())));
         }
     }
+
     Ok(())
 }
 
 /// Decodes a name or value of a form. Returns `None` if it is not UTF-8, because replacement characters would store
 /// something else than was sent.
 fn decoded(part: &[u8]) -> Option<String> {
-    let blanks: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let blanks: Vec<u8> = part
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+
     String::from_utf8(percent_encoding::percent_decode(&blanks).collect()).ok()
 }
 
@@ -155,25 +197,35 @@ fn decoded(part: &[u8]) -> Option<String> {
 /// parsed. Returns false if the name already has a value of another form.
 fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
     let value = Value::String(value);
-    let Some((name, inner)) = key.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?))) else {
+    let Some((name, inner)) = key
+        .split_once('[')
+        .and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?)))
+    else {
         params.insert(key.to_owned(), value);
         return true;
     };
+
     let slot = params.entry(name);
     if let Some(field) = inner.strip_prefix("][") {
         let list = slot.or_insert_with(|| Value::Array(Vec::new()));
         let Value::Array(list) = list else { return false };
+
         match list.last_mut() {
             Some(Value::Object(last)) if !last.contains_key(field) => drop(last.insert(field.to_owned(), value)),
             _ => list.push(Value::Object(Map::from_iter([(field.to_owned(), value)]))),
         }
     } else if inner.is_empty() {
-        let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) else { return false };
+        let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) else {
+            return false;
+        };
         list.push(value);
     } else {
-        let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) else { return false };
+        let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) else {
+            return false;
+        };
         object.insert(inner.to_owned(), value);
     }
+
     true
 }
 
@@ -228,15 +280,28 @@ mod tests {
 
     #[test]
     fn forms_nest_as_clients_write_them() {
-        let expected = vec![("X-A".to_owned(), Some("1".to_owned())), ("X-B".to_owned(), Some("2".to_owned()))];
+        let expected = vec![
+            ("X-A".to_owned(), Some("1".to_owned())),
+            ("X-B".to_owned(), Some("2".to_owned())),
+        ];
+
         let list = "h[][key]=X-A&h[][value]=1&h[][key]=X-B&h[][value]=2";
         let pairs = |text: &str| form(text).one::<Pairs>("h").map(|pairs| pairs.unwrap_or_default().0);
         assert_eq!(pairs(list).expect("pairs"), expected);
         assert_eq!(pairs("h%5BX-A%5D=1&h%5BX-B%5D=2").expect("pairs"), expected);
         assert_eq!(pairs("h[][key]=X-A").expect("pairs"), [("X-A".to_owned(), None)]);
-        assert_eq!(pairs("h[][value]=1").expect_err("no key").to_string(), "h[key] is missing");
+
+        assert_eq!(
+            pairs("h[][value]=1").expect_err("no key").to_string(),
+            "h[key] is missing"
+        );
+
         assert_eq!(pairs("h[]=x").expect_err("no pair").to_string(), "h is invalid");
-        assert_eq!(form("a[b=1").one::<String>("a[b").expect("a text").as_deref(), Some("1"));
+        assert_eq!(
+            form("a[b=1").one::<String>("a[b").expect("a text").as_deref(),
+            Some("1")
+        );
+
         let blank = form("a=b+c%20d&&e").one::<String>("a").expect("a text");
         assert_eq!(blank.as_deref(), Some("b c d"));
     }
@@ -251,7 +316,10 @@ mod tests {
             ("a[b]=1&a[][b]=2", "a[][b] is given in two forms"),
         ] {
             let refused = add_form(&mut Map::new(), text.as_bytes()).expect_err("it is refused");
-            assert!(matches!(&refused, ApiError::Error(StatusCode::BAD_REQUEST, said) if said == words), "{refused:?}");
+            assert!(
+                matches!(&refused, ApiError::Error(StatusCode::BAD_REQUEST, said) if said == words),
+                "{refused:?}"
+            );
         }
     }
 
@@ -264,12 +332,21 @@ mod tests {
         for body in ["", "null", " null ", "{}"] {
             assert_eq!(read_json(body.as_bytes()).expect("no parameters"), Map::new(), "{body}");
         }
+
         let names = |count: usize| {
             let pairs: Vec<String> = (0..count).map(|name| format!("\"{name}\":1")).collect();
-            read_json(format!("{{{}}}", pairs.join(",")).as_bytes()).map(|params| params.len()).map_err(status)
+            read_json(format!("{{{}}}", pairs.join(",")).as_bytes())
+                .map(|params| params.len())
+                .map_err(status)
         };
         assert_eq!(names(MAX_PARAMETERS), Ok(MAX_PARAMETERS));
-        assert_eq!(names(MAX_PARAMETERS + 1), Err(StatusCode::BAD_REQUEST), "as many as a form may have");
+
+        assert_eq!(
+            names(MAX_PARAMETERS + 1),
+            Err(StatusCode::BAD_REQUEST),
+            "as many as a form may have"
+        );
+
         assert_eq!(read_json(b"[]").map_err(status), Err(StatusCode::BAD_REQUEST));
         assert_eq!(read_json(b"{").map_err(status), Err(StatusCode::BAD_REQUEST));
     }
@@ -278,11 +355,22 @@ mod tests {
     fn parameters_take_no_more_memory_than_is_allowed() {
         for part in ["[]", r#"{"a":1}"#, "[[[[[[]]]]]]", "0"] {
             let body = format!(r#"{{"a":[{}]}}"#, vec![part; LIMIT / (part.len() + 1) - 8].join(","));
-            assert_eq!(weigh_json(body.as_bytes()).map_err(status), Err(StatusCode::PAYLOAD_TOO_LARGE), "{part}");
-            assert_eq!(read_json(body.as_bytes()).map_err(status), Err(StatusCode::PAYLOAD_TOO_LARGE), "{part}");
+            assert_eq!(
+                weigh_json(body.as_bytes()).map_err(status),
+                Err(StatusCode::PAYLOAD_TOO_LARGE),
+                "{part}"
+            );
+
+            assert_eq!(
+                read_json(body.as_bytes()).map_err(status),
+                Err(StatusCode::PAYLOAD_TOO_LARGE),
+                "{part}"
+            );
         }
+
         let text = format!(r#"{{"a":"{}"}}"#, "x".repeat(LIMIT - 8));
         assert!(weigh_json(text.as_bytes()).expect("one long text") < 2 * LIMIT);
+
         let pairs = |count: usize| weigh_form(vec!["a[][b]=c"; count].join("&").as_bytes()).map_err(status);
         assert!(pairs(MAX_PAIRS).is_ok_and(|weight| weight <= TREE));
         assert_eq!(pairs(MAX_PAIRS + 1), Err(StatusCode::BAD_REQUEST));

@@ -19,12 +19,16 @@ use crate::state::App;
 pub(crate) struct Shares {
     /// In total.
     pub(crate) all: usize,
+
     /// Reserved for administrators, out of the total.
     pub(crate) of_admins: usize,
+
     /// For one top-level group with all that it contains.
     pub(crate) of_namespace: usize,
+
     /// For one project or group.
     pub(crate) of_scope: usize,
+
     /// For one user.
     pub(crate) of_user: usize,
 }
@@ -35,6 +39,7 @@ pub(crate) struct Sharer {
     pub(crate) user: i64,
     pub(crate) is_admin: bool,
     pub(crate) scope: Scope,
+
     /// The top-level group that contains the scope.
     pub(crate) namespace: Option<GroupId>,
 }
@@ -52,10 +57,13 @@ enum Share {
 pub(crate) enum Full {
     /// The total.
     All,
+
     /// That of the user.
     User,
+
     /// That of the project or group.
     Scope,
+
     /// That of the top-level group.
     Namespace,
 }
@@ -70,6 +78,7 @@ struct Counts {
 pub(crate) struct Places {
     counts: Mutex<Counts>,
     shares: Shares,
+
     /// Name of the gauge with the number of acquired permits.
     gauge: &'static str,
 }
@@ -83,7 +92,12 @@ pub(crate) struct Taken {
 impl Sharer {
     pub(crate) fn new(app: &App, actor: &Actor, scope: Scope) -> Self {
         let namespace = app.engine.context.directory().namespace_of(scope);
-        Self { user: actor.user_id, is_admin: actor.is_admin, scope, namespace }
+        Self {
+            user: actor.user_id,
+            is_admin: actor.is_admin,
+            scope,
+            namespace,
+        }
     }
 
     /// Lists the limits that a permit counts against.
@@ -92,37 +106,58 @@ impl Sharer {
         if self.is_admin {
             return of;
         }
+
         if self.scope != Scope::Instance {
             of.push((Share::Scope(self.scope), shares.of_scope, Full::Scope));
         }
-        of.extend(self.namespace.map(|group| (Share::Namespace(group), shares.of_namespace, Full::Namespace)));
+
+        of.extend(
+            self.namespace
+                .map(|group| (Share::Namespace(group), shares.of_namespace, Full::Namespace)),
+        );
+
         of
     }
 }
 
 impl Places {
     pub(crate) fn new(shares: Shares, gauge: &'static str) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::default(), shares, gauge })
+        Arc::new(Self {
+            counts: Mutex::default(),
+            shares,
+            gauge,
+        })
     }
 
     pub(crate) fn take(self: &Arc<Self>, sharer: &Sharer) -> Result<Taken, Full> {
         let of = sharer.shares(&self.shares);
-        let most = if sharer.is_admin { self.shares.all } else { self.shares.all - self.shares.of_admins };
+        let most = if sharer.is_admin {
+            self.shares.all
+        } else {
+            self.shares.all - self.shares.of_admins
+        };
+
         let mut counts = self.counts.lock();
         for (share, most, full) in &of {
             if counts.of.get(share).is_some_and(|count| count >= most) {
                 return Err(*full);
             }
         }
+
         if counts.all >= most {
             return Err(Full::All);
         }
+
         counts.all += 1;
         for (share, ..) in &of {
             *counts.of.entry(*share).or_default() += 1;
         }
+
         metrics::gauge!(self.gauge).increment(1.0);
-        Ok(Taken { places: Arc::clone(self), of: of.into_iter().map(|(share, ..)| share).collect() })
+        Ok(Taken {
+            places: Arc::clone(self),
+            of: of.into_iter().map(|(share, ..)| share).collect(),
+        })
     }
 }
 
@@ -130,6 +165,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         let mut counts = self.places.counts.lock();
         counts.all -= 1;
+
         for share in &self.of {
             if let Some(count) = counts.of.get_mut(share) {
                 *count -= 1;
@@ -138,6 +174,7 @@ impl Drop for Taken {
                 }
             }
         }
+
         metrics::gauge!(self.places.gauge).decrement(1.0);
     }
 }
@@ -151,6 +188,7 @@ impl Full {
             Self::Scope => (shares.of_scope, "the users of this project or group"),
             Self::Namespace => (shares.of_namespace, "the users of this top-level group"),
         };
+
         let verb = if self == Self::All { "has" } else { "have" };
         ApiError::problem(
             axum::http::StatusCode::TOO_MANY_REQUESTS,
@@ -165,11 +203,22 @@ mod tests {
 
     use super::*;
 
-    const SHARES: Shares = Shares { all: 10, of_admins: 2, of_namespace: 6, of_scope: 4, of_user: 2 };
+    const SHARES: Shares = Shares {
+        all: 10,
+        of_admins: 2,
+        of_namespace: 6,
+        of_scope: 4,
+        of_user: 2,
+    };
 
     fn sharer(user: i64, project: i64, group: i64) -> Sharer {
         let scope = Scope::Project(ProjectId(project));
-        Sharer { user, is_admin: false, scope, namespace: Some(GroupId(group)) }
+        Sharer {
+            user,
+            is_admin: false,
+            scope,
+            namespace: Some(GroupId(group)),
+        }
     }
 
     #[test]
@@ -177,6 +226,7 @@ mod tests {
         let places = Places::new(SHARES, "places");
         let mut taken = Vec::new();
         let mut full = Vec::new();
+
         for (user, project, group) in [
             (1, 1, 1),
             (1, 1, 1),
@@ -196,10 +246,19 @@ mod tests {
                 Err(why) => full.push((user, why)),
             }
         }
-        assert_eq!(full, [(1, Full::User), (3, Full::Scope), (5, Full::Namespace), (8, Full::All)]);
-        let admin = |user| Sharer { is_admin: true, ..sharer(user, 1, 1) };
+
+        assert_eq!(
+            full,
+            [(1, Full::User), (3, Full::Scope), (5, Full::Namespace), (8, Full::All)]
+        );
+
+        let admin = |user| Sharer {
+            is_admin: true,
+            ..sharer(user, 1, 1)
+        };
         let first = places.take(&admin(9)).expect("a place that others cannot have");
         let _second = places.take(&admin(9)).expect("another");
+
         assert_eq!(places.take(&admin(10)).err(), Some(Full::All));
         drop(first);
         assert!(places.take(&admin(10)).is_ok());

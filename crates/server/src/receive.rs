@@ -33,7 +33,9 @@ use crate::telemetry::{SOURCE_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::Gate;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(receive)).routes(routes!(receive_at))
+    OpenApiRouter::new()
+        .routes(routes!(receive))
+        .routes(routes!(receive_at))
 }
 
 /// Result of a received event.
@@ -41,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 struct Receipt {
     /// `accepted`, or `duplicate`.
     status: &'static str,
+
     /// Id of the event; for a duplicate, the id of the first copy.
     #[schema(format = Uuid)]
     job_id: String,
@@ -55,7 +58,11 @@ struct Refusal<'a> {
 
 /// Result of a request, as the metric counts it.
 enum End {
-    Accepted { trigger: Trigger, appended: Appended, copy: bool },
+    Accepted {
+        trigger: Trigger,
+        appended: Appended,
+        copy: bool,
+    },
     Refused(Refused),
     Failed(StatusCode, String),
 }
@@ -64,6 +71,7 @@ enum End {
 struct Refused {
     status: StatusCode,
     detail: String,
+
     /// Label of the metric, from a closed set.
     reason: &'static str,
     note: String,
@@ -73,7 +81,13 @@ struct Refused {
 impl Refused {
     fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, reason, note: detail.clone(), detail, retry_after: None }
+        Self {
+            status,
+            reason,
+            note: detail.clone(),
+            detail,
+            retry_after: None,
+        }
     }
 }
 
@@ -81,7 +95,10 @@ impl From<Wrong> for Refused {
     /// The sender of a wrong credential does not learn what is wrong with it.
     fn from(wrong: Wrong) -> Self {
         let refused = Self::new(StatusCode::UNAUTHORIZED, "credential", "Invalid token");
-        Self { note: wrong.text().to_owned(), ..refused }
+        Self {
+            note: wrong.text().to_owned(),
+            ..refused
+        }
     }
 }
 
@@ -107,24 +124,39 @@ async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, reques
     if let Some(gate) = app.gates.find(&app.engine.context.directory(), &key) {
         return handle(&app, &gate, request).await;
     }
+
     // An unknown key gets the same answer as a wrong token, after about the same time, so that guessing keys reveals
     // nothing.
     let _ = app.gates.default().verifier.check_head(request.headers(), app.now());
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
     metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
+
     Refused::from(Wrong::Token).into_response()
 }
 
 async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+
+    let peer = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|peer| peer.0.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = address::client(peer, &parts.headers, &app.trusted_proxies);
     let (end, bytes) = take(app, gate, address, &parts.headers, body).await;
+
     let (event, status) = match &end {
-        End::Accepted { trigger, appended: Appended::New { .. }, .. } => (header_of(*trigger), "success"),
-        End::Accepted { trigger, appended: Appended::Duplicate(_), .. } => (header_of(*trigger), "duplicate"),
+        End::Accepted {
+            trigger,
+            appended: Appended::New { .. },
+            ..
+        } => (header_of(*trigger), "success"),
+        End::Accepted {
+            trigger,
+            appended: Appended::Duplicate(_),
+            ..
+        } => (header_of(*trigger), "duplicate"),
         // An unverified request must not choose the label.
         End::Refused(refused) => {
             metrics::counter!(SOURCE_REFUSED, "reason" => refused.reason).increment(1);
@@ -132,8 +164,10 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         }
         End::Failed(..) => ("unknown", "error"),
     };
+
     metrics::counter!(WEBHOOK_REQUESTS, "event" => event, "status" => status).increment(1);
     metrics::histogram!(WEBHOOK_SECONDS).record(started.elapsed());
+
     let (note, event_id) = match &end {
         End::Accepted { appended, copy, .. } => {
             let note = match appended {
@@ -145,14 +179,20 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         End::Refused(refused) => (Some(refused.note.clone()), None),
         End::Failed(_, detail) => (Some(detail.clone()), None),
     };
+
     let response = match end {
         End::Accepted { appended, .. } => accepted(appended),
         End::Refused(refused) => refused.into_response(),
         End::Failed(status, detail) => {
             let refused = Refused::new(status, "", detail);
-            Refused { retry_after: Some(5), ..refused }.into_response()
+            Refused {
+                retry_after: Some(5),
+                ..refused
+            }
+            .into_response()
         }
     };
+
     let seen = SeenRequest {
         at: app.now().as_micros(),
         address: address.to_string(),
@@ -167,33 +207,59 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
 }
 
 fn header_of(trigger: Trigger) -> &'static str {
-    if trigger == Trigger::UNKNOWN { "unknown" } else { trigger.row().header }
+    if trigger == Trigger::UNKNOWN {
+        "unknown"
+    } else {
+        trigger.row().header
+    }
 }
 
 /// Processes a request. Returns the result, and the number of body bytes that were read.
 async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
     let source = &gate.source;
     let head = gate.verifier.check_head(headers, app.now());
+
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
         gate.log_refusal(address, Instant::now());
-        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
-        return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
-    }
-    if !source.addresses.is_empty() && !source.addresses.contains(address) {
+
+        let refused = Refused::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate",
+            "too many requests from this address",
+        );
+
         return (
-            End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address is not allowed to post here")),
+            End::Refused(Refused {
+                retry_after: Some(wait.as_secs() + 1),
+                ..refused
+            }),
             0,
         );
     }
+
+    if !source.addresses.is_empty() && !source.addresses.contains(address) {
+        return (
+            End::Refused(Refused::new(
+                StatusCode::FORBIDDEN,
+                "address",
+                "this address is not allowed to post here",
+            )),
+            0,
+        );
+    }
+
     if let Some(words) = ambiguous(headers) {
         return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
     }
+
     let now = app.now();
+
     // This comes before the body is read, so that requests without a credential cost nothing more.
     let checks = match head {
         Ok(checks) => checks,
         Err(wrong) => return (End::Refused(wrong.into()), 0),
     };
+
     let kind = Kind::Received(&gate.share);
     let held = match body::read(app, headers, body, source.body_limit, kind).await {
         Ok(held) => held,
@@ -206,8 +272,11 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     if !aside::is_large(bytes) {
         return (admit(app, gate, headers, &held, (checks, now)).await, bytes);
     }
+
     let (app, gate, headers) = (Arc::clone(app), Arc::clone(gate), headers.clone());
-    let end = aside::by_weight(bytes, async move { admit(&app, &gate, &headers, &held, (checks, now)).await });
+    let end = aside::by_weight(bytes, async move {
+        admit(&app, &gate, &headers, &held, (checks, now)).await
+    });
     (end.await, bytes)
 }
 
@@ -216,12 +285,15 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
         return End::Refused(wrong.into());
     }
+
     let envelope = match Envelope::read(&held.bytes) {
         Ok(envelope) => envelope,
         Err(error) => return End::Refused(Refused::new(StatusCode::BAD_REQUEST, "json", error.to_string())),
     };
+
     let event = text(headers, "x-gitlab-event");
     let trigger = Trigger::recognise(event, &envelope);
+
     let received = Received {
         source: &gate.source,
         trigger,
@@ -232,8 +304,13 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
         body: &held.bytes,
         envelope: &envelope,
     };
+
     match app.engine.context.in_time(app.engine.journal.receive(received)).await {
-        Ok((appended, copy)) => End::Accepted { trigger, appended, copy },
+        Ok((appended, copy)) => End::Accepted {
+            trigger,
+            appended,
+            copy,
+        },
         Err(error @ (ReceiveError::Instance(_) | ReceiveError::Taken(_))) => {
             End::Refused(Refused::new(StatusCode::FORBIDDEN, "instance", error.to_string()))
         }
@@ -241,6 +318,7 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
             if outage::stands_alone(&error) {
                 tracing::error!(%error, "failed to commit a received event");
             }
+
             let detail = "the event could not be stored; send it again";
             End::Failed(StatusCode::SERVICE_UNAVAILABLE, detail.to_owned())
         }
@@ -266,7 +344,10 @@ pub(crate) fn ambiguous(headers: &HeaderMap) -> Option<String> {
         let first = lines.next();
         lines.any(|line| Some(line) != first)
     };
-    SINGLE.iter().find(differs).map(|name| format!("the header {name} is present twice with different values"))
+    SINGLE
+        .iter()
+        .find(differs)
+        .map(|name| format!("the header {name} is present twice with different values"))
 }
 
 /// Returns `webhook-id`, else `Idempotency-Key`. Repeats of equal values count once, and an empty value counts as
@@ -285,7 +366,12 @@ fn accepted(appended: Appended) -> Response {
         Appended::New { .. } => "accepted",
         Appended::Duplicate(_) => "duplicate",
     };
-    Json(Receipt { status, job_id: appended.id().to_string() }).into_response()
+
+    Json(Receipt {
+        status,
+        job_id: appended.id().to_string(),
+    })
+    .into_response()
 }
 
 impl IntoResponse for Refused {
@@ -294,9 +380,11 @@ impl IntoResponse for Refused {
         let mut response = (self.status, Json(Refusal { detail: &self.detail })).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+
         response
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct Seats<K> {
     taken: Mutex<HashMap<K, usize>>,
     most: usize,
     most_of_one: usize,
+
     /// Name of the gauge with the number of acquired permits.
     gauge: &'static str,
 }
@@ -22,6 +23,7 @@ pub(crate) struct Seats<K> {
 pub(crate) enum Full {
     /// The total.
     All,
+
     /// The limit of this key.
     One,
 }
@@ -34,7 +36,12 @@ pub(crate) struct Seat<K: Eq + Hash> {
 
 impl<K: Eq + Hash + Clone> Seats<K> {
     pub(crate) fn new(most: usize, most_of_one: usize, gauge: &'static str) -> Arc<Self> {
-        Arc::new(Self { taken: Mutex::default(), most, most_of_one, gauge })
+        Arc::new(Self {
+            taken: Mutex::default(),
+            most,
+            most_of_one,
+            gauge,
+        })
     }
 
     /// Checks whether a permit is available at the moment.
@@ -46,15 +53,22 @@ impl<K: Eq + Hash + Clone> Seats<K> {
     pub(crate) fn take(self: &Arc<Self>, of: K) -> Result<Seat<K>, Full> {
         let mut taken = self.taken.lock();
         let here = taken.get(&of).copied().unwrap_or(0);
+
         if taken.values().sum::<usize>() >= self.most {
             return Err(Full::All);
         }
+
         if here >= self.most_of_one {
             return Err(Full::One);
         }
+
         taken.insert(of.clone(), here + 1);
         metrics::gauge!(self.gauge).increment(1.0);
-        Ok(Seat { seats: Arc::clone(self), of })
+
+        Ok(Seat {
+            seats: Arc::clone(self),
+            of,
+        })
     }
 }
 
@@ -67,6 +81,7 @@ impl<K: Eq + Hash> Drop for Seat<K> {
                 taken.remove(&self.of);
             }
         }
+
         metrics::gauge!(self.seats.gauge).decrement(1.0);
     }
 }
@@ -80,9 +95,15 @@ mod tests {
         let seats = Seats::new(3, 2, "seats");
         let first = seats.take("a").expect("room");
         let _second = seats.take("a").expect("room");
+
         assert_eq!(seats.take("a").err(), Some(Full::One));
+
         let _third = seats.take("b").expect("room");
-        assert_eq!((seats.take("b").err(), seats.take("c").err()), (Some(Full::All), Some(Full::All)));
+        assert_eq!(
+            (seats.take("b").err(), seats.take("c").err()),
+            (Some(Full::All), Some(Full::All))
+        );
+
         drop(first);
         assert!(seats.take("c").is_ok());
     }

@@ -82,10 +82,12 @@ impl ServerSection {
             let text = "is not an address with a port, such as 127.0.0.1:8000, [::]:8000 or localhost:8000";
             problems.push(Problem::with_value("server.listen", &self.listen, text));
         }
+
         if !is_base_url(&self.external_url) {
             let text = "is not a base URL, such as https://quickdraw.example.com";
             problems.push(Problem::with_value("server.external_url", &self.external_url, text));
         }
+
         problems.extend(self.read_trusted_proxies().err());
         problems
     }
@@ -123,7 +125,9 @@ impl LimitsSection {
 }
 
 fn is_listen_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
     port.parse::<u16>().is_ok() && Host::parse(host).is_ok()
 }
 
@@ -142,7 +146,16 @@ mod tests {
         for good in ["127.0.0.1:8000", "0.0.0.0:0", "[::]:8000", "localhost:80"] {
             assert!(is_listen_address(good), "{good}");
         }
-        for wrong in ["nonsense", "127.0.0.1", "127.0.0.1:70000", ":8000", "::1:8000", "a b:80", "http://x:80"] {
+
+        for wrong in [
+            "nonsense",
+            "127.0.0.1",
+            "127.0.0.1:70000",
+            ":8000",
+            "::1:8000",
+            "a b:80",
+            "http://x:80",
+        ] {
             assert!(!is_listen_address(wrong), "{wrong}");
         }
     }

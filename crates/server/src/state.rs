@@ -21,7 +21,13 @@ use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
 /// Limits on requests whose client certificate is being opened, or that wait for it.
-pub(crate) const KEYS: Shares = Shares { all: 16, of_admins: 2, of_namespace: 6, of_scope: 3, of_user: 2 };
+pub(crate) const KEYS: Shares = Shares {
+    all: 16,
+    of_admins: 2,
+    of_namespace: 6,
+    of_scope: 3,
+    of_user: 2,
+};
 /// Number of questions about insights that are computed at once.
 const MEASURED_AT_ONCE: usize = 4;
 
@@ -29,34 +35,49 @@ const MEASURED_AT_ONCE: usize = 4;
 pub struct App {
     /// The pipeline and the workers.
     pub engine: Arc<Engine>,
+
     /// The sources.
     pub(crate) gates: Gates,
+
     /// Reverse proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Addresses,
+
     /// Base URL of this server, without a slash at its end.
     pub external_url: String,
+
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+
     /// Memory for request bodies.
     pub(crate) bodies: Rooms,
+
     /// Memory for parameter trees and large answers.
     pub(crate) memory: Memory,
+
     /// Open streams.
     pub(crate) streams: Streams,
+
     /// Permits for requests that open the key of a client certificate, and the limit on opening them.
     pub(crate) keys: (Arc<Places>, Aside),
+
     /// Limit on questions about insights that are computed at once.
     pub(crate) measuring: Aside,
+
     /// Users of recently used tokens.
     pub(crate) actors: Actors,
+
     /// Running changes, which continue if their client disconnects.
     pub(crate) changes: Changes,
+
     /// Reads of bodies that were logged recently.
     pub(crate) readings: Readings,
+
     /// Counts of recent tests and resends.
     pub(crate) manual: ManualLimit,
+
     /// Limits that the operator sets.
     pub limits: Limits,
+
     /// The parameters of each operation; set when the router is built.
     pub(crate) known: OnceLock<Known>,
 }

@@ -8,7 +8,13 @@ use crate::places::{Places, Shares};
 use crate::telemetry::STREAMS;
 
 /// Limits on the open streams of a node. Each one is a permanent connection.
-pub(crate) const SHARES: Shares = Shares { all: 100, of_admins: 10, of_namespace: 50, of_scope: 20, of_user: 10 };
+pub(crate) const SHARES: Shares = Shares {
+    all: 100,
+    of_admins: 10,
+    of_namespace: 50,
+    of_scope: 20,
+    of_user: 10,
+};
 /// Memory in KiB for the bodies of streams. Each body is in memory several times: packed, unpacked, as JSON, and as
 /// it is sent.
 const BODIES_KIB: u32 = 256 << 10;
@@ -37,7 +43,9 @@ impl Streams {
 
     /// Acquires memory for a body of the given size, until it is sent.
     pub(crate) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let wanted = u32::try_from((bytes * COPIES).div_ceil(1 << 10)).unwrap_or(u32::MAX).min(BODIES_KIB);
+        let wanted = u32::try_from((bytes * COPIES).div_ceil(1 << 10))
+            .unwrap_or(u32::MAX)
+            .min(BODIES_KIB);
         self.bodies.clone().acquire_many_owned(wanted).await.ok()
     }
 

@@ -27,14 +27,25 @@ pub const SOURCE_REFUSED: &str = "quickdraw_source_refused_total";
 pub fn describe() {
     metrics::describe_counter!(WEBHOOK_REQUESTS, "Requests to sources, by event and status.");
     metrics::describe_histogram!(WEBHOOK_SECONDS, "Time from the head of a request to its answer.");
+
     metrics::describe_counter!(
         CONNECTIONS_REFUSED,
         "Connections that were closed because there were too many, by limit."
     );
+
     metrics::describe_gauge!(CONNECTIONS, "Open connections.");
     metrics::describe_gauge!(LARGE_ANSWERS, "Large answers that are being made or sent.");
-    metrics::describe_gauge!(KEYS_WAITING, "Keys of client certificates that are being opened or wait for it.");
-    metrics::describe_gauge!(CHANGES_ALONE, "Changes that continue although their client has disconnected.");
+
+    metrics::describe_gauge!(
+        KEYS_WAITING,
+        "Keys of client certificates that are being opened or wait for it."
+    );
+
+    metrics::describe_gauge!(
+        CHANGES_ALONE,
+        "Changes that continue although their client has disconnected."
+    );
+
     metrics::describe_gauge!(STREAMS, "Open streams.");
     metrics::describe_counter!(STREAM_EVENTS, "Events that were sent on streams.");
     metrics::describe_counter!(SOURCE_REFUSED, "Requests that sources refused, by reason.");

@@ -38,7 +38,10 @@ impl Serialize for Iso {
 impl PartialSchema for Iso {
     fn schema() -> RefOr<Schema> {
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .into()
     }
 }
 
@@ -59,6 +62,8 @@ impl Message {
     /// Creates a message.
     #[must_use]
     pub fn new(words: &str) -> Self {
-        Self { message: words.to_owned() }
+        Self {
+            message: words.to_owned(),
+        }
     }
 }

@@ -14,8 +14,10 @@ use crate::error::Result;
 pub struct Batch {
     /// Higher than the number of any batch that was committed before.
     pub number: i64,
+
     /// When the first of its events was received.
     pub at: Timestamp,
+
     /// Its events; none where retention took them.
     pub events: Vec<EventId>,
 }
@@ -25,6 +27,7 @@ pub struct Batch {
 pub struct Followed {
     /// Batches in their order.
     pub batches: Vec<Batch>,
+
     /// Retention took events from where the look began.
     pub lost: bool,
 }
@@ -34,15 +37,23 @@ pub struct Followed {
 pub trait Appends {
     /// Batches from a number on, at most `limit`. No batch with a lower number than any of these is committed later.
     async fn appends(&self, from: i64, limit: usize) -> Result<Followed>;
+
     /// Where to begin for what is committed from now on.
     async fn next_append(&self) -> Result<i64>;
 
     /// Where to begin for what was received since a time, as exactly as the clocks of those who received it.
     async fn append_since(&self, since: Timestamp) -> Result<i64> {
         let mut high = self.next_append().await?;
-        let Some(mut low) = self.appends(i64::MIN, 1).await?.batches.first().map(|first| first.number) else {
+        let Some(mut low) = self
+            .appends(i64::MIN, 1)
+            .await?
+            .batches
+            .first()
+            .map(|first| first.number)
+        else {
             return Ok(high);
         };
+
         // Everything before `low` is older, nothing from `high` on is.
         while low < high {
             let middle = low + (high - low) / 2;
@@ -51,6 +62,7 @@ pub trait Appends {
                 _ => high = middle,
             }
         }
+
         Ok(low)
     }
 }

@@ -14,16 +14,22 @@ use crate::lists::{Page, Paged};
 pub struct Attempt {
     /// Which.
     pub id: AttemptId,
+
     /// Of which delivery.
     pub delivery: DeliveryId,
+
     /// For whom.
     pub hook: HookId,
+
     /// First, second, … of its delivery.
     pub number: u32,
+
     /// The verdict's stored word.
     pub outcome: String,
+
     /// HTTP status, if there was an answer.
     pub status: Option<u16>,
+
     /// The rest.
     pub record: Record,
 }
@@ -33,10 +39,13 @@ pub struct Attempt {
 pub struct AttemptFilter {
     /// Only of this delivery.
     pub delivery: Option<DeliveryId>,
+
     /// Only for this hook.
     pub hook: Option<HookId>,
+
     /// Only older than this one: the cursor.
     pub before: Option<AttemptId>,
+
     /// Most rows.
     pub limit: usize,
 }
@@ -46,10 +55,13 @@ pub struct AttemptFilter {
 pub struct LogFilter {
     /// Whose.
     pub hook: HookId,
+
     /// Only begun since then.
     pub since: Timestamp,
+
     /// Only with one of these answers.
     pub answers: Answers,
+
     /// Which rows.
     pub page: Page,
 }
@@ -59,8 +71,10 @@ pub struct LogFilter {
 pub trait Attempts {
     /// A page of a hook's log. It has no order by number, so it only goes by offset.
     async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>>;
+
     /// One attempt for a hook.
     async fn find_attempt(&self, hook: HookId, id: AttemptId) -> Result<Option<Attempt>>;
+
     /// Attempts by filter.
     async fn list_attempts(&self, filter: AttemptFilter) -> Result<Vec<Attempt>>;
 }
@@ -90,8 +104,14 @@ pub(crate) const fn outcome_code(outcome: Outcome) -> i16 {
 pub(crate) fn outcome_word(code: i16) -> String {
     let all = [
         Outcome::Delivered { status: 0 },
-        Outcome::Rejected { status: 0, retry_after: None },
-        Outcome::Failed { status: 0, retry_after: None },
+        Outcome::Rejected {
+            status: 0,
+            retry_after: None,
+        },
+        Outcome::Failed {
+            status: 0,
+            retry_after: None,
+        },
         Outcome::Unknown,
         Outcome::Unreachable(Unreachable::TimedOut),
         Outcome::Unreachable(Unreachable::Dns),
@@ -103,18 +123,33 @@ pub(crate) fn outcome_word(code: i16) -> String {
         Outcome::Unreachable(Unreachable::Request),
         Outcome::Unreachable(Unreachable::Proxy),
     ];
-    all.into_iter().find(|outcome| outcome_code(*outcome) == code).unwrap_or(Outcome::Unknown).word().to_owned()
+
+    all.into_iter()
+        .find(|outcome| outcome_code(*outcome) == code)
+        .unwrap_or(Outcome::Unknown)
+        .word()
+        .to_owned()
 }
 
 impl LogFilter {
     /// The condition on the status. Only numbers of ours are put into the text.
     pub(crate) fn condition(&self) -> String {
-        let mut any: Vec<String> =
-            self.answers.ranges.iter().map(|(low, high)| format!("status BETWEEN {low} AND {high}")).collect();
+        let mut any: Vec<String> = self
+            .answers
+            .ranges
+            .iter()
+            .map(|(low, high)| format!("status BETWEEN {low} AND {high}"))
+            .collect();
+
         if self.answers.unanswered {
             any.push("status IS NULL".to_owned());
         }
-        if any.is_empty() { "1 = 1".to_owned() } else { format!("({})", any.join(" OR ")) }
+
+        if any.is_empty() {
+            "1 = 1".to_owned()
+        } else {
+            format!("({})", any.join(" OR "))
+        }
     }
 }
 

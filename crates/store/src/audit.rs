@@ -14,20 +14,28 @@ pub const KEPT_DAYS: u64 = 365;
 pub struct AuditEntry {
     /// Its number; 0 before it is written.
     pub id: i64,
+
     /// When.
     pub at: Timestamp,
+
     /// GitLab's number of the user.
     pub user_id: i64,
+
     /// Their login at that time.
     pub username: String,
+
     /// Where they called from, past the proxies that are trusted.
     pub address: Option<String>,
+
     /// HTTP method; `MOVE` for a project or group that moved because a received event has another path of it.
     pub method: String,
+
     /// Path that was asked for, without its query; of a move, what moved from where to where.
     pub path: String,
+
     /// HTTP status of the answer: 2xx is a change (with GET, a reading), 4xx a refusal.
     pub status: i64,
+
     /// Names of the attributes that were sent, in their order, with blanks between.
     pub attributes: String,
 }
@@ -37,8 +45,10 @@ pub struct AuditEntry {
 pub struct AuditFilter {
     /// Only by this user.
     pub user: Option<i64>,
+
     /// Only older than this entry: the cursor.
     pub before: Option<i64>,
+
     /// Most rows.
     pub limit: usize,
 }
@@ -48,8 +58,10 @@ pub struct AuditFilter {
 pub trait Audit {
     /// Writes an entry; returns when it is flushed.
     async fn append_audit(&self, entry: AuditEntry) -> Result<()>;
+
     /// Entries by filter.
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>>;
+
     /// Deletes entries older than a point, at most `limit`. Returns how many.
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize>;
 }

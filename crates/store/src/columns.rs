@@ -58,9 +58,10 @@ pub(crate) fn in_scope(scope: Scope, rows: &str, mark: char) -> (String, i64) {
     match scope {
         Scope::Project(id) => (format!("{rows}.project_id = {mark}1"), id.0),
         Scope::Group(id) => (format!("{rows}.group_id = {mark}1"), id.0),
-        Scope::Instance => {
-            (format!("{rows}.project_id IS NULL AND {rows}.group_id IS NULL AND CAST({mark}1 AS BIGINT) = 0"), 0)
-        }
+        Scope::Instance => (
+            format!("{rows}.project_id IS NULL AND {rows}.group_id IS NULL AND CAST({mark}1 AS BIGINT) = 0"),
+            0,
+        ),
     }
 }
 
@@ -87,12 +88,20 @@ pub(crate) fn is_in(stage: Option<Stage>) -> String {
 /// State and tally as the columns hold them: code, due time, attempts, unknown ones.
 pub(crate) fn state_columns(state: State, tally: Tally) -> (i16, i64, i64, i64) {
     let due_at = state.due_at().map_or(0, Timestamp::as_micros);
-    (state.code(), due_at, i64::from(tally.attempts), i64::from(tally.unknown))
+    (
+        state.code(),
+        due_at,
+        i64::from(tally.attempts),
+        i64::from(tally.unknown),
+    )
 }
 
 pub(crate) fn tally(attempts: i64, unknown: i64) -> Tally {
     let read = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-    Tally { attempts: read(attempts), unknown: read(unknown) }
+    Tally {
+        attempts: read(attempts),
+        unknown: read(unknown),
+    }
 }
 
 /// A number of rows as SQL's LIMIT wants it.
@@ -104,6 +113,7 @@ pub(crate) fn limit(rows: usize) -> i64 {
 pub(crate) fn key_hash(key: &DedupeKey) -> [u8; 16] {
     let (kind, id) = origin_columns(key.origin);
     let (place_kind, place) = place_columns(key.place);
+
     let digest = Sha256::new()
         .chain_update(kind.to_be_bytes())
         .chain_update(id.to_be_bytes())
@@ -111,6 +121,7 @@ pub(crate) fn key_hash(key: &DedupeKey) -> [u8; 16] {
         .chain_update(place.to_be_bytes())
         .chain_update(key.key.as_bytes())
         .finalize();
+
     let mut hash = [0; 16];
     hash.copy_from_slice(&digest[..16]);
     hash
@@ -129,11 +140,20 @@ pub(crate) fn health(failures: i64, pauses: i64, disabled_until: Option<i64>, di
 
 /// Hooks whose filter could not be answered, as a text: a number and a question mark for each. No hook is no text.
 pub(crate) fn unlisted(hooks: &[HookId]) -> Option<String> {
-    (!hooks.is_empty()).then(|| hooks.iter().map(|hook| format!("{hook}?")).collect::<Vec<_>>().join(" "))
+    (!hooks.is_empty()).then(|| {
+        hooks
+            .iter()
+            .map(|hook| format!("{hook}?"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    })
 }
 
 /// The same from a text. Earlier versions wrote numbers without a mark, for hooks whose filter stopped the event.
 pub(crate) fn read_unlisted(text: Option<&str>) -> Vec<HookId> {
-    let marked = text.into_iter().flat_map(str::split_whitespace).filter_map(|word| word.strip_suffix('?'));
+    let marked = text
+        .into_iter()
+        .flat_map(str::split_whitespace)
+        .filter_map(|word| word.strip_suffix('?'));
     marked.filter_map(|number| number.parse().ok().map(HookId)).collect()
 }

@@ -40,16 +40,22 @@ pub(crate) const DELIVERY_COLUMNS: &str = DELIVERY.sql;
 pub struct Claim {
     /// The node that claims.
     pub node: NodeId,
+
     /// Deliveries that are due by then are claimed.
     pub now: Timestamp,
+
     /// When the lease lapses.
     pub lease_until: Timestamp,
+
     /// Most first attempts to take.
     pub first: usize,
+
     /// Most retries to take.
     pub retries: usize,
+
     /// Most deliveries for one hook that has none in flight on this node.
     pub per_hook: usize,
+
     /// Hooks with less room left than that: 0 for paused ones.
     pub rooms: HashMap<HookId, usize>,
 }
@@ -59,18 +65,25 @@ pub struct Claim {
 pub struct Claimed {
     /// Which.
     pub delivery: DeliveryId,
+
     /// For whom.
     pub hook: HookId,
+
     /// Its attempts so far.
     pub tally: Tally,
+
     /// Number of the lease; a settle with another one is refused.
     pub fence: i64,
+
     /// When the lease lapses.
     pub lease_until: Timestamp,
+
     /// The event.
     pub event: Event,
+
     /// Its body.
     pub payload: Packed,
+
     /// Its ordering queue, if its hook wanted events in order when it was made.
     pub queue: Option<OrderingQueue>,
 }
@@ -80,6 +93,7 @@ pub struct Claimed {
 pub struct OrderingQueue {
     /// For whom.
     pub hook: HookId,
+
     /// About what.
     pub object: ObjectKey,
 }
@@ -89,18 +103,25 @@ pub struct OrderingQueue {
 pub struct Record {
     /// When it began.
     pub started_at: Timestamp,
+
     /// How long it took, in microseconds.
     pub duration_micros: i64,
+
     /// The address that was called.
     pub address: Option<String>,
+
     /// Where the time went, if it was called at all.
     pub phases: Option<Phases>,
+
     /// The version of the hook's settings that the request was made of: see [`crate::hooks::Hooks::past_hook`].
     pub hook_version: Option<Timestamp>,
+
     /// Why there was no answer, in words without secrets.
     pub error: Option<String>,
+
     /// Headers of the answer, one a line, cut to what history keeps.
     pub response_headers: Option<String>,
+
     /// Body of the answer, cut to what history keeps.
     pub response_body: Option<Vec<u8>>,
 }
@@ -110,22 +131,31 @@ pub struct Record {
 pub struct Finished {
     /// Which delivery.
     pub delivery: DeliveryId,
+
     /// Whose.
     pub hook: HookId,
+
     /// The hook's scope.
     pub scope: Scope,
+
     /// The lease it was made under.
     pub fence: i64,
+
     /// The attempts of the delivery before this one.
     pub tally: Tally,
+
     /// The verdict.
     pub outcome: Outcome,
+
     /// The reason for the attempt.
     pub occasion: Occasion,
+
     /// For the jitter of a retry.
     pub chance: Chance,
+
     /// The hook's own retry policy.
     pub retry: Option<Arc<RetryPolicy>>,
+
     /// The record of it.
     pub record: Record,
 }
@@ -145,7 +175,10 @@ impl Finished {
     /// The policies that apply to it: the usual ones, with the hook's own retries.
     pub(crate) fn policies<'a>(&self, usual: &'a Policies) -> Cow<'a, Policies> {
         match &self.retry {
-            Some(own) => Cow::Owned(Policies { retry: own.as_ref().clone(), disable: usual.disable }),
+            Some(own) => Cow::Owned(Policies {
+                retry: own.as_ref().clone(),
+                disable: usual.disable,
+            }),
             None => Cow::Borrowed(usual),
         }
     }
@@ -156,10 +189,13 @@ impl Finished {
 pub struct Settlement {
     /// Which delivery.
     pub delivery: DeliveryId,
+
     /// Whose.
     pub hook: HookId,
+
     /// Where it stands. `None`: the lease was lost meanwhile and nothing was written.
     pub state: Option<State>,
+
     /// The health of the hook now.
     pub health: Health,
 }
@@ -169,16 +205,22 @@ pub struct Settlement {
 pub struct Delivery {
     /// Which.
     pub id: DeliveryId,
+
     /// Of what.
     pub event: EventId,
+
     /// For whom.
     pub hook: HookId,
+
     /// Where it stands.
     pub state: State,
+
     /// Its attempts.
     pub tally: Tally,
+
     /// When it was made.
     pub created_at: Timestamp,
+
     /// When it reached a final state.
     pub finished_at: Option<Timestamp>,
 }
@@ -188,8 +230,10 @@ pub struct Delivery {
 pub struct Held {
     /// Deliveries that have been due since before this time.
     pub older_than: Timestamp,
+
     /// All but so many of the newest.
     pub most: i64,
+
     /// Why.
     pub reason: SkipReason,
 }
@@ -199,12 +243,16 @@ pub struct Held {
 pub struct DeliveryFilter {
     /// Only of this event.
     pub event: Option<EventId>,
+
     /// Only for this hook.
     pub hook: Option<HookId>,
+
     /// Only in this state.
     pub state: Option<Stage>,
+
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
+
     /// Most rows.
     pub limit: usize,
 }
@@ -214,10 +262,13 @@ pub struct DeliveryFilter {
 pub struct Backlog {
     /// Owed deliveries, up to a bound that keeps counting cheap.
     pub owed: i64,
+
     /// When the one that has been due longest was due.
     pub oldest_due_at: Option<Timestamp>,
+
     /// Events that wait for their fan-out, up to the same bound.
     pub fan_out: i64,
+
     /// Events that wait for their projection, up to the same bound.
     pub projection: i64,
 }
@@ -227,6 +278,7 @@ pub struct Backlog {
 pub trait Deliveries {
     /// Takes due deliveries under a lease. The intent is on disk when this returns.
     async fn claim_deliveries(&self, claim: Claim) -> Result<Vec<Claimed>>;
+
     /// Records attempts and settles their deliveries and hooks in one transaction, by [`quickdraw_domain::settle`].
     async fn finish_attempts(
         &self,
@@ -234,10 +286,12 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
+
     /// Advances ordering queues: the oldest blocked delivery of each is due now, unless another delivery of the queue
     /// is attempted or retried. It stays blocked while an older event of any kind waits for its fan-out, because that
     /// event may belong in the queue too.
     async fn advance(&self, queues: Vec<OrderingQueue>, now: Timestamp) -> Result<()>;
+
     /// Looks at so many ordering queues after this one. Returns those in which every delivery is blocked, and the last
     /// queue that was looked at, if there may be more.
     async fn blocked_queues_after(
@@ -245,22 +299,30 @@ pub trait Deliveries {
         after: Option<OrderingQueue>,
         number: usize,
     ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)>;
+
     /// Leases one delivery in any state for a manual attempt. `None` when it is not
     /// there, or somebody holds it.
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;
+
     /// Gives back deliveries of this node that were claimed and never begun: nothing is recorded of them.
     async fn release_leases(&self, node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()>;
+
     /// Takes lapsed leases away: each is recorded as an attempt of unknown outcome and due again. Returns how many.
     async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize>;
+
     /// Cancels what deleted hooks were owed, at most `limit`. Returns how many.
     async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize>;
+
     /// Gives up what a hook is owed and nobody has begun: what has been due since before `older_than`, and of the rest
     /// all but the newest `most`; at most about `limit`. Each is a skip with this reason. Returns how many.
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize>;
+
     /// One delivery.
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
+
     /// Deliveries by filter.
     async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Scanned<Delivery, DeliveryId>>;
+
     /// How much is owed.
     async fn backlog(&self) -> Result<Backlog>;
 }
@@ -273,7 +335,11 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     let (mut low, mut high) = ([0; 16], [0xff; 16]);
     low[..6].copy_from_slice(&event.0.as_bytes()[..6]);
     high[..6].copy_from_slice(&event.0.as_bytes()[..6]);
-    (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
+
+    (
+        DeliveryId(uuid::Uuid::from_bytes(low)),
+        DeliveryId(uuid::Uuid::from_bytes(high)),
+    )
 }
 
 /// The due time of a blocked delivery. Queues are in the order of their events' ids, and the id of a delivery begins

@@ -13,10 +13,13 @@ use crate::error::Result;
 pub struct ProjectDetails {
     /// Names of the groups above it, from the top: `Gear Works / Sub Unit`.
     pub group_names: String,
+
     /// The group that its group is in.
     pub group_parent: Option<GroupId>,
+
     /// It is archived.
     pub archived: bool,
+
     /// When its newest event came; before the first one, when it was created.
     pub last_activity_at: Timestamp,
 }
@@ -27,6 +30,7 @@ pub trait Details {
     /// Names of groups with those of the groups above, from the top: `Gear Works / Sub Unit`. Groups that do not exist
     /// are left out.
     async fn group_names(&self, groups: Vec<GroupId>) -> Result<HashMap<GroupId, String>>;
+
     /// Details of projects. Projects that do not exist are left out.
     async fn project_details(&self, projects: Vec<ProjectId>) -> Result<HashMap<ProjectId, ProjectDetails>>;
 }
@@ -61,7 +65,11 @@ pub(crate) fn details_of_projects(projects: &[ProjectId]) -> String {
 /// Numbers for `IN (…)`. No number has NULL, so an empty list finds nothing.
 pub(crate) fn list(ids: impl Iterator<Item = i64>) -> String {
     let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-    if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") }
+    if ids.is_empty() {
+        "NULL".to_owned()
+    } else {
+        ids.join(", ")
+    }
 }
 
 /// A project as it is read, before the names of its groups are known.
@@ -85,6 +93,7 @@ pub(crate) fn join(rows: Vec<ProjectRow>, names: &HashMap<GroupId, String>) -> H
         };
         found.insert(row.project, details);
     }
+
     found
 }
 

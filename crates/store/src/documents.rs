@@ -15,18 +15,25 @@ const TRIES: usize = 10;
 pub enum Document {
     /// The people and their accounts.
     Roster,
+
     /// The people and their accounts before the last change.
     RosterBefore,
+
     /// Versions of the definitions that what is counted was counted by.
     Definitions,
+
     /// The settings of privacy.
     Privacy,
+
     /// Rules of alerts.
     Alerts,
+
     /// How alerts stand.
     AlertStates,
+
     /// Large events that are being read for insights.
     Reading,
+
     /// The secret of the default source, sealed.
     DefaultSecret,
 }
@@ -84,11 +91,14 @@ where
 {
     for _ in 0..TRIES {
         let (version, mut document) = versioned(store, name).await?;
-        let Some(made) = then(&mut document)? else { return Ok(None) };
+        let Some(made) = then(&mut document)? else {
+            return Ok(None);
+        };
         let written = serde_json::to_vec(&document).map_err(|_| Error::Damaged(name.name()))?;
         if store.put_document(name, version, written).await? {
             return Ok(Some((document, made)));
         }
     }
+
     Ok(None)
 }

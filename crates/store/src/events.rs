@@ -38,12 +38,16 @@ pub(crate) const BODY_COLUMN: &str = BODY.sql;
 pub struct NewEvent {
     /// The event without its body.
     pub event: Event,
+
     /// Its bytes.
     pub payload: Packed,
+
     /// The key that recognises a second copy, if the sender gave one.
     pub dedupe: Option<DedupeKey>,
+
     /// The hooks that get it, by the directory in memory. `None`: fan-out decides later.
     pub decided: Option<Decided>,
+
     /// Whether it is to be queued for projection.
     pub counts: bool,
 }
@@ -54,12 +58,16 @@ pub struct NewEvent {
 pub struct Decided {
     /// When it holds.
     pub holds: Holds,
+
     /// The decision.
     pub audience: FannedOut,
+
     /// Hooks of `audience.deliver` whose delivery this node begins at once: it is made under a lease.
     pub taken: Vec<HookId>,
+
     /// When those leases lapse.
     pub lease_until: Timestamp,
+
     /// When it was decided: deliveries are due from then on, whatever the event's own time says.
     pub now: Timestamp,
 }
@@ -69,6 +77,7 @@ pub struct Decided {
 pub enum Holds {
     /// While the directory has the version that was looked at.
     AtVersion(i64),
+
     /// Always. A test goes to one hook and no other, so the directory does not matter.
     Always,
 }
@@ -101,6 +110,7 @@ pub enum Appended {
         /// `Some` when the decision stood: what was taken is leased under this number.
         fence: Option<i64>,
     },
+
     /// Its key was there already, with this event.
     Duplicate(EventId),
 }
@@ -120,8 +130,10 @@ impl Appended {
 pub struct FannedOut {
     /// Hooks that are owed a delivery.
     pub deliver: Vec<HookId>,
+
     /// Those of them that want their events in order: the delivery goes to the end of its ordering queue.
     pub in_order: Vec<HookId>,
+
     /// Hooks that asked for it and do not get it.
     pub skip: Vec<(HookId, SkipReason)>,
 }
@@ -143,7 +155,11 @@ pub(crate) fn chains_of(
     for (chain, hook, at) in rows {
         fired.entry(chain).or_default().push((hook, at));
     }
-    fired.into_iter().map(|(chain, fired)| (chain, Chain::new(fired, now))).collect()
+
+    fired
+        .into_iter()
+        .map(|(chain, fired)| (chain, Chain::new(fired, now)))
+        .collect()
 }
 
 /// The result of a fan-out.
@@ -151,10 +167,13 @@ pub(crate) fn chains_of(
 pub struct FanOutCount {
     /// Events that were decided about.
     pub events: usize,
+
     /// Deliveries that were made.
     pub deliveries: usize,
+
     /// The directory is newer than the one that decided; nothing was done.
     pub outdated: bool,
+
     /// Events that `decide` left waiting.
     pub unjudged: Vec<Event>,
 }
@@ -164,10 +183,13 @@ pub struct FanOutCount {
 pub struct EventFilter {
     /// Only of this project.
     pub project: Option<ProjectId>,
+
     /// Only of this kind.
     pub trigger: Option<Trigger>,
+
     /// Only older than this one: the cursor.
     pub before: Option<EventId>,
+
     /// Most rows.
     pub limit: usize,
 }
@@ -177,25 +199,34 @@ pub struct EventFilter {
 pub trait Events {
     /// Appends a batch in one transaction; returns when it is flushed. The answers stand in the order of the batch.
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>>;
+
     /// The event that has a key, if any has: what is appended with this key is a duplicate of it.
     async fn find_key(&self, key: DedupeKey) -> Result<Option<EventId>>;
+
     /// Takes up to `limit` events that wait for their fan-out, asks `decide` about each, and writes deliveries, skip
     /// reasons and marks in the same transaction. `version` is the directory that `decide` looks into: when the stored
     /// one is newer, nothing is done and the count says so, because a hook that was made before an event must get it.
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount>;
+
     /// Hooks that fired in these chains, as far as they are remembered at a time. Every chain of the question is in the
     /// answer.
     async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains>;
+
     /// Forgets what fired in chains before a point; at most `limit` rows. Returns how many went.
     async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize>;
+
     /// One event with its body.
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
+
     /// These events without their bodies, in any order; those that are not there any more are left out.
     async fn events_by_id(&self, ids: Vec<EventId>) -> Result<Vec<Event>>;
+
     /// Events without their bodies.
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>>;
+
     /// Hooks that asked for an event and did not get it.
     async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>>;
+
     /// Deletes events, with deliveries, attempts and keys, that were received before a point; at most about `limit`
     /// rows of a kind. Owed deliveries keep their event. Returns how many rows went.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize>;

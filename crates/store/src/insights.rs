@@ -76,6 +76,7 @@ pub(crate) const MERGE_IDENTITIES: [&str; 4] = [
 pub struct Projected {
     /// Which event.
     pub event: EventId,
+
     /// Its facts; an error sets the event aside with its text.
     pub facts: std::result::Result<Vec<Fact>, String>,
 }
@@ -85,6 +86,7 @@ pub struct Projected {
 pub struct Pending {
     /// The oldest of them.
     pub oldest: Option<EventId>,
+
     /// How many there are, counted up to 100,000.
     pub count: i64,
 }
@@ -99,10 +101,13 @@ pub(crate) const PENDING: &str = "SELECT
 pub struct CommitFilter {
     /// From this point …
     pub from: Timestamp,
+
     /// … to before this one.
     pub to: Timestamp,
+
     /// Only of these projects.
     pub projects: Option<Vec<i64>>,
+
     /// Only of these raw identities.
     pub identities: Option<Vec<i64>>,
 }
@@ -112,6 +117,7 @@ pub struct CommitFilter {
 pub enum Projects {
     /// This one.
     One(i64),
+
     /// Those with larger numbers.
     After(i64),
 }
@@ -134,8 +140,10 @@ impl Projects {
 pub struct Lives {
     /// From this point …
     pub from: Timestamp,
+
     /// … to before this one.
     pub to: Timestamp,
+
     /// Only of these projects.
     pub projects: Option<Vec<i64>>,
 }
@@ -145,8 +153,10 @@ pub struct Lives {
 pub struct NamedProject {
     /// Its number in events.
     pub id: i64,
+
     /// Its full path, as last seen.
     pub path: String,
+
     /// When the last event that named it was received.
     pub seen_at: Timestamp,
 }
@@ -156,6 +166,7 @@ pub struct NamedProject {
 pub struct Identity {
     /// The store's number.
     pub id: i64,
+
     /// The spelling.
     pub author: Author,
 }
@@ -165,14 +176,19 @@ pub struct Identity {
 pub struct IdentityUse {
     /// Which identity.
     pub identity: Identity,
+
     /// The project.
     pub project: i64,
+
     /// How many commits that are no merges.
     pub commits: i64,
+
     /// How many merges.
     pub merge_commits: i64,
+
     /// The first of them …
     pub first: Timestamp,
+
     /// … and the last.
     pub last: Timestamp,
 }
@@ -182,52 +198,74 @@ pub struct IdentityUse {
 pub trait Insights: Overview {
     /// Events that wait for their projection, oldest first, with their bodies; fewer where those are large.
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>>;
+
     /// Which events wait for their projection.
     async fn pending(&self) -> Result<Pending>;
+
     /// Joins facts, corrects rollups and sets marks in one transaction. An event that is no longer waiting is left out,
     /// so that a second node does no harm.
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()>;
+
     /// Hourly sums from the rollups.
     async fn commit_cells(&self, filter: CommitFilter) -> Result<Vec<Cell>>;
+
     /// The commits that count, from the facts.
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<Row>>;
+
     /// The same cells as [`Insights::commit_cells`], one per commit and metric, from the facts.
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>>;
+
     /// Commits that pushes received in the window counted and did not list.
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64>;
+
     /// Raw identities whose address or name is this text, without case; all of them without a text.
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
+
     /// The commits of a filter, from the facts, by time.
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
+
     /// Items of a family that can affect a metric in a window. Commits are not items.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
+
     /// All moves of branches in a stretch of time, received then or reported later: pushes without their authors and
     /// commits. A move that a report dates earlier than it was received comes twice.
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>>;
+
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
+
     /// Projects that events named, by their numbers.
     async fn insights_projects(&self) -> Result<Vec<NamedProject>>;
+
     /// Commits of raw identities, by identity and project.
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>>;
+
     /// A document with its version; nothing when nobody has written any.
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>>;
+
     /// Replaces the document of a version (0 where it was never written) by the next one. `false` when it has another
     /// version by now.
     async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool>;
+
     /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
     async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
+
     /// How much of everything came, by project and metric: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
+
     /// Gaps of the metric of `after`, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
+
     /// Gives raw identities another spelling, and accounts other names: what is left of people who were erased.
     async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()>;
+
     /// Deletes what a project did before a whole hour, about `limit` rows of a kind. What has not ended stays. Returns
     /// how many rows went.
     async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize>;
+
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
+
     /// Lets projection have events once more that it set aside: one, or all. What retention deleted meanwhile is
     /// forgotten. Returns how many there are.
     async fn retry_poison(&self, event: Option<EventId>) -> Result<usize>;
@@ -241,10 +279,20 @@ pub trait Insights: Overview {
 pub async fn read_items(store: &SharedStore, read: Read, projects: Option<Vec<i64>>) -> Result<Vec<Item>> {
     let Read { wanted, from, to } = read;
     match wanted {
-        Wanted::Moves => Ok(store.moves(projects, from, to).await?.into_iter().map(Item::Push).collect()),
+        Wanted::Moves => Ok(store
+            .moves(projects, from, to)
+            .await?
+            .into_iter()
+            .map(Item::Push)
+            .collect()),
         // Commits have a table of their own.
         Wanted::Items(Family::Commits) => {
-            let filter = CommitFilter { from, to, projects, identities: None };
+            let filter = CommitFilter {
+                from,
+                to,
+                projects,
+                identities: None,
+            };
             Ok(store.commits(filter).await?.into_iter().map(Item::Commit).collect())
         }
         Wanted::Items(family) => store.items(family, Lives { from, to, projects }).await,
@@ -320,7 +368,12 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
 pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
     let of_one = |(commit, identity): &(Commit, i64)| {
         let (at, identity) = (commit.at(), *identity);
-        commit.contribution().into_iter().map(move |(metric, value)| Cell { at, metric, identity, value })
+        commit.contribution().into_iter().map(move |(metric, value)| Cell {
+            at,
+            metric,
+            identity,
+            value,
+        })
     };
     commits.iter().flat_map(of_one).collect()
 }
@@ -330,6 +383,7 @@ pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
 pub(crate) struct Gathered {
     pub(crate) items: BTreeMap<(i16, i64, i64), Item>,
     pub(crate) users: BTreeMap<i64, User>,
+
     /// Paths of projects, by when they were seen.
     pub(crate) projects: BTreeMap<i64, (i64, String)>,
 }
@@ -369,7 +423,9 @@ pub(crate) fn key(item: &Item) -> (i16, i64, i64) {
 
 /// Joins what is stored of one with what is new; nothing where that changes nothing.
 pub(crate) fn join_stored(stored: Option<&[u8]>, new: &Item) -> Result<Option<Item>> {
-    let Some(stored) = stored else { return Ok(Some(new.clone())) };
+    let Some(stored) = stored else {
+        return Ok(Some(new.clone()));
+    };
     let known = read_item(new.family(), stored)?;
     let joined = known.clone().join(new.clone());
     Ok((joined != known).then_some(joined))

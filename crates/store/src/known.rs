@@ -27,6 +27,7 @@ pub trait Known {
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>>;
+
     /// The group that stands for one of another instance, moved like a project. None is made.
     async fn know_group(
         &self,
@@ -35,6 +36,7 @@ pub trait Known {
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>>;
+
     /// Makes users whose login is not known yet. They have no role and no token, and no address if another user has it.
     async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()>;
 }

@@ -114,6 +114,7 @@ pub async fn open(url: &str, ring: Ring) -> Result<SharedStore> {
 enum Target<'a> {
     /// A file.
     Sqlite(std::path::PathBuf),
+
     /// A database, by the URL that its client reads.
     Postgres(&'a str),
 }
@@ -123,9 +124,11 @@ impl<'a> Target<'a> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             return Ok(Self::Sqlite(path.strip_prefix("//").unwrap_or(path).into()));
         }
+
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Postgres(url));
         }
+
         Err(Error::Url)
     }
 }

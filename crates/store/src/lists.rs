@@ -5,6 +5,7 @@
 pub struct Page {
     /// Where it begins.
     pub start: Start,
+
     /// Most rows to return.
     pub limit: i64,
 }
@@ -14,10 +15,13 @@ pub struct Page {
 pub enum Start {
     /// After so many rows: what costs more the further it goes.
     Offset(i64),
+
     /// Behind the row of this number: what costs the same everywhere. Nothing is counted.
     After(i64),
+
     /// As [`Start::Offset`], with the greatest number first.
     OffsetDown(i64),
+
     /// As [`Start::After`], going down: rows have lower numbers than this.
     Before(i64),
 }
@@ -27,6 +31,7 @@ pub enum Start {
 pub struct Numbers {
     /// Greater than this.
     pub after: Option<i64>,
+
     /// Lower than this.
     pub before: Option<i64>,
 }
@@ -34,8 +39,15 @@ pub struct Numbers {
 impl Numbers {
     /// The conditions on a column, for both engines.
     pub(crate) fn conditions(self, column: &str) -> String {
-        let after = self.after.map(|number| format!(" AND {column} > {number}")).unwrap_or_default();
-        let before = self.before.map(|number| format!(" AND {column} < {number}")).unwrap_or_default();
+        let after = self
+            .after
+            .map(|number| format!(" AND {column} > {number}"))
+            .unwrap_or_default();
+
+        let before = self
+            .before
+            .map(|number| format!(" AND {column} < {number}"))
+            .unwrap_or_default();
         after + &before
     }
 }
@@ -70,7 +82,11 @@ impl Page {
     /// The condition that a page which goes down begins behind a row.
     pub(crate) fn before(self, column: &str) -> String {
         match self.start {
-            Start::Before(number) => Numbers { after: None, before: Some(number) }.conditions(column),
+            Start::Before(number) => Numbers {
+                after: None,
+                before: Some(number),
+            }
+            .conditions(column),
             _ => String::new(),
         }
     }
@@ -92,6 +108,7 @@ pub const MOST_COUNTED: i64 = 10_001;
 pub struct Paged<T> {
     /// This page.
     pub rows: Vec<T>,
+
     /// All pages, up to [`MOST_COUNTED`].
     pub total: i64,
 }
@@ -110,6 +127,7 @@ pub const MOST_LOOKED_AT: usize = 20_000;
 pub struct Scanned<T, Id> {
     /// Newest first.
     pub rows: Vec<T>,
+
     /// Older rows come before this one; `None` on the last page. A page can be short, even empty, and not be the last.
     pub next: Option<Id>,
 }
@@ -118,7 +136,11 @@ impl<T, Id> Scanned<T, Id> {
     /// A page of at most `limit` rows; `last` reads the id of a row. `looked_at` is where looking ended, if it ended
     /// early.
     pub(crate) fn new(rows: Vec<T>, limit: usize, last: impl Fn(&T) -> Id, looked_at: Option<Id>) -> Self {
-        let next = if rows.len() >= limit { rows.last().map(last) } else { looked_at };
+        let next = if rows.len() >= limit {
+            rows.last().map(last)
+        } else {
+            looked_at
+        };
         Self { rows, next }
     }
 }

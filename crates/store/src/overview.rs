@@ -20,12 +20,16 @@ pub(crate) const ZEROS: &str = "000000000000000000000000000000000000000000000000
 pub struct Piece {
     /// Of this family.
     pub family: Family,
+
     /// Items that existed from this point …
     pub from: Timestamp,
+
     /// … to before this one.
     pub to: Timestamp,
+
     /// The first project, by its number in events.
     pub first: i64,
+
     /// The last project, which is in it.
     pub last: i64,
 }
@@ -35,10 +39,13 @@ pub struct Piece {
 pub struct CommitCount {
     /// The project, by its number in events.
     pub project: i64,
+
     /// The author, as commits spell them.
     pub author: Author,
+
     /// Start of the hour, by UTC.
     pub hour: Timestamp,
+
     /// How many.
     pub commits: i64,
 }
@@ -48,6 +55,7 @@ pub struct CommitCount {
 pub struct KnownBranch {
     /// The branch.
     pub branch: Branch,
+
     /// Its newest moves, if it was ever deleted; none of a branch that never was.
     pub moves: Vec<Push>,
 }
@@ -58,11 +66,14 @@ pub trait Overview {
     /// Commits without merges in the window of a piece, by project, author and hour. The family of the piece is not
     /// looked at.
     async fn commit_counts(&self, piece: Piece) -> Result<Vec<CommitCount>>;
+
     /// About how many bytes a piece takes, by project; in ascending order of projects.
     async fn bytes_by_project(&self, piece: Piece) -> Result<Vec<(i64, i64)>>;
+
     /// The items of a piece, those that have not ended first and then the latest to end, until so many bytes are read.
     /// Returns also whether some are left.
     async fn newest_items(&self, piece: Piece, bytes: usize) -> Result<(Vec<Item>, bool)>;
+
     /// Branches that were known before the end of a piece's window, in the order of project and number, behind such a
     /// pair. The family of the piece is not looked at.
     async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>>;
@@ -94,7 +105,13 @@ mod tests {
     fn a_window_has_whole_hours_between_the_parts_at_its_ends() {
         assert_eq!(whole_hours(0, 2 * HOUR), (0, 2 * HOUR));
         assert_eq!(whole_hours(1, 2 * HOUR + 1), (HOUR, 2 * HOUR));
-        assert_eq!(whole_hours(HOUR + 1, HOUR + 5), (HOUR + 5, HOUR + 5), "all of it is a part of an hour");
+
+        assert_eq!(
+            whole_hours(HOUR + 1, HOUR + 5),
+            (HOUR + 5, HOUR + 5),
+            "all of it is a part of an hour"
+        );
+
         assert_eq!(whole_hours(1, HOUR + 5), (HOUR, HOUR), "two parts and no whole hour");
     }
 }

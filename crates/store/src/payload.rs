@@ -44,11 +44,13 @@ impl Packed {
             let mut packed = Vec::with_capacity(body.len() + 1);
             packed.push(RAW);
             packed.extend_from_slice(body);
+
             Self(packed.into())
         };
         if body.len() < WORTH_PACKING {
             return raw();
         }
+
         COMPRESSOR.with_borrow_mut(|slot| {
             let compressor = match slot {
                 Some(compressor) => compressor,
@@ -57,6 +59,7 @@ impl Packed {
                     Err(_) => return raw(),
                 },
             };
+
             let mut packed = vec![ZSTD_DICTIONARY_1; 1 + zstd::zstd_safe::compress_bound(body.len())];
             match compressor.compress_to_buffer(body, &mut packed[1..]) {
                 Ok(len) if len < body.len() => {
@@ -84,8 +87,11 @@ impl Packed {
                             .map_err(|_| Error::Damaged("body dictionary"))?,
                     ),
                 };
+
                 let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
-                let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_LEN);
+                let size = size
+                    .and_then(|size| usize::try_from(size).ok())
+                    .filter(|size| *size <= MAX_LEN);
                 let body = decompressor.decompress(frame, size.ok_or(Error::Damaged("body"))?);
                 body.map(Bytes::from).map_err(|_| Error::Damaged("body"))
             }),
@@ -99,7 +105,9 @@ impl Packed {
         match self.0.split_first() {
             Some((&ZSTD_DICTIONARY_1, frame)) => {
                 let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
-                size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_LEN).unwrap_or(0)
+                size.and_then(|size| usize::try_from(size).ok())
+                    .filter(|size| *size <= MAX_LEN)
+                    .unwrap_or(0)
             }
             Some((_, body)) => body.len(),
             None => 0,
@@ -131,7 +139,13 @@ mod tests {
             serde_json::from_str(include_str!("../../../fixtures/gitlab/push_hooks/sample.json")).expect("JSON");
         let body = body.to_string();
         let packed = Packed::pack(body.as_bytes());
-        assert!(packed.as_bytes().len() * 4 < body.len(), "{} of {}", packed.as_bytes().len(), body.len());
+
+        assert!(
+            packed.as_bytes().len() * 4 < body.len(),
+            "{} of {}",
+            packed.as_bytes().len(),
+            body.len()
+        );
     }
 
     proptest! {

@@ -46,32 +46,72 @@ pub(crate) use examine::examine;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
-    (2, "hook_values", include_str!("migrations/postgres/0002_hook_values.sql")),
+    (
+        2,
+        "hook_values",
+        include_str!("migrations/postgres/0002_hook_values.sql"),
+    ),
     (3, "access", include_str!("migrations/postgres/0003_access.sql")),
     (4, "audit", include_str!("migrations/postgres/0004_audit.sql")),
     (5, "bots", include_str!("migrations/postgres/0005_bots.sql")),
     (6, "rotation", include_str!("migrations/postgres/0006_rotation.sql")),
     (7, "retry", include_str!("migrations/postgres/0007_retry.sql")),
     (8, "search", include_str!("migrations/postgres/0008_search.sql")),
-    (9, "confidential_notes", include_str!("migrations/postgres/0009_confidential_notes.sql")),
+    (
+        9,
+        "confidential_notes",
+        include_str!("migrations/postgres/0009_confidential_notes.sql"),
+    ),
     (10, "chains", include_str!("migrations/postgres/0010_chains.sql")),
     (11, "as_sent", include_str!("migrations/postgres/0011_as_sent.sql")),
     (12, "replays", include_str!("migrations/postgres/0012_replays.sql")),
-    (13, "claimed_attempts", include_str!("migrations/postgres/0013_claimed_attempts.sql")),
+    (
+        13,
+        "claimed_attempts",
+        include_str!("migrations/postgres/0013_claimed_attempts.sql"),
+    ),
     (14, "lines", include_str!("migrations/postgres/0014_lines.sql")),
     (15, "receivers", include_str!("migrations/postgres/0015_receivers.sql")),
-    (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
+    (
+        16,
+        "event_filters",
+        include_str!("migrations/postgres/0016_event_filters.sql"),
+    ),
     (17, "appends", include_str!("migrations/postgres/0017_appends.sql")),
-    (18, "insights_seen", include_str!("migrations/postgres/0018_insights_seen.sql")),
-    (19, "insights_items", include_str!("migrations/postgres/0019_insights_items.sql")),
+    (
+        18,
+        "insights_seen",
+        include_str!("migrations/postgres/0018_insights_seen.sql"),
+    ),
+    (
+        19,
+        "insights_items",
+        include_str!("migrations/postgres/0019_insights_items.sql"),
+    ),
     (20, "roster", include_str!("migrations/postgres/0020_roster.sql")),
-    (21, "project_paths", include_str!("migrations/postgres/0021_project_paths.sql")),
+    (
+        21,
+        "project_paths",
+        include_str!("migrations/postgres/0021_project_paths.sql"),
+    ),
     (22, "documents", include_str!("migrations/postgres/0022_documents.sql")),
-    (23, "operations", include_str!("migrations/postgres/0023_operations.sql")),
+    (
+        23,
+        "operations",
+        include_str!("migrations/postgres/0023_operations.sql"),
+    ),
     (24, "clients", include_str!("migrations/postgres/0024_clients.sql")),
-    (25, "told_pushes", include_str!("migrations/postgres/0025_told_pushes.sql")),
+    (
+        25,
+        "told_pushes",
+        include_str!("migrations/postgres/0025_told_pushes.sql"),
+    ),
     (26, "identity", include_str!("migrations/postgres/0026_identity.sql")),
-    (27, "receiver_instances", include_str!("migrations/postgres/0027_receiver_instances.sql")),
+    (
+        27,
+        "receiver_instances",
+        include_str!("migrations/postgres/0027_receiver_instances.sql"),
+    ),
     (28, "names", include_str!("migrations/postgres/0028_names.sql")),
 ];
 
@@ -94,12 +134,16 @@ pub(crate) struct Postgres {
     accept_pool: Pool,
     config: Config,
     ring: Arc<Ring>,
+
     /// Whether no other node had a heartbeat lately.
     alone: AtomicBool,
+
     /// Where the walks over hooks go on, for first attempts and for retries.
     next_hook: [AtomicI64; 2],
+
     /// When waiting events were last looked for from the beginning, in seconds.
     last_full_look: AtomicI64,
+
     /// How many sessions that cannot write were known when idle connections were last let go of.
     read_only: AtomicU64,
 }
@@ -109,7 +153,10 @@ impl Postgres {
         let config = configure(url)?;
         // Appending joins nothing but what it was given, and that is best hashed.
         let mut accept = config.clone();
-        accept.options(format!("{} -c enable_hashjoin=on", config.get_options().unwrap_or_default()));
+        accept.options(format!(
+            "{} -c enable_hashjoin=on",
+            config.get_options().unwrap_or_default()
+        ));
 
         let store = Self {
             accept_pool: pool(&accept, ACCEPT_POOL)?,
@@ -123,6 +170,7 @@ impl Postgres {
         };
         store.migrate().await?;
         store.check_key().await?;
+
         Ok(store)
     }
 
@@ -152,32 +200,45 @@ impl Postgres {
 
     async fn migrate(&self) -> Result<()> {
         let mut client = self.client().await?;
-        client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        client
+            .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+            .await?;
+
         let migrated = async {
             client
                 .batch_execute(
                     "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
                 )
                 .await?;
+
             let sql = "SELECT coalesce(max(version), 0) FROM migrations";
             let done: i64 = scalar(&client.query_one(sql, &[]).await?);
+
             if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
                 let text = format!("the database has schema {done}, which is newer than this program");
                 return Err(Error::unavailable(text));
             }
+
             for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version > done) {
                 let transaction = client.transaction().await?;
                 // An index over a long history takes as long as it takes.
                 transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
+
                 let applied = transaction.batch_execute(sql).await;
                 applied.map_err(|error| Error::Migration(name, Arc::new(error.into())))?;
-                transaction.execute("INSERT INTO migrations VALUES ($1, $2)", &[version, name]).await?;
+                transaction
+                    .execute("INSERT INTO migrations VALUES ($1, $2)", &[version, name])
+                    .await?;
                 transaction.commit().await?;
             }
+
             appends::settle_origin(&**client).await
         }
         .await;
-        client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
+
+        client
+            .execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
+            .await?;
         migrated
     }
 
@@ -185,8 +246,17 @@ impl Postgres {
     async fn check_key(&self) -> Result<()> {
         let client = self.client().await?;
         let sealed = self.ring.seal(KEY_CHECK, "quickdraw")?;
-        client.execute("INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING", &[&sealed]).await?;
-        let row = client.query_one("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
+
+        client
+            .execute(
+                "INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING",
+                &[&sealed],
+            )
+            .await?;
+
+        let row = client
+            .query_one("SELECT value FROM settings WHERE name = 'key_check'", &[])
+            .await?;
         self.ring.open(KEY_CHECK, scalar(&row))?;
         Ok(())
     }
@@ -196,6 +266,7 @@ impl Postgres {
         if self.alone.load(Ordering::Relaxed) {
             return;
         }
+
         let sent = match client.prepare_cached("SELECT pg_notify('quickdraw', $1)").await {
             Ok(statement) => client.execute(&statement, &[&what]).await.map(drop),
             Err(error) => Err(error),
@@ -217,26 +288,33 @@ pub(crate) fn configure(url: &str) -> Result<Config> {
         // The parser's words name the setting, never its value.
         Error::unavailable(format!("the database URL is not usable: {error}"))
     })?;
+
     config.application_name("quickdraw");
     // A session that cannot write is of no use, and would say so for as long as it lives.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     config.connect_timeout(Duration::from_secs(5));
     config.keepalives_idle(Duration::from_secs(30));
+
     // A server that is gone without a word is noticed as soon as one that takes too long.
     config.tcp_user_timeout(STATEMENT_TIMEOUT);
+
     let milliseconds = STATEMENT_TIMEOUT.as_millis();
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));
+
     Ok(config)
 }
 
 fn pool(config: &Config, size: usize) -> Result<Pool> {
-    let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
     let timeouts = Timeouts {
         wait: Some(Duration::from_secs(5)),
         create: Some(Duration::from_secs(5)),
         recycle: Some(Duration::from_secs(5)),
     };
+
     Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
         .max_size(size)
         .timeouts(timeouts)

@@ -36,8 +36,18 @@ pub(crate) const TABLES: [&str; 10] = [
 /// column is the time; where none is, a zero stands in.
 pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
     ("merge commits", "0, project, sha", "insights_merge_commits", 0),
-    ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed", "insights_pushes", 4),
-    ("pushes that were not received", "project, before_sha, after_sha, git_ref, at", "insights_told_pushes", 4),
+    (
+        "pushes",
+        "project, before_sha, after_sha, git_ref, received_at, total, listed",
+        "insights_pushes",
+        4,
+    ),
+    (
+        "pushes that were not received",
+        "project, before_sha, after_sha, git_ref, at",
+        "insights_told_pushes",
+        4,
+    ),
     (
         "sums of commits",
         "r.hour, r.metric, r.project, i.email, i.name, r.value",
@@ -59,10 +69,13 @@ pub struct Digests(BTreeMap<(&'static str, i64), (u64, [u64; 4])>);
 pub struct Difference {
     /// Of what.
     pub part: &'static str,
+
     /// The UTC day, counted from 1970; of what has no time, 0.
     pub day: i64,
+
     /// How many rows are counted.
     pub live: u64,
+
     /// How many there are after a rebuild.
     pub anew: u64,
 }
@@ -73,10 +86,12 @@ impl Digests {
         let bytes = serde_json::to_vec(row).map_err(|_| Error::Damaged("insights"))?;
         let (rows, sum) = self.0.entry((part, micros.div_euclid(DAY))).or_default();
         *rows += 1;
+
         // Sums do not depend on the order. They detect accidental differences and need not resist an attack.
         for (lane, eight) in sum.iter_mut().zip(Sha256::digest(bytes).chunks_exact(8)) {
             *lane = lane.wrapping_add(u64::from_be_bytes(eight.try_into().unwrap_or_default()));
         }
+
         Ok(())
     }
 
@@ -86,8 +101,14 @@ impl Digests {
         let keys: std::collections::BTreeSet<_> = self.0.keys().chain(anew.0.keys()).copied().collect();
         let differ = keys.into_iter().filter(|key| self.0.get(key) != anew.0.get(key));
         let rows = |of: &Self, key: &(&'static str, i64)| of.0.get(key).map_or(0, |(rows, _)| *rows);
+
         differ
-            .map(|key| Difference { part: key.0, day: key.1, live: rows(self, &key), anew: rows(anew, &key) })
+            .map(|key| Difference {
+                part: key.0,
+                day: key.1,
+                live: rows(self, &key),
+                anew: rows(anew, &key),
+            })
             .collect()
     }
 
@@ -98,6 +119,7 @@ impl Digests {
         for ((part, _), (rows, _)) in &self.0 {
             *parts.entry(*part).or_default() += rows;
         }
+
         parts
     }
 }
@@ -113,7 +135,11 @@ pub(crate) fn part(family: i16) -> &'static str {
         (Family::Pushes, "pushes with their commits"),
         (Family::Branches, "branches"),
     ];
-    NAMES.iter().find(|(known, _)| known.code() == family).map_or("things of no kind", |(_, name)| name)
+
+    NAMES
+        .iter()
+        .find(|(known, _)| known.code() == family)
+        .map_or("things of no kind", |(_, name)| name)
 }
 
 /// A second set of facts, which nobody reads. It goes away with this.
@@ -167,14 +193,19 @@ impl Shadow {
 pub trait Rebuild {
     /// An empty shadow.
     async fn shadow(&self) -> Result<Shadow>;
+
     /// The digests of the facts.
     async fn digests(&self) -> Result<Digests>;
+
     /// Events of the journal behind one, in the order of their ids.
     async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>>;
+
     /// These events with their bodies, in any order; those that are gone are left out.
     async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>>;
+
     /// Has events projected once more; joins make that harmless.
     async fn project_again(&self, ids: Vec<EventId>) -> Result<()>;
+
     /// Puts what a shadow holds in place of what is counted, at once.
     async fn swap_insights(&self, shadow: &Shadow) -> Result<()>;
 }

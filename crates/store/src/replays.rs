@@ -15,24 +15,34 @@ use crate::payload::Packed;
 pub struct Replay {
     /// Its number.
     pub id: i64,
+
     /// The login of the user who created it.
     pub created_by: String,
+
     /// When.
     pub created_at: Timestamp,
+
     /// The deliveries that it chooses.
     pub filter: Filter,
+
     /// Most deliveries a second.
     pub rate: i64,
+
     /// How it stands.
     pub progress: Progress,
+
     /// The last delivery that it looked at.
     pub cursor: DeliveryId,
+
     /// When it last made some due.
     pub advanced_at: Timestamp,
+
     /// How many it has looked at.
     pub looked_at: i64,
+
     /// How many it has rescheduled.
     pub replayed: i64,
+
     /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
@@ -42,14 +52,19 @@ pub struct Replay {
 pub struct Candidate {
     /// Which.
     pub delivery: DeliveryId,
+
     /// For whom.
     pub hook: HookId,
+
     /// Where it stands.
     pub state: State,
+
     /// The status of the answer to its last attempt.
     pub status: Option<u16>,
+
     /// Of what.
     pub event: Event,
+
     /// Its body, if it was asked for.
     pub payload: Option<Packed>,
 }
@@ -59,12 +74,16 @@ pub struct Candidate {
 pub struct Look {
     /// Behind this one, in the order of ids.
     pub after: DeliveryId,
+
     /// Of events that arrived since then.
     pub from: Timestamp,
+
     /// Of events that arrived before then.
     pub to: Timestamp,
+
     /// With their bodies.
     pub bodies: bool,
+
     /// Most rows.
     pub limit: usize,
 }
@@ -74,14 +93,19 @@ pub struct Look {
 pub struct Step {
     /// Which replay.
     pub replay: i64,
+
     /// Where it stood. If it stands elsewhere by now, another node was faster, and nothing is done.
     pub from: DeliveryId,
+
     /// Where it stands then.
     pub to: DeliveryId,
+
     /// How many were looked at.
     pub looked_at: usize,
+
     /// The deliveries to reschedule.
     pub chosen: Vec<DeliveryId>,
+
     /// Whether it has come to its end.
     pub finished: bool,
 }
@@ -91,8 +115,10 @@ pub struct Step {
 pub struct Results {
     /// Delivered since.
     pub arrived: i64,
+
     /// Given up since.
     pub given_up: i64,
+
     /// Owed now.
     pub owed: i64,
 }
@@ -102,16 +128,22 @@ pub struct Results {
 pub trait Replays {
     /// Makes a replay, running.
     async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay>;
+
     /// One replay.
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>>;
+
     /// Counts what became of the deliveries that a replay has come past.
     async fn replay_results(&self, replay: Replay) -> Result<Results>;
+
     /// Replays, newest first; only older than `before`, and only running ones if asked.
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>>;
+
     /// Pauses, goes on with or cancels one that has not ended. `None` if it has, or is not there.
     async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>>;
+
     /// Deliveries in the order of their ids.
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
+
     /// Makes what was chosen due now, unless it is under way or owed already, and writes down how far the replay came:
     /// both or none. What was tried before does not count against the promised attempts. Returns how many are due.
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;

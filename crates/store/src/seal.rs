@@ -20,15 +20,19 @@ pub enum SealError {
     /// No key of the ring has the id that the value names.
     #[error("it was sealed with key {0:08x}, which is not among the configured keys")]
     UnknownKey(u32),
+
     /// Wrong place, or changed.
     #[error("it was changed or moved")]
     Changed,
+
     /// Cut short, or of a later version.
     #[error("it is not in a form that this version knows")]
     Form,
+
     /// A ring needs at least one key.
     #[error("no key is configured")]
     NoKey,
+
     /// The operating system gave no random bytes.
     #[error("the system has no randomness")]
     Randomness,
@@ -36,15 +40,21 @@ pub enum SealError {
 
 /// The place of the value that is sealed at the first start. Opening it shows whether a ring fits, before anything is
 /// written with a wrong key.
-pub(crate) const KEY_CHECK: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
+pub(crate) const KEY_CHECK: Place<'static> = Place {
+    table: "settings",
+    column: "value",
+    row: b"key_check",
+};
 
 /// Where a value is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// Table.
     pub table: &'a str,
+
     /// Column.
     pub column: &'a str,
+
     /// The name of the row, known before it is inserted.
     pub row: &'a [u8],
 }
@@ -56,6 +66,7 @@ impl Place<'_> {
             data.extend_from_slice(&u32::try_from(part.len()).expect("names are short").to_be_bytes());
             data.extend_from_slice(part);
         }
+
         data
     }
 }
@@ -81,14 +92,21 @@ impl Ring {
         if masters.is_empty() {
             return Err(SealError::NoKey);
         }
+
         let keys = masters
             .into_iter()
             .map(|mut master| {
                 let hkdf = Hkdf::<Sha256>::new(Some(b"quickdraw"), &master);
                 let (mut columns, mut id) = ([0; 32], [0; KEY_ID_LEN]);
-                hkdf.expand(b"columns", &mut columns).expect("32 bytes is a legal length");
+                hkdf.expand(b"columns", &mut columns)
+                    .expect("32 bytes is a legal length");
                 hkdf.expand(b"key id", &mut id).expect("4 bytes is a legal length");
-                let key = Key { id: u32::from_be_bytes(id), columns: XChaCha20Poly1305::new((&columns).into()) };
+
+                let key = Key {
+                    id: u32::from_be_bytes(id),
+                    columns: XChaCha20Poly1305::new((&columns).into()),
+                };
+
                 columns.zeroize();
                 master.zeroize();
                 key
@@ -111,13 +129,21 @@ impl Ring {
         let key = &self.keys[0];
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| SealError::Randomness)?;
-        let payload = Payload { msg: text.as_bytes(), aad: &place.associated_data() };
-        let sealed = key.columns.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Form)?;
+
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: &place.associated_data(),
+        };
+        let sealed = key
+            .columns
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| SealError::Form)?;
         let mut value = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + sealed.len());
         value.push(VERSION);
         value.extend_from_slice(&key.id.to_be_bytes());
         value.extend_from_slice(&nonce);
         value.extend_from_slice(&sealed);
+
         Ok(value)
     }
 
@@ -126,15 +152,30 @@ impl Ring {
     /// # Errors
     /// Every reason of [`SealError`] but the missing key and randomness.
     pub fn open(&self, place: Place<'_>, value: &[u8]) -> std::result::Result<String, SealError> {
-        let (head, sealed) = value.split_at_checked(1 + KEY_ID_LEN + NONCE_LEN).ok_or(SealError::Form)?;
+        let (head, sealed) = value
+            .split_at_checked(1 + KEY_ID_LEN + NONCE_LEN)
+            .ok_or(SealError::Form)?;
         if head[0] != VERSION {
             return Err(SealError::Form);
         }
+
         let id = u32::from_be_bytes(head[1..=KEY_ID_LEN].try_into().map_err(|_| SealError::Form)?);
         let nonce: [u8; NONCE_LEN] = head[1 + KEY_ID_LEN..].try_into().map_err(|_| SealError::Form)?;
-        let key = self.keys.iter().find(|key| key.id == id).ok_or(SealError::UnknownKey(id))?;
-        let payload = Payload { msg: sealed, aad: &place.associated_data() };
-        let text = key.columns.decrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Changed)?;
+
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or(SealError::UnknownKey(id))?;
+
+        let payload = Payload {
+            msg: sealed,
+            aad: &place.associated_data(),
+        };
+        let text = key
+            .columns
+            .decrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| SealError::Changed)?;
         String::from_utf8(text).map_err(|_| SealError::Form)
     }
 }
@@ -143,7 +184,11 @@ impl Ring {
 mod tests {
     use super::*;
 
-    const PLACE: Place<'static> = Place { table: "hooks", column: "token", row: b"1" };
+    const PLACE: Place<'static> = Place {
+        table: "hooks",
+        column: "token",
+        row: b"1",
+    };
 
     fn ring(keys: &[u8]) -> Ring {
         Ring::new(keys.iter().map(|byte| [*byte; 32]).collect()).expect("there is a key")
@@ -155,12 +200,18 @@ mod tests {
         let value = ring.seal(PLACE, "s3cret").expect("sealed");
         assert_eq!(ring.open(PLACE, &value).as_deref(), Ok("s3cret"));
         assert_eq!(ring.open(Place { row: b"2", ..PLACE }, &value), Err(SealError::Changed));
-        assert_eq!(ring.open(Place { column: "url", ..PLACE }, &value), Err(SealError::Changed));
+
+        assert_eq!(
+            ring.open(Place { column: "url", ..PLACE }, &value),
+            Err(SealError::Changed)
+        );
+
         for at in [0, 3, 10, value.len() - 1] {
             let mut other = value.clone();
             other[at] ^= 1;
             assert!(ring.open(PLACE, &other).is_err(), "byte {at}");
         }
+
         assert!(ring.open(PLACE, &value[..20]).is_err());
         assert!(!value.windows(6).any(|window| window == b"s3cret"));
     }
@@ -170,7 +221,12 @@ mod tests {
         let (old, both, new) = (ring(&[1]), ring(&[2, 1]), ring(&[2]));
         let value = old.seal(PLACE, "x").expect("sealed");
         assert_eq!(both.open(PLACE, &value).as_deref(), Ok("x"));
-        assert_eq!(new.open(PLACE, &value), Err(SealError::UnknownKey(old.sealing_key_id())));
+
+        assert_eq!(
+            new.open(PLACE, &value),
+            Err(SealError::UnknownKey(old.sealing_key_id()))
+        );
+
         let value = both.seal(PLACE, "y").expect("sealed");
         assert_eq!(new.open(PLACE, &value).as_deref(), Ok("y"));
     }

@@ -32,10 +32,12 @@ impl DatabaseSection {
         if let Err(error) = check_url(self.url.expose()) {
             problems.push(Problem::new("database.url", format!("is not usable: {error}")));
         }
+
         if self.answer_within.0 < SHORTEST_ANSWER {
             let text = "is shorter than 100ms, and a healthy commit can take as long; set it to 5s";
             problems.push(Problem::new("database.answer_within", text));
         }
+
         problems
     }
 }
@@ -74,7 +76,10 @@ impl DatabaseUrl {
         {
             masked = format!("{start}://[REDACTED]@{host}");
         }
-        let Some((before, parameters)) = masked.split_once('?') else { return masked };
+
+        let Some((before, parameters)) = masked.split_once('?') else {
+            return masked;
+        };
 
         let shown: Vec<String> = parameters.split('&').map(masked_parameter).collect();
         format!("{before}?{}", shown.join("&"))
@@ -107,8 +112,14 @@ mod tests {
     #[test]
     fn a_database_url_is_printed_without_its_password() {
         for (url, shown) in [
-            ("sqlite:quickdraw-data/quickdraw.db", "sqlite:quickdraw-data/quickdraw.db"),
-            ("postgres://me:s3cret@db/quickdraw", "postgres://[REDACTED]@db/quickdraw"),
+            (
+                "sqlite:quickdraw-data/quickdraw.db",
+                "sqlite:quickdraw-data/quickdraw.db",
+            ),
+            (
+                "postgres://me:s3cret@db/quickdraw",
+                "postgres://[REDACTED]@db/quickdraw",
+            ),
             (
                 "postgres://db/quickdraw?user=me&password=s3cret&sslmode=disable",
                 "postgres://db/quickdraw?user=me&password=[REDACTED]&sslmode=disable",

@@ -12,24 +12,32 @@ use crate::seal::{Place, Ring};
 pub trait Sources {
     /// Makes a source; its `id` is ignored and the new one returned. `Full` when there are `most` already.
     async fn create_source(&self, source: Source, most: i64) -> Result<Source>;
+
     /// Replaces the settings of a source that has not changed since it was read at `unchanged_since`. `None` when it
     /// has, or is gone: read it again.
     async fn update_source(&self, source: Source, unchanged_since: Timestamp) -> Result<Option<Source>>;
+
     /// Looks one up by its key.
     async fn find_source(&self, key: String) -> Result<Option<Source>>;
+
     /// All of them by number: there are never many.
     async fn list_sources(&self) -> Result<Vec<Source>>;
+
     /// Deletes one. `false` if it was not there. Its events stay.
     async fn delete_source(&self, key: String) -> Result<bool>;
+
     /// Notes which instance a source is for, if that is not known yet; gives what is noted then. Projects and groups
     /// that were known by the source alone are that instance's from then on. `None`: another source is for it, and only
     /// an administrator can say that this one is too.
     async fn learn_instance(&self, source: SourceId, instance: BoundTo) -> Result<Option<BoundTo>>;
+
     /// Says which instance a source is for; `None`: it learns that from its next request.
     async fn set_instance(&self, source: SourceId, instance: Option<BoundTo>) -> Result<()>;
+
     /// The secret of the default source that all nodes share: the one that is stored, or else this one, which is stored
     /// then.
     async fn default_secret(&self, made: Secret) -> Result<Secret>;
+
     /// Keeps what a node saw lately: a list in JSON for each source, instead of the one before. Forgets those of nodes
     /// that have said nothing since `forget`.
     async fn save_requests(
@@ -39,6 +47,7 @@ pub trait Sources {
         now: Timestamp,
         forget: Timestamp,
     ) -> Result<()>;
+
     /// The requests to a source that other nodes saw, or this node before its restart.
     async fn requests_elsewhere(&self, source: SourceId, node: NodeId) -> Result<Vec<String>>;
 }
@@ -70,18 +79,29 @@ pub(crate) struct StoredSource {
 const SECRETS: &str = "a source's secrets";
 
 /// Where the secret of the default source is sealed.
-pub(crate) const DEFAULT_SECRET: Place<'static> =
-    Place { table: "documents", column: "document", row: b"default_secret" };
+pub(crate) const DEFAULT_SECRET: Place<'static> = Place {
+    table: "documents",
+    column: "document",
+    row: b"default_secret",
+};
 
 const fn place(key: &str) -> Place<'_> {
     // The name is authenticated with each sealed secret, so it stays what it was when the table was called that.
-    Place { table: "receivers", column: "secrets", row: key.as_bytes() }
+    Place {
+        table: "receivers",
+        column: "secrets",
+        row: key.as_bytes(),
+    }
 }
 
 impl StoredSource {
     pub(crate) fn seal(source: &Source, ring: &Ring) -> Result<Self> {
-        let secrets: Vec<(&str, Option<i64>)> =
-            source.secrets.iter().map(|one| (one.secret.expose(), one.until.map(Timestamp::as_micros))).collect();
+        let secrets: Vec<(&str, Option<i64>)> = source
+            .secrets
+            .iter()
+            .map(|one| (one.secret.expose(), one.until.map(Timestamp::as_micros)))
+            .collect();
+
         let text = Secret::new(serde_json::to_string(&secrets).map_err(|_| Error::Damaged(SECRETS))?);
         Ok(Self {
             id: source.id.0,
@@ -103,10 +123,12 @@ impl StoredSource {
         let text = Secret::new(ring.open(place(&self.key), &self.secrets)?);
         let secrets: Vec<(String, Option<i64>)> =
             serde_json::from_str(text.expose()).map_err(|_| Error::Damaged(SECRETS))?;
+
         let secret = |(secret, until): (String, Option<i64>)| ActiveSecret {
             secret: Secret::new(secret),
             until: until.map(Timestamp::from_micros),
         };
+
         let damaged = |_| Error::Damaged("a source's numbers");
         Ok(Source {
             id: SourceId(self.id),

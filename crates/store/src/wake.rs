@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 pub struct Wakes {
     /// Events were appended that hooks may want.
     pub fan_out: Notify,
+
     /// Deliveries became due.
     pub deliver: Notify,
+
     /// Hooks, projects or groups changed.
     pub directory: Notify,
 }

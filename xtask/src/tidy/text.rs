@@ -21,9 +21,11 @@ pub(super) fn broken_rule_of_comment(line: &str) -> Option<String> {
     if NO_SUBJECTS.contains(&first) && !is_question {
         return Some(format!("a comment begins with {first:?}: begin with its subject"));
     }
+
     if line.chars().count() > MAX_COLUMNS && !line.contains("http") {
         return Some(format!("a comment has more than {MAX_COLUMNS} columns"));
     }
+
     None
 }
 
@@ -39,19 +41,23 @@ pub(super) fn check_page(root: &Path, page: &Path, problems: &mut Vec<String>) -
             in_code = !in_code;
             continue;
         }
+
         if in_code {
             continue;
         }
+
         let is_table = line.starts_with('|');
         if line.chars().count() > MAX_COLUMNS && !is_table && !line.contains("http") {
             problems.push(format!("{shown}:{}: more than {MAX_COLUMNS} columns", number + 1));
         }
+
         for target in targets(line) {
             if !folder.join(target).exists() {
                 problems.push(format!("{shown}:{}: the link to {target} leads nowhere", number + 1));
             }
         }
     }
+
     Ok(())
 }
 
@@ -59,13 +65,16 @@ pub(super) fn check_page(root: &Path, page: &Path, problems: &mut Vec<String>) -
 fn targets(line: &str) -> Vec<&str> {
     let mut targets = Vec::new();
     for rest in line.split("](").skip(1) {
-        let Some((target, _)) = rest.split_once(')') else { continue };
+        let Some((target, _)) = rest.split_once(')') else {
+            continue;
+        };
         let file = target.split('#').next().unwrap_or_default();
         let is_file = file.contains('.') && !file.contains(':');
         if is_file {
             targets.push(file);
         }
     }
+
     targets
 }
 
@@ -76,11 +85,21 @@ mod tests {
     #[test]
     fn a_comment_names_its_subject_and_fits_in_the_columns() {
         for line in ["/// What is left.", "    // Who did it.", "//! Whoever asks."] {
-            assert!(broken_rule_of_comment(line).is_some_and(|rule| rule.contains("begins with")), "{line}");
+            assert!(
+                broken_rule_of_comment(line).is_some_and(|rule| rule.contains("begins with")),
+                "{line}"
+            );
         }
-        for line in ["/// The rest.", "// What happens next?", "let what = 1; // What", "/// Whole numbers."] {
+
+        for line in [
+            "/// The rest.",
+            "// What happens next?",
+            "let what = 1; // What",
+            "/// Whole numbers.",
+        ] {
             assert_eq!(broken_rule_of_comment(line), None, "{line}");
         }
+
         let long = format!("/// {}", "word ".repeat(30));
         assert!(broken_rule_of_comment(&long).is_some_and(|rule| rule.contains("columns")));
     }

@@ -39,6 +39,7 @@ pub(crate) enum From {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Backfill from GitLab's API: merge requests and issues with their history, pipelines with their jobs,
     /// deployments, pushes and commits.
     ///
@@ -62,6 +63,7 @@ pub(crate) enum From {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Backfill a file of past payloads.
     ///
     /// The file contains JSON values, in sequence or in an array. Each value is a body, an object {"trigger": …,
@@ -83,17 +85,46 @@ pub(crate) struct Command {
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command.from {
         #[cfg(feature = "git")]
-        From::Git { repository, project, project_id, branch, server } => {
+        From::Git {
+            repository,
+            project,
+            project_id,
+            branch,
+            server,
+        } => {
             let reporter = report::Reporter::new(&server)?;
             let id = match project_id {
                 Some(id) => id,
                 None => number_of(&server, &project).await?,
             };
-            git::run(&repository, &git::Home { id, path: &project, branch }, reporter).await
+
+            git::run(
+                &repository,
+                &git::Home {
+                    id,
+                    path: &project,
+                    branch,
+                },
+                reporter,
+            )
+            .await
         }
-        From::Gitlab { gitlab, gitlab_token, project, since, position, server } => {
+
+        From::Gitlab {
+            gitlab,
+            gitlab_token,
+            project,
+            since,
+            position,
+            server,
+        } => {
             let gitlab = super::gitlab::GitLab::new(&gitlab, &gitlab_token);
-            let projects = if project.is_empty() { all(&server).await? } else { project };
+            let projects = if project.is_empty() {
+                all(&server).await?
+            } else {
+                project
+            };
+
             let positions = positions::Positions::read(position)?;
             from_gitlab::run(&gitlab, &projects, since, positions, &server).await
         }
@@ -106,7 +137,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
     let question = format!("insights/completeness?project={}", encoded(path));
     let found = client::ask(&server.url, &server.token()?, &question, None).await;
-    let id = found.ok().and_then(|page| page["items"][0]["source_project_id"].as_i64());
+    let id = found
+        .ok()
+        .and_then(|page| page["items"][0]["source_project_id"].as_i64());
     id.with_context(|| format!("the server has no event of {path} yet: give its number in GitLab with --project-id"))
 }
 
@@ -118,14 +151,21 @@ async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
         for item in page["items"].as_array().into_iter().flatten() {
             all.extend(item["source_project_id"].as_i64());
         }
+
         match page["next"].as_i64() {
             Some(next) => after = format!("?after={next}"),
             None => break,
         }
     }
+
     all.sort_unstable();
     all.dedup();
-    anyhow::ensure!(!all.is_empty(), "the server has no event of any project yet: name the projects with --project");
+
+    anyhow::ensure!(
+        !all.is_empty(),
+        "the server has no event of any project yet: name the projects with --project"
+    );
+
     Ok(all.into_iter().map(|id| id.to_string()).collect())
 }
 

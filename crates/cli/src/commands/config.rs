@@ -11,8 +11,10 @@ use crate::config::{self, Config, SECTIONS, SHORT_NAMES, ensure_none};
 pub(crate) enum ConfigCommand {
     /// Say whether the configuration is valid.
     Check,
+
     /// Print the configuration in force; secrets are masked.
     Print,
+
     /// Print every setting with its default and meaning, as Markdown.
     Reference,
 }
@@ -27,6 +29,7 @@ pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Resul
         ConfigCommand::Print => say(toml::to_string(&config::load_unchecked(file)?)?),
         ConfigCommand::Reference => say(reference()?),
     }
+
     Ok(())
 }
 
@@ -52,7 +55,9 @@ fn reference() -> anyhow::Result<String> {
 
         for setting in section.settings {
             let key = format!("{}.{}", section.section, setting.name);
-            let default = defaults.get(section.section).and_then(|section| section.get(setting.name));
+            let default = defaults
+                .get(section.section)
+                .and_then(|section| section.get(setting.name));
             let default = default.map(ToString::to_string).filter(|default| default != "\"\"");
             let default = default.map(|default| format!("`{default}`")).unwrap_or_default();
 
@@ -60,9 +65,11 @@ fn reference() -> anyhow::Result<String> {
             if let Some((name, _)) = SHORT_NAMES.iter().find(|(_, of)| *of == key) {
                 meaning.push_str(&format!(" Short name: `{name}`."));
             }
+
             text.push_str(&format!("| `{key}` | {default} | {meaning} |\n"));
         }
     }
+
     Ok(text.trim_end().to_owned())
 }
 
@@ -74,6 +81,11 @@ mod tests {
     fn the_page_of_settings_is_current() {
         let page = include_str!("../../../../docs/reference/settings.md");
         let reference = reference().expect("a reference");
-        assert_eq!(page.trim_end(), reference, "run quickdraw config reference > docs/reference/settings.md");
+
+        assert_eq!(
+            page.trim_end(),
+            reference,
+            "run quickdraw config reference > docs/reference/settings.md"
+        );
     }
 }

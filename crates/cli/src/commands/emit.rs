@@ -16,16 +16,20 @@ use crate::client;
 pub(crate) struct Emit {
     /// Kind of the event, such as push_hooks or merge_request_hooks.
     trigger: String,
+
     /// Full path or number of the project in which the event happened.
     #[arg(long)]
     project: Option<String>,
+
     /// Full path or number of the group in which the event happened. Without --project and --group, it is an event of
     /// the instance.
     #[arg(long, conflicts_with = "project")]
     group: Option<String>,
+
     /// File with the complete body; - reads standard input, as does leaving the option out.
     #[arg(long)]
     payload: Option<PathBuf>,
+
     /// File from which the server composes the body: a JSON object with object, user, previous and operation, as in the
     /// API. - reads standard input.
     #[arg(long, conflicts_with = "payload")]
@@ -38,26 +42,44 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     let report = match command.report {
         Some(path) => {
             let mut report: Value = serde_json::from_str(&text(Some(path))?).context("the report is not JSON")?;
-            let fields = report.as_object_mut().context("the report is not a JSON object with the field \"object\"")?;
+            let fields = report
+                .as_object_mut()
+                .context("the report is not a JSON object with the field \"object\"")?;
             fields.insert("trigger".to_owned(), command.trigger.into());
+
             serde_json::value::to_raw_value(&report)?
         }
+
         None => {
             let payload = RawValue::from_string(text(command.payload)?).context("the body is not JSON")?;
             serde_json::value::to_raw_value(&serde_json::json!({ "trigger": command.trigger, "payload": payload }))?
         }
     };
+
     let token = command.server.token()?;
     let url = &command.server.url;
+
     let place = match (command.project, command.group) {
         (Some(project), _) => client::place_url(url, "projects/", &project),
         (None, Some(group)) => client::place_url(url, "groups/", &group),
         (None, None) => client::place_url(url, "", ""),
     };
+
     let key = uuid::Uuid::new_v4().to_string();
-    let answer = client::report_at(place.trim_end_matches('/'), &token, &report, &key, Duration::from_secs(30)).await?;
+    let answer = client::report_at(
+        place.trim_end_matches('/'),
+        &token,
+        &report,
+        &key,
+        Duration::from_secs(30),
+    )
+    .await?;
     // The server returns an operation if it waits for further saves before it creates the event.
-    say(answer["id"].as_str().or_else(|| answer["operation"].as_str()).unwrap_or_default());
+    say(answer["id"]
+        .as_str()
+        .or_else(|| answer["operation"].as_str())
+        .unwrap_or_default());
+
     Ok(())
 }
 
@@ -69,5 +91,6 @@ fn text(file: Option<PathBuf>) -> anyhow::Result<String> {
         }
         None => drop(std::io::stdin().read_to_string(&mut text)?),
     }
+
     Ok(text)
 }

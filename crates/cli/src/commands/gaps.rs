@@ -28,24 +28,30 @@ pub(crate) struct Gaps {
     /// of.
     #[arg(long)]
     project: Option<String>,
+
     /// Only gaps of this kind: push, merge_request, issue or pipeline. May be repeated.
     #[arg(long)]
     kind: Vec<String>,
+
     /// Base URL of a GitLab server to compare with.
     #[arg(long, requires = "gitlab_token")]
     gitlab: Option<String>,
+
     /// Access token for GitLab. The scope read_api suffices for a comparison; a resend by GitLab requires the scope
     /// api.
     #[arg(long, env = "GITLAB_TOKEN", hide_env_values = true)]
     gitlab_token: Option<String>,
+
     /// Fill the gaps: GitLab resends the requests that failed, and events that are still missing are fetched and
     /// reported, so that they reach hooks and insights.
     #[arg(long, requires = "gitlab")]
     repair: bool,
+
     /// Number of the webhook in GitLab that posts to Quickdraw. Defaults to each webhook with /webhooks/gitlab in its
     /// URL.
     #[arg(long, requires = "gitlab")]
     hook: Option<i64>,
+
     /// Most events and objects to look up in GitLab. A further run continues with the rest.
     #[arg(long, requires = "gitlab", default_value_t = 1_000)]
     limit: usize,
@@ -86,23 +92,38 @@ struct Measured {
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let token = command.server.token()?;
-    let ours = Ours { url: &command.server.url, token: &token, kinds: command.kind.join(",") };
+    let ours = Ours {
+        url: &command.server.url,
+        token: &token,
+        kinds: command.kind.join(","),
+    };
+
     let gitlab = match (&command.gitlab, &command.gitlab_token) {
         (Some(url), Some(token)) => Some(GitLab::new(url, token)),
         _ => None,
     };
+
     let projects = ours.projects(command.project.as_deref()).await?;
     if projects.is_empty() {
         say("the server has no events yet, so it cannot know of gaps");
     }
-    let compare = gitlab.as_ref().map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
+
+    let compare = gitlab
+        .as_ref()
+        .map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
     let (mut tally, mut failed) = (Tally::new(command.limit), 0);
+
     for (id, kinds) in &projects {
         let path = kinds.iter().find_map(|measured| measured.path_with_namespace.clone());
-        say(format!("{} (number {id} in GitLab)", plain(path.as_deref().unwrap_or("no path"))));
+        say(format!(
+            "{} (number {id} in GitLab)",
+            plain(path.as_deref().unwrap_or("no path"))
+        ));
+
         for measured in kinds {
             say(format!("  {measured}"));
         }
+
         match (&compare, path) {
             (Some(compare), Some(path)) => {
                 if let Err(error) = compare.project(*id, &path, kinds, &mut tally).await {
@@ -112,13 +133,24 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
                 }
             }
             (Some(_), None) => say("    not compared: no event named the project's path"),
-            (None, _) => ours.gaps(*id).await?.iter().for_each(|gap| say(format!("    missing: {gap}"))),
+            (None, _) => ours
+                .gaps(*id)
+                .await?
+                .iter()
+                .for_each(|gap| say(format!("    missing: {gap}"))),
         }
     }
+
     if compare.is_some() {
         say(tally.words(command.repair));
     }
-    anyhow::ensure!(failed == 0, "{failed} of {} projects were not compared completely", projects.len());
+
+    anyhow::ensure!(
+        failed == 0,
+        "{failed} of {} projects were not compared completely",
+        projects.len()
+    );
+
     Ok(())
 }
 
@@ -132,14 +164,19 @@ struct Ours<'a> {
 impl Ours<'_> {
     async fn projects(&self, wanted: Option<&str>) -> anyhow::Result<BTreeMap<i64, Vec<Measured>>> {
         let mut projects: BTreeMap<i64, Vec<Measured>> = BTreeMap::new();
-        let mut query = wanted.map(|project| format!("?project={}", encoded(project))).unwrap_or_default();
+        let mut query = wanted
+            .map(|project| format!("?project={}", encoded(project)))
+            .unwrap_or_default();
+
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
             let items: Vec<Measured> = serde_json::from_value(page["items"].take())
                 .context("failed to read the server's list of completeness")?;
+
             for item in items {
                 projects.entry(item.source_project_id).or_default().push(item);
             }
+
             match page["next"].as_i64() {
                 Some(next) => query = format!("?after={next}"),
                 None => return Ok(projects),
@@ -158,7 +195,9 @@ impl Ours<'_> {
             let mut page = client::ask(self.url, self.token, &path, None).await?;
             let items: Vec<Gap> =
                 serde_json::from_value(page["items"].take()).context("failed to read the server's list of gaps")?;
+
             gaps.extend(items);
+
             match &page["next"] {
                 Value::String(_) if gaps.len() >= MOST => {
                     say(format!("    only the first {MOST} gaps are read"));
@@ -180,9 +219,18 @@ impl Measured {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, known, missing, completeness, coverage_starts, .. } = self;
+        let Self {
+            kind,
+            known,
+            missing,
+            completeness,
+            coverage_starts,
+            ..
+        } = self;
+
         // Rounded down, so that only a complete sequence shows 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
+
         // `commit` is not a value of `--kind`.
         if kind == "commit" {
             return write!(
@@ -190,7 +238,12 @@ impl fmt::Display for Measured {
                 "commits in pushes: {known} listed, {missing} not listed ({percent} %) since {coverage_starts}"
             );
         }
-        write!(f, "{kind:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
+
+        write!(
+            f,
+            "{kind:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}"
+        )?;
+
         match (self.first_iid, self.last_iid) {
             (Some(first), Some(last)) => write!(f, ", numbers {first} to {last}"),
             _ => Ok(()),
@@ -203,12 +256,28 @@ impl fmt::Display for Gap {
         match self {
             Self::Pushes { git_ref, before, after } => {
                 let before = before.as_deref().unwrap_or("an unknown commit");
-                write!(f, "push of {} from {} to {}", plain(git_ref), plain(before), plain(after))
+                write!(
+                    f,
+                    "push of {} from {} to {}",
+                    plain(git_ref),
+                    plain(before),
+                    plain(after)
+                )
             }
-            Self::Objects { kind, first_iid, last_iid } if first_iid == last_iid => {
+
+            Self::Objects {
+                kind,
+                first_iid,
+                last_iid,
+            } if first_iid == last_iid => {
                 write!(f, "{kind} {first_iid}")
             }
-            Self::Objects { kind, first_iid, last_iid } => write!(f, "{kind} {first_iid} to {last_iid}"),
+
+            Self::Objects {
+                kind,
+                first_iid,
+                last_iid,
+            } => write!(f, "{kind} {first_iid} to {last_iid}"),
         }
     }
 }

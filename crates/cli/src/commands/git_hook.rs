@@ -41,10 +41,12 @@ pub(crate) enum GitHook {
         #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
         token: String,
     },
+
     /// Report a push.
     ///
     /// The installed hook calls this command, which reads ref updates from standard input.
     PostReceive,
+
     /// Send the reports of a repository that wait because the server was unreachable.
     ///
     /// The next push sends them too.
@@ -56,27 +58,40 @@ pub(crate) enum GitHook {
 
 pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
     match command {
-        GitHook::Install { repository, project, url, token } => {
+        GitHook::Install {
+            repository,
+            project,
+            url,
+            token,
+        } => {
             let target = install::Target { project, url, token };
             let file = install::install(&repository, &target)?;
             say(format!("installed {}", file.display()));
+
             // A problem is shown now and not at the first push.
             if let Err(error) = client::check(&target.url, &target.token, &target.project).await {
-                complain(&format!("reports of pushes wait in the repository until this problem is solved: {error:#}"));
+                complain(&format!(
+                    "reports of pushes wait in the repository until this problem is solved: {error:#}"
+                ));
             }
+
             Ok(())
         }
+
         GitHook::PostReceive => {
             // Git has accepted the push, so a failure here must not look like a failed push.
             if let Err(error) = post_receive().await {
                 complain(&format!("this push was not reported: {error:#}"));
             }
+
             Ok(())
         }
+
         GitHook::Send { repository } => {
             let repository = commits::open(&repository)?;
             let target = install::read(repository.git_dir())?;
             let Sent { sent, left } = Spool::open(&repository)?.send(&target, UNHURRIED).await?;
+
             say(format!("sent: {sent}, left: {left}"));
             anyhow::ensure!(left == 0, "the server did not accept all reports; the rest is kept");
             Ok(())
@@ -87,22 +102,28 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
 /// Prints a warning, which git shows to the person who pushed.
 fn complain(text: &str) {
     use std::io::Write;
+
     let _ = writeln!(std::io::stderr().lock(), "quickdraw: {text}");
 }
 
 async fn post_receive() -> anyhow::Result<()> {
     let mut input = Vec::new();
-    std::io::stdin().read_to_end(&mut input).context("failed to read the ref updates")?;
+    std::io::stdin()
+        .read_to_end(&mut input)
+        .context("failed to read the ref updates")?;
+
     // Names of refs need not be UTF-8.
     let input = String::from_utf8_lossy(&input);
     let repository = commits::open(&std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))?;
     let updates = updates::parse(&input)?;
+
     for (kind, change) in updates::over_the_limit(&updates) {
         complain(&format!(
             "this push {change} more than {} {kind}: none of them is reported, as in GitLab",
             updates::LIMIT
         ));
     }
+
     // Reports are stored before the first request, so that none is lost if the server is unreachable.
     let mut spool = Spool::open(&repository)?;
     for update in updates::within_the_limit(&updates) {
@@ -111,18 +132,25 @@ async fn post_receive() -> anyhow::Result<()> {
             complain(&format!("{} was not reported: {error:#}", update.name));
         }
     }
+
     if !updates.is_empty() {
         spool.add(repository_update(&updates))?;
     }
+
     let target = install::read(repository.git_dir())?;
     let Sent { left, .. } = spool.send(&target, spool.patience(PATIENCE)).await?;
+
     if left > 0 {
-        let folder = repository.git_dir().canonicalize().unwrap_or_else(|_| repository.git_dir().to_owned());
+        let folder = repository
+            .git_dir()
+            .canonicalize()
+            .unwrap_or_else(|_| repository.git_dir().to_owned());
         let folder = folder.display();
         complain(&format!(
             "reports that wait: {left}; they are sent with the next push, or with quickdraw git-hook send {folder}"
         ));
     }
+
     Ok(())
 }
 
@@ -150,6 +178,7 @@ fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value
         "commits": [],
         "total_commits_count": 0,
     });
+
     match update.kind {
         Kind::Branch => {
             let pushed = commits::pushed(repository, update)?;
@@ -163,6 +192,7 @@ fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value
             }
         }
     }
+
     Ok(object)
 }
 
@@ -204,34 +234,46 @@ const SEVERAL: [&str; 6] = [
 /// Parses push options: `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`. Source:
 /// GitLab's `lib/gitlab/push_options.rb`.
 fn push_options() -> Value {
-    let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0_u32);
+    let count = std::env::var("GIT_PUSH_OPTION_COUNT")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0_u32);
+
     let mut options = json!({});
     for n in 0..count.min(100) {
-        let Some(option) = text_of(&format!("GIT_PUSH_OPTION_{n}")) else { continue };
+        let Some(option) = text_of(&format!("GIT_PUSH_OPTION_{n}")) else {
+            continue;
+        };
         let (key, value) = match option.split_once('=') {
             Some((key, value)) => (key, json!(value)),
             None => (option.as_str(), json!(true)),
         };
+
         let key = match key.strip_prefix("mr.") {
             Some(rest) => format!("merge_request.{rest}"),
             None => key.to_owned(),
         };
+
         let mut place = &mut options;
         for part in key.split('.') {
             if !place.is_object() {
                 *place = json!({});
             }
+
             place = &mut place[part];
         }
+
         match value.as_str().filter(|_| SEVERAL.contains(&key.as_str())) {
             Some(text) => {
                 if !place.is_object() {
                     *place = json!({});
                 }
+
                 place[text] = json!(place[text].as_i64().unwrap_or(0) + 1);
             }
             None => *place = value,
         }
     }
+
     options
 }

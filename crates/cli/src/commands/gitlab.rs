@@ -38,6 +38,7 @@ pub(super) struct GitLab {
 pub(super) struct Home {
     /// The project, with its number and path in GitLab.
     pub(super) project: Project,
+
     /// GitLab's base URL, as it appears in events.
     pub(super) base_url: String,
 }
@@ -48,6 +49,7 @@ pub(super) struct Again {
     /// Number of hooks that post to Quickdraw.
     pub(super) hooks: usize,
     pub(super) events: Vec<NotTaken>,
+
     /// Warnings about the hooks, for the user.
     pub(super) notes: Vec<String>,
 }
@@ -64,6 +66,7 @@ pub(super) struct NotTaken {
 struct Said {
     status: u16,
     json: Value,
+
     /// The answer says that it is the last page of a list.
     is_last: bool,
 }
@@ -72,6 +75,7 @@ struct Said {
 pub(super) enum Outcome {
     /// GitLab sent the request, and Quickdraw answered with this status.
     Answered(i64),
+
     /// GitLab did not send the request.
     Refused(String),
 }
@@ -93,7 +97,10 @@ impl fmt::Display for Outcome {
 
 impl GitLab {
     pub(super) fn new(url: &str, token: &str) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -108,11 +115,13 @@ impl GitLab {
         };
         let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         let there = text("path_with_namespace");
+
         if !there.eq_ignore_ascii_case(path) {
             return Ok(Err(format!(
                 "project {id} of this GitLab is {there}: it was renamed, or the events came from another GitLab"
             )));
         }
+
         Ok(Ok(self.home(id, &found)))
     }
 
@@ -129,6 +138,7 @@ impl GitLab {
             Some("internal") => 10,
             _ => 0,
         };
+
         let web_url = text("web_url");
         let project = Project {
             id: ProjectId(id),
@@ -142,44 +152,63 @@ impl GitLab {
             path_with_namespace: text("path_with_namespace"),
         };
         let base_url = web_url.strip_suffix(&project.path_with_namespace).unwrap_or(&self.url);
-        Home { base_url: base_url.trim_end_matches('/').to_owned(), project }
+        Home {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            project,
+        }
     }
 
     /// The failed requests of the hooks of a project or group that post to Quickdraw, oldest first. `hook` selects one
     /// hook.
     pub(super) async fn not_taken(&self, place: &str, hook: Option<i64>) -> anyhow::Result<Again> {
         let mut again = Again::default();
-        let hooks = self.list(&format!("{place}/hooks?per_page=100"), |_| true).await?.unwrap_or_default();
+        let hooks = self
+            .list(&format!("{place}/hooks?per_page=100"), |_| true)
+            .await?
+            .unwrap_or_default();
+
         let ours = |one: &&Value| match hook {
             Some(wanted) => one["id"] == wanted,
             None => one["url"].as_str().is_some_and(|url| url.contains("/webhooks/gitlab")),
         };
+
         for hook in hooks.iter().filter(ours) {
             let id = hook["id"].as_i64().context("GitLab lists a hook without an id")?;
             again.hooks += 1;
+
             if let Some(state) = hook["alert_status"].as_str().filter(|state| *state != "executable") {
-                again
-                    .notes
-                    .push(format!("hook {id} is {state} in GitLab and sends no events until it is enabled again"));
+                again.notes.push(format!(
+                    "hook {id} is {state} in GitLab and sends no events until it is enabled again"
+                ));
             }
+
             again.events.extend(self.not_taken_by(place, id).await?);
         }
+
         Ok(again)
     }
 
     /// The failed requests of one hook.
     async fn not_taken_by(&self, place: &str, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
         let path = format!("{place}/hooks/{hook}/events?per_page=20");
-        let Some(failed) = self.list(&format!("{path}&status=client_failure,server_failure"), |_| true).await? else {
+        let Some(failed) = self
+            .list(&format!("{path}&status=client_failure,server_failure"), |_| true)
+            .await?
+        else {
             // Old versions of GitLab cannot filter by status.
             return Ok(not_taken(hook, &self.list(&path, |_| true).await?.unwrap_or_default()));
         };
+
         let Some(oldest) = failed.iter().filter_map(|event| event["id"].as_i64()).min() else {
             return Ok(Vec::new());
         };
+
         // A successful resend is newer than its failed request.
         let younger = |event: &Value| event["id"].as_i64().is_some_and(|id| id > oldest);
-        let taken = self.list(&format!("{path}&status=successful"), younger).await?.unwrap_or_default();
+        let taken = self
+            .list(&format!("{path}&status=successful"), younger)
+            .await?
+            .unwrap_or_default();
         Ok(not_taken(hook, &[taken, failed].concat()))
     }
 
@@ -187,11 +216,14 @@ impl GitLab {
     pub(super) async fn send_again(&self, place: &str, event: &NotTaken) -> anyhow::Result<Outcome> {
         let path = format!("{place}/hooks/{}/events/{}/resend", event.hook, event.id);
         let Said { status, json, .. } = self.call(Method::POST, &path).await?;
+
         Ok(match json["response_status"].as_i64() {
             Some(status) => Outcome::Answered(status),
-            None => {
-                Outcome::Refused(json["message"].as_str().map_or_else(|| format!("{status} {json}"), str::to_owned))
-            }
+            None => Outcome::Refused(
+                json["message"]
+                    .as_str()
+                    .map_or_else(|| format!("{status} {json}"), str::to_owned),
+            ),
         })
     }
 
@@ -204,14 +236,20 @@ impl GitLab {
         since: Timestamp,
     ) -> anyhow::Result<BTreeMap<i64, i64>> {
         let mut found = BTreeMap::new();
+
         // GitLab lists child pipelines only if the query asks for them.
         for only in ["", "&source=parent_pipeline"] {
             let path = format!("projects/{project}/pipelines?per_page=100&order_by=id&sort=desc{only}");
             let wanted = |row: &Value| row["iid"].as_i64().is_none_or(|iid| iid >= first) && !is_older(row, since);
             let rows = self.list(&path, wanted).await?;
-            let numbers = rows.iter().flatten().filter_map(|row| Some((row["iid"].as_i64()?, row["id"].as_i64()?)));
+            let numbers = rows
+                .iter()
+                .flatten()
+                .filter_map(|row| Some((row["iid"].as_i64()?, row["id"].as_i64()?)));
+
             found.extend(numbers.filter(|(iid, _)| (first..=last).contains(iid)));
         }
+
         Ok(found)
     }
 
@@ -232,13 +270,16 @@ impl GitLab {
                 anyhow::ensure!(page == 1, "{path}: GitLab answered {status} to page {page}");
                 return Ok(None);
             };
+
             // Some lists have no header that marks the last page.
             let is_end = is_last || rows.last().is_none_or(|last| !wanted(last));
             all.extend(rows);
+
             if is_end {
                 break;
             }
         }
+
         Ok(Some(all))
     }
 
@@ -257,6 +298,7 @@ impl GitLab {
         let url = format!("{}/api/v4/{path}", self.url);
         let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
         let (mut tries, mut waits) = (0, 0);
+
         loop {
             let answer = client::call(method.clone(), &url, &headers, Vec::new(), PATIENCE).await;
             let (wait, why) = match answer {
@@ -265,25 +307,36 @@ impl GitLab {
                     let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
                     let said = header("retry-after").and_then(|seconds| seconds.parse().ok());
                     let is_last = header("x-next-page") == Some("");
+
                     match answer.status {
                         401 => anyhow::bail!("GitLab does not accept the token; it may have expired"),
                         429 => {
                             waits += 1;
-                            (said.map_or(WAIT, Duration::from_secs), "GitLab limits the rate of requests".to_owned())
+                            (
+                                said.map_or(WAIT, Duration::from_secs),
+                                "GitLab limits the rate of requests".to_owned(),
+                            )
                         }
+
                         500.. => {
                             tries += 1;
-                            (Duration::from_secs(1 << tries), format!("GitLab answered {}", answer.status))
+                            (
+                                Duration::from_secs(1 << tries),
+                                format!("GitLab answered {}", answer.status),
+                            )
                         }
                         status => return Ok(Said { status, json, is_last }),
                     }
                 }
+
                 Err(error) => {
                     tries += 1;
                     (Duration::from_secs(1 << tries), format!("{error:#}"))
                 }
             };
+
             anyhow::ensure!(tries < TRIES && waits < MOST_PATIENCE, "{path}: {why}");
+
             let wait = wait.min(LONGEST_WAIT);
             say(format!("    {why}; next attempt in {} s", wait.as_secs()));
             tokio::time::sleep(wait).await;
@@ -298,18 +351,30 @@ fn not_taken(hook: i64, events: &[Value]) -> Vec<NotTaken> {
         Value::String(status) => status.clone(),
         other => other.to_string(),
     };
-    let taken = |event: &Value| status(event).parse().is_ok_and(|status: u16| (200..300).contains(&status));
+
+    let taken = |event: &Value| {
+        status(event)
+            .parse()
+            .is_ok_and(|status: u16| (200..300).contains(&status))
+    };
     let done: HashSet<String> = events.iter().filter(|event| taken(event)).filter_map(key).collect();
     let mut tried: HashSet<String> = HashSet::new();
+
     let mut left: Vec<NotTaken> = events
         .iter()
         .filter(|event| !taken(event))
         .filter(|event| key(event).is_none_or(|key| !done.contains(&key) && tried.insert(key)))
         .filter_map(|event| {
             let trigger = event["trigger"].as_str().unwrap_or("event").to_owned();
-            Some(NotTaken { hook, trigger, status: status(event), id: event["id"].as_i64()? })
+            Some(NotTaken {
+                hook,
+                trigger,
+                status: status(event),
+                id: event["id"].as_i64()?,
+            })
         })
         .collect();
+
     left.reverse();
     left
 }

@@ -46,9 +46,11 @@ pub(crate) struct Listen {
     /// Port on 127.0.0.1; 0 selects a free port.
     #[arg(required_unless_present = "from")]
     port: Option<u16>,
+
     /// Forward each request to this URL, unless its verification failed.
     #[arg(long)]
     forward: Option<String>,
+
     /// Secret token or signing token (whsec_…) that requests must carry. With --from, requests to the URL of --forward
     /// carry it.
     #[arg(long)]
@@ -66,9 +68,17 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     if let Some(secret) = &command.secret {
         secrets::check_carried("--secret", secret)?;
     }
+
     if let Some(from) = &command.follow.from {
-        return follow::run(&command.follow, from, command.forward.as_deref(), command.secret.as_deref()).await;
+        return follow::run(
+            &command.follow,
+            from,
+            command.forward.as_deref(),
+            command.secret.as_deref(),
+        )
+        .await;
     }
+
     let port = command.port.unwrap_or_default();
     let receiver = command.secret.map(|secret| {
         Verifier::new(&Source {
@@ -76,7 +86,10 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
             key: String::new(),
             name: String::new(),
             mode: Mode::Any,
-            secrets: vec![ActiveSecret { secret: Secret::new(secret), until: None }],
+            secrets: vec![ActiveSecret {
+                secret: Secret::new(secret),
+                until: None,
+            }],
             window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: None,
@@ -86,11 +99,17 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
             updated_at: Timestamp::default(),
         })
     });
-    let receiving = Arc::new(ReceivingApp { receiver, forward: command.forward });
+    let receiving = Arc::new(ReceivingApp {
+        receiver,
+        forward: command.forward,
+    });
+
     let listener = Listener::bind(&format!("127.0.0.1:{port}"), ListenerLimits::default()).await?;
     say(format!("listening on http://{}", listener.address()?));
+
     let (stop, stopped) = watch::channel(false);
     let router = Router::new().fallback(hear).with_state(receiving);
+
     let ending = async {
         let heard = tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C");
         let _ = stop.send(true);
@@ -109,10 +128,14 @@ async fn hear(
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
     let now = wiring::now();
+
     let verdict = receiving.receiver.as_ref().map(|receiver| {
         let checks = receiver.check_head(&headers, now);
-        checks.and_then(|checks| receiver.check_body(checks, &headers, &body, now)).is_ok()
+        checks
+            .and_then(|checks| receiver.check_body(checks, &headers, &body, now))
+            .is_ok()
     });
+
     let signed = headers.contains_key("webhook-signature") || headers.contains_key("x-hub-signature-256");
     let words = match verdict {
         None => "not verified (no --secret)",
@@ -121,32 +144,46 @@ async fn hear(
         Some(false) => "REFUSED: wrong or missing token or signature",
     };
     heard(header("x-gitlab-event"), header("idempotency-key"), &body, words, true);
+
     if verdict == Some(false) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
     }
+
     if let Some(forward) = &receiving.forward {
         let passed_on: Vec<(Cow<'static, str>, String)> = PASSED_ON
             .into_iter()
             .filter_map(|name| Some((name.into(), headers.get(name)?.to_str().ok()?.to_owned())))
             .collect();
+
         match client::post(forward, &passed_on, body.to_vec(), Duration::from_secs(10)).await {
             Ok(answer) => {
                 say(format!("forwarded: {}", answer.status));
-                return (StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), "");
+                return (
+                    StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY),
+                    "",
+                );
             }
+
             Err(error) => {
                 say(format!("failed to forward: {error:#}"));
                 return (StatusCode::BAD_GATEWAY, "failed to forward");
             }
         }
     }
+
     (StatusCode::OK, "ok")
 }
 
 /// Prints a request or an event.
 fn heard(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
     let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
-    say(format!("\n{time}  {}  key {}  {} bytes  {words}", plain(event), plain(key), body.len()));
+    say(format!(
+        "\n{time}  {}  key {}  {} bytes  {words}",
+        plain(event),
+        plain(key),
+        body.len()
+    ));
+
     if whole {
         let pretty =
             serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));

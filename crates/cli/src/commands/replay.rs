@@ -21,45 +21,59 @@ pub(crate) struct Replay {
     /// such as 2h for two hours ago.
     #[arg(long, required_unless_present_any = ["follow", "pause", "resume", "cancel"])]
     from: Option<String>,
+
     /// Only events that were received before this time. Defaults to now.
     #[arg(long)]
     to: Option<String>,
+
     /// Only events of this kind, such as push_hooks.
     #[arg(long)]
     trigger: Option<String>,
+
     /// Only events of this project (full path or number).
     #[arg(long)]
     project: Option<String>,
+
     /// Only deliveries to the hook with this id.
     #[arg(long)]
     hook: Option<i64>,
+
     /// Only deliveries in this state: delivered or given_up.
     #[arg(long)]
     state: Option<String>,
+
     /// Only deliveries whose last attempt had one of these results, separated by commas, such as 404,server_failure.
     #[arg(long)]
     status: Option<String>,
+
     /// Only events whose body contains exactly this text.
     #[arg(long)]
     text: Option<String>,
+
     /// Most deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
+
     /// Only print the number of deliveries.
     #[arg(long)]
     dry_run: bool,
+
     /// Do not wait for the job; it continues on the server.
     #[arg(long)]
     detach: bool,
+
     /// Show the progress of the running replay with this id.
     #[arg(long, conflicts_with = "from")]
     follow: Option<i64>,
+
     /// Pause the replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow"])]
     pause: Option<i64>,
+
     /// Resume the paused replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow", "pause"])]
     resume: Option<i64>,
+
     /// Cancel the replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
     cancel: Option<i64>,
@@ -71,63 +85,93 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
     let token = command.server.token()?;
     let ask =
         async |path: String, body: Option<Value>| client::ask(&command.server.url, &token, &path, body.as_ref()).await;
-    for (id, action) in [(command.pause, "pause"), (command.resume, "resume"), (command.cancel, "cancel")] {
+
+    for (id, action) in [
+        (command.pause, "pause"),
+        (command.resume, "resume"),
+        (command.cancel, "cancel"),
+    ] {
         if let Some(id) = id {
             let replay = ask(format!("replays/{id}/{action}"), Some(json!({}))).await?;
-            say(format!("replay {id} is {}", replay["state"].as_str().unwrap_or_default()));
+            say(format!(
+                "replay {id} is {}",
+                replay["state"].as_str().unwrap_or_default()
+            ));
+
             return Ok(());
         }
     }
+
     let (id, matched) = match command.follow {
         Some(id) => (id, None),
         None => {
             let mut wanted = command.wanted()?;
             wanted["dry_run"] = json!(true);
+
             let counted = ask("replays".to_owned(), Some(wanted.clone())).await?;
             let matched = counted["matched"].as_u64().unwrap_or_default();
-            let more = if counted["complete"] == json!(true) { "" } else { " or more" };
+
+            let more = if counted["complete"] == json!(true) {
+                ""
+            } else {
+                " or more"
+            };
             say(format!("matching deliveries: {matched}{more}"));
+
             if command.dry_run || matched == 0 {
                 return Ok(());
             }
+
             wanted["dry_run"] = json!(false);
+
             let made = ask("replays".to_owned(), Some(wanted)).await?;
             let id = made["id"].as_i64().context("the server's answer has no id")?;
             (id, Some(matched).filter(|_| more.is_empty()))
         }
     };
+
     if command.detach {
         say(format!("replay {id} is running; follow it with --follow {id}"));
         return Ok(());
     }
+
     let bar = match matched {
-        Some(matched) => ProgressBar::new(matched)
-            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rescheduled, {eta} left")?),
+        Some(matched) => ProgressBar::new(matched).with_style(ProgressStyle::with_template(
+            "{bar:40} {pos}/{len} rescheduled, {eta} left",
+        )?),
         None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} rescheduled")?),
     };
+
     loop {
         let replay = ask(format!("replays/{id}"), None).await?;
         bar.set_position(replay["replayed"].as_u64().unwrap_or_default());
+
         let state = replay["state"].as_str().unwrap_or_default();
         if state != "running" {
             bar.finish_and_clear();
+
             let looks = if state == "finished" { LAST_LOOKS } else { 1 };
             let mut results = Value::Null;
+
             for look in 0..looks {
                 if look > 0 {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
+
                 results = ask(format!("replays/{id}?results=true"), None).await?["results"].clone();
                 if results["owed"] == json!(0) {
                     break;
                 }
             }
+
             say(format!(
                 "replay {id} is {state}; rescheduled: {}, then delivered: {}, failed for good: {}, still owed: {}",
                 replay["replayed"], results["arrived"], results["given_up"], results["owed"]
             ));
+
             return Ok(());
         }
+
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -137,9 +181,11 @@ impl Replay {
         let mut wanted = json!({ "rate": self.rate });
         let from = self.from.as_deref().context("give --from")?;
         wanted["from"] = json!(moment(from)?);
+
         if let Some(to) = &self.to {
             wanted["to"] = json!(moment(to)?);
         }
+
         let texts = [
             ("trigger", &self.trigger),
             ("project_id", &self.project),
@@ -147,14 +193,17 @@ impl Replay {
             ("status", &self.status),
             ("text", &self.text),
         ];
+
         for (name, text) in texts {
             if let Some(text) = text {
                 wanted[name] = json!(text);
             }
         }
+
         if let Some(hook) = self.hook {
             wanted["hook_id"] = json!(hook);
         }
+
         Ok(wanted)
     }
 }

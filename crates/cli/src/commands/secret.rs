@@ -12,5 +12,6 @@ pub(crate) fn run(signing: bool) -> anyhow::Result<()> {
     } else {
         say(hex::encode(bytes));
     }
+
     Ok(())
 }

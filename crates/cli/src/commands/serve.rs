@@ -14,12 +14,15 @@ use crate::config::{Config, LogFormat, base_url, ensure_none};
 use crate::wiring::{self, FirstStart};
 
 /// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
     ensure_none(&config.validate())?;
     log_to_stderr(&config)?;
+
     let metrics = metrics_recorder()?;
     let limits = config.server.listener_limits();
     // The port is opened first, because a first start prints its secrets once, and they must not be lost to a failure.
@@ -29,42 +32,67 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     })?;
     let address = listener.address()?;
     let url_is_made = config.external_url_is_made;
+
     if url_is_made && config.server.listen.ends_with(":0") {
         // Port 0: the actual port is known only now.
         config.server.external_url = base_url(&address.to_string());
     }
+
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
+
     let source = wiring::source(&config, &store, &mut first).await?;
     wiring::bind(&config, &source, &store).await?;
+
     let engine = wiring::engine(&config, store, address).await?;
     let lifecycle = Lifecycle::start(engine.clone());
     let limits = config.limits.limits();
     let proxies = config.server.read_trusted_proxies()?;
-    let app = App::new(engine, source, proxies, config.server.external_url.clone(), metrics.clone(), limits);
+
+    let app = App::new(
+        engine,
+        source,
+        proxies,
+        config.server.external_url.clone(),
+        metrics.clone(),
+        limits,
+    );
+
     for note in first.notes.iter().chain(&first.warnings) {
         say(note);
     }
+
     for warning in &first.warnings {
         tracing::warn!("{warning}");
     }
+
     let version = env!("CARGO_PKG_VERSION");
     if address.ip().is_unspecified() {
         let (port, here) = (address.port(), base_url(&address.to_string()));
-        say(format!("quickdraw {version} listens on port {port} of all addresses; URL on this machine: {here}"));
+        say(format!(
+            "quickdraw {version} listens on port {port} of all addresses; URL on this machine: {here}"
+        ));
     } else {
         say(format!("quickdraw {version} listens on http://{address}"));
     }
-    say(format!("GitLab posts to {}/api/v1/webhooks/gitlab", config.server.external_url));
+
+    say(format!(
+        "GitLab posts to {}/api/v1/webhooks/gitlab",
+        config.server.external_url
+    ));
+
     if url_is_made && address.ip().is_unspecified() {
         say("this URL works on this machine only: set QUICKDRAW_EXTERNAL_URL to a URL that GitLab can reach");
     }
+
     let (stop, stopped) = watch::channel(false);
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
+
     let ending = async {
         let reason = signalled(&metrics).await;
         app.close_streams();
+
         let _ = stop.send(true);
         reason
     };
@@ -73,6 +101,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     app.finish().await;
     lifecycle.stop().await;
     tracing::info!("stopped");
+
     Ok(())
 }
 
@@ -82,6 +111,7 @@ async fn signalled(metrics: &PrometheusHandle) -> &'static str {
     else {
         return "failed to subscribe to signals";
     };
+
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     loop {
         tokio::select! {
@@ -99,15 +129,19 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     quickdraw_store::telemetry::describe();
     quickdraw_engine::telemetry::describe();
     quickdraw_server::telemetry::describe();
+
     Ok(handle)
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
     let filter = config.telemetry.log_filter()?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.telemetry.log_format {
         LogFormat::Text => subscriber.with_ansi(false).init(),
         LogFormat::Json => subscriber.json().init(),
     }
+
     Ok(())
 }

@@ -14,6 +14,7 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Create a source.
     ///
     /// A secret is generated and printed once, unless --secret is given. For the modes signature and both, the
@@ -27,6 +28,7 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Change settings of a source.
     Change {
         /// Id of the source.
@@ -36,6 +38,7 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Replace the secret of a source.
     ///
     /// A secret is generated and printed once, unless --secret is given.
@@ -51,6 +54,7 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// List the last 100 requests, including refused ones with the reason.
     Requests {
         /// Id of the source, or default.
@@ -59,6 +63,7 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
+
     /// Delete a source.
     ///
     /// Its events are kept.
@@ -75,24 +80,31 @@ pub(crate) struct Settings {
     /// Display name.
     #[arg(long)]
     name: Option<String>,
+
     /// Required credentials: any, token, signature or both.
     #[arg(long)]
     mode: Option<String>,
+
     /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     #[arg(long)]
     window: Option<u32>,
+
     /// IP address or block that may post, such as 10.0.0.0/8; may be repeated.
     #[arg(long = "address")]
     addresses: Vec<String>,
+
     /// Most requests per minute from one address, or off.
     #[arg(long)]
     rate_limit: Option<String>,
+
     /// Largest body, in bytes.
     #[arg(long)]
     body_limit: Option<u32>,
+
     /// Deliver an event twice if it arrives through the webhooks of a project and of its group.
     #[arg(long)]
     no_deduplicate: bool,
+
     /// Base URL of the GitLab that posts to the source, such as `https://gitlab.example.com`. any accepts every GitLab;
     /// first binds the source to the GitLab of the next request that names one.
     #[arg(long)]
@@ -111,6 +123,7 @@ impl Settings {
         put("mode", self.mode.as_ref().map(|mode| json!(mode)));
         put("window", self.window.map(|window| json!(window)));
         put("addresses", (!self.addresses.is_empty()).then(|| json!(self.addresses)));
+
         let rate = match self.rate_limit.as_deref() {
             None => None,
             Some("off") => Some(Value::Null),
@@ -119,6 +132,7 @@ impl Settings {
         put("rate_limit", rate);
         put("body_limit", self.body_limit.map(|limit| json!(limit)));
         put("deduplicate", self.no_deduplicate.then_some(json!(false)));
+
         let instance = match self.instance.as_deref() {
             Some("first") => Some(Value::Null),
             given => given.map(|instance| json!(instance)),
@@ -133,46 +147,77 @@ pub(crate) async fn run(command: Source) -> anyhow::Result<()> {
         Source::List { server } => {
             let list = ask(&server, Method::GET, "sources", None).await?;
             for one in items(&list) {
-                let limit =
-                    one["rate_limit"].as_u64().map_or_else(|| "off".to_owned(), |number| format!("{number}/min"));
+                let limit = one["rate_limit"]
+                    .as_u64()
+                    .map_or_else(|| "off".to_owned(), |number| format!("{number}/min"));
                 let (id, mode, name) = (word(one, "id"), word(one, "mode"), word(one, "name"));
-                say(format!("{id:<34} {mode:<10} {limit:<9} {:<30} {name}", word(one, "instance")));
+
+                say(format!(
+                    "{id:<34} {mode:<10} {limit:<9} {:<30} {name}",
+                    word(one, "instance")
+                ));
             }
         }
-        Source::Add { secret, settings, server } => {
+
+        Source::Add {
+            secret,
+            settings,
+            server,
+        } => {
             let mut asked = settings.json()?;
             asked.extend(secret.map(|secret| ("secret".to_owned(), json!(secret))));
             show(&ask(&server, Method::POST, "sources", Some(asked.into())).await?);
         }
+
         Source::Change { id, settings, server } => {
             let path = format!("sources/{id}");
             let changed = ask(&server, Method::PUT, &path, Some(settings.json()?.into())).await?;
             show(&changed);
+
             if settings.mode.is_some() && matches!(word(&changed, "mode"), "signature" | "both") {
                 say("  the secret is unchanged; GitLab needs a signing token (whsec_…), which this command generates:");
                 say(format!("  quickdraw source secret {id}"));
             }
         }
-        Source::Secret { id, secret, overlap, server } => {
+
+        Source::Secret {
+            id,
+            secret,
+            overlap,
+            server,
+        } => {
             let mut asked = json!({ "overlap": overlap });
             if let Some(secret) = secret {
                 asked["secret"] = json!(secret);
             }
+
             show(&ask(&server, Method::POST, &format!("sources/{id}/secret"), Some(asked)).await?);
         }
+
         Source::Requests { id, server } => {
             let list = ask(&server, Method::GET, &format!("sources/{id}/requests"), None).await?;
             for one in items(&list).iter().rev() {
                 let (at, event) = (word(one, "at"), word(one, "event"));
-                let note = if one["note"].is_null() { word(one, "event_id") } else { word(one, "note") };
-                say(format!("{at}  {:<39} {}  {event:<24} {note}", word(one, "address"), one["status"]));
+                let note = if one["note"].is_null() {
+                    word(one, "event_id")
+                } else {
+                    word(one, "note")
+                };
+
+                say(format!(
+                    "{at}  {:<39} {}  {event:<24} {note}",
+                    word(one, "address"),
+                    one["status"]
+                ));
             }
         }
+
         Source::Remove { id, server } => {
             ask(&server, Method::DELETE, &format!("sources/{id}"), None).await?;
             say(format!("deleted source {id}"));
         }
     }
+
     Ok(())
 }
 
@@ -191,13 +236,16 @@ fn word<'a>(of: &'a Value, name: &str) -> &'a str {
 fn show(source: &Value) {
     say(format!("{} ({})", word(source, "id"), word(source, "name")));
     say(format!("  URL: {}", word(source, "url")));
+
     if let Some(secret) = source["secret"].as_str() {
         let fields = match word(source, "mode") {
             "signature" => "Signing token (GitLab 19.0 and later; older versions do not sign)",
             "both" => "both Secret token and Signing token (GitLab 19.0 and later)",
             _ => "Secret token",
         };
-        say(format!("  in GitLab's webhook, paste this URL into URL, and the secret below into {fields}"));
+        say(format!(
+            "  in GitLab's webhook, paste this URL into URL, and the secret below into {fields}"
+        ));
         say(format!("  secret, shown only once: {secret}"));
     }
 }

@@ -43,11 +43,17 @@ fn layers(file: Option<&Path>, problems: &mut Vec<Problem>) -> anyhow::Result<Fi
     let mut figment = defaults();
     match file {
         Some(file) => {
-            anyhow::ensure!(file.exists(), "the configuration file {} does not exist", file.display());
+            anyhow::ensure!(
+                file.exists(),
+                "the configuration file {} does not exist",
+                file.display()
+            );
+
             figment = figment.merge(Toml::file_exact(file));
         }
         None => figment = figment.merge(Toml::file("quickdraw.toml")),
     }
+
     // A file that is not TOML has no settings that could be checked one by one.
     figment.data().context("the configuration is not valid")?;
     figment = figment.merge(Env::prefixed("QUICKDRAW__").split("__"));
@@ -59,6 +65,7 @@ fn layers(file: Option<&Path>, problems: &mut Vec<Problem>) -> anyhow::Result<Fi
             Err(problem) => problems.push(problem),
         }
     }
+
     for (name, key) in SHORT_NAMES {
         let value = match variable_or_file(name, key) {
             Ok(Some(value)) => value,
@@ -73,6 +80,7 @@ fn layers(file: Option<&Path>, problems: &mut Vec<Problem>) -> anyhow::Result<Fi
             _ => figment.merge((key, value)),
         };
     }
+
     Ok(figment)
 }
 
@@ -96,9 +104,10 @@ fn variable_or_file(name: &str, key: &str) -> Result<Option<String>, Problem> {
     let file_name = format!("{name}_FILE");
 
     match (variable(name, key)?, variable(&file_name, key)?) {
-        (Some(_), Some(_)) => {
-            Err(Problem::new(key, format!("is ambiguous: {name} and {file_name} are both set; set one of them")))
-        }
+        (Some(_), Some(_)) => Err(Problem::new(
+            key,
+            format!("is ambiguous: {name} and {file_name} are both set; set one of them"),
+        )),
         (Some(value), None) => Ok(Some(value)),
         (None, Some(file)) => {
             let text = std::fs::read_to_string(&file);
@@ -119,7 +128,9 @@ fn readable(figment: &Figment, problems: &mut Vec<Problem>) -> Figment {
 
     let mut good = defaults();
     for section in sections {
-        let Ok(value) = figment.find_value(&section) else { continue };
+        let Ok(value) = figment.find_value(&section) else {
+            continue;
+        };
         let known = SECTIONS.iter().any(|known| known.section == section);
         let Some(settings) = value.as_dict().filter(|_| known) else {
             problems.push(not_a_section(&section, known));
@@ -135,6 +146,7 @@ fn readable(figment: &Figment, problems: &mut Vec<Problem>) -> Figment {
             }
         }
     }
+
     good
 }
 
@@ -142,8 +154,12 @@ fn not_a_section(section: &str, known: bool) -> Problem {
     if known {
         return Problem::new(section, format!("is a section; put its settings below [{section}]"));
     }
+
     let names: Vec<&str> = SECTIONS.iter().map(|known| known.section).collect();
-    Problem::new(section, format!("is not a section; the sections are {}", names.join(", ")))
+    Problem::new(
+        section,
+        format!("is not a section; the sections are {}", names.join(", ")),
+    )
 }
 
 /// The problem of a setting whose value has a wrong type or form. The value of a secret is not shown.
@@ -206,10 +222,12 @@ fn origin(figment: &Figment, key: &str) -> String {
         if of == key && std::env::var_os(name).is_some() {
             return name.to_owned();
         }
+
         if of == key && std::env::var_os(&file_name).is_some() {
             return file_name;
         }
     }
+
     variable_of(key)
 }
 
@@ -228,7 +246,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_is_refused_with_its_name_and_file() {
-        check_unread("[delivery]\ntimeuot = \"5s\"\n", &["delivery.timeuot", "timeout", "quickdraw.toml"]);
+        check_unread(
+            "[delivery]\ntimeuot = \"5s\"\n",
+            &["delivery.timeuot", "timeout", "quickdraw.toml"],
+        );
+
         check_unread("[servre]\nlisten = \"x\"\n", &["servre is not a section", "server"]);
         check_unread("server = 5\n", &["server is a section"]);
     }
@@ -254,7 +276,11 @@ mod tests {
         let problems = settings("[server]\nkey = 12345678\nroot_token = [\"s3cret\"]\n").unread;
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 2, "{text:?}");
-        assert!(!text.concat().contains("1234") && !text.concat().contains("s3cret"), "{text:?}");
+
+        assert!(
+            !text.concat().contains("1234") && !text.concat().contains("s3cret"),
+            "{text:?}"
+        );
     }
 
     #[test]

@@ -35,26 +35,32 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     if !token.is_empty() {
         problems.extend(check_root_token("server.root_token", token.expose()).err());
     }
+
     let key = &config.server.key;
     if !key.is_empty() {
         let error = parse_ring(key.expose()).err();
         problems.extend(error.map(|error| Problem::new("server.key", format!("cannot be used: {error:#}"))));
     }
+
     let secret = &config.source.secret;
     if !secret.is_empty() {
         problems.extend(check_carried("source.secret", secret.expose()).err());
     }
+
     let token = &config.source.signing_token;
     if !token.is_empty() {
         let error = SigningToken::parse(token.expose()).err();
         problems.extend(error.map(|error| Problem::new("source.signing_token", error)));
     }
+
     problems
 }
 
 /// Refuses a secret that no header can carry unchanged.
 pub(crate) fn check_carried(name: &str, secret: &str) -> Result<(), Problem> {
-    Secret::new(secret).check_header().map_err(|error| Problem::new(name, error))
+    Secret::new(secret)
+        .check_header()
+        .map_err(|error| Problem::new(name, error))
 }
 
 /// Refuses an administrator's token that no request could carry, or that is too short.
@@ -62,11 +68,19 @@ pub(crate) fn check_root_token(name: &str, token: &str) -> Result<(), Problem> {
     check_carried(name, token)?;
 
     if token.len() < SHORTEST_ROOT_TOKEN {
-        return Err(Problem::new(name, format!("is shorter than {SHORTEST_ROOT_TOKEN} characters")));
+        return Err(Problem::new(
+            name,
+            format!("is shorter than {SHORTEST_ROOT_TOKEN} characters"),
+        ));
     }
+
     if !token.is_ascii() {
-        return Err(Problem::new(name, "has characters beyond ASCII, which a token in a header cannot have"));
+        return Err(Problem::new(
+            name,
+            "has characters beyond ASCII, which a token in a header cannot have",
+        ));
     }
+
     Ok(())
 }
 
@@ -87,28 +101,50 @@ mod tests {
     fn check_refused(set: impl Fn(&mut Config), words: &str) {
         let mut config = Config::default();
         set(&mut config);
+
         let found = problems(&config);
-        assert!(matches!(found.as_slice(), [problem] if problem.to_string().contains(words)), "{words}: {found:?}");
+        assert!(
+            matches!(found.as_slice(), [problem] if problem.to_string().contains(words)),
+            "{words}: {found:?}"
+        );
+
         assert!(!format!("{found:?}").contains("s3cret"), "{found:?}");
     }
 
     #[test]
     fn secrets_that_no_header_can_carry_are_refused_by_name() {
-        for (secret, words) in
-            [("s3cret\n", "source.secret contains a line break"), (" s3cret", "source.secret begins or ends")]
-        {
+        for (secret, words) in [
+            ("s3cret\n", "source.secret contains a line break"),
+            (" s3cret", "source.secret begins or ends"),
+        ] {
             check_refused(|config| config.source.secret = secret.to_owned().into(), words);
         }
-        check_refused(|config| config.source.signing_token = "s3cret".to_owned().into(), "source.signing_token");
-        check_refused(|config| config.server.key = "s3cret".to_owned().into(), "server.key cannot be used");
+
+        check_refused(
+            |config| config.source.signing_token = "s3cret".to_owned().into(),
+            "source.signing_token",
+        );
+
+        check_refused(
+            |config| config.server.key = "s3cret".to_owned().into(),
+            "server.key cannot be used",
+        );
+
         for (token, words) in [
-            ("s3cret-of-an-administrator\n", "server.root_token contains a line break"),
+            (
+                "s3cret-of-an-administrator\n",
+                "server.root_token contains a line break",
+            ),
             ("s3cret-of-an-administrator ", "server.root_token begins or ends"),
             ("s3cret", "server.root_token is shorter"),
-            ("s3cret-of-an-ädministrator", "server.root_token has characters beyond ASCII"),
+            (
+                "s3cret-of-an-ädministrator",
+                "server.root_token has characters beyond ASCII",
+            ),
         ] {
             check_refused(|config| config.server.root_token = token.to_owned().into(), words);
         }
+
         let mut good = Config::default();
         good.source.secret = "a secret with blänks".to_owned().into();
         assert_eq!(problems(&good), []);
@@ -118,16 +154,30 @@ mod tests {
     fn every_setting_that_is_printed_masked_is_read_literally() {
         let mut keys = Vec::new();
         for section in SECTIONS {
-            keys.extend(section.settings.iter().map(|setting| format!("{}.{}", section.section, setting.name)));
+            keys.extend(
+                section
+                    .settings
+                    .iter()
+                    .map(|setting| format!("{}.{}", section.section, setting.name)),
+            );
         }
+
         for key in &keys {
             let (section, name) = key.split_once('.').expect("a section and a name");
             let text = format!("[{section}]\n{name} = 'postgres://me:canary@host/name'\n");
-            let Ok(config) = toml::from_str::<Config>(&text) else { continue };
+            let Ok(config) = toml::from_str::<Config>(&text) else {
+                continue;
+            };
             let is_masked = toml::to_string(&config).expect("it serialises").contains("[REDACTED]");
+
             assert!(!is_masked || LITERAL.contains(&key.as_str()), "{key}");
         }
-        assert!(LITERAL.iter().all(|literal| keys.iter().any(|key| key == literal)), "all of {LITERAL:?} are settings");
+
+        assert!(
+            LITERAL.iter().all(|literal| keys.iter().any(|key| key == literal)),
+            "all of {LITERAL:?} are settings"
+        );
+
         assert_eq!(variable_of("server.root_token"), "QUICKDRAW__SERVER__ROOT_TOKEN");
     }
 }

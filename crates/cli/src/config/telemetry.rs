@@ -27,6 +27,7 @@ quickdraw_domain::section! {
 pub(crate) enum LogFormat {
     /// Readable lines.
     Text,
+
     /// A JSON object a line.
     Json,
 }
@@ -37,6 +38,7 @@ impl TelemetrySection {
         let mut problems = Vec::new();
         problems.extend(self.log_filter().err());
         problems.extend(self.shown_refs().err());
+
         problems
     }
 
@@ -53,9 +55,11 @@ impl TelemetrySection {
             if pattern.is_empty() {
                 return Err(Problem::new("telemetry.refs", "has an empty pattern; use * for all"));
             }
+
             let filter = BranchFilter::parse("wildcard", Some(pattern));
             filters.push(filter.map_err(|error| Problem::with_value("telemetry.refs", pattern, error))?);
         }
+
         Ok(filters)
     }
 }

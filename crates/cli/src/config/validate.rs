@@ -39,6 +39,7 @@ impl Config {
             ("server.root_token", self.server.root_token.is_empty(), "root-token"),
             ("source.secret", self.source.secret.is_empty(), "webhook-secret"),
         ];
+
         let mut problems = Vec::new();
 
         for (setting, is_kept, name) in kept {
@@ -54,13 +55,18 @@ impl Config {
                 problems.push(Problem::new(setting, format!("is not set: {NO_KEY}")));
             }
         }
+
         problems
     }
 }
 
 /// Refuses settings that have problems.
 pub(crate) fn ensure_none(problems: &[Problem]) -> anyhow::Result<()> {
-    if problems.is_empty() { Ok(()) } else { Err(refusal(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(refusal(problems))
+    }
 }
 
 /// The error that names all problems, one a line.
@@ -69,6 +75,7 @@ pub(crate) fn refusal(problems: &[Problem]) -> anyhow::Error {
     for problem in problems {
         text.push_str(&format!("\n  {problem}"));
     }
+
     anyhow::Error::msg(text)
 }
 
@@ -83,14 +90,18 @@ pub(crate) fn read_trust(delivery: &DeliverySection) -> Result<Trust, Vec<Proble
             Err(problem) => problems.push(problem),
         }
     }
+
     let file = &delivery.tls_client_cert_file;
     if !file.as_os_str().is_empty() {
         let password = delivery.tls_client_cert_password.expose();
-        match read_pem("delivery.tls_client_cert_file", file, |pem| Identity::from_pem(pem, password)) {
+        match read_pem("delivery.tls_client_cert_file", file, |pem| {
+            Identity::from_pem(pem, password)
+        }) {
             Ok(identity) => trust.identity = Some(identity),
             Err(problem) => problems.push(problem),
         }
     }
+
     if problems.is_empty() { Ok(trust) } else { Err(problems) }
 }
 
@@ -116,25 +127,52 @@ mod tests {
 
     /// Texts of settings that are refused, each with a part of the reason.
     const REFUSED: [(&str, &str); 21] = [
-        ("server.listen = 'nonsense'", "server.listen \"nonsense\" is not an address with a port"),
-        ("server.external_url = 'example.com'", "server.external_url \"example.com\" is not a base URL"),
-        ("server.upload_links = 'name'", "server.upload_links \"name\" is not a valid value"),
+        (
+            "server.listen = 'nonsense'",
+            "server.listen \"nonsense\" is not an address with a port",
+        ),
+        (
+            "server.external_url = 'example.com'",
+            "server.external_url \"example.com\" is not a base URL",
+        ),
+        (
+            "server.upload_links = 'name'",
+            "server.upload_links \"name\" is not a valid value",
+        ),
         ("server.root_token = 'short'", "server.root_token is shorter"),
         ("server.key = 'AAAA'", "server.key"),
-        ("server.trusted_proxies = ['moon']", "server.trusted_proxies has \"moon\""),
+        (
+            "server.trusted_proxies = ['moon']",
+            "server.trusted_proxies has \"moon\"",
+        ),
         ("database.url = 'mysql://x'", "database.url is not usable"),
         ("database.url = 'postgres://db/quickdraw'", "server.key is not set"),
         ("database.answer_within = '1ms'", "database.answer_within is shorter"),
         ("source.mode = 'maybe'", "source.mode \"maybe\""),
-        ("source.rate_limit = 'often'", "source.rate_limit \"often\" is neither off nor a number"),
+        (
+            "source.rate_limit = 'often'",
+            "source.rate_limit \"often\" is neither off nor a number",
+        ),
         ("source.body_limit = '65MiB'", "source.body_limit"),
         ("source.instance = 'moon'", "source.instance \"moon\""),
         ("delivery.auto_disable = 'never'", "delivery.auto_disable \"never\""),
-        ("delivery.lease = '5s'", "delivery.lease must be at least one second longer"),
-        ("delivery.proxy = 'http://me:s3cret@proxy:1'", "delivery.proxy contains credentials"),
-        ("delivery.tls_ca_file = 'no-such-file'", "delivery.tls_ca_file \"no-such-file\" cannot be read"),
+        (
+            "delivery.lease = '5s'",
+            "delivery.lease must be at least one second longer",
+        ),
+        (
+            "delivery.proxy = 'http://me:s3cret@proxy:1'",
+            "delivery.proxy contains credentials",
+        ),
+        (
+            "delivery.tls_ca_file = 'no-such-file'",
+            "delivery.tls_ca_file \"no-such-file\" cannot be read",
+        ),
         ("guard.allowlist = ['*']", "guard.allowlist entry"),
-        ("telemetry.log = 'quickdraw=loud'", "telemetry.log \"quickdraw=loud\" is not a log filter"),
+        (
+            "telemetry.log = 'quickdraw=loud'",
+            "telemetry.log \"quickdraw=loud\" is not a log filter",
+        ),
         ("telemetry.refs = ['']", "telemetry.refs has an empty pattern"),
         ("telemetry.colour = true", "telemetry.colour is not a setting"),
     ];
@@ -149,19 +187,35 @@ mod tests {
         for (text, part) in REFUSED {
             let (folder, file) = file(text);
             let checked = run(&ConfigCommand::Check, Some(&file)).expect_err(text);
-            let served = serve::run(load(Some(&file)).expect("a file that can be read")).await.expect_err(text);
+            let served = serve::run(load(Some(&file)).expect("a file that can be read"))
+                .await
+                .expect_err(text);
 
             let (checked, served) = (format!("{checked:#}"), format!("{served:#}"));
             assert_eq!(checked, served);
-            assert!(checked.contains(part) && !checked.contains("s3cret"), "{part} in {checked}");
+
+            assert!(
+                checked.contains(part) && !checked.contains("s3cret"),
+                "{part} in {checked}"
+            );
+
             assert_eq!(checked.lines().count(), 2, "one problem: {checked}");
-            assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing was written");
+            assert_eq!(
+                std::fs::read_dir(folder.path()).expect("a folder").count(),
+                1,
+                "nothing was written"
+            );
         }
     }
 
     #[test]
     fn every_problem_is_named_at_once() {
-        let text: Vec<&str> = REFUSED.iter().map(|(text, _)| *text).filter(|text| !text.contains("postgres")).collect();
+        let text: Vec<&str> = REFUSED
+            .iter()
+            .map(|(text, _)| *text)
+            .filter(|text| !text.contains("postgres"))
+            .collect();
+
         let found = settings(&text.join("\n")).validate();
         assert_eq!(found.len(), text.len(), "{found:?}");
     }
@@ -176,8 +230,12 @@ mod tests {
     fn a_file_of_a_secret_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("root-token"), "a-token-of-an-administrator\n").expect("written");
+
         let config = settings(&format!("server.data_dir = {:?}", folder.path()));
         let found = config.validate();
-        assert!(matches!(found.as_slice(), [problem] if problem.setting == "server.root_token"), "{found:?}");
+        assert!(
+            matches!(found.as_slice(), [problem] if problem.setting == "server.root_token"),
+            "{found:?}"
+        );
     }
 }

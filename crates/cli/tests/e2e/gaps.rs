@@ -20,13 +20,19 @@ fn gaps(server: &Server, more: &[&str]) -> String {
 /// Runs `quickdraw gaps`. Returns standard output, and standard error if the command failed.
 fn try_gaps(server: &Server, more: &[&str]) -> (String, Option<String>) {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let done = server.command(&[&["gaps", "--url", &url, "--token", TOKEN], more].concat()).output().expect("it runs");
+    let done = server
+        .command(&[&["gaps", "--url", &url, "--token", TOKEN], more].concat())
+        .output()
+        .expect("it runs");
     let errors = (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned());
     (String::from_utf8(done.stdout).expect("UTF-8"), errors)
 }
 
 fn list(server: &Server, project: &str) -> Vec<Value> {
-    server.get(&format!("/api/v1/insights/gaps?project={project}"))["items"].as_array().expect("a list").clone()
+    server.get(&format!("/api/v1/insights/gaps?project={project}"))["items"]
+        .as_array()
+        .expect("a list")
+        .clone()
 }
 
 fn sha(letter: char) -> String {
@@ -35,23 +41,31 @@ fn sha(letter: char) -> String {
 
 /// A second Quickdraw plays GitLab, because it has the same API. Its deliveries failed.
 pub(crate) fn failed_requests_are_resent_by_gitlab(engine: Engine) {
-    let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off")];
+    let settings = [
+        ("QUICKDRAW__DELIVERY__RETRY", "gitlab"),
+        ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
+    ];
     let forge = Server::start(&engine, &settings);
     let mut server = Server::start(&engine, &[]);
+
     forge.make_project();
+
     let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
     let hook = forge.make_hook(&url, &format!(r#","token":"{SECRET}""#))["id"].clone();
+
     let push = |from: char, to: char| {
         let object = json!({ "ref": "refs/heads/main", "before": sha(from), "after": sha(to), "commits": [] });
         let body = json!({ "trigger": "push_hooks", "user": { "name": "Ida" }, "object": object }).to_string();
         let reply = forge.call("POST", "/api/v1/projects/gear%2Frope/events", &body);
         assert_eq!(reply.status, 202, "{}", reply.body);
+
         let event = reply.json()["id"].as_str().expect("an id").to_owned();
         eventually("the delivery has ended", || {
             let state = forge.get(&format!("/api/v1/deliveries?event_id={event}"))["items"][0]["state"].clone();
             ["delivered", "given_up"].iter().any(|settled| state == *settled)
         });
     };
+
     assert!(gaps(&server, &[]).contains("the server has no events yet"));
     push('a', 'b');
     server.kill();
@@ -59,23 +73,48 @@ pub(crate) fn failed_requests_are_resent_by_gitlab(engine: Engine) {
     server.restart();
     push('c', 'd');
     eventually("the gap is found", || list(&server, "1").len() == 1);
+
     let gap = list(&server, "gear%2Frope").remove(0);
     assert_eq!((&gap["before"], &gap["after"]), (&json!(sha('b')), &json!(sha('c'))));
+
     let said = gaps(&server, &["--project", "gear/rope"]);
     assert!(said.contains("2 known, 1 missing (66.6 %)"), "{said}");
-    assert!(said.contains(&format!("missing: push of refs/heads/main from {} to {}", sha('b'), sha('c'))), "{said}");
+
+    assert!(
+        said.contains(&format!(
+            "missing: push of refs/heads/main from {} to {}",
+            sha('b'),
+            sha('c')
+        )),
+        "{said}"
+    );
 
     let gitlab = format!("http://127.0.0.1:{}", forge.port);
     let compare = ["--gitlab", &gitlab, "--gitlab-token", TOKEN];
     let said = gaps(&server, &compare);
-    assert!(said.contains(&format!("failed (internal error): push_hooks of hook {hook}")), "{said}");
+    assert!(
+        said.contains(&format!("failed (internal error): push_hooks of hook {hook}")),
+        "{said}"
+    );
+
     assert_eq!(list(&server, "1").len(), 1, "a comparison changes nothing");
+
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains(&format!("resent: push_hooks of hook {hook} of projects/1: answered 200")), "{said}");
+    assert!(
+        said.contains(&format!(
+            "resent: push_hooks of hook {hook} of projects/1: answered 200"
+        )),
+        "{said}"
+    );
+
     assert!(said.contains("1 resent, 0 fetched"), "{said}");
     assert_eq!(list(&server, "1"), [] as [Value; 0]);
+
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains("0 resent, 0 fetched and reported, 0 not found"), "nothing is resent twice: {said}");
+    assert!(
+        said.contains("0 resent, 0 fetched and reported, 0 not found"),
+        "nothing is resent twice: {said}"
+    );
 }
 
 /// A GitLab whose answers come from a function. The first call gets 429. The function returns `Some(null)` for 401 and
@@ -91,6 +130,7 @@ impl Table {
         let port = listener.local_addr().expect("an address").port();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let kept = asked.clone();
+
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 while let Some(got) = read_request(&mut stream) {
@@ -100,11 +140,13 @@ impl Table {
                         Some(_) => format!("POST {}", path.trim_start_matches("/api/v4/")),
                         None => path.trim_start_matches("/api/v4/").to_owned(),
                     };
+
                     assert!(
                         got.headers
                             .iter()
                             .any(|(name, value)| name.eq_ignore_ascii_case("private-token") && value == "gitlab-token")
                     );
+
                     let mut kept = kept.lock().expect("no panic");
                     let (status, body) = match answers(&asked) {
                         _ if kept.is_empty() => ("429 Too Many Requests\r\nRetry-After: 1", json!({})),
@@ -112,7 +154,9 @@ impl Table {
                         Some(body) => ("200 OK\r\nX-Next-Page: ", body),
                         None => ("404 Not Found", json!({ "message": "404 Not found" })),
                     };
+
                     kept.push(asked);
+
                     let body = body.to_string();
                     let length = body.len();
                     if write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").is_err() {
@@ -121,6 +165,7 @@ impl Table {
                 }
             }
         });
+
         Self { port, asked }
     }
 }
@@ -132,8 +177,10 @@ fn answer(path: &str) -> Option<Value> {
         json!({ "id": sha, "title": "Tie in", "message": "Tie in\n", "author_name": "Ida", "author_email": "ida@climb.example",
             "committed_date": format!("2026-11-20T10:{minute:02}:00.000+01:00"), "web_url": "https://git.example.com/c" })
     };
+
     let path = path.strip_prefix("projects/")?;
     let place = path.split('?').next().expect("a path");
+
     Some(match place {
         "77" => json!({ "id": 77, "name": "Rope", "path_with_namespace": "gear/rope", "default_branch": "main",
             "namespace": { "name": "Gear" }, "visibility": "internal", "description": null,
@@ -158,6 +205,7 @@ fn answer(path: &str) -> Option<Value> {
             "labels": ["gear"], "assignees": [ida], "reviewers": [], "sha": sha('7'), "merge_commit_sha": sha('8'),
             "draft": false, "web_url": "https://git.example.com/gear/rope/-/merge_requests/12",
             "time_stats": { "time_estimate": 60 }, "references": { "short": "!12" } }),
+
         "77/issues/4" => json!({ "id": 604, "iid": 4, "title": "Worn", "state": "closed", "issue_type": "incident",
             "confidential": true, "created_at": "2100-11-19T09:00:00.000Z", "closed_at": "2026-11-20T07:00:00.000Z",
             "updated_at": "2026-11-21T09:00:00.000Z", "author": ida, "closed_by": ida, "labels": [], "assignees": [],
@@ -179,7 +227,11 @@ fn answer(path: &str) -> Option<Value> {
 
 /// Sends an event of a project in the group `gear` to the source.
 fn receive(server: &Server, project: i64, event: &str, key: &str, mut body: Value) {
-    let path = if project == 77 { "gear/rope".to_owned() } else { format!("gear/{project}") };
+    let path = if project == 77 {
+        "gear/rope".to_owned()
+    } else {
+        format!("gear/{project}")
+    };
     body["project"] = json!({ "id": project, "path_with_namespace": path, "default_branch": "main" });
     server.receive(event, key, &body);
 }
@@ -198,27 +250,38 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     let receive = |event: &str, key: &str, body: Value| receive(&server, 77, event, key, body);
     receive("Push Hook", "1", push('0', 'a'));
     receive("Push Hook", "2", push('b', 'c'));
+
     for iid in [10, 11, 14] {
-        receive("Merge Request Hook", &format!("mr{iid}"), numbered("merge_request", iid));
+        receive(
+            "Merge Request Hook",
+            &format!("mr{iid}"),
+            numbered("merge_request", iid),
+        );
     }
+
     for iid in [3, 6] {
         receive("Issue Hook", &format!("issue{iid}"), numbered("issue", iid));
     }
+
     for iid in [30, 32] {
         receive("Pipeline Hook", &format!("pipeline{iid}"), numbered("pipeline", iid));
     }
+
     eventually("all events are counted", || {
         let list = server.get("/api/v1/insights/completeness?project=77");
-        let known: Option<Vec<i64>> =
-            list["items"].as_array().map(|items| items.iter().filter_map(|item| item["known"].as_i64()).collect());
+        let known: Option<Vec<i64>> = list["items"]
+            .as_array()
+            .map(|items| items.iter().filter_map(|item| item["known"].as_i64()).collect());
         known.is_some_and(|known| known == [2, 3, 2, 2])
     });
+
     let pages: Vec<usize> = (1..=5)
         .map(|limit| {
             let (mut count, mut after) = (0, String::new());
             loop {
                 let page = server.get(&format!("/api/v1/insights/gaps?project=77&limit={limit}{after}"));
                 count += page["items"].as_array().expect("a list").len();
+
                 match page["next"].as_str() {
                     Some(next) => after = format!("&after={next}"),
                     None => return count,
@@ -226,10 +289,21 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
             }
         })
         .collect();
+
     assert_eq!(pages, [4; 5], "all page sizes list the same gaps");
+
     let only = server.get("/api/v1/insights/gaps?project=77&kind=issue");
-    assert_eq!(only["items"], json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }]));
-    for query in ["", "?project=77&kind=x", "?project=77&after=push:x", "?project=77&limit=0"] {
+    assert_eq!(
+        only["items"],
+        json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }])
+    );
+
+    for query in [
+        "",
+        "?project=77&kind=x",
+        "?project=77&after=push:x",
+        "?project=77&limit=0",
+    ] {
         let reply = server.call("GET", &format!("/api/v1/insights/gaps{query}"), "");
         assert_eq!(reply.status, 400, "{query}: {}", reply.body);
     }
@@ -237,14 +311,20 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     // A hook gets the events that fill the gaps.
     let sink = Sink::start(|_| Some(200));
     let events = ["push", "merge_requests", "issues", "confidential_issues", "pipeline"];
-    let mut hook: HashMap<String, Value> =
-        events.iter().map(|event| (format!("{event}_events"), true.into())).collect();
+    let mut hook: HashMap<String, Value> = events
+        .iter()
+        .map(|event| (format!("{event}_events"), true.into()))
+        .collect();
+
     hook.insert("url".to_owned(), sink.url().into());
+
     let made = server.call("POST", "/api/v4/projects/gear%2Frope/hooks", &json!(hook).to_string());
     assert_eq!(made.status, 201, "{}", made.body);
+
     let gitlab = format!("http://127.0.0.1:{}", table.port);
     let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
     let said = gaps(&server, &compare);
+
     for part in [
         "GitLab limits the rate of requests; next attempt in 1 s",
         "the token can see no webhook that posts to Quickdraw",
@@ -259,42 +339,82 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+
     assert!(table.asked.lock().expect("no panic").len() > 10);
+
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains("4 fetched and reported, 1 not found, 1 too old"), "{said}");
-    eventually("the gaps that can be filled are filled", || list(&server, "77").len() == 2);
-    assert_eq!(list(&server, "77")[1], json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 }));
+    assert!(
+        said.contains("4 fetched and reported, 1 not found, 1 too old"),
+        "{said}"
+    );
+
+    eventually("the gaps that can be filled are filled", || {
+        list(&server, "77").len() == 2
+    });
+    assert_eq!(
+        list(&server, "77")[1],
+        json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 })
+    );
+
     eventually("the fetched events are delivered", || sink.got().len() == 4);
+
     let bodies: HashMap<String, Value> = sink
         .got()
         .iter()
-        .map(|got| (got.headers["X-Gitlab-Event"].clone(), serde_json::from_slice(&got.body).expect("JSON")))
+        .map(|got| {
+            (
+                got.headers["X-Gitlab-Event"].clone(),
+                serde_json::from_slice(&got.body).expect("JSON"),
+            )
+        })
         .collect();
+
     let push = &bodies["Push Hook"];
-    assert_eq!((&push["project"]["id"], &push["total_commits_count"]), (&json!(77), &json!(2)));
+    assert_eq!(
+        (&push["project"]["id"], &push["total_commits_count"]),
+        (&json!(77), &json!(2))
+    );
+
     assert_eq!(push["project"]["web_url"], "https://git.example.com/gear/rope");
     assert_eq!(push["commits"][1]["id"], sha('b'), "the newest commit comes last");
     assert_eq!(push["commits"][0]["added"], json!(["knots/eight"]));
+
     assert_eq!(
         (&push["commits"][0]["modified"], &push["commits"][0]["removed"]),
         (&json!(["README"]), &json!(["knots/granny"]))
     );
+
     let merged = &bodies["Merge Request Hook"];
-    assert_eq!((&merged["user"]["username"], &merged["labels"][0]["title"]), (&json!("ida"), &json!("gear")));
+    assert_eq!(
+        (&merged["user"]["username"], &merged["labels"][0]["title"]),
+        (&json!("ida"), &json!("gear"))
+    );
+
     let attributes = &merged["object_attributes"];
     assert_eq!(
         (&attributes["action"], &attributes["updated_at"]),
         (&json!("merge"), &json!("2026-11-20 09:00:00 UTC"))
     );
-    assert_eq!((&attributes["merge_commit_sha"], &attributes["references"]), (&json!(sha('8')), &Value::Null));
+
+    assert_eq!(
+        (&attributes["merge_commit_sha"], &attributes["references"]),
+        (&json!(sha('8')), &Value::Null)
+    );
+
     let closed = &bodies["Confidential Issue Hook"];
     assert_eq!(
         (&closed["object_kind"], &closed["object_attributes"]["type"]),
         (&json!("work_item"), &json!("Incident"))
     );
+
     assert_eq!(closed["object_attributes"]["updated_at"], "2026-11-20 07:00:00 UTC");
+
     let pipeline = &bodies["Pipeline Hook"];
-    assert_eq!((&pipeline["object_attributes"]["iid"], &pipeline["builds"][1]["name"]), (&json!(31), &json!("pull")));
+    assert_eq!(
+        (&pipeline["object_attributes"]["iid"], &pipeline["builds"][1]["name"]),
+        (&json!(31), &json!("pull"))
+    );
+
     assert_eq!(pipeline["object_attributes"]["stages"], json!(["build", "test"]));
     assert_eq!(pipeline["commit"]["title"], "Tie in");
 
@@ -302,8 +422,14 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     let elsewhere =
         Table::start(|path| (path == "projects/77").then(|| json!({ "id": 77, "path_with_namespace": "other/thing" })));
     let gitlab = format!("http://127.0.0.1:{}", elsewhere.port);
-    let said = gaps(&server, &["--gitlab", &gitlab, "--gitlab-token", "gitlab-token", "--repair"]);
-    assert!(said.contains("not compared: project 77 of this GitLab is other/thing"), "{said}");
+    let said = gaps(
+        &server,
+        &["--gitlab", &gitlab, "--gitlab-token", "gitlab-token", "--repair"],
+    );
+    assert!(
+        said.contains("not compared: project 77 of this GitLab is other/thing"),
+        "{said}"
+    );
 }
 
 /// Covers `--limit`, the hook of a group, a push without commits in between, and a project that the token cannot read.
@@ -326,18 +452,31 @@ pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
             _ => return None,
         })
     });
+
     for project in [76, 77] {
         receive(&server, project, "Push Hook", &format!("{project}-1"), push('0', 'a'));
         receive(&server, project, "Push Hook", &format!("{project}-2"), push('b', 'c'));
+
         for iid in [10, 14] {
             let body = numbered("merge_request", iid);
-            receive(&server, project, "Merge Request Hook", &format!("{project}-mr{iid}"), body);
+            receive(
+                &server,
+                project,
+                "Merge Request Hook",
+                &format!("{project}-mr{iid}"),
+                body,
+            );
         }
     }
-    eventually("all gaps are found", || ["76", "77"].iter().all(|project| list(&server, project).len() == 2));
+
+    eventually("all gaps are found", || {
+        ["76", "77"].iter().all(|project| list(&server, project).len() == 2)
+    });
+
     let gitlab = format!("http://127.0.0.1:{}", table.port);
     let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
     let (said, errors) = try_gaps(&server, &[&compare[..], &["--limit", "2"]].concat());
+
     for part in [
         "FAILED: GitLab does not accept the token",
         "hook 5 is disabled in GitLab",
@@ -348,15 +487,30 @@ pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+
     let failed = errors.is_some_and(|errors| errors.contains("1 of 2 projects were not compared completely"));
     assert!(failed, "{said}");
+
     assert!(
-        !table.asked.lock().expect("no panic").iter().any(|asked| asked.starts_with("POST")),
+        !table
+            .asked
+            .lock()
+            .expect("no panic")
+            .iter()
+            .any(|asked| asked.starts_with("POST")),
         "a comparison changes nothing"
     );
 
     let (said, _) = try_gaps(&server, &[&compare[..], &["--repair", "--project", "77"]].concat());
-    assert!(said.contains("resent: push_hooks of hook 5 of groups/gear: answered 200"), "{said}");
-    assert!(said.contains("1 resent, 0 fetched and reported, 4 not found, 0 too old, 0 skipped"), "{said}");
+    assert!(
+        said.contains("resent: push_hooks of hook 5 of groups/gear: answered 200"),
+        "{said}"
+    );
+
+    assert!(
+        said.contains("1 resent, 0 fetched and reported, 4 not found, 0 too old, 0 skipped"),
+        "{said}"
+    );
+
     assert_eq!(list(&server, "77").len(), 2, "no push was invented");
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) struct Reply {
     pub(crate) status: u16,
+
     /// Status line and header fields, in lower case.
     head: String,
     pub(crate) body: String,
@@ -18,11 +19,16 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn content_type(&self) -> &str {
-        self.head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default()
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-type: "))
+            .unwrap_or_default()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -40,22 +46,30 @@ pub(crate) fn send(
 ) -> std::io::Result<Reply> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
+
     head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(head.as_bytes())?;
+
     // A server may refuse a request and close before it has read the body. Its answer can still be read.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.get(9..12).and_then(|status| status.parse().ok());
+
     match (status, read) {
         (Some(status), _) => {
             let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-            Ok(Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
+            Ok(Reply {
+                status,
+                head: head.to_ascii_lowercase(),
+                body: body.to_owned(),
+            })
         }
         (None, Err(error)) => Err(error),
         (None, Ok(_)) => Err(std::io::ErrorKind::ConnectionAborted.into()),
@@ -94,12 +108,14 @@ impl Sink {
         let port = listener.local_addr().expect("an address").port();
         let got = Arc::new(Mutex::new(Vec::new()));
         let (answer, kept) = (Arc::new(answer), got.clone());
+
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, kept) = (answer.clone(), kept.clone());
                 std::thread::spawn(move || serve(stream, &*answer, &kept));
             }
         });
+
         Self { port, got }
     }
 
@@ -126,23 +142,36 @@ impl Sink {
 
 fn serve(mut stream: TcpStream, answer: &dyn Fn(usize, &Got) -> Option<u16>, kept: &Mutex<Vec<Got>>) {
     while let Some(got) = read_request(&mut stream) {
-        let told: Vec<String> = got.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let told: Vec<String> = got
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+
         let number = {
             let mut kept = kept.lock().expect("no panic");
             kept.push(got.clone());
             kept.len()
         };
+
         let Some(status) = answer(number, &got) else {
             // Hang until the client closes the connection.
             let _ = stream.read(&mut [0; 1]);
             return;
         };
+
         let (echo, body) = match status {
             ECHO => (format!("X-Echo: {}\r\n", told.join("; ")), told.join("\n")),
             _ => (String::new(), "ok".to_owned()),
         };
+
         let length = body.len();
-        if write!(stream, "HTTP/1.1 {status} X\r\n{echo}Content-Length: {length}\r\n\r\n{body}").is_err() {
+        if write!(
+            stream,
+            "HTTP/1.1 {status} X\r\n{echo}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .is_err()
+        {
             return;
         }
     }
@@ -152,6 +181,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize, &Got) -> Option<u16>, kep
 pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
+
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
@@ -161,12 +191,22 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect();
+
             headers.insert("line".to_owned(), head.lines().next().unwrap_or_default().to_owned());
-            let length: usize = headers.get("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
+
+            let length: usize = headers
+                .get("Content-Length")
+                .and_then(|length| length.parse().ok())
+                .unwrap_or(0);
+
             if bytes.len() >= end + 4 + length {
-                return Some(Got { headers, body: bytes[end + 4..end + 4 + length].to_vec() });
+                return Some(Got {
+                    headers,
+                    body: bytes[end + 4..end + 4 + length].to_vec(),
+                });
             }
         }
+
         match stream.read(&mut chunk) {
             Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
             _ => return None,
@@ -178,7 +218,11 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60), "not true within a minute: {what}");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "not true within a minute: {what}"
+        );
+
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

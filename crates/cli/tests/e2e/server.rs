@@ -23,6 +23,7 @@ pub(crate) enum Engine {
 pub(crate) struct Server {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) port: u16,
+
     /// The schema on PostgreSQL.
     pub(crate) schema: String,
     settings: Vec<(String, String)>,
@@ -36,19 +37,35 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let schema = format!("e2e_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut server = Self { folder, port, schema, settings: Vec::new(), child: None };
+
+        let mut server = Self {
+            folder,
+            port,
+            schema,
+            settings: Vec::new(),
+            child: None,
+        };
         server.set("QUICKDRAW_LISTEN", &format!("127.0.0.1:{port}"));
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
         server.set("QUICKDRAW__SOURCE__RATE_LIMIT", "off");
+
         if let Engine::Postgres(url) = engine {
             let schema = &server.schema;
-            let made = Command::new("psql").args([url, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status();
+            let made = Command::new("psql")
+                .args([url, "-q", "-c", &format!("CREATE SCHEMA {schema}")])
+                .status();
             assert!(made.expect("psql runs").success());
+
             let glue = if url.contains('?') { '&' } else { '?' };
-            server.set("QUICKDRAW_DATABASE_URL", &format!("{url}{glue}options=-csearch_path%3D{schema}"));
+            server.set(
+                "QUICKDRAW_DATABASE_URL",
+                &format!("{url}{glue}options=-csearch_path%3D{schema}"),
+            );
+
             server.set("QUICKDRAW_KEY", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
         }
+
         server
     }
 
@@ -57,9 +74,11 @@ impl Server {
         let mut server = Self::new(engine);
         server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
         server.set("GITLAB_WEBHOOK_SECRET", SECRET);
+
         for (name, value) in settings {
             server.set(name, value);
         }
+
         server.restart();
         server
     }
@@ -70,7 +89,11 @@ impl Server {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_BACKTRACE");
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("RUST_BACKTRACE");
+
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -79,8 +102,14 @@ impl Server {
     pub(crate) fn restart(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("out.log")).expect("a file");
         let errors = log.try_clone().expect("a file");
-        let child = self.command(&["serve"]).stdout(Stdio::from(log)).stderr(Stdio::from(errors)).spawn();
+
+        let child = self
+            .command(&["serve"])
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::from(errors))
+            .spawn();
         self.child = Some(child.expect("it starts"));
+
         let port = self.port;
         eventually("the server is ready", || {
             send(port, "GET", "/api/v1/ready", &[], b"").is_ok_and(|reply| reply.status == 200)
@@ -91,8 +120,12 @@ impl Server {
     pub(crate) fn memory(&self) -> u64 {
         let id = self.child.as_ref().expect("it runs").id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .expect("a line");
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
+
         kib << 10
     }
 
@@ -111,8 +144,12 @@ impl Server {
     /// Sends SIGTERM and returns the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
-        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        let asked = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(asked.success());
+
         child.wait().expect("it ended").code()
     }
 
@@ -124,8 +161,11 @@ impl Server {
     pub(crate) fn abort(&mut self) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
-        let _ = Command::new("prlimit").args(["--pid", &id, "--core=unlimited"]).status();
+        let _ = Command::new("prlimit")
+            .args(["--pid", &id, "--core=unlimited"])
+            .status();
         let asked = Command::new("kill").args(["-ABRT", &id]).status().expect("kill runs");
+
         assert!(asked.success());
         child.wait().expect("it ended");
     }
@@ -143,7 +183,12 @@ impl Server {
 
     /// Posts an event to the default source, as a GitLab does.
     pub(crate) fn receive(&self, event: &str, key: &str, body: &Value) {
-        let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
+        let headers = [
+            ("X-Gitlab-Token", SECRET),
+            ("X-Gitlab-Event", event),
+            ("Idempotency-Key", key),
+        ];
+
         let body = body.to_string();
         let reply = send(self.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
         assert_eq!(reply.status, 200, "{}", reply.body);
@@ -153,6 +198,7 @@ impl Server {
     pub(crate) fn make_project(&self) {
         let group = self.call("POST", "/api/v4/groups", r#"{"name":"Gear","path":"gear"}"#);
         assert_eq!(group.status, 201, "{}", group.body);
+
         let id = group.json()["id"].clone();
         let body = format!(r#"{{"name":"Rope","path":"rope","namespace_id":{id}}}"#);
         let project = self.call("POST", "/api/v4/projects", &body);
@@ -163,6 +209,7 @@ impl Server {
         let body = format!(r#"{{"url":"{url}","push_events":true,"tag_push_events":true{more}}}"#);
         let hook = self.call("POST", "/api/v4/projects/gear%2Frope/hooks", &body);
         assert_eq!(hook.status, 201, "{}", hook.body);
+
         hook.json()
     }
 
@@ -173,11 +220,22 @@ impl Server {
         let body = format!(
             r#"{{"trigger":"push_hooks","payload":{{"object_kind":"push","ref":"refs/heads/main","number":{number}}}}}"#
         );
-        let reply = send(self.port, "POST", "/api/v1/projects/1/events", &headers, body.as_bytes())?;
+
+        let reply = send(
+            self.port,
+            "POST",
+            "/api/v1/projects/1/events",
+            &headers,
+            body.as_bytes(),
+        )?;
         if reply.status == 202 {
             return Ok(reply.json()["id"].as_str().expect("an id").to_owned());
         }
-        Err(std::io::Error::other(format!("answered {}: {}", reply.status, reply.body)))
+
+        Err(std::io::Error::other(format!(
+            "answered {}: {}",
+            reply.status, reply.body
+        )))
     }
 }
 

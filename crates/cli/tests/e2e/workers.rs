@@ -27,8 +27,13 @@ const NAMES: [&str; 15] = [
 
 /// One worker, as the server shows it now.
 fn worker(server: &Server, name: &str) -> Value {
-    let all = server.get("/api/v1/workers")["items"].as_array().expect("a list").clone();
-    all.into_iter().find(|one| one["name"] == name).expect("the worker is listed")
+    let all = server.get("/api/v1/workers")["items"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    all.into_iter()
+        .find(|one| one["name"] == name)
+        .expect("the worker is listed")
 }
 
 /// Runs a statement in the database of a running server.
@@ -39,12 +44,15 @@ fn execute(engine: &Engine, server: &Server, statement: &str) {
             let file = server.folder.path().join("quickdraw-data/quickdraw.db");
             let mut python = Command::new("python3");
             python.args(["-c", script]).arg(file).arg(statement);
+
             python
         }
+
         Engine::Postgres(url) => {
             let statement = format!("SET search_path TO {}; {statement}", server.schema);
             let mut psql = Command::new("psql");
             psql.args([url, "-q", "-v", "ON_ERROR_STOP=1", "-c", &statement]);
+
             psql
         }
     };
@@ -62,17 +70,28 @@ pub(crate) fn all_workers_are_listed_and_run(engine: Engine) {
     let all = server.get("/api/v1/workers");
     let items = all["items"].as_array().expect("a list");
     let names: Vec<&str> = items.iter().filter_map(|one| one["name"].as_str()).collect();
+
     assert_eq!(names, NAMES);
+
     let only_one: Vec<&Value> = items.iter().filter(|one| one["runs_on"] == "one_node").collect();
     assert_eq!(only_one.len(), 1, "{all}");
     assert_eq!(only_one[0]["name"], "watch");
     assert!(all["node"].is_string(), "{all}");
 
-    eventually("fan-out has run", || worker(&server, "fan_out")["last_success"].is_string());
+    eventually("fan-out has run", || {
+        worker(&server, "fan_out")["last_success"].is_string()
+    });
+
     let before = worker(&server, "fan_out");
-    assert_eq!((&before["is_failing"], &before["last_error"]), (&json!(false), &Value::Null));
+    assert_eq!(
+        (&before["is_failing"], &before["last_error"]),
+        (&json!(false), &Value::Null)
+    );
+
     assert!(before["duration_ms"].is_u64() && before["backlog"] == 0, "{before}");
-    eventually("fan-out runs again", || worker(&server, "fan_out")["last_run"] != before["last_run"]);
+    eventually("fan-out runs again", || {
+        worker(&server, "fan_out")["last_run"] != before["last_run"]
+    });
 
     let (code, said) = doctor(&server);
     assert!(code == Some(0) && said.contains("workers: 15, none fails"), "{said}");
@@ -83,13 +102,30 @@ pub(crate) fn the_error_of_a_worker_is_shown(engine: Engine) {
 
     execute(&engine, &server, "ALTER TABLE replays RENAME TO replays_elsewhere");
     eventually("replays fail", || worker(&server, "replay")["is_failing"] == true);
+
     let failing = worker(&server, "replay");
-    assert!(failing["last_error"].as_str().is_some_and(|error| error.contains("replays")), "{failing}");
-    assert!(failing["failures"].as_u64() >= Some(1) && failing["last_error_at"].is_string(), "{failing}");
+    assert!(
+        failing["last_error"]
+            .as_str()
+            .is_some_and(|error| error.contains("replays")),
+        "{failing}"
+    );
+
+    assert!(
+        failing["failures"].as_u64() >= Some(1) && failing["last_error_at"].is_string(),
+        "{failing}"
+    );
+
     let (code, said) = doctor(&server);
     assert!(code == Some(1) && said.contains("workers: replay failed at"), "{said}");
 
     execute(&engine, &server, "ALTER TABLE replays_elsewhere RENAME TO replays");
-    eventually("replays work again", || worker(&server, "replay")["is_failing"] == false);
-    assert!(worker(&server, "replay")["last_error"].is_string(), "the last error stays");
+    eventually("replays work again", || {
+        worker(&server, "replay")["is_failing"] == false
+    });
+
+    assert!(
+        worker(&server, "replay")["last_error"].is_string(),
+        "the last error stays"
+    );
 }

@@ -44,6 +44,7 @@ impl Given {
         shapes::check(trigger, &values)?;
         without_secrets(&mut values);
         spelling::respell(trigger, &mut values);
+
         Ok(Self { trigger, values })
     }
 
@@ -105,6 +106,7 @@ impl Given {
                 self.or("author_id", happened.user.id);
             }
         }
+
         self.or("updated_at", now);
 
         let state = match self.text("action") {
@@ -156,10 +158,14 @@ impl Given {
 /// Takes out what is called as secrets are, at any depth.
 pub(crate) fn without_secrets(values: &mut Map<String, Value>) {
     values.retain(|name, _| !is_secret(name));
+
     for value in values.values_mut() {
         match value {
             Value::Object(inner) => without_secrets(inner),
-            Value::Array(all) => all.iter_mut().filter_map(Value::as_object_mut).for_each(without_secrets),
+            Value::Array(all) => all
+                .iter_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(without_secrets),
             _ => {}
         }
     }
@@ -170,6 +176,7 @@ fn is_secret(name: &str) -> bool {
     if name == "deploy_token_type" {
         return false;
     }
+
     let name = name.to_ascii_lowercase();
     let words = [
         "token",
@@ -217,7 +224,10 @@ const LABEL: [Field; 10] = [
 
 /// Labels with all their keys.
 pub(crate) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
-    given.into_iter().map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL))).collect()
+    given
+        .into_iter()
+        .map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL)))
+        .collect()
 }
 
 const CONTACT: [Field; 9] = [
@@ -234,15 +244,26 @@ const CONTACT: [Field; 9] = [
 
 /// Contacts of customers, without their addresses and telephone numbers, which GitLab does not send either.
 pub(crate) fn contacts(trigger: Trigger, given: Vec<Value>) -> Value {
-    given.into_iter().map(|one| Value::Object(Given::of(trigger, Some(one)).filled(&CONTACT))).collect()
+    given
+        .into_iter()
+        .map(|one| Value::Object(Given::of(trigger, Some(one)).filled(&CONTACT)))
+        .collect()
 }
 
-pub(crate) const PERSON: [Field; 5] =
-    [null("id"), null("name"), null("username"), null("avatar_url"), ("email", || json!(REDACTED))];
+pub(crate) const PERSON: [Field; 5] = [
+    null("id"),
+    null("name"),
+    null("username"),
+    null("avatar_url"),
+    ("email", || json!(REDACTED)),
+];
 
 /// People with all their keys; an address that is not shown is masked.
 pub(crate) fn people(trigger: Trigger, given: Vec<Value>) -> Value {
-    given.into_iter().map(|one| Value::Object(person(trigger, one).filled(&PERSON))).collect()
+    given
+        .into_iter()
+        .map(|one| Value::Object(person(trigger, one).filled(&PERSON)))
+        .collect()
 }
 
 /// One of them.
@@ -263,7 +284,9 @@ const RUNNER: [Field; 6] = [
 
 /// The runner of a job, where it is known.
 pub(crate) fn runner(trigger: Trigger, given: Option<Value>) -> Value {
-    given.map_or(Value::Null, |runner| Value::Object(Given::of(trigger, Some(runner)).filled(&RUNNER)))
+    given.map_or(Value::Null, |runner| {
+        Value::Object(Given::of(trigger, Some(runner)).filled(&RUNNER))
+    })
 }
 
 /// The user who caused the event.
@@ -290,7 +313,11 @@ pub(crate) fn user_url(user: &User, instance: &Instance<'_>) -> Value {
 
 /// The ids of people or of other things.
 pub(crate) fn ids(of: &Value) -> Vec<Value> {
-    of.as_array().into_iter().flatten().filter_map(|one| one.get("id").cloned()).collect()
+    of.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("id").cloned())
+        .collect()
 }
 
 /// People beside the attributes: their name, who they are now, and how they are written.
@@ -304,10 +331,16 @@ pub(crate) fn changes(
     attributes: &[Field],
     beside: &[Beside<'_>],
 ) -> Result<Value, ComposeError> {
-    let Some(previous) = happened.previous else { return Ok(json!({})) };
+    let Some(previous) = happened.previous else {
+        return Ok(json!({}));
+    };
     let mut before = Given::read(happened.trigger, previous)?;
-    let lists: [Beside<'_>; 2] =
-        [("labels", &Value::Null, labels), ("customer_relations_contacts", &Value::Null, contacts)];
+
+    let lists: [Beside<'_>; 2] = [
+        ("labels", &Value::Null, labels),
+        ("customer_relations_contacts", &Value::Null, contacts),
+    ];
+
     for (name, _, written) in beside.iter().copied().chain(lists) {
         // Nobody and none are an empty list.
         if before.values.contains_key(name) {
@@ -315,28 +348,63 @@ pub(crate) fn changes(
             before.or_named(name, previous);
         }
     }
+
     before.absolute_images("description", happened.project, &happened.instance);
+
     let current = |name: &str| match beside.iter().find(|(known, ..)| *known == name) {
         Some((_, people, _)) => (*people).clone(),
         None => now.get(name).cloned().unwrap_or(Value::Null),
     };
+
     let is_known = |name: &str| {
-        attributes.iter().chain(&[null("labels")]).any(|(known, _)| *known == name)
+        attributes
+            .iter()
+            .chain(&[null("labels")])
+            .any(|(known, _)| *known == name)
             || beside.iter().any(|(known, ..)| *known == name)
     };
-    let default = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, default)| default());
-    let changed = before.values.into_iter().filter(|(name, _)| is_known(name)).filter_map(|(name, previous)| {
-        let current = current(&name);
-        // An attribute that was left open before had the value that it has when it is left open now.
-        let previous = if previous.is_null() { default(&name).unwrap_or_default() } else { previous };
-        if previous == current {
-            return None;
-        }
-        // A repeated request for a review appears in both lists only.
-        let is_asked_again = name == "reviewers"
-            && current.as_array().into_iter().flatten().any(|reviewer| reviewer["re_requested"] == true);
-        let change = json!({ "previous": previous, "current": current });
-        Some((name, if is_asked_again { json!([previous, current]) } else { change }))
-    });
+
+    let default = |name: &str| {
+        attributes
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, default)| default())
+    };
+
+    let changed = before
+        .values
+        .into_iter()
+        .filter(|(name, _)| is_known(name))
+        .filter_map(|(name, previous)| {
+            let current = current(&name);
+
+            // An attribute that was left open before had the value that it has when it is left open now.
+            let previous = if previous.is_null() {
+                default(&name).unwrap_or_default()
+            } else {
+                previous
+            };
+            if previous == current {
+                return None;
+            }
+
+            // A repeated request for a review appears in both lists only.
+            let is_asked_again = name == "reviewers"
+                && current
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|reviewer| reviewer["re_requested"] == true);
+
+            let change = json!({ "previous": previous, "current": current });
+            Some((
+                name,
+                if is_asked_again {
+                    json!([previous, current])
+                } else {
+                    change
+                },
+            ))
+        });
     Ok(Value::Object(changed.collect()))
 }

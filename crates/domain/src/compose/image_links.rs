@@ -23,6 +23,7 @@ pub enum UploadLinks {
     /// `<base>/<group>/<project>/uploads/…`, as GitLab did for years.
     #[default]
     ProjectPath,
+
     /// `<base>/-/project/<id>/uploads/…`, as GitLab 19 does: such links survive a renamed project.
     ProjectId,
 }
@@ -32,17 +33,24 @@ pub enum UploadLinks {
 pub(super) fn absolute<'a>(text: &'a str, project: &Project, instance: &Instance<'_>) -> Cow<'a, str> {
     let mut rewritten = String::new();
     let mut copied = 0;
-    let mut blocks = Blocks { may_end_fence: true, may_end_html: true };
+
+    let mut blocks = Blocks {
+        may_end_fence: true,
+        may_end_html: true,
+    };
+
     let mut at = 0;
 
     while at < text.len() {
         // A block ends with its last line, so that nothing is left of that line.
         at += blocks.length(&text[at..]).unwrap_or(0);
+
         let line = first_line(&text[at..]);
 
         let mut from = 0;
         while let Some(target) = next_target(line, from) {
             from = target.end;
+
             let start = at + target.start;
             let target = &line[target];
             if is_absolute(target) {
@@ -53,12 +61,14 @@ pub(super) fn absolute<'a>(text: &'a str, project: &Project, instance: &Instance
             push_base(&mut rewritten, target, project, instance);
             copied = start;
         }
+
         at += line.len() + 1;
     }
 
     if copied == 0 {
         return Cow::Borrowed(text);
     }
+
     rewritten.push_str(&text[copied..]);
     Cow::Owned(rewritten)
 }
@@ -77,16 +87,20 @@ fn next_target(line: &str, mut from: usize) -> Option<Range<usize>> {
         if end > start {
             return Some(start..end);
         }
+
         from = end;
     }
 }
 
 fn is_absolute(target: &str) -> bool {
-    ["http://", "https://", "//"].iter().any(|start| target.starts_with(start))
+    ["http://", "https://", "//"]
+        .iter()
+        .any(|start| target.starts_with(start))
 }
 
 fn push_base(to: &mut String, target: &str, project: &Project, instance: &Instance<'_>) {
     to.push_str(instance.base_url.trim_end_matches('/'));
+
     if target.starts_with("/uploads") {
         match instance.upload_links {
             UploadLinks::ProjectPath => to.extend(["/", &project.path_with_namespace]),
@@ -101,6 +115,7 @@ fn push_base(to: &mut String, target: &str, project: &Project, instance: &Instan
 struct Blocks {
     /// False once a search has shown that the rest of the text has no line that ends a fenced block.
     may_end_fence: bool,
+
     /// False once a search has shown that the rest of the text has no line that ends a block of HTML.
     may_end_html: bool,
 }
@@ -124,13 +139,17 @@ impl Blocks {
             self.may_end_html = length.is_some();
             return Some(inside + length?);
         }
+
         None
     }
 }
 
 /// Whether a line is one opening tag, with nothing but spaces after it.
 fn is_opening_tag(line: &str) -> bool {
-    let tag = line.trim_end_matches(' ').strip_prefix('<').and_then(|tag| tag.strip_suffix('>'));
+    let tag = line
+        .trim_end_matches(' ')
+        .strip_prefix('<')
+        .and_then(|tag| tag.strip_suffix('>'));
     tag.is_some_and(|tag| !tag.is_empty() && !tag.contains('>'))
 }
 
@@ -148,6 +167,7 @@ fn closing_line(text: &str, closes: impl Fn(&str) -> Option<&str>) -> Option<usi
     if begins == 1 {
         begins += text[1..].find('\n')? + 1;
     }
+
     loop {
         let line = first_line(&text[begins..]);
         if closes(line).is_some_and(|after| after.bytes().all(|byte| byte == b' ')) {
@@ -171,7 +191,10 @@ mod tests {
     }
 
     fn check_with(text: &str, expected: &str, upload_links: UploadLinks) {
-        let instance = Instance { base_url: "https://git.example.com/", upload_links };
+        let instance = Instance {
+            base_url: "https://git.example.com/",
+            upload_links,
+        };
         assert_eq!(absolute(text, &project(), &instance), expected, "{text:?}");
     }
 
@@ -182,24 +205,36 @@ mod tests {
     #[test]
     fn uploads_lead_to_the_project_and_others_to_the_instance() {
         let upload = "See ![shot](/uploads/5c/a.png) here";
-        check(upload, "See ![shot](https://git.example.com/gear/rope/uploads/5c/a.png) here");
+        check(
+            upload,
+            "See ![shot](https://git.example.com/gear/rope/uploads/5c/a.png) here",
+        );
+
         let by_id = "See ![shot](https://git.example.com/-/project/15/uploads/5c/a.png) here";
         check_with(upload, by_id, UploadLinks::ProjectId);
         check("![](/a.png)", "![](https://git.example.com/a.png)");
         check("![a](img.png)", "![a](https://git.example.com/img.png)");
-        check("![a](data:image/png;base64,x)", "![a](https://git.example.com/data:image/png;base64,x)");
+
+        check(
+            "![a](data:image/png;base64,x)",
+            "![a](https://git.example.com/data:image/png;base64,x)",
+        );
+
         check(
             "![a](/x.png \"t\")![b](y.png)",
             "![a](https://git.example.com/x.png \"t\")![b](https://git.example.com/y.png)",
         );
+
         check("![a](/x(1).png)", "![a](https://git.example.com/x(1).png)");
         check("![a[0](/x.png)", "![a[0](https://git.example.com/x.png)");
         check("![a]() ![b](/x.png)", "![a]() ![b](https://git.example.com/x.png)");
         check("![a[0]](/x.png)", "![a[0]](https://git.example.com/x.png)");
+
         check(
             "`![a](/x.png)` ~~~\n    ![b](/y.png)",
             "`![a](https://git.example.com/x.png)` ~~~\n    ![b](https://git.example.com/y.png)",
         );
+
         check("é!![ü](/x.png)!", "é!![ü](https://git.example.com/x.png)!");
     }
 
@@ -222,6 +257,7 @@ mod tests {
         ] {
             stays(text);
         }
+
         check("![a](HTTP://x)", "![a](https://git.example.com/HTTP://x)");
     }
 
@@ -231,8 +267,17 @@ mod tests {
         stays("```md\n![a](/x.png)\n```  \n");
         stays("<div>\n![a](/x.png)\n</div>");
         stays("text\n<details open>\n\n![a](/x.png)\n</details>\nmore");
-        check("```\n![a](/x)\n```\n![b](/y)", "```\n![a](/x)\n```\n![b](https://git.example.com/y)");
-        check("```\n![a](/x) is never closed", "```\n![a](https://git.example.com/x) is never closed");
+
+        check(
+            "```\n![a](/x)\n```\n![b](/y)",
+            "```\n![a](/x)\n```\n![b](https://git.example.com/y)",
+        );
+
+        check(
+            "```\n![a](/x) is never closed",
+            "```\n![a](https://git.example.com/x) is never closed",
+        );
+
         check(" ```\n![a](/x)\n ```", " ```\n![a](https://git.example.com/x)\n ```");
         check("<b>![a](/x)</b>", "<b>![a](https://git.example.com/x)</b>");
         check("~~~\n![a](/x)\n~~~", "~~~\n![a](https://git.example.com/x)\n~~~");
@@ -241,7 +286,9 @@ mod tests {
     #[test]
     fn a_long_text_of_beginnings_takes_no_longer_than_its_length() {
         // A megabyte of each takes minutes where every beginning looks to the end.
-        for piece in ["<a>\n", "![", "```a\n", "![a", "!", "![a](", "![a]()", "</a", "<a>", "\n"] {
+        for piece in [
+            "<a>\n", "![", "```a\n", "![a", "!", "![a](", "![a]()", "</a", "<a>", "\n",
+        ] {
             let text = piece.repeat((1 << 20) / piece.len());
             stays(&text);
         }

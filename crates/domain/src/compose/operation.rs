@@ -52,9 +52,13 @@ impl Operation {
     /// When no event can be composed from it, now or with what is saved later.
     pub fn begin(save: &Happened<'_>) -> Result<Self, ComposeError> {
         let trigger = save.trigger;
-        let Some(needed) = trigger.kind().identified_by.first() else { return Err(ComposeError::NoSaves(trigger)) };
+        let Some(needed) = trigger.kind().identified_by.first() else {
+            return Err(ComposeError::NoSaves(trigger));
+        };
+
         // Later saves only add to the sum, so a sum that can be composed now can be composed later.
         super::compose(save)?;
+
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE);
         let mut operation = Self {
             trigger,
@@ -62,6 +66,7 @@ impl Operation {
             object: read(save.object)?,
             previous: save.previous.map(read).transpose()?.unwrap_or_default(),
         };
+
         if !trigger
             .kind()
             .identified_by
@@ -70,6 +75,7 @@ impl Operation {
         {
             return Err(ComposeError::Missing(trigger, needed));
         }
+
         // Nothing that is not passed on is kept either.
         without_secrets(&mut operation.object);
         without_secrets(&mut operation.previous);
@@ -79,7 +85,14 @@ impl Operation {
     /// Names the object among those of its kind in one place.
     #[must_use]
     pub fn object_name(&self) -> String {
-        let kind = self.trigger.row().object_kinds.first().copied().unwrap_or(self.trigger.row().name);
+        let kind = self
+            .trigger
+            .row()
+            .object_kinds
+            .first()
+            .copied()
+            .unwrap_or(self.trigger.row().name);
+
         let known = self
             .trigger
             .kind()
@@ -97,36 +110,62 @@ impl Operation {
     pub fn then(mut self, later: Self) -> Result<Self, ComposeError> {
         let said = action(&self.object);
         let is_public = later.object.get("confidential") == Some(&Value::Bool(false));
+
         // Attributes that the later save omits follow from those that it has, and not from earlier saves.
         for (_, derived) in DERIVED.iter().filter(|(name, _)| later.object.contains_key(*name)) {
             for name in *derived {
                 self.object.shift_remove(*name);
             }
         }
+
         self.object.extend(later.object);
+
         // A confidential object stays confidential until a save says otherwise.
-        let named = if self.trigger.row().confidential && !is_public { self.trigger } else { later.trigger };
+        let named = if self.trigger.row().confidential && !is_public {
+            self.trigger
+        } else {
+            later.trigger
+        };
         let trigger = match to_raw_value(&self.object) {
             Ok(object) => super::kind_of(named, &object),
             Err(_) => named,
         };
+
         // An update says least: what is opened and then changed was opened.
         if let Some(said) = said
             && action(&self.object).as_deref() == Some("update")
         {
             self.object.insert("action".to_owned(), Value::String(said));
         }
+
         for (name, value) in later.previous {
             self.previous.entry(name).or_insert(value);
         }
-        let user = if later.user == User::default() { self.user } else { later.user };
-        Self { trigger, user, object: self.object, previous: self.previous }.bounded()
+
+        let user = if later.user == User::default() {
+            self.user
+        } else {
+            later.user
+        };
+
+        Self {
+            trigger,
+            user,
+            object: self.object,
+            previous: self.previous,
+        }
+        .bounded()
     }
 
     fn bounded(self) -> Result<Self, ComposeError> {
         let length = |map| serde_json::to_vec(map).map_or(usize::MAX, |text| text.len());
         let is_small = length(&self.object).saturating_add(length(&self.previous)) <= MAX_OBJECT;
-        if is_small { Ok(self) } else { Err(ComposeError::TooLarge(self.trigger)) }
+
+        if is_small {
+            Ok(self)
+        } else {
+            Err(ComposeError::TooLarge(self.trigger))
+        }
     }
 
     /// The body of the one event.
@@ -138,25 +177,57 @@ impl Operation {
             |value: &Map<String, Value>| to_raw_value(value).map_err(|error| ComposeError::Object(self.trigger, error));
         let (object, previous) = (raw(&self.object)?, raw(&self.previous)?);
         let (trigger, user) = (self.trigger, &self.user);
-        super::compose(&Happened { trigger, scene, user, object: &object, previous: Some(&previous), instance, at })
+
+        super::compose(&Happened {
+            trigger,
+            scene,
+            user,
+            object: &object,
+            previous: Some(&previous),
+            instance,
+            at,
+        })
     }
 
     /// As it is kept between saves.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let Self { trigger, user, object, previous } = self;
-        let kept = ToKeep { trigger: trigger.row().name, user, object, previous };
+        let Self {
+            trigger,
+            user,
+            object,
+            previous,
+        } = self;
+
+        let kept = ToKeep {
+            trigger: trigger.row().name,
+            user,
+            object,
+            previous,
+        };
         serde_json::to_vec(&kept).expect("maps of JSON values can be written")
     }
 
     /// From what was kept; nothing from anything else.
     #[must_use]
     pub fn from_json(kept: &[u8]) -> Option<Self> {
-        let Kept { trigger, user, object, previous } = serde_json::from_slice(kept).ok()?;
+        let Kept {
+            trigger,
+            user,
+            object,
+            previous,
+        } = serde_json::from_slice(kept).ok()?;
+
         let trigger = Trigger::by_name(&trigger)?;
         // The kept report was composed before, within the same budget.
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE).ok();
-        Some(Self { trigger, user, object: read(object)?, previous: read(previous)? })
+
+        Some(Self {
+            trigger,
+            user,
+            object: read(object)?,
+            previous: read(previous)?,
+        })
     }
 }
 
@@ -184,14 +255,24 @@ mod tests {
     use crate::compose::UploadLinks;
     use crate::compose::tests::project;
 
-    const HOME: Instance<'_> = Instance { base_url: "https://git.example.com", upload_links: UploadLinks::ProjectPath };
+    const HOME: Instance<'_> = Instance {
+        base_url: "https://git.example.com",
+        upload_links: UploadLinks::ProjectPath,
+    };
 
     fn try_save(trigger: &str, object: &Value, previous: &Value) -> Result<Operation, ComposeError> {
-        let (object, previous) = (to_raw_value(object).expect("JSON"), to_raw_value(previous).expect("JSON"));
+        let (object, previous) = (
+            to_raw_value(object).expect("JSON"),
+            to_raw_value(previous).expect("JSON"),
+        );
+
         Operation::begin(&Happened {
             trigger: Trigger::by_name(trigger).expect("a trigger"),
             scene: Scene::Project(&project()),
-            user: &User { id: 4, ..User::default() },
+            user: &User {
+                id: 4,
+                ..User::default()
+            },
             object: &object,
             previous: Some(&previous),
             instance: HOME,
@@ -204,7 +285,9 @@ mod tests {
     }
 
     fn body(operation: &Operation) -> Value {
-        let body = operation.compose(Scene::Project(&project()), HOME, Timestamp::default()).expect("composed");
+        let body = operation
+            .compose(Scene::Project(&project()), HOME, Timestamp::default())
+            .expect("composed");
         serde_json::from_slice(&body).expect("JSON")
     }
 
@@ -216,6 +299,7 @@ mod tests {
             save(&object, previous)
         });
         let first = saves.next().expect("a save");
+
         let all = saves.fold(first, |earlier, later| {
             // It is kept between two saves.
             let kept = Operation::from_json(&earlier.to_json()).expect("kept");
@@ -232,16 +316,25 @@ mod tests {
             &[(title("b"), title("a")), (title("c"), title("b"))],
             &json!({"title": {"previous": "a", "current": "c"}}),
         );
+
         check_changes(&[(title("b"), title("a")), (title("a"), title("b"))], &json!({}));
         check_changes(
-            &[(title("b"), title("a")), (json!({"weight": 3}), json!({"weight": null}))],
+            &[
+                (title("b"), title("a")),
+                (json!({"weight": 3}), json!({"weight": null})),
+            ],
             &json!({"title": {"previous": "a", "current": "b"}, "weight": {"previous": null, "current": 3}}),
         );
+
         check_changes(&[(title("b"), json!({})), (title("b"), title("b"))], &json!({}));
+
         let labels =
             |titles: &[&str]| json!({"labels": titles.iter().map(|title| json!({"title": title})).collect::<Vec<_>>()});
         let all = save(&json!({"iid": 23, "labels": [{"title": "x"}]}), &labels(&[]))
-            .then(save(&json!({"iid": 23, "labels": [{"title": "x"}, {"title": "y"}]}), &labels(&["x"])))
+            .then(save(
+                &json!({"iid": 23, "labels": [{"title": "x"}, {"title": "y"}]}),
+                &labels(&["x"]),
+            ))
             .expect("it is small");
         let body = body(&all);
         assert_eq!(body["changes"]["labels"]["previous"], json!([]));
@@ -258,27 +351,44 @@ mod tests {
         assert_eq!(action("open", "update"), "open");
         assert_eq!(action("update", "close"), "close");
         assert_eq!(action("close", "reopen"), "reopen");
+
         let user = |operation: Operation| body(&operation)["user"]["id"].clone();
         let mut nobody = save(&json!({"iid": 23}), &json!({}));
         nobody.user = User::default();
-        assert_eq!(user(save(&json!({"iid": 23}), &json!({})).then(nobody).expect("it is small")), 4);
+
+        assert_eq!(
+            user(save(&json!({"iid": 23}), &json!({})).then(nobody).expect("it is small")),
+            4
+        );
     }
 
     #[test]
     fn what_is_confidential_after_the_last_save_is_told_as_such() {
         let open = save(&json!({"iid": 23, "confidential": false}), &json!({}));
-        let hidden = save(&json!({"iid": 23, "confidential": true}), &json!({"confidential": false}));
+        let hidden = save(
+            &json!({"iid": 23, "confidential": true}),
+            &json!({"confidential": false}),
+        );
+
         let last = save(&json!({"iid": 23, "title": "t"}), &json!({}));
         let all = open.then(hidden).and_then(|all| all.then(last)).expect("it is small");
         assert_eq!(all.trigger.row().name, "confidential_issue_hooks");
         assert_eq!(body(&all)["event_type"], "confidential_issue");
-        let public = save(&json!({"iid": 23, "confidential": false}), &json!({"confidential": true}));
+
+        let public = save(
+            &json!({"iid": 23, "confidential": false}),
+            &json!({"confidential": true}),
+        );
         assert_eq!(all.then(public).expect("it is small").trigger.row().name, "issue_hooks");
+
         // Comments stay what they are, also when a later save says less of what they stand on.
         let on = |confidential: Value| json!({"id": 1, "note": "n", "issue": {"iid": 1, "confidential": confidential}});
         let note = try_save("confidential_note_hooks", &on(json!(true)), &json!({})).expect("it can be composed");
         let later = try_save("note_hooks", &on(Value::Null), &json!({})).expect("it can be composed");
-        assert_eq!(note.then(later).expect("it is small").trigger.row().name, "confidential_note_hooks");
+        assert_eq!(
+            note.then(later).expect("it is small").trigger.row().name,
+            "confidential_note_hooks"
+        );
     }
 
     #[test]
@@ -288,9 +398,17 @@ mod tests {
         let of = |object| try_save("merge_request_hooks", object, &json!({"state_id": 1})).expect("it can be composed");
         let merged = body(&of(&first).then(of(&last)).expect("it is small"));
         let attributes = &merged["object_attributes"];
-        assert_eq!((&attributes["state"], &attributes["state_id"]), (&json!("merged"), &json!(3)));
+
+        assert_eq!(
+            (&attributes["state"], &attributes["state_id"]),
+            (&json!("merged"), &json!(3))
+        );
+
         assert_eq!(merged["changes"]["state_id"], json!({"previous": 1, "current": 3}));
-        assert_eq!((&attributes["assignee_ids"], &attributes["assignee_id"]), (&json!([]), &Value::Null));
+        assert_eq!(
+            (&attributes["assignee_ids"], &attributes["assignee_id"]),
+            (&json!([]), &Value::Null)
+        );
     }
 
     #[test]
@@ -299,14 +417,35 @@ mod tests {
             try_save("issue_hooks", &json!({"title": "x"}), &json!({})),
             Err(ComposeError::Missing(_, "iid"))
         ));
-        assert!(matches!(try_save("push_hooks", &json!({}), &json!({})), Err(ComposeError::NoSaves(_))));
+
+        assert!(matches!(
+            try_save("push_hooks", &json!({}), &json!({})),
+            Err(ComposeError::NoSaves(_))
+        ));
+
         let member = json!({"event_name": "user_add_to_group", "user": {"id": 4}, "group": {"id": 3}});
-        assert!(matches!(try_save("member_hooks", &member, &json!({})), Err(ComposeError::NoSaves(_))));
+        assert!(matches!(
+            try_save("member_hooks", &member, &json!({})),
+            Err(ComposeError::NoSaves(_))
+        ));
+
         let nameless = json!({"note": "x", "issue": {"iid": 1}});
-        assert!(matches!(try_save("note_hooks", &nameless, &json!({})), Err(ComposeError::Missing(_, "id"))));
+        assert!(matches!(
+            try_save("note_hooks", &nameless, &json!({})),
+            Err(ComposeError::Missing(_, "id"))
+        ));
+
         let before = json!({"description": "x".repeat(MAX_OBJECT)});
-        assert!(matches!(try_save("issue_hooks", &json!({"iid": 23}), &before), Err(ComposeError::TooLarge(_))));
-        let long = save(&json!({"iid": 23, "description": "x".repeat(MAX_OBJECT - 100)}), &json!({}));
+        assert!(matches!(
+            try_save("issue_hooks", &json!({"iid": 23}), &before),
+            Err(ComposeError::TooLarge(_))
+        ));
+
+        let long = save(
+            &json!({"iid": 23, "description": "x".repeat(MAX_OBJECT - 100)}),
+            &json!({}),
+        );
+
         let more = save(&json!({"iid": 23, "title": "y".repeat(200)}), &json!({}));
         assert!(matches!(long.then(more), Err(ComposeError::TooLarge(_))));
     }
@@ -320,9 +459,11 @@ mod tests {
         let kept = String::from_utf8(issue.to_json()).expect("text");
         assert!(!kept.contains("token") && !kept.contains("password"), "{kept}");
         assert_eq!(issue.object_name(), "issue 23");
+
         let tag = try_save("release_hooks", &json!({"tag": "v1"}), &json!({})).expect("it can be composed");
         assert_eq!(tag.object_name(), "release \"v1\"");
         assert_eq!(Operation::from_json(b"{}"), None);
+
         // A text stays a text, whatever its object calls it.
         let text = json!({"iid": 23, "more": {"$serde_json::private::RawValue": "[[]]"}});
         let kept = save(&text, &json!({}));

@@ -24,9 +24,20 @@ pub fn sample(
     instance: Instance<'_>,
     at: Timestamp,
 ) -> Result<Option<Vec<u8>>, ComposeError> {
-    let Some(text) = trigger.kind().report else { return Ok(None) };
+    let Some(text) = trigger.kind().report else {
+        return Ok(None);
+    };
     let report: Report = serde_json::from_str(text).map_err(|error| ComposeError::Object(trigger, error))?;
     let Report { user, object, previous } = &report;
-    let happened = Happened { trigger, scene, user, object, previous: previous.as_deref(), instance, at };
+
+    let happened = Happened {
+        trigger,
+        scene,
+        user,
+        object,
+        previous: previous.as_deref(),
+        instance,
+        at,
+    };
     compose(&happened).map(Some)
 }

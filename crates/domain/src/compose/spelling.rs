@@ -17,14 +17,19 @@ use crate::times::{self, Written};
 pub(crate) enum Form {
     /// `2026-03-16 08:30:00 UTC`: most attributes of real bodies.
     Utc,
+
     /// `2026-03-16T08:30:00Z`: bodies without an object, and the second spelling of times of jobs.
     Iso,
+
     /// `2026-03-16T08:30:00.250Z`: times of jobs, vulnerabilities.
     Millis,
+
     /// `2026-03-16T09:30:00+01:00`: commits, with the author's offset.
     Author,
+
     /// `2026-03-16 09:30:00 +0100`: the last change of the status of a deployment.
     Offset,
+
     /// `2026-03-16`.
     Date,
 }
@@ -33,6 +38,7 @@ pub(crate) enum Form {
 pub(crate) struct Times {
     /// The spelling of attributes whose names end in `_at`.
     pub(crate) usual: Form,
+
     /// The spelling of single attributes, by name, where it differs. The flag says that the attribute belongs to the
     /// object itself, and not to another object inside of it.
     pub(crate) special: fn(&str, bool) -> Option<Form>,
@@ -40,9 +46,15 @@ pub(crate) struct Times {
 
 impl Times {
     /// The usual spelling of objects.
-    pub(crate) const UTC: Self = Self { usual: Form::Utc, special: |_, _| None };
+    pub(crate) const UTC: Self = Self {
+        usual: Form::Utc,
+        special: |_, _| None,
+    };
     /// The usual spelling of bodies without an object.
-    pub(crate) const ISO: Self = Self { usual: Form::Iso, special: |_, _| None };
+    pub(crate) const ISO: Self = Self {
+        usual: Form::Iso,
+        special: |_, _| None,
+    };
 }
 
 impl Form {
@@ -50,6 +62,7 @@ impl Form {
     fn of(trigger: Trigger, name: &str, is_own: bool) -> Option<Self> {
         let times = &trigger.kind().times;
         let special = (times.special)(name, is_own);
+
         special.or_else(|| match name {
             "timestamp" => Some(Self::Author),
             "due_date" | "start_date" => Some(Self::Date),
@@ -61,7 +74,9 @@ impl Form {
 
     /// A point in time in this spelling, where it can be read; `text` itself where not.
     pub(crate) fn spell(self, text: &str) -> Cow<'_, str> {
-        times::read(text).and_then(|written| self.written(written)).map_or(Cow::Borrowed(text), Cow::Owned)
+        times::read(text)
+            .and_then(|written| self.written(written))
+            .map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     fn written(self, Written { at, offset_minutes }: Written) -> Option<String> {
@@ -74,6 +89,7 @@ impl Form {
             Self::Offset => ("%Y-%m-%d %H:%M:%S %z", true),
             Self::Date => ("%Y-%m-%d", true),
         };
+
         let minutes = if in_its_offset { offset_minutes } else { 0 };
         let offset = jiff::tz::Offset::from_seconds(i32::from(minutes) * 60).ok()?;
         strtime::format(form, &at.to_zoned(offset.to_time_zone())).ok()
@@ -96,7 +112,9 @@ fn walk(trigger: Trigger, values: &mut Map<String, Value>, is_own: bool) {
             }
             Value::Object(inner) => walk(trigger, inner, false),
             Value::Array(all) => {
-                all.iter_mut().filter_map(Value::as_object_mut).for_each(|one| walk(trigger, one, false));
+                all.iter_mut()
+                    .filter_map(Value::as_object_mut)
+                    .for_each(|one| walk(trigger, one, false));
             }
             _ => {}
         }
@@ -130,6 +148,7 @@ mod tests {
             check(Form::Millis, text, "2026-03-16T08:30:00.000Z");
             check(Form::Date, text, "2026-03-16");
         }
+
         check(Form::Millis, "2026-03-16T08:30:00.2512Z", "2026-03-16T08:30:00.251Z");
         check(Form::Author, "2026-03-16 23:30:00 +0200", "2026-03-16T23:30:00+02:00");
         check(Form::Author, "2026-03-16T08:30:00Z", "2026-03-16T08:30:00+00:00");
@@ -144,6 +163,7 @@ mod tests {
         let text = "2026-03-16T08:30:00Z";
         let mut object = json!({"created_at": text, "title": text, "due_date": text, "pipeline": {"started_at": text},
             "commits": [{"timestamp": "2026-03-16 09:30:00 +0100"}], "closed_at": null});
+
         let mut of = |name: &str| {
             let mut object = object.as_object_mut().expect("an object").clone();
             respell(Trigger::by_name(name).expect("a trigger"), &mut object);
@@ -151,9 +171,15 @@ mod tests {
         };
         let issue = of("issue_hooks");
         assert_eq!(issue["created_at"], "2026-03-16 08:30:00 UTC");
-        assert_eq!((&issue["title"], &issue["due_date"]), (&json!(text), &json!("2026-03-16")));
+
+        assert_eq!(
+            (&issue["title"], &issue["due_date"]),
+            (&json!(text), &json!("2026-03-16"))
+        );
+
         assert_eq!(issue["commits"][0]["timestamp"], "2026-03-16T09:30:00+01:00");
         assert_eq!(issue["closed_at"], Value::Null);
+
         let job = of("job_hooks");
         assert_eq!(job["created_at"], "2026-03-16T08:30:00.000Z");
         assert_eq!(job["pipeline"]["started_at"], "2026-03-16 08:30:00 UTC");

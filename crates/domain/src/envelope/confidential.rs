@@ -29,6 +29,7 @@ fn is_marked(object: &RawValue) -> bool {
     if !object.get().starts_with('{') {
         return false;
     }
+
     match serde_json::from_str::<Marks<'_>>(object.get()) {
         Ok(marks) => marks.confidential.is_some_and(is_set) || marks.internal.is_some_and(is_set),
         Err(_) => true,

@@ -146,6 +146,7 @@ impl<'de> Deserialize<'de> for MemberName {
                 if let Some(member) = Member::by_name(name) {
                     return Ok(MemberName::Known(member));
                 }
+
                 let is_doubtful = name.iter().any(|byte| *byte < b' ') || std::str::from_utf8(name).is_err();
                 Ok(MemberName::Other { is_doubtful })
             }
@@ -159,13 +160,17 @@ impl<'de> Deserialize<'de> for MemberName {
 #[derive(Clone, Debug)]
 pub(super) struct Members<'a> {
     values: [Option<&'a RawValue>; Member::COUNT],
+
     /// One bit for each member that was found, also for a `null`.
     found: u64,
 }
 
 impl Default for Members<'_> {
     fn default() -> Self {
-        Self { values: [None; Member::COUNT], found: 0 }
+        Self {
+            values: [None; Member::COUNT],
+            found: 0,
+        }
     }
 }
 
@@ -176,6 +181,7 @@ impl<'a> Members<'a> {
         let is_repeated = self.found & bit != 0;
         self.found |= bit;
         self.values[member as usize] = Some(value).filter(|value| value.get() != "null");
+
         is_repeated
     }
 
@@ -207,7 +213,9 @@ impl<'a> Members<'a> {
 
 /// The members of an object. Any other value has none, and an object that repeats one has none.
 pub(super) fn nested<'a, T: Deserialize<'a> + Default>(value: Option<&'a RawValue>) -> T {
-    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
+    value
+        .and_then(|value| serde_json::from_str(value.get()).ok())
+        .unwrap_or_default()
 }
 
 /// A string, borrowed if it contains no escapes.
@@ -217,13 +225,19 @@ pub(super) fn string(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
     if inner.contains('\\') {
         return serde_json::from_str(json).ok().map(Cow::Owned);
     }
+
     // Invariant: the parser has validated the value, so a string without escapes stands for itself.
     Some(Cow::Borrowed(inner))
 }
 
 /// A text of limited length, without control characters.
 pub(super) fn text(value: Option<&RawValue>) -> Option<String> {
-    let text: String = string(value)?.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
+    let text: String = string(value)?
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_TEXT)
+        .collect();
+
     (!text.is_empty()).then_some(text)
 }
 

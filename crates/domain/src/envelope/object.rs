@@ -15,8 +15,10 @@ use crate::scope::Place;
 pub(crate) enum ObjectName {
     /// `iid`, `id` or `slug` of `object_attributes`.
     Attributes,
+
     /// A member of the body.
     Member(Member),
+
     /// The object that a comment or a reaction belongs to.
     Noteable,
 }
@@ -32,6 +34,7 @@ impl Envelope<'_> {
         let members = if self.is_ambiguous { &nothing } else { &self.members };
 
         let stated = string(members.get(Member::ObjectKind));
+
         // The word of the body decides, because a report may have the trigger of another kind.
         let object = match stated.as_deref().and_then(Kind::by_object_kind) {
             Some(known) => named(known, members),
@@ -43,6 +46,7 @@ impl Envelope<'_> {
 
         let project = nested::<Numbers<'_>>(members.get(Member::Project)).id;
         let project = project.or(members.get(Member::ProjectId)).map_or("", RawValue::get);
+
         let place = match place {
             Place::Project(id) => format!("p{id}"),
             Place::Group(id) => format!("g{id}"),
@@ -53,6 +57,7 @@ impl Envelope<'_> {
         // JSON texts and words hold no line feed, so the parts cannot run into each other.
         let digest = Sha256::digest(parts.join("\n"));
         let mut key = [0; 8];
+
         key.copy_from_slice(&digest[..8]);
         ObjectKey(i64::from_be_bytes(key))
     }
@@ -68,8 +73,14 @@ struct Object<'a> {
 fn named<'a>(known: &'static Kind, members: &Members<'a>) -> Object<'a> {
     let kind = known.row.object_kinds[0];
     match known.object_name {
-        ObjectName::Attributes => Object { kind, number: attributes_number(members, Member::ObjectAttributes) },
-        ObjectName::Member(member) => Object { kind, number: members.get(member).map(RawValue::get) },
+        ObjectName::Attributes => Object {
+            kind,
+            number: attributes_number(members, Member::ObjectAttributes),
+        },
+        ObjectName::Member(member) => Object {
+            kind,
+            number: members.get(member).map(RawValue::get),
+        },
         ObjectName::Noteable => noteable(members).unwrap_or(Object { kind, number: None }),
     }
 }
@@ -83,12 +94,14 @@ fn noteable<'a>(members: &Members<'a>) -> Option<Object<'a>> {
         ("commit", Member::Commit),
         ("wiki_page", Member::WikiPage),
     ];
+
     for (kind, member) in objects {
         let number = attributes_number(members, member);
         if number.is_some() {
             return Some(Object { kind, number });
         }
     }
+
     None
 }
 
@@ -115,22 +128,38 @@ mod tests {
     use crate::ids::{GroupId, ProjectId};
 
     fn key(trigger: Trigger, body: &str) -> ObjectKey {
-        Envelope::read(body.as_bytes()).expect("this is JSON").object_key(trigger, Place::Project(ProjectId(1)))
+        Envelope::read(body.as_bytes())
+            .expect("this is JSON")
+            .object_key(trigger, Place::Project(ProjectId(1)))
     }
 
     #[test]
     fn events_of_one_object_share_its_key_and_others_do_not() {
         let merge_request = |rest: &str| {
-            key(Trigger::UNKNOWN, &format!(r#"{{"object_kind":"merge_request","project":{{"id":7}},{rest}}}"#))
+            key(
+                Trigger::UNKNOWN,
+                &format!(r#"{{"object_kind":"merge_request","project":{{"id":7}},{rest}}}"#),
+            )
         };
         let five = merge_request(r#""object_attributes":{"iid":5,"id":93,"action":"open"}"#);
-        assert_eq!(five, merge_request(r#""object_attributes":{"action":"merge","id":93,"iid":5}"#));
+        assert_eq!(
+            five,
+            merge_request(r#""object_attributes":{"action":"merge","id":93,"iid":5}"#)
+        );
+
         assert_ne!(five, merge_request(r#""object_attributes":{"iid":6,"id":94}"#));
+
         let note = r#"{"object_kind":"note","project_id":7,"object_attributes":{"id":1},
             "issue":null,"merge_request":{"iid":5}}"#;
-        assert_eq!(five, key(Trigger::UNKNOWN, note), "a comment comes after what it stands on");
+        assert_eq!(
+            five,
+            key(Trigger::UNKNOWN, note),
+            "a comment comes after what it stands on"
+        );
+
         let issue = r#"{"object_kind":"issue","project":{"id":7},"object_attributes":{"iid":5}}"#;
         assert_ne!(five, key(Trigger::UNKNOWN, issue));
+
         let elsewhere = r#"{"object_kind":"merge_request","project":{"id":8},"object_attributes":{"iid":5}}"#;
         assert_ne!(five, key(Trigger::UNKNOWN, elsewhere));
     }
@@ -143,20 +172,42 @@ mod tests {
                 r#""object_kind":"push","ref":"refs/heads/a""#,
                 r#""object_kind":"push","ref":"refs/heads/b""#,
             ),
-            (Trigger::UNKNOWN, r#""object_kind":"build","build_id":1"#, r#""object_kind":"build","build_id":2"#),
+            (
+                Trigger::UNKNOWN,
+                r#""object_kind":"build","build_id":1"#,
+                r#""object_kind":"build","build_id":2"#,
+            ),
             (
                 Trigger::UNKNOWN,
                 r#""object_kind":"pipeline","object_attributes":{"id":1},"merge_request":{"iid":5}"#,
                 r#""object_kind":"pipeline","object_attributes":{"id":2},"merge_request":{"iid":5}"#,
             ),
-            (Trigger::UNKNOWN, r#""object_kind":"release","tag":"v1""#, r#""object_kind":"release","tag":"v2""#),
+            (
+                Trigger::UNKNOWN,
+                r#""object_kind":"release","tag":"v1""#,
+                r#""object_kind":"release","tag":"v2""#,
+            ),
         ] {
             let body = |inside: &str, rest: &str| format!("{{{inside},{rest}}}");
-            assert_eq!(key(trigger, &body(one, r#""x":1"#)), key(trigger, &body(one, r#""x":2"#)), "{one}");
-            assert_ne!(key(trigger, &body(one, r#""x":1"#)), key(trigger, &body(other, r#""x":1"#)), "{one}");
+            assert_eq!(
+                key(trigger, &body(one, r#""x":1"#)),
+                key(trigger, &body(one, r#""x":2"#)),
+                "{one}"
+            );
+
+            assert_ne!(
+                key(trigger, &body(one, r#""x":1"#)),
+                key(trigger, &body(other, r#""x":1"#)),
+                "{one}"
+            );
         }
+
         let odd = r#"{"object_kind":5,"object_attributes":[],"project":"x"}"#;
-        assert_eq!(key(Trigger::PUSH, odd), key(Trigger::PUSH, r#"{"project":"x","object_attributes":null}"#));
+        assert_eq!(
+            key(Trigger::PUSH, odd),
+            key(Trigger::PUSH, r#"{"project":"x","object_attributes":null}"#)
+        );
+
         let twice = r#"{"object_kind":"push","ref":"refs/heads/a","ref":"refs/heads/b"}"#;
         assert_eq!(key(Trigger::PUSH, twice), key(Trigger::PUSH, "{}"), "it is ambiguous");
     }
@@ -172,12 +223,16 @@ mod tests {
         ] {
             assert_eq!(key(Trigger::PUSH, body), empty, "{body}");
         }
+
         for body in [
             r#"{"object_kind":"push","ref":"refs/heads/a","user":{},"user":{},"x":1,"x":2}"#,
             r#"{"object_kind":"push","ref":"refs/heads/a","\u0001":1,"\u00e9":2}"#,
             r#"{"object_kind":"push","ref":"refs/heads/a","x":{"\ud800":1,"ref":1,"ref":2}}"#,
         ] {
-            assert_eq!(key(Trigger::PUSH, body), key(Trigger::PUSH, r#"{"object_kind":"push","ref":"refs/heads/a"}"#));
+            assert_eq!(
+                key(Trigger::PUSH, body),
+                key(Trigger::PUSH, r#"{"object_kind":"push","ref":"refs/heads/a"}"#)
+            );
         }
     }
 
@@ -189,31 +244,37 @@ mod tests {
             assert_eq!(envelope.object_key(Trigger::PUSH, place), ObjectKey(expected), "{body}");
         };
         check("{}", Place::Elsewhere, 2_066_750_556_670_367_047);
+
         check(
             r#"{"object_kind":"push","ref":"refs/heads/main","project_id":7}"#,
             Place::Project(ProjectId(1)),
             8_932_488_984_711_520_759,
         );
+
         check(
             r#"{"object_kind":"issue","object_attributes":{"iid":5},"project":{"id":7}}"#,
             Place::Instance,
             6_154_314_074_239_267_553,
         );
+
         check(
             r#"{"object_kind":"note","merge_request":{"iid":5},"project":{"id":7}}"#,
             Place::Group(GroupId(3)),
             -8_636_289_196_335_679_582,
         );
+
         check(
             r#"{"object_kind":"wiki_page","object_attributes":{"slug":"a\nb"}}"#,
             Place::Instance,
             -9_208_126_737_385_041_502,
         );
+
         check(
             r#"{"object_kind":"moon_landing","object_attributes":{"id":1e3}}"#,
             Place::Instance,
             -3_797_331_389_166_091_597,
         );
+
         check(
             r#"{"object_kind":"issue","object_attributes":[1,2,3],"project":[1,2,3]}"#,
             Place::Instance,

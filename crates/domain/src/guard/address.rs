@@ -71,10 +71,12 @@ pub(super) fn canonical(address: IpAddr, decode_nat64: bool) -> IpAddr {
     if let Some(v4) = v6.to_ipv4_mapped() {
         return IpAddr::V4(v4);
     }
+
     if decode_nat64 && within_v6(v6, NAT64.0, NAT64.1) {
         let [.., a, b, c, d] = v6.octets();
         return IpAddr::V4(Ipv4Addr::new(a, b, c, d));
     }
+
     address
 }
 
@@ -85,7 +87,10 @@ pub(super) fn is_metadata(address: IpAddr) -> bool {
 /// The rule for the special block that contains a canonical address, if any.
 pub(super) fn special(address: IpAddr) -> Option<Rule> {
     match address {
-        IpAddr::V4(v4) => V4.iter().find(|(net, len, _)| within_v4(v4, *net, *len)).map(|(.., rule)| *rule),
+        IpAddr::V4(v4) => V4
+            .iter()
+            .find(|(net, len, _)| within_v4(v4, *net, *len))
+            .map(|(.., rule)| *rule),
         IpAddr::V6(v6) => V6
             .iter()
             .find(|(net, len, _)| within_v6(v6, *net, *len))

@@ -24,6 +24,7 @@ pub enum AllowlistError {
     /// Over 1000 entries.
     #[error("has more than {MAX_ENTRIES} entries")]
     TooMany,
+
     /// Neither a name, nor an address, nor a block.
     #[error("entry {0}, {1:?}, is not a host name, an address or a block; wildcards are not supported")]
     Entry(usize, String),
@@ -36,13 +37,19 @@ impl Allowlist {
     /// Names the first entry that does not parse, counted from 1.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AllowlistError> {
         let mut list = Self::default();
-        let entries = entries.into_iter().flat_map(|entry| entry.split([';', ',', ' ', '\t', '\r', '\n']));
+        let entries = entries
+            .into_iter()
+            .flat_map(|entry| entry.split([';', ',', ' ', '\t', '\r', '\n']));
+
         for (at, entry) in entries.filter(|entry| !entry.is_empty()).enumerate() {
             if at >= MAX_ENTRIES {
                 return Err(AllowlistError::TooMany);
             }
-            list.add(entry).ok_or_else(|| AllowlistError::Entry(at + 1, entry.to_owned()))?;
+
+            list.add(entry)
+                .ok_or_else(|| AllowlistError::Entry(at + 1, entry.to_owned()))?;
         }
+
         Ok(list)
     }
 
@@ -50,6 +57,7 @@ impl Allowlist {
         if entry.chars().count() > MAX_ENTRY_LEN {
             return None;
         }
+
         if let Some((net, len)) = entry.split_once('/') {
             let net: IpAddr = net.parse().ok()?;
             let len: u32 = len.parse().ok()?;
@@ -66,6 +74,7 @@ impl Allowlist {
                 Some((name, port)) => (name, Some(port.parse().ok()?)),
                 None => (entry, None),
             };
+
             self.names.push((name_in_ascii(name)?, port));
             Some(())
         }
@@ -73,13 +82,15 @@ impl Allowlist {
 
     fn push_address(&mut self, address: IpAddr, port: Option<u16>) {
         let address = address.to_canonical();
-        self.blocks.push((address, if address.is_ipv4() { 32 } else { 128 }, port));
+        self.blocks
+            .push((address, if address.is_ipv4() { 32 } else { 128 }, port));
     }
 
     /// Whether a host name is allowed on this port. Case and the root dot do not matter. Names below an entry are not
     /// allowed.
     pub(super) fn has_name(&self, name: &str, port: u16) -> bool {
-        self.matching(name).any(|listed| listed.is_none_or(|listed| listed == port))
+        self.matching(name)
+            .any(|listed| listed.is_none_or(|listed| listed == port))
     }
 
     /// Whether an entry names exactly this host and port.
@@ -89,7 +100,10 @@ impl Allowlist {
 
     fn matching(&self, name: &str) -> impl Iterator<Item = Option<u16>> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        self.names.iter().filter(move |(listed, _)| listed.eq_ignore_ascii_case(name)).map(|(_, port)| *port)
+        self.names
+            .iter()
+            .filter(move |(listed, _)| listed.eq_ignore_ascii_case(name))
+            .map(|(_, port)| *port)
     }
 
     /// Whether a canonical address is allowed on this port.
@@ -104,7 +118,10 @@ impl Allowlist {
 fn name_in_ascii(name: &str) -> Option<String> {
     let parsed = url::Host::parse(name).ok()?;
     let url::Host::Domain(name) = parsed else { return None };
-    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+
+    let legal = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         && !name.starts_with(['.', '-'])
         && !name.contains("..");
     legal.then(|| name.strip_suffix('.').unwrap_or(&name).to_owned())
@@ -116,10 +133,14 @@ mod tests {
 
     #[test]
     fn gitlabs_grammar_is_read() {
-        let text = ["example.com;10.0.0.0/8, bücher.example:8080\n[::1]:9000", "fd00::1 [fd00::2]"];
+        let text = [
+            "example.com;10.0.0.0/8, bücher.example:8080\n[::1]:9000",
+            "fd00::1 [fd00::2]",
+        ];
         let list = Allowlist::parse(text).expect("legal");
         assert!(list.has_name("EXAMPLE.com.", 1) && !list.has_name("sub.example.com", 1));
         assert!(list.has_name("xn--bcher-kva.example", 8080) && !list.has_name("xn--bcher-kva.example", 80));
+
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert!(list.has_address(address("10.200.0.1"), 5) && !list.has_address(address("11.0.0.1"), 5));
         assert!(list.has_address(address("::1"), 9000) && !list.has_address(address("::1"), 9001));
@@ -128,10 +149,18 @@ mod tests {
 
     #[test]
     fn an_entry_that_does_not_parse_is_named() {
-        for bad in ["*.example.com", "garbage$%^", "10.0.0.0/33", "example.com:99999", "a..b", "http://x"] {
+        for bad in [
+            "*.example.com",
+            "garbage$%^",
+            "10.0.0.0/33",
+            "example.com:99999",
+            "a..b",
+            "http://x",
+        ] {
             let error = Allowlist::parse(["ok.example", bad]).expect_err(bad);
             assert!(matches!(error, AllowlistError::Entry(2, _)), "{bad}: {error}");
         }
+
         assert_eq!(Allowlist::parse(["a.b "; 1001]).err(), Some(AllowlistError::TooMany));
     }
 }

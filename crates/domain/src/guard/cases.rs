@@ -20,12 +20,22 @@ struct Case {
 fn every_case_of_the_table_is_decided_as_expected() {
     let (mut ran, mut wrong) = (0, Vec::new());
     for line in include_str!("../../../../fixtures/guard/cases.jsonl").lines() {
-        let Case { id, expect, or, why, question } = serde_json::from_str(line).expect("a case");
+        let Case {
+            id,
+            expect,
+            or,
+            why,
+            question,
+        } = serde_json::from_str(line).expect("a case");
+
         // Cases with redirects are skipped, because the client follows none. So are cases whose allowlist does not
         // parse.
         let settings = question.settings(&Settings::default()).ok();
-        let Some(settings) = settings.filter(|_| question.redirect.is_none()) else { continue };
+        let Some(settings) = settings.filter(|_| question.redirect.is_none()) else {
+            continue;
+        };
         ran += 1;
+
         let value_of = |name: &str| question.url_variables.get(name).map(String::as_str);
         let word = match verdict(&question.url, value_of, question.answer(), &settings) {
             Verdict::Allowed => "allowed",
@@ -36,6 +46,7 @@ fn every_case_of_the_table_is_decided_as_expected() {
             wrong.push(format!("{id} {}: {word}, expected {expect}: {why}", question.url));
         }
     }
+
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(ran > 290, "only {ran} cases ran");
 }

@@ -34,15 +34,37 @@ mod tests {
     fn a_hook_cannot_call_this_process() {
         let settings = Settings::default();
         let copy = settings.clone();
-        let own = |texts: &[&str]| settings.own.set(texts.iter().map(|text| text.parse().expect("an address")));
+
+        let own = |texts: &[&str]| {
+            settings
+                .own
+                .set(texts.iter().map(|text| text.parse().expect("an address")))
+        };
+
         let judged = |url: &str| judge_url(&HookUrl::parse(url).expect("a URL"), &copy);
         own(&["44.1.2.3:8000", "[::ffff:44.1.2.4]:8000", "[2001:4860::1]:8000"]);
-        for url in ["http://44.1.2.3:8000/", "http://44.1.2.4:8000/", "http://[2001:4860::1]:8000/"] {
+
+        for url in [
+            "http://44.1.2.3:8000/",
+            "http://44.1.2.4:8000/",
+            "http://[2001:4860::1]:8000/",
+        ] {
             assert_eq!(judged(url), Err(Rule::OwnAddress), "{url}");
         }
-        assert_eq!(judged("http://44.1.2.3:8080/"), Ok(()), "another port belongs to another program");
+
+        assert_eq!(
+            judged("http://44.1.2.3:8080/"),
+            Ok(()),
+            "another port belongs to another program"
+        );
+
         own(&["44.1.2.5:8000"]);
-        assert_eq!(judged("http://44.1.2.5:8000/"), Err(Rule::OwnAddress), "an address that was added later");
+        assert_eq!(
+            judged("http://44.1.2.5:8000/"),
+            Err(Rule::OwnAddress),
+            "an address that was added later"
+        );
+
         assert_eq!(judged("http://44.1.2.3:8000/"), Ok(()), "an address that was removed");
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn judge(url: &HookUrl, settings: &Settings, listed_name: bool) -> Re
     // The operator allowed the port with an entry that names it.
     let listed =
         listed_name && matches!(url.host(), url::Host::Domain(name) if settings.allowlist.has_port(name, port));
+
     let allowed = match &settings.allowed_ports {
         Some(ports) => ports.contains(&port),
         None => !BAD.contains(&port),

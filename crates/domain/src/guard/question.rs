@@ -13,16 +13,22 @@ use super::{Allowlist, AllowlistError, OwnAddresses, Settings};
 pub struct Question {
     /// The URL as a user stores it.
     pub url: String,
+
     /// The addresses of its host name, in place of a look-up.
     pub resolves_to: Option<Vec<IpAddr>>,
+
     /// The addresses from the second look-up on.
     pub resolves_then: Option<Vec<IpAddr>>,
+
     /// The look-up to judge: `connect` is the look-up within the first attempt.
     pub stage: String,
+
     /// The values of `{name}` in the URL.
     pub url_variables: HashMap<String, String>,
+
     /// A redirect in the receiver's answer.
     pub redirect: Option<serde_json::Value>,
+
     /// Settings in place of the server's own.
     pub config: Option<Overrides>,
 }
@@ -45,7 +51,9 @@ impl Question {
     /// # Errors
     /// When its allowlist does not parse.
     pub fn settings(&self, own: &Settings) -> Result<Settings, AllowlistError> {
-        let Some(config) = &self.config else { return Ok(own.clone()) };
+        let Some(config) = &self.config else {
+            return Ok(own.clone());
+        };
         Ok(Settings {
             allow_local_networks: config.allow_local_networks,
             allowlist: Allowlist::parse(config.allowlist.iter().map(String::as_str))?,
@@ -66,6 +74,10 @@ impl Question {
     /// The result of the look-up to judge.
     #[must_use]
     pub fn answer(&self) -> Option<&[IpAddr]> {
-        if self.is_later() { self.resolves_then.as_deref() } else { self.resolves_to.as_deref() }
+        if self.is_later() {
+            self.resolves_then.as_deref()
+        } else {
+            self.resolves_to.as_deref()
+        }
     }
 }

@@ -39,6 +39,7 @@ crate::section! {
 pub enum Nat64 {
     /// Refuse them.
     Deny,
+
     /// Apply the rules to the IPv4 address inside.
     Decode,
 }

@@ -59,16 +59,24 @@ pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
     if length > MAX_BODY {
         return Err(TemplateError::too_long());
     }
+
     let mut text = String::with_capacity(length);
     for part in parts {
         text.push_str(part);
     }
-    let mut encoded = Encoded { bytes: Vec::with_capacity((2 * length).min(MAX_BODY)), is_too_long: false };
+
+    let mut encoded = Encoded {
+        bytes: Vec::with_capacity((2 * length).min(MAX_BODY)),
+        is_too_long: false,
+    };
+
     let mut parser = serde_json::Deserializer::from_str(&text);
     let written = serde_transcode::transcode(&mut parser, &mut serde_json::Serializer::new(&mut encoded));
+
     if encoded.is_too_long {
         return Err(TemplateError::too_long());
     }
+
     written.map_err(TemplateError::new)?;
     parser.end().map_err(TemplateError::new)?;
     Ok(encoded.bytes)
@@ -87,10 +95,12 @@ impl Write for Encoded {
             self.is_too_long = true;
             return Err(io::Error::other("too long"));
         }
+
         if length > self.bytes.capacity() {
             let room = (2 * self.bytes.capacity()).clamp(length, MAX_BODY);
             self.bytes.reserve_exact(room - self.bytes.len());
         }
+
         self.bytes.extend_from_slice(more);
         Ok(more.len())
     }
@@ -112,7 +122,10 @@ pub fn rendered_len(template: &str, body: &[u8]) -> Result<usize, TemplateError>
 #[must_use]
 pub fn longest(template: &str, body_len: usize) -> usize {
     let names = template.matches("{{").count();
-    template.len().saturating_add(names.saturating_mul(body_len)).min(MAX_BODY)
+    template
+        .len()
+        .saturating_add(names.saturating_mul(body_len))
+        .min(MAX_BODY)
 }
 
 /// The maximum length of a text of this length after it is encoded again.
@@ -126,14 +139,17 @@ fn filled<'a>(template: &'a str, body: &'a [u8]) -> Result<Vec<&'a str>, Templat
     let body: &RawValue = serde_json::from_slice(body).map_err(TemplateError::new)?;
     let (mut parts, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = template;
+
     while let Some(open) = rest.find("{{") {
         parts.push(&rest[..open]);
         rest = &rest[open..];
+
         // The shortest match on one line, with at least one character between the braces.
         let path = rest[2..].char_indices().nth(1).and_then(|(second, _)| {
             let close = 2 + second + rest[2 + second..].find("}}")?;
             Some(&rest[2..close]).filter(|path| !path.contains('\n'))
         });
+
         if let Some(path) = path {
             places.push(parts.len());
             parts.push("");
@@ -144,11 +160,17 @@ fn filled<'a>(template: &'a str, body: &'a [u8]) -> Result<Vec<&'a str>, Templat
             rest = &rest[2..];
         }
     }
+
     parts.push(rest);
+
     for (place, value) in places.into_iter().zip(look_up(body.get(), &names)?) {
         // A string loses its quotes. Any other value is inserted as JSON.
-        parts[place] = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
+        parts[place] = value
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or(value);
     }
+
     Ok(parts)
 }
 
@@ -169,6 +191,7 @@ mod tests {
             rendered(r#"{ "text": "{{a.b}}" , "n": {{a.n}}, "t": {{t}} }"#).as_deref(),
             Ok(r#"{"text":"q\"uote\n","n":3,"t":true}"#)
         );
+
         assert_eq!(
             rendered(r#"["{{s}}", {{a.list}}, "{{a.list.0.id}}"]"#).as_deref(),
             Ok(r#"["\"",[{"id":"x"}],"x"]"#)
@@ -187,6 +210,7 @@ mod tests {
         let template = format!("[{}]", vec!["{{x}}"; 680].join(","));
         let body = format!(r#"{{"x":[{}]}}"#, vec!["1"; 30_000].join(","));
         assert!(rendered_len(&template, body.as_bytes()).is_ok_and(|length| length > 40_000_000));
+
         let error = render(&template, body.as_bytes()).expect_err("too long").to_string();
         assert!(error.contains("longer than 25 MiB"), "{error}");
         assert_eq!(longest(&template, body.len()), MAX_BODY);
@@ -196,16 +220,29 @@ mod tests {
     fn a_body_that_becomes_too_long_during_encoding_is_refused() {
         let body = |count| format!(r#"{{"x":[{}]}}"#, vec!["1e15"; count].join(","));
         let made = render("{{x}}", body(1_000).as_bytes()).expect("it is short");
-        assert!(made.starts_with(b"[1000000000000000.0,1000000000000000.0,"), "they are written out");
+        assert!(
+            made.starts_with(b"[1000000000000000.0,1000000000000000.0,"),
+            "they are written out"
+        );
+
         assert!(made.len() <= longest_encoded(body(1_000).len()));
-        let error = render("{{x}}", body(1_500_000).as_bytes()).expect_err("too long").to_string();
+
+        let error = render("{{x}}", body(1_500_000).as_bytes())
+            .expect_err("too long")
+            .to_string();
         assert!(error.ends_with("it is longer than 25 MiB"), "{error}");
         assert_eq!(longest_encoded(20 << 20), MAX_BODY);
     }
 
     #[test]
     fn names_that_reach_deep_into_a_long_body_give_up() {
-        let body = format!("{}\"{}\"{}", r#"{"a":"#.repeat(100), "x".repeat(8 << 20), "}".repeat(100));
+        let body = format!(
+            "{}\"{}\"{}",
+            r#"{"a":"#.repeat(100),
+            "x".repeat(8 << 20),
+            "}".repeat(100)
+        );
+
         let deep = format!(r#""{{{{{}}}}}""#, vec!["a"; 100].join("."));
         let error = render(&deep, body.as_bytes()).expect_err("too much work").to_string();
         assert!(error.contains("too deep"), "{error}");
@@ -222,14 +259,28 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_null_and_names_are_not_trimmed() {
-        assert_eq!(rendered(r#"["{{no}}", {{no.where}}, {{ t }}]"#).as_deref(), Ok(r#"["null",null,null]"#));
+        assert_eq!(
+            rendered(r#"["{{no}}", {{no.where}}, {{ t }}]"#).as_deref(),
+            Ok(r#"["null",null,null]"#)
+        );
+
         assert_eq!(rendered(r#"{"a": "{{}}"}"#).as_deref(), Ok(r#"{"a":"{{}}"}"#));
     }
 
     #[test]
     fn wrong_steps_and_broken_json_are_errors() {
-        assert!(rendered(r#"{"a": {{a.list.id}}}"#).unwrap_err().ends_with("which is not supported."));
-        assert!(rendered(r#"{"a": {{t.x}}}"#).unwrap_err().ends_with("which is not supported."));
+        assert!(
+            rendered(r#"{"a": {{a.list.id}}}"#)
+                .unwrap_err()
+                .ends_with("which is not supported.")
+        );
+
+        assert!(
+            rendered(r#"{"a": {{t.x}}}"#)
+                .unwrap_err()
+                .ends_with("which is not supported.")
+        );
+
         assert!(rendered(r#"{"a": {{a.b}}}"#).is_err());
     }
 }

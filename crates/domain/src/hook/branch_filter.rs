@@ -15,9 +15,11 @@ const STEPS_AT_ONCE: usize = 256;
 pub enum BranchFilter {
     /// Every branch passes.
     All,
+
     /// `*` matches any characters, including `/`. No other character is special. An empty pattern, the default of a new
     /// hook, passes every branch.
     Wildcard(String),
+
     /// The expression may match anywhere in the name; anchors are the author's choice. An empty one passes every
     /// branch. In addition to RE2 it supports look-around, which the example in GitLab's documentation for excluding
     /// `main` needs.
@@ -29,8 +31,10 @@ pub enum BranchFilter {
 pub enum Passage {
     /// Pushes to the branch pass.
     Passes,
+
     /// Pushes to the branch do not pass.
     Stopped,
+
     /// Pushes to the branch do not pass, because the filter takes more work on its name than is allowed.
     GaveUp,
 }
@@ -41,12 +45,15 @@ pub enum BranchFilterError {
     /// Longer than [`MAX_LEN`].
     #[error("is longer than {MAX_LEN} characters")]
     TooLong,
+
     /// The pattern can never match a branch.
     #[error("is not a valid branch name with '*' as a wildcard")]
     NotABranch,
+
     /// The regular expression does not compile, or is too large.
     #[error("is not a usable regular expression in RE2 syntax: {0}")]
     NotARegex(String),
+
     /// An unknown strategy.
     #[error("has a strategy other than wildcard, regex or all_branches")]
     UnknownStrategy,
@@ -62,6 +69,7 @@ impl BranchFilter {
         if text.chars().count() > MAX_LEN {
             return Err(BranchFilterError::TooLong);
         }
+
         match strategy {
             "all_branches" => Ok(Self::All),
             "wildcard" => {
@@ -72,7 +80,9 @@ impl BranchFilter {
                     Err(BranchFilterError::NotABranch)
                 }
             }
-            "regex" => Expression::parse(text).map(Self::Regex).map_err(BranchFilterError::NotARegex),
+            "regex" => Expression::parse(text)
+                .map(Self::Regex)
+                .map_err(BranchFilterError::NotARegex),
             _ => Err(BranchFilterError::UnknownStrategy),
         }
     }
@@ -113,6 +123,7 @@ impl BranchFilter {
             },
             Self::Regex(expression) => expression.is_match(branch, work),
         };
+
         match passes {
             Ok(true) => Passage::Passes,
             Ok(false) => Passage::Stopped,
@@ -155,12 +166,14 @@ pub(super) fn matches_wildcard(pattern: &str, name: &str, work: &mut Work) -> Re
     let (mut p, mut n) = (0, 0);
     let mut after_star = None;
     let mut steps = 0;
+
     while n < name.len() {
         steps += 1;
         if steps == STEPS_AT_ONCE {
             work.spend(steps)?;
             steps = 0;
         }
+
         if pattern.get(p) == Some(&b'*') {
             after_star = Some((p + 1, n));
             p += 1;
@@ -176,6 +189,7 @@ pub(super) fn matches_wildcard(pattern: &str, name: &str, work: &mut Work) -> Re
             return Ok(false);
         }
     }
+
     work.spend(steps + pattern.len() - p)?;
     Ok(pattern[p..].iter().all(|byte| *byte == b'*'))
 }
@@ -189,7 +203,9 @@ fn is_branch_name(name: &str) -> bool {
         && !name.ends_with(['/', '.'])
         && !["..", "//", "@{"].iter().any(|bad| name.contains(bad))
         && !name.chars().any(|c| c.is_control() || " ~^:?*[\\\u{7f}".contains(c))
-        && name.split('/').all(|part| !part.starts_with('.') && !part.ends_with(".lock"))
+        && name
+            .split('/')
+            .all(|part| !part.starts_with('.') && !part.ends_with(".lock"))
 }
 
 #[cfg(test)]
@@ -205,20 +221,42 @@ mod tests {
     fn check(strategy: &str, filter: &str, passing: &[&str], stopped: &[&str]) {
         let filter = BranchFilter::parse(strategy, Some(filter)).expect("the filter is valid");
         let stored = BranchFilter::stored(filter.strategy(), filter.text()).expect("the filter can be read again");
+
         for filter in [filter, stored] {
             for branch in passing {
-                assert_eq!(judge(&filter, branch), Passage::Passes, "{filter:?} should pass {branch}");
+                assert_eq!(
+                    judge(&filter, branch),
+                    Passage::Passes,
+                    "{filter:?} should pass {branch}"
+                );
             }
+
             for branch in stopped {
-                assert_eq!(judge(&filter, branch), Passage::Stopped, "{filter:?} should stop {branch}");
+                assert_eq!(
+                    judge(&filter, branch),
+                    Passage::Stopped,
+                    "{filter:?} should stop {branch}"
+                );
             }
         }
     }
 
     #[test]
     fn wildcards_match_whole_names_and_cross_slashes() {
-        check("wildcard", "*-stable", &["a-stable", "x/y-stable", "-stable"], &["stable", "a-stable2", "A-STABLE"]);
-        check("wildcard", "production/*", &["production/", "production/eu/1"], &["production", "a/production/x"]);
+        check(
+            "wildcard",
+            "*-stable",
+            &["a-stable", "x/y-stable", "-stable"],
+            &["stable", "a-stable2", "A-STABLE"],
+        );
+
+        check(
+            "wildcard",
+            "production/*",
+            &["production/", "production/eu/1"],
+            &["production", "a/production/x"],
+        );
+
         check("wildcard", "main", &["main"], &["Main", "main2"]);
         check("wildcard", "a*b*c", &["abc", "a1b2c", "abcbc"], &["acb", "ab"]);
         check("wildcard", "a.b", &["a.b"], &["axb"]);
@@ -235,13 +273,19 @@ mod tests {
         // The documented example for every branch but one.
         check("regex", "^(?!main$)", &["mainly", "develop", "a/main"], &["main"]);
         check("regex", r"(?<=release-)\d+$", &["release-12"], &["release-", "12"]);
+
         // An expression that makes backtracking engines hang takes no more work than others.
         let evil = BranchFilter::parse("regex", Some("^(?=(a+)+$)(?!b)")).expect("a valid filter");
         let name = "a".repeat(30) + "!";
         assert_eq!(judge(&evil, &name), Passage::Stopped);
+
         let filter = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("a valid filter");
         assert_eq!(judge(&filter, &name), Passage::Stopped);
-        assert_eq!((filter.strategy(), filter.text()), ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")));
+
+        assert_eq!(
+            (filter.strategy(), filter.text()),
+            ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$"))
+        );
     }
 
     #[test]
@@ -249,7 +293,13 @@ mod tests {
         for (strategy, text) in [("regex", "(?:a?){600}[^a]"), ("wildcard", &*"a*".repeat(1_000))] {
             let filter = BranchFilter::parse(strategy, Some(text)).expect("a valid filter");
             let mut work = Work::new(100_000);
-            assert_eq!(filter.judge(&("a".repeat(990) + &"b".repeat(100_000)), &mut work), Passage::GaveUp, "{text}");
+
+            assert_eq!(
+                filter.judge(&("a".repeat(990) + &"b".repeat(100_000)), &mut work),
+                Passage::GaveUp,
+                "{text}"
+            );
+
             assert_eq!(work.left(), 0);
         }
     }
@@ -258,8 +308,13 @@ mod tests {
     fn an_empty_filter_passes_everything_whatever_the_strategy() {
         for strategy in ["all_branches", "wildcard", "regex"] {
             check(strategy, "", &["main", "x"], &[]);
-            assert!(BranchFilter::parse(strategy, None).expect("a valid filter").passes_all());
+            assert!(
+                BranchFilter::parse(strategy, None)
+                    .expect("a valid filter")
+                    .passes_all()
+            );
         }
+
         check("all_branches", "main", &["other"], &[]);
     }
 
@@ -270,12 +325,23 @@ mod tests {
         assert_eq!(error("wildcard", "a b"), Some(BranchFilterError::NotABranch));
         assert_eq!(error("wildcard", &"a".repeat(4001)), Some(BranchFilterError::TooLong));
         assert!(matches!(error("regex", "(?!a"), Some(BranchFilterError::NotARegex(_))));
-        assert!(matches!(error("regex", r"(a)\1"), Some(BranchFilterError::NotARegex(_))), "RE2 has no backreferences");
+
+        assert!(
+            matches!(error("regex", r"(a)\1"), Some(BranchFilterError::NotARegex(_))),
+            "RE2 has no backreferences"
+        );
+
         assert!(matches!(error("regex", "(a"), Some(BranchFilterError::NotARegex(_))));
-        for large in ["((a{100}){100}){100}", "(?:a?){10071}[^a]", "(?:(?=(?:a?){9000}[^b])a)*c(?!x)"] {
+
+        for large in [
+            "((a{100}){100}){100}",
+            "(?:a?){10071}[^a]",
+            "(?:(?=(?:a?){9000}[^b])a)*c(?!x)",
+        ] {
             let reason = error("regex", large).expect(large).to_string();
             assert!(reason.contains("too large"), "{large}: {reason}");
         }
+
         assert_eq!(error("sometimes", "a"), Some(BranchFilterError::UnknownStrategy));
     }
 

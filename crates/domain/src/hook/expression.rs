@@ -74,7 +74,10 @@ impl Expression {
     /// no states, and [`Self::is_match`] gives up on it.
     #[must_use]
     pub fn stored(text: &str) -> Self {
-        Self { text: text.into(), program: Arc::default() }
+        Self {
+            text: text.into(),
+            program: Arc::default(),
+        }
     }
 
     /// The text of the expression.
@@ -91,6 +94,7 @@ impl Expression {
         if self.program.get().is_none() {
             work.spend(COMPILING)?;
         }
+
         match self.program() {
             Ok(program) => run::is_match(program, text, work),
             Err(_) => Err(Exhausted),
@@ -116,7 +120,10 @@ mod tests {
 
     fn matches(expression: &str, text: &str) -> bool {
         let mut work = Work::new(10_000_000);
-        Expression::parse(expression).expect(expression).is_match(text, &mut work).expect("it is cheap")
+        Expression::parse(expression)
+            .expect(expression)
+            .is_match(text, &mut work)
+            .expect("it is cheap")
     }
 
     #[test]
@@ -183,7 +190,10 @@ mod tests {
             (r"(?-u:\xFF)", "match invalid UTF-8"),
             (&*format!("(?i){}", "[!-\u{10ffff}]".repeat(790)), "too many characters"),
             (&*format!("(?i){}", r"\p{any}".repeat(500)), "too many characters"),
-            (&*format!("(?i){}a{}", "[".repeat(40), r"\P{Greek}b]".repeat(40)), "too many characters"),
+            (
+                &*format!("(?i){}a{}", "[".repeat(40), r"\P{Greek}b]".repeat(40)),
+                "too many characters",
+            ),
             (&*format!("[{}]", r"\pL".repeat(6_000)), "too many characters"),
         ] {
             let error = Expression::parse(expression).expect_err(expression);
@@ -197,15 +207,25 @@ mod tests {
         let mut work = Work::new(1_000_000);
         assert_eq!(costly.is_match(&"a".repeat(100_000), &mut work), Err(Exhausted));
         assert_eq!(work.left(), 0);
+
         let cheap = Expression::parse(r"(?i)jira-\d+").expect("it is small");
         let mut work = Work::new(1_000_000);
-        assert_eq!(cheap.is_match(&"Some words about JIRA. ".repeat(4_000), &mut work), Ok(false), "92 kB");
+
+        assert_eq!(
+            cheap.is_match(&"Some words about JIRA. ".repeat(4_000), &mut work),
+            Ok(false),
+            "92 kB"
+        );
     }
 
     #[test]
     fn a_stored_expression_that_is_now_too_large_gives_up() {
         let mut work = Work::new(100_000);
-        assert_eq!(Expression::stored("(?:a?){10071}[^a]").is_match("a", &mut work), Err(Exhausted));
+        assert_eq!(
+            Expression::stored("(?:a?){10071}[^a]").is_match("a", &mut work),
+            Err(Exhausted)
+        );
+
         assert_eq!(work.taken(), 20_000);
     }
 
@@ -213,11 +233,19 @@ mod tests {
     fn compiling_a_stored_expression_is_counted_once() {
         let stored = Expression::stored("a|b");
         let mut work = Work::new(10_000);
-        assert_eq!(stored.is_match("b", &mut work), Err(Exhausted), "compiling takes more than this");
+
+        assert_eq!(
+            stored.is_match("b", &mut work),
+            Err(Exhausted),
+            "compiling takes more than this"
+        );
+
         assert_eq!(work.left(), 0);
+
         let mut work = Work::new(100_000);
         assert_eq!(stored.is_match("b", &mut work), Ok(true));
         assert!(work.taken() > 20_000);
+
         let mut work = Work::new(1_000);
         assert_eq!(stored.is_match("b", &mut work), Ok(true));
     }

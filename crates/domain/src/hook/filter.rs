@@ -38,8 +38,10 @@ pub struct EventFilter {
 pub enum Answer {
     /// The event passes.
     Passes,
+
     /// The event does not pass.
     Stopped,
+
     /// The event passes, because the result depends on commits that the push does not list.
     Unknown,
 }
@@ -50,15 +52,18 @@ pub enum FilterError {
     /// Too many bytes.
     #[error("is too long (maximum is {MAX_LEN} bytes)")]
     TooLong,
+
     /// Too many conditions, or too deep.
     #[error("has more than {MOST_CONDITIONS} conditions or nests deeper than {DEEPEST}")]
     TooLarge,
+
     /// The JSON has none of the known forms.
     #[error(
         "is not a condition ({0}); write {{\"field\":\"object_attributes.action\",\"is\":\"open\"}}, {{\"label\":\"bug\"}}, \
          {{\"path\":\"docs/*\"}}, {{\"branch\":\"main\"}} or {{\"actor\":\"ida\"}}, and join them with \"all\", \"any\" and \"not\""
     )]
     Form(String),
+
     /// An expression cannot be used.
     #[error("has an expression that cannot be used: {0}")]
     Expression(String),
@@ -133,21 +138,30 @@ impl EventFilter {
         if text.len() > MAX_LEN {
             return Err(FilterError::TooLong);
         }
+
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
         if text.matches("\"matches\"").count() > MOST_EXPRESSIONS {
-            return Err(FilterError::Expression(format!("there are more than {MOST_EXPRESSIONS} expressions")));
+            return Err(FilterError::Expression(format!(
+                "there are more than {MOST_EXPRESSIONS} expressions"
+            )));
         }
+
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
         let mut left = MOST_WEIGHT;
         condition.check(&mut left)?;
+
         let states = condition.states();
         if states > MOST_STATES {
             let reason = format!("together they have {states} states (maximum is {MOST_STATES})");
             return Err(FilterError::Expression(reason));
         }
+
         let text = serde_json::to_string(&written).map_err(|error| FilterError::Form(error.to_string()))?;
-        Ok(Self { text: text.into(), condition: Arc::new(condition) })
+        Ok(Self {
+            text: text.into(),
+            condition: Arc::new(condition),
+        })
     }
 
     /// Reads a filter from the store. It was checked when it was saved, so its expressions are compiled only when they
@@ -158,7 +172,10 @@ impl EventFilter {
     pub fn stored(text: &str) -> Result<Self, FilterError> {
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
         let condition = condition(&written, 0, &mut 0)?;
-        Ok(Self { text: text.into(), condition: Arc::new(condition) })
+        Ok(Self {
+            text: text.into(),
+            condition: Arc::new(condition),
+        })
     }
 
     /// Returns `known` if it is the same filter, because it may be compiled already.
@@ -185,7 +202,12 @@ impl EventFilter {
     /// # Errors
     /// When this takes more work than is left.
     pub fn judge(&self, body: &Value, work: &mut Work) -> Result<Answer, Exhausted> {
-        let mut look = Look { body, lists_all: lists_all_commits(body), work };
+        let mut look = Look {
+            body,
+            lists_all: lists_all_commits(body),
+            work,
+        };
+
         Ok(match look.holds(&self.condition)? {
             Truth::Yes => Answer::Passes,
             Truth::No => Answer::Stopped,
@@ -205,16 +227,20 @@ fn condition(written: &Written, depth: usize, count: &mut usize) -> Result<Condi
     if depth > DEEPEST || *count > MOST_CONDITIONS {
         return Err(FilterError::TooLarge);
     }
+
     let mut found = Vec::new();
     if let Some(all) = &written.all {
         found.push(Condition::All(several(all, depth, count)?));
     }
+
     if let Some(any) = &written.any {
         found.push(Condition::Any(several(any, depth, count)?));
     }
+
     if let Some(not) = &written.not {
         found.push(Condition::Not(Box::new(condition(not, depth + 1, count)?)));
     }
+
     let tests = tests(written)?;
     match &written.field {
         Some(field) if !field.is_empty() && !tests.is_empty() => {
@@ -229,10 +255,12 @@ fn condition(written: &Written, depth: usize, count: &mut usize) -> Result<Condi
         None if !tests.is_empty() => return Err(FilterError::Form("a test needs a field".to_owned())),
         None => {}
     }
+
     found.extend(written.label.clone().map(Condition::Label));
     found.extend(written.path.clone().map(Condition::Path));
     found.extend(written.branch.clone().map(Condition::Branch));
     found.extend(written.actor.clone().map(Condition::Actor));
+
     match found.len() {
         0 => Err(FilterError::Form("it has no condition".to_owned())),
         1 => Ok(found.remove(0)),
@@ -247,15 +275,25 @@ fn several(list: &[Written], depth: usize, count: &mut usize) -> Result<Vec<Cond
 fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
     let mut tests = Vec::new();
     tests.extend(written.is.clone().map(|wanted| Test::Is(wanted.0)));
-    tests.extend(written.one_of.clone().map(|wanted| Test::In(wanted.into_iter().map(|one| one.0).collect())));
+
+    tests.extend(
+        written
+            .one_of
+            .clone()
+            .map(|wanted| Test::In(wanted.into_iter().map(|one| one.0).collect())),
+    );
+
     tests.extend(written.contains.clone().map(Test::Contains));
     tests.extend(written.like.clone().map(Test::Like));
+
     if let Some(pattern) = &written.matches {
         tests.push(Test::Matches(Expression::stored(pattern)));
     }
+
     tests.extend(written.over.as_ref().and_then(Number::as_f64).map(Test::Over));
     tests.extend(written.under.as_ref().and_then(Number::as_f64).map(Test::Under));
     tests.extend(written.exists.map(Test::Exists));
+
     Ok(tests)
 }
 
@@ -267,6 +305,7 @@ impl Condition {
             Self::Not(condition) => condition.check(left),
             Self::Field(_, Test::Matches(expression)) => {
                 expression.check().map_err(FilterError::Expression)?;
+
                 let after = left.checked_sub(expression.weight());
                 *left = after.ok_or_else(|| FilterError::Expression(TOO_WIDE.to_owned()))?;
                 Ok(())

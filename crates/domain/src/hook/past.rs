@@ -14,12 +14,16 @@ const PLACEHOLDER: &str = "placeholder";
 pub struct PastHook {
     /// The URL as it is shown: variables by name, user info masked.
     pub url: String,
+
     /// Whether the hook had a token.
     pub token: bool,
+
     /// Whether the hook had a signing token.
     pub signing_token: bool,
+
     /// Names of the custom headers.
     pub custom_headers: Vec<String>,
+
     /// The template of the body, in place of the event's body.
     pub body_template: Option<String>,
 }
@@ -45,12 +49,19 @@ impl PastHook {
             // The name was valid when it was stored.
             let _ = custom_headers.set(name, Secret::new(PLACEHOLDER));
         }
+
         // The parser refuses a mask as user info.
-        let url = self.url.replacen("//*****", "//placeholder", 1).replacen(":*****@", ":placeholder@", 1);
+        let url = self
+            .url
+            .replacen("//*****", "//placeholder", 1)
+            .replacen(":*****@", ":placeholder@", 1);
+
         Hook {
             url: HookUrl::parse(&url).unwrap_or_else(|_| hook.url.clone()),
             token: self.token.then(|| Secret::new(PLACEHOLDER)),
-            signing_token: self.signing_token.then(|| SigningToken::from_key(PLACEHOLDER.as_bytes())),
+            signing_token: self
+                .signing_token
+                .then(|| SigningToken::from_key(PLACEHOLDER.as_bytes())),
             previous_signing_token: None,
             custom_headers,
             url_variables: NamedValues::default(),
@@ -71,10 +82,14 @@ mod tests {
         let mut then = hook(Scope::Instance, &[]);
         then.url = HookUrl::parse("https://ida:s3cret@hooks.example.com/in").expect("a URL");
         then.token = Some(Secret::new("s3cret"));
-        then.custom_headers.set("X-Team", Secret::new("s3cret")).expect("a header");
+        then.custom_headers
+            .set("X-Team", Secret::new("s3cret"))
+            .expect("a header");
         then.body_template = Some("{}".to_owned());
+
         let kept = serde_json::to_string(&PastHook::of(&then)).expect("it can be written");
         assert!(!kept.contains("s3cret"), "{kept}");
+
         let kept: PastHook = serde_json::from_str(&kept).expect("it can be read");
         let restored = kept.restore(&hook(Scope::Instance, &[]));
         assert_eq!(PastHook::of(&restored), kept);

@@ -27,6 +27,7 @@ enum Part<'a> {
 pub fn check(template: &str) -> Result<(), NeverJson> {
     let parts = parts(template);
     let mut reason = None;
+
     for outside in ["null", "1", ""] {
         for inside in ["0000", "n"] {
             match serde_json::from_str::<IgnoredAny>(&filled(&parts, outside, inside)) {
@@ -35,6 +36,7 @@ pub fn check(template: &str) -> Result<(), NeverJson> {
             }
         }
     }
+
     Err(NeverJson(reason.unwrap_or_default()))
 }
 
@@ -49,6 +51,7 @@ pub fn warnings(template: &str) -> Vec<String> {
         if meant == name {
             continue;
         }
+
         let warning = format!(
             "custom_webhook_template: {{{{{name}}}}} is null in every event, because the blanks are part of the name; \
              write {{{{{meant}}}}}"
@@ -56,12 +59,15 @@ pub fn warnings(template: &str) -> Vec<String> {
         if warnings.contains(&warning) {
             continue;
         }
+
         if warnings.len() == MOST_WARNINGS {
             warnings.push("custom_webhook_template: more names contain blanks".to_owned());
             break;
         }
+
         warnings.push(warning);
     }
+
     warnings
 }
 
@@ -69,10 +75,16 @@ pub fn warnings(template: &str) -> Vec<String> {
 fn parts(template: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = template;
+
     while let Some(open) = rest.find("{{") {
         parts.push(Part::Text(&rest[..open]));
+
         let inside = &rest[open + 2..];
-        let close = inside.char_indices().nth(1).and_then(|(second, _)| Some(second + inside[second..].find("}}")?));
+        let close = inside
+            .char_indices()
+            .nth(1)
+            .and_then(|(second, _)| Some(second + inside[second..].find("}}")?));
+
         match close.map(|close| &inside[..close]).filter(|name| !name.contains('\n')) {
             Some(name) => {
                 parts.push(Part::Name(name));
@@ -84,6 +96,7 @@ fn parts(template: &str) -> Vec<Part<'_>> {
             }
         }
     }
+
     parts.push(Part::Text(rest));
     parts
 }
@@ -92,13 +105,16 @@ fn parts(template: &str) -> Vec<Part<'_>> {
 fn filled(parts: &[Part<'_>], outside: &str, inside: &str) -> String {
     let mut filled = String::new();
     let (mut is_inside, mut is_escaped) = (false, false);
+
     for part in parts {
         let Part::Text(text) = part else {
             filled.push_str(if is_inside { inside } else { outside });
             is_escaped = false;
             continue;
         };
+
         filled.push_str(text);
+
         for letter in text.chars() {
             if is_escaped {
                 is_escaped = false;
@@ -109,6 +125,7 @@ fn filled(parts: &[Part<'_>], outside: &str, inside: &str) -> String {
             }
         }
     }
+
     filled
 }
 
@@ -132,20 +149,37 @@ mod tests {
 
     #[test]
     fn a_template_that_is_never_json_is_refused() {
-        for template in
-            ["", " ", "hello", r#"{"a": {{a}}"#, r#"{"a" {{a}}}"#, r#"{"a": "{{a}}}"#, "{{a", "{'a': 1}", "{} {}"]
-        {
+        for template in [
+            "",
+            " ",
+            "hello",
+            r#"{"a": {{a}}"#,
+            r#"{"a" {{a}}}"#,
+            r#"{"a": "{{a}}}"#,
+            "{{a",
+            "{'a': 1}",
+            "{} {}",
+        ] {
             assert!(check(template).is_err(), "{template}");
         }
+
         let words = check("hello {{a}}").unwrap_err().to_string();
-        assert!(words.starts_with("is not JSON for any event: expected value"), "{words}");
+        assert!(
+            words.starts_with("is not JSON for any event: expected value"),
+            "{words}"
+        );
     }
 
     #[test]
     fn names_with_blanks_get_a_warning() {
         let warnings = warnings(r#"{"a": "{{ a.b }}", "b": "{{a. b}}", "c": "{{a.b}}", "d": "{{ a.b }}"}"#);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert!(warnings[0].contains("{{ a.b }} is null") && warnings[0].ends_with("write {{a.b}}"), "{warnings:?}");
+
+        assert!(
+            warnings[0].contains("{{ a.b }} is null") && warnings[0].ends_with("write {{a.b}}"),
+            "{warnings:?}"
+        );
+
         let many: String = (0..50).map(|number| format!("{{{{ n{number} }}}}")).collect();
         assert_eq!(super::warnings(&many).len(), MOST_WARNINGS + 1);
     }

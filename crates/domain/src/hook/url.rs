@@ -19,31 +19,40 @@ pub enum UrlError {
     /// The text is empty.
     #[error("is empty")]
     Empty,
+
     /// Longer than [`MAX_LEN`].
     #[error("is longer than {MAX_LEN} characters")]
     TooLong,
+
     /// A control character anywhere, or a blank inside. Lenient parsers remove them silently.
     #[error("has a blank or control character in it; percent-encode it")]
     ControlCharacter,
+
     /// A backslash before the query. Some parsers read it as a slash, others as user info.
     #[error("has a backslash in it")]
     Backslash,
+
     /// Neither `http` nor `https`, or no host.
     #[error("must begin with http:// or https:// and a host")]
     Scheme,
+
     /// The parser refuses it.
     #[error("is not a valid URL")]
     Syntax,
+
     /// A host name with an empty or too long label, a host name that is too long, or one that begins with a character
     /// other than a letter, digit or bracket.
     #[error("has a host name that cannot exist")]
     Host,
+
     /// Port 0.
     #[error("has port 0")]
     PortZero,
+
     /// The user info is the mask under which it is shown. Stored, it would be sent.
     #[error("has the mask ***** in place of its credentials; send the credentials, or the URL exactly as it was shown")]
     Mask,
+
     /// A `{name}` without a variable.
     #[error("uses a variable that is not defined")]
     MissingVariable,
@@ -74,21 +83,29 @@ impl HookUrl {
     pub fn parse_with(text: &str, variables: &NamedValues) -> Result<Self, UrlError> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         check_text(text)?;
+
         let filled = fill(text, |name| variables.get(name).map(Secret::expose))?;
         Self::parse_filled(text, &filled)
     }
 
     fn parse_filled(text: &str, filled: &str) -> Result<Self, UrlError> {
         check_text(filled)?;
+
         let url = Url::parse(filled).map_err(|_| UrlError::Syntax)?;
         check_host(&url)?;
+
         if !url.username().is_empty() && url.username().chars().all(|c| c == '*') {
             return Err(UrlError::Mask);
         }
+
         if url.port() == Some(0) {
             return Err(UrlError::PortZero);
         }
-        Ok(Self { text: text.to_owned(), url })
+
+        Ok(Self {
+            text: text.to_owned(),
+            url,
+        })
     }
 
     /// The URL as the user typed it, including user info, for storing (sealed) and for showing it to its owner.
@@ -101,10 +118,19 @@ impl HookUrl {
     #[must_use]
     pub fn masked(&self) -> String {
         // Taken from the text, because the parsed URL contains the values of variables.
-        let Some((scheme, rest)) = self.text.split_once("://") else { return self.text.clone() };
+        let Some((scheme, rest)) = self.text.split_once("://") else {
+            return self.text.clone();
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let Some(at) = rest[..end].rfind('@') else { return self.text.clone() };
-        let mask = if rest[..at].contains(':') { "*****:*****" } else { "*****" };
+        let Some(at) = rest[..end].rfind('@') else {
+            return self.text.clone();
+        };
+
+        let mask = if rest[..at].contains(':') {
+            "*****:*****"
+        } else {
+            "*****"
+        };
         format!("{scheme}://{mask}{}", &rest[at..])
     }
 
@@ -129,14 +155,18 @@ impl HookUrl {
     /// The port, or the scheme's default port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.url.port_or_known_default().expect("http and https have default ports")
+        self.url
+            .port_or_known_default()
+            .expect("http and https have default ports")
     }
 
     /// Value of the `Host` header: the name or address, with the port unless it is the scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// Path and query of the request line. The fragment is never sent.
@@ -155,20 +185,28 @@ impl HookUrl {
         for part in [self.url.username(), self.url.password().unwrap_or_default()] {
             parts.push(Secret::new(part));
         }
+
         if let Some(authorization) = self.basic_authorization() {
             let encoded = authorization.expose().trim_start_matches("Basic ");
             parts.push(Secret::new(encoded));
+
             let pair = STANDARD.decode(encoded).unwrap_or_default();
             parts.push(Secret::new(String::from_utf8_lossy(&pair)));
         }
+
         if self.has_variable_in_host() {
-            parts.push(Secret::new(self.url.host_str().unwrap_or_default().trim_matches(['[', ']'])));
+            parts.push(Secret::new(
+                self.url.host_str().unwrap_or_default().trim_matches(['[', ']']),
+            ));
         }
+
         parts
     }
 
     fn has_variable_in_host(&self) -> bool {
-        let Some((_, rest)) = self.text.split_once("://") else { return false };
+        let Some((_, rest)) = self.text.split_once("://") else {
+            return false;
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let host_and_port = rest[..end].rsplit('@').next().unwrap_or_default();
         host_and_port.split(':').next().unwrap_or_default().contains('{')
@@ -181,12 +219,21 @@ impl HookUrl {
         if self.url.username().is_empty() && self.url.password().is_none() {
             return None;
         }
+
         let decode = |part: &str| {
             // Separators are escaped first, so that nothing in the user info can act as one.
             let escaped = part.replace('&', "%26").replace('=', "%3D");
-            url::form_urlencoded::parse(escaped.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
+            url::form_urlencoded::parse(escaped.as_bytes())
+                .next()
+                .map(|(key, _)| key.into_owned())
+                .unwrap_or_default()
         };
-        let pair = format!("{}:{}", decode(self.url.username()), decode(self.url.password().unwrap_or_default()));
+
+        let pair = format!(
+            "{}:{}",
+            decode(self.url.username()),
+            decode(self.url.password().unwrap_or_default())
+        );
         Some(Secret::new(format!("Basic {}", STANDARD.encode(pair))))
     }
 }
@@ -199,10 +246,16 @@ impl HookUrl {
 pub fn fill<'a>(template: &str, value_of: impl Fn(&str) -> Option<&'a str>) -> Result<String, UrlError> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
+
     while let Some(open) = rest.find('{') {
         filled.push_str(&rest[..open]);
         rest = &rest[open..];
-        let name = rest[1..].split_once('}').map(|(name, _)| name).filter(|name| is_variable_name(name));
+
+        let name = rest[1..]
+            .split_once('}')
+            .map(|(name, _)| name)
+            .filter(|name| is_variable_name(name));
+
         if let Some(name) = name {
             filled.push_str(value_of(name).ok_or(UrlError::MissingVariable)?);
             rest = &rest[name.len() + 2..];
@@ -211,6 +264,7 @@ pub fn fill<'a>(template: &str, value_of: impl Fn(&str) -> Option<&'a str>) -> R
             rest = &rest[1..];
         }
     }
+
     filled.push_str(rest);
     Ok(filled)
 }
@@ -231,15 +285,23 @@ fn check_text(text: &str) -> Result<(), UrlError> {
     if text.is_empty() {
         return Err(UrlError::Empty);
     }
+
     if text.chars().count() > MAX_LEN {
         return Err(UrlError::TooLong);
     }
+
     if text.chars().any(|c| c.is_ascii_control() || c == ' ') {
         return Err(UrlError::ControlCharacter);
     }
-    if text.split(['?', '#']).next().is_some_and(|before| before.contains('\\')) {
+
+    if text
+        .split(['?', '#'])
+        .next()
+        .is_some_and(|before| before.contains('\\'))
+    {
         return Err(UrlError::Backslash);
     }
+
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let after = if lower.starts_with("https://") {
         &text[8..]
@@ -248,14 +310,22 @@ fn check_text(text: &str) -> Result<(), UrlError> {
     } else {
         return Err(UrlError::Scheme);
     };
-    if after.is_empty() || after.starts_with(['/', '?', '#']) { Err(UrlError::Scheme) } else { Ok(()) }
+
+    if after.is_empty() || after.starts_with(['/', '?', '#']) {
+        Err(UrlError::Scheme)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_host(url: &Url) -> Result<(), UrlError> {
-    let Some(host) = url.host() else { return Err(UrlError::Host) };
+    let Some(host) = url.host() else {
+        return Err(UrlError::Host);
+    };
     let Host::Domain(name) = host else { return Ok(()) };
     let name = name.strip_suffix('.').unwrap_or(name);
     let label_fits = |label: &str| !label.is_empty() && label.len() <= 63 && label != "xn--";
+
     let fits = name.len() <= 253
         && !name.contains('%')
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -288,7 +358,10 @@ mod tests {
         assert_eq!(header.expose(), format!("Basic {}", STANDARD.encode("us@er:p:a ss")));
         assert_eq!(url.masked(), "https://*****:*****@example.com/hook");
         assert_eq!(url.authority(), "example.com");
-        let bare = parse("https://user@example.com/").basic_authorization().expect("there is a name");
+
+        let bare = parse("https://user@example.com/")
+            .basic_authorization()
+            .expect("there is a name");
         assert_eq!(bare.expose(), format!("Basic {}", STANDARD.encode("user:")));
         assert!(parse("https://example.com/").basic_authorization().is_none());
     }
@@ -300,8 +373,16 @@ mod tests {
             "MY_TOKEN" => Some("{path}"),
             _ => None,
         };
-        assert_eq!(fill("https://h/{path}?k={MY_TOKEN}", value_of).as_deref(), Ok("https://h/a/b?k={path}"));
-        assert_eq!(fill("https://h/{1x}/{}/{a b}", value_of).as_deref(), Ok("https://h/{1x}/{}/{a b}"));
+        assert_eq!(
+            fill("https://h/{path}?k={MY_TOKEN}", value_of).as_deref(),
+            Ok("https://h/a/b?k={path}")
+        );
+
+        assert_eq!(
+            fill("https://h/{1x}/{}/{a b}", value_of).as_deref(),
+            Ok("https://h/{1x}/{}/{a b}")
+        );
+
         assert_eq!(fill("https://h/{other}", value_of), Err(UrlError::MissingVariable));
     }
 
@@ -310,6 +391,7 @@ mod tests {
         for good in ["a", "A1", "x-y", "X-Api.Key2", "a.2b"] {
             assert!(is_variable_name(good), "{good}");
         }
+
         for bad in ["", "1a", "_a", "a_", "a__b", "X2Y", "a b", "a-\r\n"] {
             assert!(!is_variable_name(bad), "{bad}");
         }

@@ -16,21 +16,27 @@ pub enum ValueError {
     /// The name does not match GitLab's pattern.
     #[error("a name must be letters, then digits, then groups of '.', '_' or '-' and letters or digits")]
     Name,
+
     /// Empty, or longer than [`MAX_VALUE_LEN`].
     #[error("a value must have 1 to {MAX_VALUE_LEN} characters")]
     Length,
+
     /// A control character would end a header or a request line.
     #[error("a value must not contain control characters")]
     ControlCharacter,
+
     /// More than [`MAX_VALUES`].
     #[error("there are more than {MAX_VALUES}")]
     TooMany,
+
     /// A name without a value, under which no value is stored.
     #[error("a name has no value")]
     Missing,
+
     /// Two values under one name in one request.
     #[error("a name is given twice")]
     Twice,
+
     /// A header's value that would not arrive unchanged.
     #[error("a value must not begin or end with a blank, which HTTP removes")]
     Blank,
@@ -49,12 +55,15 @@ impl NamedValues {
         if !is_variable_name(name) || name.len() > MAX_NAME_LEN {
             return Err(ValueError::Name);
         }
+
         if value.expose().is_empty() || value.expose().chars().count() > MAX_VALUE_LEN {
             return Err(ValueError::Length);
         }
+
         if value.expose().chars().any(char::is_control) {
             return Err(ValueError::ControlCharacter);
         }
+
         if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| known == name) {
             *known = value;
         } else if self.0.len() == MAX_VALUES {
@@ -62,6 +71,7 @@ impl NamedValues {
         } else {
             self.0.push((name.to_owned(), value));
         }
+
         Ok(())
     }
 
@@ -100,11 +110,17 @@ mod tests {
         for number in 0..MAX_VALUES {
             assert_eq!(values.set(&format!("k{number}"), Secret::new("v")), Ok(()));
         }
+
         assert_eq!(values.set("more", Secret::new("v")), Err(ValueError::TooMany));
         assert_eq!(values.set("k3", Secret::new("w")), Ok(()));
         assert_eq!(values.get("k3").map(Secret::expose), Some("w"));
         assert_eq!(values.set("k3", Secret::new("")), Err(ValueError::Length));
-        assert_eq!(values.set("k3", Secret::new("a\r\nb")), Err(ValueError::ControlCharacter));
+
+        assert_eq!(
+            values.set("k3", Secret::new("a\r\nb")),
+            Err(ValueError::ControlCharacter)
+        );
+
         assert_eq!(values.set("X2Y", Secret::new("v")), Err(ValueError::Name));
         assert!(values.remove("k3") && !values.remove("k3"));
     }

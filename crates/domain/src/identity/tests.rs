@@ -20,16 +20,32 @@ fn seen(id: i64, path: &str) -> Project {
 }
 
 fn local(id: i64, path: &str, chosen_by: ChosenBy) -> Local {
-    Local { id, path: path.to_owned(), chosen_by, stands_for: None }
+    Local {
+        id,
+        path: path.to_owned(),
+        chosen_by,
+        stands_for: None,
+    }
 }
 
 fn known(local: Local, number: i64, path: &str) -> Local {
-    let stands_for = Foreign { instance: INSTANCE.to_owned(), number, path: path.to_owned() };
-    Local { stands_for: Some(stands_for), ..local }
+    let stands_for = Foreign {
+        instance: INSTANCE.to_owned(),
+        number,
+        path: path.to_owned(),
+    };
+    Local {
+        stands_for: Some(stands_for),
+        ..local
+    }
 }
 
 fn context(groups: &[Local], projects: &[Local]) -> Context {
-    Context { groups: groups.to_vec(), projects: projects.to_vec(), others: Vec::new() }
+    Context {
+        groups: groups.to_vec(),
+        projects: projects.to_vec(),
+        others: Vec::new(),
+    }
 }
 
 fn path_of(placed: Placed) -> String {
@@ -43,10 +59,16 @@ fn path_of(placed: Placed) -> String {
 #[test]
 fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
     use ChosenBy::{Administrator, Maker, Member};
+
     let check = |group: Local, project: Local, expected: &str| {
         let context = context(from_ref(&group), from_ref(&project));
-        assert_eq!(path_of(place(INSTANCE, &seen(99, "gear/rope"), &context)), expected, "{group:?} {project:?}");
+        assert_eq!(
+            path_of(place(INSTANCE, &seen(99, "gear/rope"), &context)),
+            expected,
+            "{group:?} {project:?}"
+        );
     };
+
     let gear = |chosen_by| local(1, "gear", chosen_by);
     let rope = |chosen_by| local(1, "Gear/Rope", chosen_by);
     check(gear(Maker), rope(Maker), "joined 1");
@@ -54,6 +76,7 @@ fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
     check(gear(Maker), known(rope(Maker), 15, "gear/rope"), "gear/rope-99");
     check(gear(Maker), rope(Member), "gear/rope-99");
     check(gear(Member), rope(Maker), "a.example/gear/rope");
+
     // The group stands for one that has moved on its instance since.
     check(known(gear(Maker), 5, "cord"), rope(Maker), "a.example/gear/rope");
     check(known(gear(Maker), 5, "gear"), rope(Maker), "joined 1");
@@ -61,71 +84,155 @@ fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
 
 #[test]
 fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down() {
-    let others = Context { others: vec!["gear".to_owned()], ..Context::default() };
-    assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &others)), "a.example/gear/rope");
-    let squatted = context(&[local(1, "gear", ChosenBy::Member), local(2, "a.example", ChosenBy::Member)], &[]);
+    let others = Context {
+        others: vec!["gear".to_owned()],
+        ..Context::default()
+    };
+    assert_eq!(
+        path_of(place(INSTANCE, &seen(7, "gear/rope"), &others)),
+        "a.example/gear/rope"
+    );
+
+    let squatted = context(
+        &[
+            local(1, "gear", ChosenBy::Member),
+            local(2, "a.example", ChosenBy::Member),
+        ],
+        &[],
+    );
     assert_eq!(place(INSTANCE, &seen(7, "gear/rope"), &squatted), Placed::Nowhere);
-    let is_group = context(&[local(1, "gear", ChosenBy::Maker), local(2, "gear/rope", ChosenBy::Maker)], &[]);
-    assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &is_group)), "gear/rope-7");
-    let seen = Project { namespace: "Sub group".to_owned(), ..seen(7, "gear/sub/rope") };
-    let Placed::Make(room) = place(INSTANCE, &seen, &Context::default()) else { panic!("it is created") };
-    let missing = |path: &str, name: &str| MissingGroup { path: path.to_owned(), name: name.to_owned() };
-    assert_eq!(room.missing, [missing("gear", "gear"), missing("gear/sub", "Sub group")]);
-    assert_eq!(apart("https://git.example.com:8443/x", "gear/rope"), "git.example.com-8443/gear/rope");
+
+    let is_group = context(
+        &[
+            local(1, "gear", ChosenBy::Maker),
+            local(2, "gear/rope", ChosenBy::Maker),
+        ],
+        &[],
+    );
+    assert_eq!(
+        path_of(place(INSTANCE, &seen(7, "gear/rope"), &is_group)),
+        "gear/rope-7"
+    );
+
+    let seen = Project {
+        namespace: "Sub group".to_owned(),
+        ..seen(7, "gear/sub/rope")
+    };
+    let Placed::Make(room) = place(INSTANCE, &seen, &Context::default()) else {
+        panic!("it is created")
+    };
+
+    let missing = |path: &str, name: &str| MissingGroup {
+        path: path.to_owned(),
+        name: name.to_owned(),
+    };
+    assert_eq!(
+        room.missing,
+        [missing("gear", "gear"), missing("gear/sub", "Sub group")]
+    );
+
+    assert_eq!(
+        apart("https://git.example.com:8443/x", "gear/rope"),
+        "git.example.com-8443/gear/rope"
+    );
+
     assert_eq!(apart("", "gear/rope"), "elsewhere/gear/rope");
 }
 
 #[test]
 fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
     use ChosenBy::{Administrator, Maker, Member};
+
     let check = |groups: &[Local], project: &Local, path: &str, expected: Option<&str>| {
         let context = context(groups, from_ref(project));
         let room = follow(INSTANCE, &seen(15, path), project, &context);
-        assert_eq!(room.as_ref().map(|room| room.path.as_str()), expected, "{groups:?} {project:?} {path}");
+
+        assert_eq!(
+            room.as_ref().map(|room| room.path.as_str()),
+            expected,
+            "{groups:?} {project:?} {path}"
+        );
     };
+
     let gear = local(1, "gear", Maker);
     let rope = known(local(1, "gear/rope", Maker), 15, "gear/rope");
     check(from_ref(&gear), &rope, "ropes/rope", Some("ropes/rope"));
     check(from_ref(&gear), &rope, "gear/rope", None);
+
     let own_name = known(local(1, "gear/mine", Member), 15, "gear/rope");
     check(from_ref(&gear), &own_name, "ropes/rope", Some("ropes/rope"));
+
     let pinned = known(local(1, "tools/rope", Administrator), 15, "gear/rope");
     check(from_ref(&gear), &pinned, "ropes/rope", None);
+
     let in_pinned = known(local(1, "tools/rope", Maker), 15, "gear/rope");
     check(&[local(2, "tools", Administrator)], &in_pinned, "ropes/rope", None);
+
     let as_there = known(local(1, "gear/rope", Administrator), 15, "gear/rope");
     check(from_ref(&gear), &as_there, "ropes/rope", Some("ropes/rope"));
-    check(&[gear, local(3, "ropes", Member)], &rope, "ropes/rope", Some("a.example/ropes/rope"));
+
+    check(
+        &[gear, local(3, "ropes", Member)],
+        &rope,
+        "ropes/rope",
+        Some("a.example/ropes/rope"),
+    );
 }
 
 #[test]
 fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() {
-    let renamed = Project { old_path: Some("gear/rope".to_owned()), ..seen(15, "ropes/rope") };
+    let renamed = Project {
+        old_path: Some("gear/rope".to_owned()),
+        ..seen(15, "ropes/rope")
+    };
+
     let gear = local(1, "gear", ChosenBy::Maker);
     let free = context(from_ref(&gear), &[local(4, "gear/rope", ChosenBy::Maker)]);
     assert_eq!(find_renamed(INSTANCE, &renamed, &free), Some((4, "gear/rope")));
-    let others = context(&[gear], &[known(local(4, "gear/rope", ChosenBy::Maker), 9, "gear/rope")]);
+
+    let others = context(
+        &[gear],
+        &[known(local(4, "gear/rope", ChosenBy::Maker), 9, "gear/rope")],
+    );
     assert_eq!(find_renamed(INSTANCE, &renamed, &others), None);
 }
 
 #[test]
 fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
-    let group =
-        |path: &str, old: Option<&str>| Group { number: 5, path: path.to_owned(), old_path: old.map(str::to_owned) };
+    let group = |path: &str, old: Option<&str>| Group {
+        number: 5,
+        path: path.to_owned(),
+        old_path: old.map(str::to_owned),
+    };
+
     let gear = local(1, "gear", ChosenBy::Maker);
     let free = context(from_ref(&gear), &[]);
     assert_eq!(find_group(INSTANCE, &group("gear", None), &free), Some((1, "gear")));
-    assert_eq!(find_group(INSTANCE, &group("cord", Some("gear")), &free), Some((1, "gear")));
+
+    assert_eq!(
+        find_group(INSTANCE, &group("cord", Some("gear")), &free),
+        Some((1, "gear"))
+    );
+
     for taken in [local(1, "gear", ChosenBy::Member), known(gear.clone(), 6, "gear")] {
-        assert_eq!(find_group(INSTANCE, &group("gear", None), &context(&[taken], &[])), None);
+        assert_eq!(
+            find_group(INSTANCE, &group("gear", None), &context(&[taken], &[])),
+            None
+        );
     }
+
     let gear = known(gear, 5, "gear");
     let path = |seen: &Group, group: &Local| {
         follow_group(INSTANCE, seen, group, &context(from_ref(group), &[])).map(|room| room.path)
     };
     assert_eq!(path(&group("cord", None), &gear).as_deref(), Some("cord"));
     assert_eq!(path(&group("gear", None), &gear), None);
-    assert_eq!(path(&group("gear/sub/gear", None), &gear).as_deref(), Some("a.example/gear/sub/gear"));
+
+    assert_eq!(
+        path(&group("gear/sub/gear", None), &gear).as_deref(),
+        Some("a.example/gear/sub/gear")
+    );
+
     let pinned = known(local(1, "tools", ChosenBy::Administrator), 5, "gear");
     assert_eq!(path(&group("cord", None), &pinned), None);
 }
@@ -133,9 +240,15 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
 #[test]
 fn paths_lists_every_path_that_a_decision_needs() {
     let paths = paths(INSTANCE, &["Gear/sub/Rope"], 7, Some("tools/rope"));
-    for path in
-        ["gear", "gear/sub", "gear/sub/rope", "gear/sub/rope-7", "a.example", "a.example/gear/sub/rope-7", "tools"]
-    {
+    for path in [
+        "gear",
+        "gear/sub",
+        "gear/sub/rope",
+        "gear/sub/rope-7",
+        "a.example",
+        "a.example/gear/sub/rope-7",
+        "tools",
+    ] {
         assert!(paths.contains(path), "{path}: {paths:?}");
     }
 }

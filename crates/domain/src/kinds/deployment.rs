@@ -32,7 +32,10 @@ pub(super) static DEPLOYMENT: Kind = Kind {
     objects: &["commit"],
     identified_by: &["id", "deployment_id"],
     object_name: ObjectName::Member(Member::DeploymentId),
-    times: Times { usual: Form::Utc, special: |name, _| (name == "status_changed_at").then_some(Form::Offset) },
+    times: Times {
+        usual: Form::Utc,
+        special: |name, _| (name == "status_changed_at").then_some(Form::Offset),
+    },
     ..Kind::USUAL
 };
 
@@ -58,7 +61,10 @@ const SHORT: usize = 8;
 /// not production.
 const TIERS: [(&str, &[&str]); 4] = [
     ("development", &["dev", "review", "trunk"]),
-    ("testing", &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"]),
+    (
+        "testing",
+        &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"],
+    ),
     ("staging", &["stag", "stg", "model", "modl", "pre", "demo", "non"]),
     ("production", &["prod", "prd", "live"]),
 ];
@@ -69,8 +75,13 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     if let Some(id) = given.take("id") {
         given.or("deployment_id", id);
     }
+
     given.need("deployment_id")?;
-    given.or("status_changed_at", Form::Offset.spell(&happened.at.to_iso()).into_owned());
+    given.or(
+        "status_changed_at",
+        Form::Offset.spell(&happened.at.to_iso()).into_owned(),
+    );
+
     if given.value("environment").is_object() {
         let mut environment = Given::of(trigger, given.take("environment"));
         for name in ["tier", "slug", "external_url"] {
@@ -78,32 +89,50 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
                 given.or_named(&format!("environment_{name}"), value);
             }
         }
+
         given.or("environment", environment.take("name").unwrap_or_default());
     }
+
     let environment = given.need("environment")?.as_str().unwrap_or_default().to_owned();
     given.or("environment_tier", tier_of(&environment));
+
     if is_slug(&environment) {
         given.or("environment_slug", environment);
     }
+
     // A deployment that was made through the API has no job.
     if given.has("deployable_id") {
         let url = happened.address(&format!("-/jobs/{}", given.value("deployable_id")));
         given.or("deployable_url", url);
     }
+
     let mut commit = Given::of(trigger, given.take("commit"));
     let sha = given.take("sha").or_else(|| commit.take("id"));
     if let Some(sha) = sha.as_ref().and_then(Value::as_str) {
         given.or("short_sha", sha.get(..SHORT).unwrap_or(sha));
         given.or("commit_url", happened.address(&format!("-/commit/{sha}")));
     }
+
     let title = commit.take("title").or_else(|| {
         let message = commit.take("message")?;
-        message.as_str().and_then(|message| message.lines().next()).map(Into::into)
+        message
+            .as_str()
+            .and_then(|message| message.lines().next())
+            .map(Into::into)
     });
     given.or("commit_title", title.unwrap_or_default());
-    let (url, title) = (given.take("commit_url").unwrap_or_default(), given.take("commit_title").unwrap_or_default());
+
+    let (url, title) = (
+        given.take("commit_url").unwrap_or_default(),
+        given.take("commit_title").unwrap_or_default(),
+    );
+
     let git_ref = given.take("ref").unwrap_or_default();
-    given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
+    given.or(
+        "project",
+        json!(Addresses::of(project, happened.instance.base_url).project(project)),
+    );
+
     let mut body = given.filled(&ATTRIBUTES);
     let rest = [
         ("user", user(happened.user)),
@@ -113,6 +142,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         ("ref", git_ref),
     ];
     body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
+
     Ok(body)
 }
 
@@ -125,6 +155,7 @@ pub(super) fn environment(trigger: Trigger, given: Option<Value>) -> Value {
     };
     let tier = environment.text("name").map(tier_of);
     environment.or("deployment_tier", tier.map_or(Value::Null, Into::into));
+
     Value::Object(environment.filled(&[null("name"), ("action", || json!("start")), null("deployment_tier")]))
 }
 

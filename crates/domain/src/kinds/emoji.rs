@@ -56,16 +56,30 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "award");
     given.need("name")?;
-    let on: Vec<(&str, &str, Value)> =
-        AWARDABLE.into_iter().filter_map(|(name, kind)| Some((name, kind, given.take(name)?))).collect();
-    let (_, kind, first) =
-        on.first().ok_or(ComposeError::Missing(trigger, "note, issue, merge_request, project_snippet or commit"))?;
+
+    let on: Vec<(&str, &str, Value)> = AWARDABLE
+        .into_iter()
+        .filter_map(|(name, kind)| Some((name, kind, given.take(name)?)))
+        .collect();
+
+    let (_, kind, first) = on.first().ok_or(ComposeError::Missing(
+        trigger,
+        "note, issue, merge_request, project_snippet or commit",
+    ))?;
+
     given.or("awardable_type", *kind);
+
     // A commit has no number.
-    given.or("awardable_id", first.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default());
+    given.or(
+        "awardable_id",
+        first.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default(),
+    );
+
     given.or("user_id", happened.user.id);
+
     let mut awarded = Vec::new();
     let (mut url, mut parent) = (Value::Null, None);
+
     for (name, kind, value) in on.iter().rev() {
         let value = if *name == "note" {
             let mut note = Given::of(trigger, Some(value.clone()));
@@ -73,21 +87,31 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
                 let url = format!("{place}#note_{}", note.value("id"));
                 note.or("url", url);
             }
+
             if let Some((kind, id)) = parent.take() {
                 note.or("noteable_type", kind);
                 note.or("noteable_id", id);
             }
+
             note::alone(happened, note)
         } else {
             note::noteable(happened, name, Given::of(trigger, Some(value.clone())))?
         };
         url = value.get("url").cloned().unwrap_or_default();
-        parent = Some((*kind, value.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default()));
+
+        parent = Some((
+            *kind,
+            value.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default(),
+        ));
+
         awarded.push((*name, value));
     }
+
     given.or("awarded_on_url", url);
+
     let action = given.text("action").unwrap_or("award").to_owned();
     let addresses = Addresses::of(project, happened.instance.base_url);
+
     let mut body = Map::from_iter(
         [
             ("object_kind", json!("emoji")),
@@ -99,6 +123,13 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
-    body.extend(awarded.into_iter().rev().map(|(name, value)| (name.to_owned(), Value::Object(value))));
+
+    body.extend(
+        awarded
+            .into_iter()
+            .rev()
+            .map(|(name, value)| (name.to_owned(), Value::Object(value))),
+    );
+
     Ok(body)
 }

@@ -21,7 +21,9 @@ pub(super) static FEATURE_FLAG: Kind = Kind {
     },
     composer: Some(Composer::InProject(compose)),
     identified_by: &["id"],
-    report: Some(include_str!("../../../../fixtures/gitlab/feature_flag_hooks/report.json")),
+    report: Some(include_str!(
+        "../../../../fixtures/gitlab/feature_flag_hooks/report.json"
+    )),
     ..Kind::USUAL
 };
 
@@ -30,6 +32,7 @@ const ATTRIBUTES: [Field; 4] = [null("id"), null("name"), null("description"), n
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let given = Given::read(happened.trigger, happened.object)?;
     given.need("name")?;
+
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
     Ok(Map::from_iter(
         [

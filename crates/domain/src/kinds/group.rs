@@ -41,7 +41,15 @@ const NEW_SUBGROUP: Shape = Shape {
 };
 
 const GROUP: Shape = Shape {
-    fields: &["created_at", "updated_at", "event_name", "name", "path", "full_path", "group_id"],
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "name",
+        "path",
+        "full_path",
+        "group_id",
+    ],
     needed: &["group_id", "path"],
 };
 

@@ -19,7 +19,11 @@ pub(super) static HOOK_STATE: Kind = Kind {
     row: Row {
         attribute: Some("hook_state_events"),
         on_by_default: Levels::NONE,
-        ..Row::system(49, "hook_state_hooks", &["hook_paused", "hook_disabled", "hook_enabled"])
+        ..Row::system(
+            49,
+            "hook_state_hooks",
+            &["hook_paused", "hook_disabled", "hook_enabled"],
+        )
     },
     ..Kind::USUAL
 };
@@ -32,7 +36,10 @@ pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> 
         Scope::Group(id) => (None, Some(id.0)),
         Scope::Instance => (None, None),
     };
-    let until = health.disabled_until.filter(|_| health.condition() == Condition::Paused);
+
+    let until = health
+        .disabled_until
+        .filter(|_| health.condition() == Condition::Paused);
     let body = json!({
         "event_name": event_name(health.condition()),
         "created_at": now.to_iso(),
@@ -73,6 +80,7 @@ mod tests {
     fn the_body_is_recognised_and_shows_no_secret() {
         let mut hook = hook(Scope::Project(ProjectId(3)), &[]);
         hook.url = HookUrl::parse("https://ida:s3cret@hooks.example.com/in").expect("a URL");
+
         let now = Timestamp::from_seconds(60);
         let health = Health {
             recent_failures: 4,
@@ -82,6 +90,7 @@ mod tests {
         };
         let body = hook_state(&hook, health, "4 failures in a row", now);
         insta::assert_snapshot!(body, @r#"{"event_name":"hook_paused","created_at":"1970-01-01T00:01:00.000Z","reason":"4 failures in a row","hook":{"id":1,"name":null,"url":"https://*****:*****@hooks.example.com/in","project_id":3,"group_id":null,"alert_status":"temporarily_disabled","disabled_until":"1970-01-01T00:02:00.000Z","recent_failures":4}}"#);
+
         let envelope = Envelope::read(body.as_bytes()).expect("it is JSON");
         assert_eq!(Trigger::recognise(None, &envelope), Trigger::HOOK_STATE);
     }

@@ -42,7 +42,9 @@ pub(super) static CONFIDENTIAL_ISSUE: Kind = Kind {
         levels: Levels::PG,
         ..Row::USUAL
     },
-    report: Some(include_str!("../../../../fixtures/gitlab/confidential_issue_hooks/report.json")),
+    report: Some(include_str!(
+        "../../../../fixtures/gitlab/confidential_issue_hooks/report.json"
+    )),
     ..BOTH
 };
 
@@ -100,13 +102,40 @@ const ATTRIBUTES: [Field; 40] = [
 const ONLY_WHEN_GIVEN: [&str; 3] = ["escalation_status", "escalation_policy", "status"];
 
 fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
+    let Happened {
+        trigger,
+        scene,
+        user,
+        object,
+        previous,
+        instance,
+        at,
+    } = *happened;
+
     match scene {
-        Scene::Project(project) => in_project(&InProject { trigger, project, user, object, previous, instance, at }),
+        Scene::Project(project) => in_project(&InProject {
+            trigger,
+            project,
+            user,
+            object,
+            previous,
+            instance,
+            at,
+        }),
+
         Scene::Group(group) => {
             let project = &stand_in(group);
-            let mut body = in_project(&InProject { trigger, project, user, object, previous, instance, at })?;
+            let mut body = in_project(&InProject {
+                trigger,
+                project,
+                user,
+                object,
+                previous,
+                instance,
+                at,
+            })?;
             body.insert("group".to_owned(), fields::group(group));
+
             Ok(without_project(body))
         }
         Scene::Instance => Err(ComposeError::Misplaced(trigger, "project or a group")),
@@ -133,11 +162,13 @@ fn without_project(mut body: Map<String, Value>) -> Map<String, Value> {
     for name in ["project", "repository"] {
         body.insert(name.to_owned(), Value::Null);
     }
+
     if let Some(attributes) = body.get_mut("object_attributes")
         && attributes["project_id"] == json!(0)
     {
         attributes["project_id"] = Value::Null;
     }
+
     body
 }
 
@@ -145,29 +176,49 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "");
+
     let assignees = people(trigger, given.take_list("assignees"));
     let attributes = attributes(happened, given, &assignees)?;
     let confidential = trigger.row().confidential;
+
     // Service desk tickets are issues; every other type is a work item.
     let kind = match attributes["type"].as_str() {
         None | Some("Issue" | "Ticket") => "issue",
         Some(_) => "work_item",
     };
+
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
     let mut body = Map::new();
     let mut put = |name: &str, value| drop(body.insert(name.to_owned(), value));
     put("object_kind", kind.into());
-    put("event_type", if confidential { format!("confidential_{kind}") } else { kind.to_owned() }.into());
+
+    put(
+        "event_type",
+        if confidential {
+            format!("confidential_{kind}")
+        } else {
+            kind.to_owned()
+        }
+        .into(),
+    );
+
     put("user", user(happened.user));
     put("project", json!(addresses.project(happened.project)));
     put("labels", attributes["labels"].clone());
-    put("changes", changes(happened, &attributes, &ATTRIBUTES, &[("assignees", &assignees, people)])?);
+
+    put(
+        "changes",
+        changes(happened, &attributes, &ATTRIBUTES, &[("assignees", &assignees, people)])?,
+    );
+
     put("object_attributes", Value::Object(attributes));
     put("repository", json!(addresses.short_repository(happened.project)));
+
     if let Some(first) = assignees.get(0).cloned() {
         put("assignees", assignees);
         put("assignee", first);
     }
+
     Ok(body)
 }
 
@@ -181,10 +232,12 @@ pub(super) fn attributes(
     let iid = given.need("iid")?.clone();
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);
+
     let contacts = contacts(happened.trigger, given.take_list("customer_relations_contacts"));
     given.or("customer_relations_contacts", contacts);
     given.or("project_id", project.id.0);
     given.or("confidential", happened.trigger == Trigger::CONFIDENTIAL_ISSUE);
+
     let page = match (given.text("type"), project.id.0) {
         (Some("Epic"), 0) => "epics",
         // Only hooks of groups receive epics.
@@ -193,20 +246,25 @@ pub(super) fn attributes(
         _ => "issues",
     };
     given.or("url", happened.address(&format!("-/{page}/{iid}")));
+
     if given.need("state_id").is_ok_and(|id| *id == json!(2)) {
         given.or("state", "closed");
     }
+
     let state_id = if given.text("state") == Some("closed") { 2 } else { 1 };
     given.or("state_id", state_id);
+
     let assignee_ids = ids(assignees);
     given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
     given.or("assignee_ids", assignee_ids);
     given.absolute_images("description", project, &happened.instance);
+
     let mut filled = given.filled(&ATTRIBUTES);
     for name in ONLY_WHEN_GIVEN {
         if filled[name].is_null() {
             filled.shift_remove(name);
         }
     }
+
     Ok(filled)
 }

@@ -32,7 +32,10 @@ pub(super) static JOB: Kind = Kind {
     objects: &["commit", "pipeline", "source_pipeline", "runner"],
     identified_by: &["id", "build_id"],
     object_name: ObjectName::Member(Member::BuildId),
-    times: Times { usual: Form::Utc, special: own_times },
+    times: Times {
+        usual: Form::Utc,
+        special: own_times,
+    },
     report: Some(include_str!("../../../../fixtures/gitlab/job_hooks/report.json")),
     ..Kind::USUAL
 };
@@ -104,26 +107,34 @@ const COMMIT: [Field; 13] = [
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
+
     for name in PREFIXED {
         if let Some(value) = given.take(name) {
             given.or_named(&format!("build_{name}"), value);
         }
     }
+
     given.need("build_id")?;
     for name in ["build_created_at", "build_started_at", "build_finished_at"] {
         if let Some(iso) = given.text(name).map(iso) {
             given.or_named(&format!("{name}_iso"), iso);
         }
     }
+
     let source_pipeline = given.take("source_pipeline");
     let commit = commit(happened, &mut given);
     let addresses = Addresses::of(project, happened.instance.base_url);
     let mut attributes = given.filled(&ATTRIBUTES);
-    let environment =
-        deployment::environment(trigger, attributes.shift_remove("environment").filter(|one| !one.is_null()));
+
+    let environment = deployment::environment(
+        trigger,
+        attributes.shift_remove("environment").filter(|one| !one.is_null()),
+    );
+
     let runner = runner(trigger, attributes.shift_remove("runner").filter(Value::is_object));
     let mut body = Map::from_iter([("object_kind".to_owned(), json!("build"))]);
     body.extend(attributes);
+
     let rest = [
         ("runner", runner),
         ("project_id", json!(project.id.0)),
@@ -135,10 +146,12 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         ("environment", environment),
     ];
     body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
+
     // Only a job of a pipeline that another pipeline started has it.
     if let Some(source) = source_pipeline {
         body.insert("source_pipeline".to_owned(), source);
     }
+
     Ok(body)
 }
 
@@ -147,33 +160,48 @@ fn commit(happened: &InProject<'_>, job: &mut Given) -> Value {
     let trigger = happened.trigger;
     let mut pipeline = Given::of(trigger, job.take("pipeline"));
     let mut commit = Given::of(trigger, job.take("commit"));
+
     if let Some(id) = pipeline.take("id") {
         job.or("pipeline_id", id);
     }
+
     // Named as in these bodies, or as in the commits of other bodies.
-    let sha = commit.take("sha").or_else(|| commit.take("id").filter(Value::is_string));
+    let sha = commit
+        .take("sha")
+        .or_else(|| commit.take("id").filter(Value::is_string));
     if let Some(sha) = sha.or_else(|| pipeline.take("sha")) {
         job.or("sha", sha);
     }
+
     let author = Given::of(trigger, commit.take("author"));
     for (name, of) in [("name", "author_name"), ("email", "author_email")] {
         if let Some(value) = author.text(name) {
             commit.or(of, value);
         }
     }
-    commit.or("author_url", commit.text("author_email").map_or(Value::Null, |email| json!(format!("mailto:{email}"))));
+
+    commit.or(
+        "author_url",
+        commit
+            .text("author_email")
+            .map_or(Value::Null, |email| json!(format!("mailto:{email}"))),
+    );
+
     for name in ["name", "status", "duration", "started_at", "finished_at"] {
         if let Some(value) = pipeline.take(name) {
             commit.or(name, value);
         }
     }
+
     commit.set("id", job.value("pipeline_id"));
     commit.set("sha", job.value("sha"));
+
     for name in ["started_at", "finished_at"] {
         if let Some(iso) = commit.text(name).map(iso) {
             commit.or_named(&format!("{name}_iso"), iso);
         }
     }
+
     // The time of the commit is not part of it.
     commit.take("timestamp");
     Value::Object(commit.filled(&COMMIT))

@@ -37,20 +37,35 @@ pub(super) static MEMBER_APPROVALS: Kind = Kind {
 struct Shape {
     /// Attributes of the object.
     fields: &'static [Field],
+
     /// Attributes beside the object, in GitLab's order.
     beside: &'static [&'static str],
+
     /// The attribute that names the user who did it.
     user: &'static str,
 }
 
 const REQUEST: Shape = Shape {
-    fields: &[null("new_access_level"), null("old_access_level"), null("existing_member_id")],
-    beside: &["user_id", "requested_by_user_id", "promotion_namespace_id", "created_at", "updated_at"],
+    fields: &[
+        null("new_access_level"),
+        null("old_access_level"),
+        null("existing_member_id"),
+    ],
+    beside: &[
+        "user_id",
+        "requested_by_user_id",
+        "promotion_namespace_id",
+        "created_at",
+        "updated_at",
+    ],
     user: "requested_by_user_id",
 };
 
 const DECISION: Shape = Shape {
-    fields: &[list("promotion_request_ids_that_failed_to_apply"), ("status", || json!("success"))],
+    fields: &[
+        list("promotion_request_ids_that_failed_to_apply"),
+        ("status", || json!("success")),
+    ],
     beside: &["reviewed_by_user_id", "user_id", "updated_at"],
     user: "reviewed_by_user_id",
 };
@@ -71,6 +86,7 @@ fn body(shape: &Shape, happened: &Happened<'_>, mut given: Given) -> Map<String,
     for name in ["created_at", "updated_at"] {
         given.or(name, iso_of(happened.at));
     }
+
     given.or(shape.user, happened.user.id);
 
     let mut attributes = Given::of(happened.trigger, given.take("object_attributes"));
@@ -84,9 +100,15 @@ fn body(shape: &Shape, happened: &Happened<'_>, mut given: Given) -> Map<String,
     let mut body = Map::new();
     body.insert("object_kind".to_owned(), json!(kind));
     body.insert("action".to_owned(), given.take("action").unwrap_or_default());
-    body.insert("object_attributes".to_owned(), Value::Object(attributes.filled(shape.fields)));
+
+    body.insert(
+        "object_attributes".to_owned(),
+        Value::Object(attributes.filled(shape.fields)),
+    );
+
     for name in shape.beside {
         body.insert((*name).to_owned(), given.take(name).unwrap_or_default());
     }
+
     body
 }

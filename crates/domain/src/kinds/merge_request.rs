@@ -28,9 +28,21 @@ pub(super) static MERGE_REQUEST: Kind = Kind {
     },
     composer: Some(Composer::InProject(compose)),
     objects: &["last_commit", "source", "target", "merge_params"],
-    actions: &["open", "close", "reopen", "update", "approval", "approved", "unapproval", "unapproved", "merge"],
+    actions: &[
+        "open",
+        "close",
+        "reopen",
+        "update",
+        "approval",
+        "approved",
+        "unapproval",
+        "unapproved",
+        "merge",
+    ],
     identified_by: &["iid"],
-    report: Some(include_str!("../../../../fixtures/gitlab/merge_request_hooks/report.json")),
+    report: Some(include_str!(
+        "../../../../fixtures/gitlab/merge_request_hooks/report.json"
+    )),
     ..Kind::USUAL
 };
 
@@ -110,12 +122,19 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "");
+
     let assignees = people(trigger, given.take_list("assignees"));
     let reviewers = reviewers(trigger, given.take_list("reviewers"));
     let attributes = attributes(happened, given, &assignees, &reviewers)?;
-    let beside: [Beside<'_>; 2] = [("assignees", &assignees, people), ("reviewers", &reviewers, self::reviewers)];
+
+    let beside: [Beside<'_>; 2] = [
+        ("assignees", &assignees, people),
+        ("reviewers", &reviewers, self::reviewers),
+    ];
+
     let changed = changes(happened, &attributes, &ATTRIBUTES, &beside)?;
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
+
     Ok(Map::from_iter(
         [
             ("object_kind", json!("merge_request")),
@@ -144,51 +163,87 @@ pub(super) fn attributes(
     let iid = given.need("iid")?.clone();
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);
+
     let target = json!(Addresses::of(project, happened.instance.base_url).project(project));
     given.or("target_project_id", project.id.0);
     given.or("source_project_id", project.id.0);
     given.or("target", target.clone());
+
     // Only the forge knows the addresses of a fork.
-    if given.need("source_project_id").is_ok_and(|id| *id == json!(project.id.0)) {
+    if given
+        .need("source_project_id")
+        .is_ok_and(|id| *id == json!(project.id.0))
+    {
         given.or("source", target);
     }
+
     given.or("url", happened.address(&format!("-/merge_requests/{iid}")));
+
     // Each of the two follows from the other.
-    let by_id = given.value("state_id").as_u64().and_then(|id| STATES.get(usize::try_from(id).ok()?.checked_sub(1)?));
+    let by_id = given
+        .value("state_id")
+        .as_u64()
+        .and_then(|id| STATES.get(usize::try_from(id).ok()?.checked_sub(1)?));
     given.or("state", *by_id.unwrap_or(&"opened"));
-    let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);
+
+    let state = STATES
+        .iter()
+        .position(|state| given.text("state") == Some(state))
+        .unwrap_or(0);
     given.or("state_id", state + 1);
+
     let said = given.take("draft").or_else(|| given.take("work_in_progress"));
     let draft = said.unwrap_or_else(|| json!(given.text("title").is_some_and(is_draft)));
     given.or("work_in_progress", draft.clone());
     given.or("draft", draft);
+
     let assignee_ids = ids(assignees);
     given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
     given.or("assignee_ids", assignee_ids);
     given.or("reviewer_ids", ids(reviewers));
+
     if let Some(commit) = given.take("last_commit") {
         given.or("last_commit", pipeline::commit(happened, commit));
     }
+
     if let Some(first) = assignees.get(0).cloned() {
         given.or("assignee", first);
     }
+
     let changed_at = given.value("updated_at");
     given.or("actioned_at", changed_at);
     given.absolute_images("description", project, &happened.instance);
+
     let absent: Vec<&str> = ONLY_WHEN_GIVEN.into_iter().filter(|name| !given.has(name)).collect();
     let mut filled = given.filled(&ATTRIBUTES);
     filled.retain(|name, _| !absent.contains(&name.as_str()));
+
     Ok(filled)
 }
 
 /// Whether a title marks a draft, as GitLab reads it.
 fn is_draft(title: &str) -> bool {
-    let start: String = title.trim_start().chars().take(8).collect::<String>().to_ascii_lowercase();
-    ["draft:", "[draft]", "(draft)"].iter().any(|mark| start.starts_with(mark))
+    let start: String = title
+        .trim_start()
+        .chars()
+        .take(8)
+        .collect::<String>()
+        .to_ascii_lowercase();
+
+    ["draft:", "[draft]", "(draft)"]
+        .iter()
+        .any(|mark| start.starts_with(mark))
 }
 
-const REVIEWER: [Field; 7] =
-    [PERSON[0], PERSON[1], PERSON[2], PERSON[3], PERSON[4], ("state", || json!("unreviewed")), no("re_requested")];
+const REVIEWER: [Field; 7] = [
+    PERSON[0],
+    PERSON[1],
+    PERSON[2],
+    PERSON[3],
+    PERSON[4],
+    ("state", || json!("unreviewed")),
+    no("re_requested"),
+];
 
 /// Reviewers with the state of their review.
 fn reviewers(trigger: Trigger, given: Vec<Value>) -> Value {

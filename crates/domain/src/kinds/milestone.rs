@@ -44,21 +44,28 @@ fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> 
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     given.need("title")?;
+
     let action = given.take("action").unwrap_or_else(|| json!("create"));
     for name in ["created_at", "updated_at"] {
         given.or(name, utc(happened.at));
     }
-    let mut body =
-        Map::from_iter([("object_kind".to_owned(), json!("milestone")), ("event_type".to_owned(), json!("milestone"))]);
+
+    let mut body = Map::from_iter([
+        ("object_kind".to_owned(), json!("milestone")),
+        ("event_type".to_owned(), json!("milestone")),
+    ]);
+
     match happened.scene {
         Scene::Project(project) => {
             given.or("project_id", project.id.0);
+
             let addresses = Addresses::of(project, happened.instance.base_url);
             body.insert("project".to_owned(), json!(addresses.project(project)));
         }
         Scene::Group(group) => given.or("group_id", group.id.0),
         Scene::Instance => return Err(ComposeError::Misplaced(trigger, "project or a group")),
     }
+
     body.insert("object_attributes".to_owned(), Value::Object(given.filled(&ATTRIBUTES)));
     body.insert("action".to_owned(), action);
     Ok(body)

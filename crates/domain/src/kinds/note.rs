@@ -105,43 +105,61 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "create");
+
     let text = given.need("note")?.clone();
     if given.value("system") == json!(true) {
         return Err(ComposeError::Silent(trigger, "a system note"));
     }
+
     // A comment belongs to exactly one of these.
     let kinds = ["commit", "merge_request", "issue", "snippet"];
     let on = kinds.into_iter().find_map(|kind| Some((kind, given.take(kind)?)));
-    let (kind, on) = on.ok_or(ComposeError::Missing(trigger, "commit, merge_request, issue or snippet"))?;
+    let (kind, on) = on.ok_or(ComposeError::Missing(
+        trigger,
+        "commit, merge_request, issue or snippet",
+    ))?;
+
     let mut on = Given::of(trigger, Some(on));
     // A confidential comment that is not internal belongs to a confidential issue.
     if kind == "issue" && trigger.row().confidential && given.value("internal") != json!(true) {
         on.or("confidential", true);
     }
+
     let (noteable_type, place) = match kind {
         "commit" => ("Commit", on.text("id").map(|id| format!("-/commit/{id}"))),
         "merge_request" => ("MergeRequest", Some(format!("-/merge_requests/{}", on.need("iid")?))),
         "issue" => ("Issue", Some(format!("-/issues/{}", on.need("iid")?))),
         _ => ("Snippet", on.need("id").ok().map(|id| format!("-/snippets/{id}"))),
     };
+
     given.or("noteable_type", noteable_type);
     match kind {
         "commit" => given.or("commit_id", on.need("id")?.clone()),
         _ => given.or("noteable_id", on.need("id").cloned().unwrap_or_default()),
     }
+
     let on = noteable(happened, kind, on)?;
     given.or("project_id", project.id.0);
     given.or("description", text);
     given.absolute_images("description", project, instance);
+
     if let (Some(place), Ok(id)) = (place, given.need("id")) {
         let url = happened.address(&format!("{place}#note_{id}"));
         given.or("url", url);
     }
+
     let addresses = Addresses::of(project, instance.base_url);
     Ok(Map::from_iter(
         [
             ("object_kind", json!("note")),
-            ("event_type", json!(if trigger.row().confidential { "confidential_note" } else { "note" })),
+            (
+                "event_type",
+                json!(if trigger.row().confidential {
+                    "confidential_note"
+                } else {
+                    "note"
+                }),
+            ),
             ("user", user(happened.user)),
             ("project_id", json!(project.id.0)),
             ("project", json!(addresses.project(project))),
@@ -173,23 +191,33 @@ pub(super) fn noteable(
             for name in ["action", "actioned_at"] {
                 on.shift_remove(name);
             }
+
             Ok(on)
         }
+
         "commit" => {
             if let Some(id) = on.text("id").map(str::to_owned) {
                 on.or("url", happened.address(&format!("-/commit/{id}")));
             }
-            if let Some(title) = on.text("message").and_then(|message| message.lines().next()).map(str::to_owned) {
+
+            if let Some(title) = on
+                .text("message")
+                .and_then(|message| message.lines().next())
+                .map(str::to_owned)
+            {
                 on.or("title", title);
             }
+
             Ok(on.filled(&pipeline::COMMIT))
         }
+
         _ => {
             on.or("project_id", happened.project.id.0);
             if on.has("id") {
                 let url = happened.address(&format!("-/snippets/{}", on.value("id")));
                 on.or("url", url);
             }
+
             on.absolute_images("description", happened.project, &happened.instance);
             Ok(on.filled(&SNIPPET))
         }
@@ -201,6 +229,7 @@ pub(super) fn alone(happened: &InProject<'_>, mut given: Given) -> Map<String, V
     given.or("project_id", happened.project.id.0);
     given.or("description", given.value("note"));
     given.absolute_images("description", happened.project, &happened.instance);
+
     let mut filled = given.filled(&ATTRIBUTES);
     // The action of the event is not an action on the comment.
     filled.shift_remove("action");

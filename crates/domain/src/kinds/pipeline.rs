@@ -65,8 +65,14 @@ const MERGE_REQUEST: [Field; 11] = [
     null("url"),
 ];
 
-pub(super) const COMMIT: [Field; 6] =
-    [null("id"), null("message"), null("title"), null("timestamp"), null("url"), null("author")];
+pub(super) const COMMIT: [Field; 6] = [
+    null("id"),
+    null("message"),
+    null("title"),
+    null("timestamp"),
+    null("url"),
+    null("author"),
+];
 
 const BUILD: [Field; 17] = [
     null("id"),
@@ -95,12 +101,23 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
     let id = given.need("id")?.clone();
-    let builds: Vec<Value> = given.take_list("builds").into_iter().map(|one| build(happened, one)).collect();
+
+    let builds: Vec<Value> = given
+        .take_list("builds")
+        .into_iter()
+        .map(|one| build(happened, one))
+        .collect();
+
     let commit = given.take("commit").map(|commit| self::commit(happened, commit));
-    let merge_request = given.take("merge_request").map(|one| self::merge_request(happened, one)).transpose()?;
+    let merge_request = given
+        .take("merge_request")
+        .map(|one| self::merge_request(happened, one))
+        .transpose()?;
+
     let source_pipeline = given.take("source_pipeline");
     given.or("stages", stages(&builds));
     given.or("url", happened.address(&format!("-/pipelines/{id}")));
+
     let status = match given.text("status") {
         Some("success") => "passed",
         Some(status) => status,
@@ -108,6 +125,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     };
     let status = status.to_owned();
     given.or("detailed_status", status);
+
     let mut body = Map::from_iter(
         [
             ("object_kind", json!("pipeline")),
@@ -124,6 +142,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     if let Some(source) = source_pipeline {
         body.insert("source_pipeline".to_owned(), source);
     }
+
     Ok(body)
 }
 
@@ -133,17 +152,24 @@ pub(super) fn short_project(project: &Project, base_url: &str) -> Value {
     if let Some(short) = short.as_object_mut() {
         short.retain(|name, _| !NOT_IN_PROJECT.contains(&name.as_str()));
     }
+
     short
 }
 
 pub(super) fn commit(happened: &InProject<'_>, commit: Value) -> Value {
     let mut commit = Given::of(happened.trigger, Some(commit));
-    if let Some(title) = commit.text("message").and_then(|message| message.lines().next()).map(str::to_owned) {
+    if let Some(title) = commit
+        .text("message")
+        .and_then(|message| message.lines().next())
+        .map(str::to_owned)
+    {
         commit.or("title", title);
     }
+
     if let Some(id) = commit.text("id").map(str::to_owned) {
         commit.or("url", happened.address(&format!("-/commit/{id}")));
     }
+
     Value::Object(commit.filled(&COMMIT))
 }
 
@@ -153,6 +179,7 @@ fn merge_request(happened: &InProject<'_>, merge_request: Value) -> Result<Value
     merge_request.or("source_project_id", happened.project.id.0);
     merge_request.or("target_project_id", happened.project.id.0);
     merge_request.or("url", happened.address(&format!("-/merge_requests/{iid}")));
+
     Ok(Value::Object(merge_request.filled(&MERGE_REQUEST)))
 }
 
@@ -160,11 +187,16 @@ fn build(happened: &InProject<'_>, build: Value) -> Value {
     let mut build = Given::of(happened.trigger, Some(build));
     let by_hand = build.text("when") == Some("manual");
     build.or("manual", by_hand);
+
     // The user who started the pipeline, unless the job names another.
-    let person = build.take("user").map(|person| people(happened.trigger, vec![person])[0].clone());
+    let person = build
+        .take("user")
+        .map(|person| people(happened.trigger, vec![person])[0].clone());
     build.or("user", person.unwrap_or_else(|| user(happened.user)));
+
     let known = build.take("runner");
     build.or("runner", runner(happened.trigger, known));
+
     let known = build.take("environment");
     build.or("environment", deployment::environment(happened.trigger, known));
     Value::Object(build.filled(&BUILD))
@@ -179,5 +211,6 @@ fn stages(builds: &[Value]) -> Vec<Value> {
             stages.push(stage.clone());
         }
     }
+
     stages
 }

@@ -55,13 +55,16 @@ struct Push<'a> {
     git_ref: String,
     #[serde(default)]
     ref_protected: bool,
+
     /// The commit that an annotated tag points at.
     #[serde(default)]
     checkout_sha: Checkout,
+
     /// Text of an annotated tag.
     message: Option<String>,
     #[serde(default, borrow)]
     commits: Commits<'a>,
+
     /// The total, when `commits` lists only a part.
     total_commits_count: Option<usize>,
     #[serde(borrow)]
@@ -74,8 +77,10 @@ enum Checkout {
     /// The new end of the ref, because the report names no commit.
     #[default]
     End,
+
     /// No commit, because the report gives null.
     Nothing,
+
     /// The commit that the report names.
     Commit(String),
 }
@@ -121,9 +126,11 @@ impl<'de> Visitor<'de> for CommitsVisitor {
             if commits.newest.len() == MAX_COMMITS {
                 commits.newest.pop_front();
             }
+
             commits.newest.push_back(commit);
             commits.count += 1;
         }
+
         Ok(commits)
     }
 }
@@ -139,6 +146,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Paths<'a> {
             let mut parser = serde_json::Deserializer::from_str(list.get());
             parser.deserialize_seq(OnlyTexts).map_err(D::Error::custom)?;
         }
+
         Ok(Self(list))
     }
 }
@@ -226,14 +234,26 @@ struct CommitBody<'a> {
 }
 
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError> {
-    let InProject { trigger, project, user, object, .. } = *happened;
+    let InProject {
+        trigger,
+        project,
+        user,
+        object,
+        ..
+    } = *happened;
+
     let push: Push<'_> = serde_json::from_str(object.get()).map_err(|error| ComposeError::Object(trigger, error))?;
     let addresses = Addresses::of(project, happened.instance.base_url);
     let kind = trigger.row().object_kinds.first().copied().unwrap_or_default();
     let deleted = !push.after.is_empty() && push.after.bytes().all(|digit| digit == b'0');
-    let options = push.push_options.map(|options| tree_of(trigger, options, MAX_OPTIONS)).transpose()?;
+
+    let options = push
+        .push_options
+        .map(|options| tree_of(trigger, options, MAX_OPTIONS))
+        .transpose()?;
     let options: BTreeMap<String, serde_json::Value> = options.into_iter().flatten().collect();
     let Commits { newest, count } = &push.commits;
+
     let body = Body {
         object_kind: kind,
         event_name: kind,
@@ -300,12 +320,18 @@ mod tests {
         let body = compose_push(Trigger::PUSH, &object);
         let sample: Value = serde_json::from_str(include_str!("../../../../fixtures/gitlab/push_hooks/sample.json"))
             .expect("the sample is JSON");
+
         assert_eq!(keys(&body), keys(&sample));
         assert_eq!(keys(&body["project"]), keys(&sample["project"]));
         assert_eq!(keys(&body["repository"]), keys(&sample["repository"]));
         assert_eq!(keys(&body["commits"][0]), keys(&sample["commits"][0]));
         assert_eq!(body["commits"][0]["title"], "title");
-        assert_eq!(body["commits"][0]["url"], format!("https://git.example.com/gear/rope/-/commit/{}", "b".repeat(40)));
+
+        assert_eq!(
+            body["commits"][0]["url"],
+            format!("https://git.example.com/gear/rope/-/commit/{}", "b".repeat(40))
+        );
+
         assert_eq!(body["project"]["git_ssh_url"], "git@git.example.com:gear/rope.git");
         assert_eq!(body["checkout_sha"], "b".repeat(40));
         assert_eq!(body["user_email"], Value::Null);
@@ -331,11 +357,19 @@ mod tests {
             |added: Value| json!({"before": "a", "after": "b", "ref": "refs/heads/x", "commits": [commit(added)]});
         let body = compose_push(Trigger::PUSH, &push(json!(["a \"b\"", "ä"])));
         let expected = (&json!(["a \"b\"", "ä"]), &json!([]));
+
         assert_eq!((&body["commits"][0]["added"], &body["commits"][0]["removed"]), expected);
-        assert_eq!(compose_push(Trigger::PUSH, &push(Value::Null))["commits"][0]["added"], json!([]));
+        assert_eq!(
+            compose_push(Trigger::PUSH, &push(Value::Null))["commits"][0]["added"],
+            json!([])
+        );
+
         for wrong in [json!("a"), json!([1]), json!({}), json!([["a"]])] {
             let object = RawValue::from_string(push(wrong.clone()).to_string()).expect("JSON");
-            assert!(serde_json::from_str::<super::Push<'_>>(object.get()).is_err(), "{wrong}");
+            assert!(
+                serde_json::from_str::<super::Push<'_>>(object.get()).is_err(),
+                "{wrong}"
+            );
         }
     }
 
@@ -353,6 +387,9 @@ mod tests {
     fn a_deleted_tag_has_no_checkout() {
         let object = json!({"before": "a".repeat(40), "after": "0".repeat(40), "ref": "refs/tags/v1"});
         let body = compose_push(Trigger::TAG_PUSH, &object);
-        assert_eq!((&body["object_kind"], &body["checkout_sha"]), (&json!("tag_push"), &Value::Null));
+        assert_eq!(
+            (&body["object_kind"], &body["checkout_sha"]),
+            (&json!("tag_push"), &Value::Null)
+        );
     }
 }

@@ -50,8 +50,13 @@ const ATTRIBUTES: [Field; 12] = [
     null("commit"),
 ];
 
-const LINK: [Field; 5] =
-    [null("id"), ("external", || json!(true)), ("link_type", || json!("other")), null("name"), null("url")];
+const LINK: [Field; 5] = [
+    null("id"),
+    ("external", || json!(true)),
+    ("link_type", || json!("other")),
+    null("name"),
+    null("url"),
+];
 
 /// The archives of the source code that every release has.
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
@@ -60,17 +65,25 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
     given.follows_from_action(happened, "create");
+
     if given.is_new("create") {
         given.or("released_at", utc(happened.at));
     }
+
     let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();
     given.or("name", tag.clone());
     given.or("url", happened.address(&format!("-/releases/{}", segment(&tag))));
-    given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
+
+    given.or(
+        "project",
+        json!(Addresses::of(project, happened.instance.base_url).project(project)),
+    );
+
     let mut assets = Given::of(happened.trigger, given.take("assets"));
     let link = |link: Value| Value::Object(Given::of(happened.trigger, Some(link)).filled(&LINK));
     let links: Vec<Value> = assets.take_list("links").into_iter().map(link).collect();
     let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
+
     // The name of a file has no slash, and a tag may have one.
     let (path, file) = (in_path(&tag), in_path(&format!("{last}-{}", tag.replace('/', "-"))));
     let source = |format: &&str| json!({ "format": format, "url": happened.address(&format!("-/archive/{path}/{file}.{format}")) });
@@ -78,10 +91,15 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         given if given.is_empty() => SOURCES.iter().map(source).collect(),
         given => given,
     };
-    given.or("assets", json!({ "count": links.len() + sources.len(), "links": links, "sources": sources }));
+    given.or(
+        "assets",
+        json!({ "count": links.len() + sources.len(), "links": links, "sources": sources }),
+    );
+
     if let Some(commit) = given.take("commit") {
         given.or("commit", pipeline::commit(happened, commit));
     }
+
     given.absolute_images("description", project, &happened.instance);
     Ok(given.filled(&ATTRIBUTES))
 }

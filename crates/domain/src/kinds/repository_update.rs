@@ -28,19 +28,26 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let (project, user) = (happened.project, happened.user);
     let mut given = Given::read(happened.trigger, happened.object)?;
     given.need("changes")?;
+
     let changes = given.take_list("changes");
     let refs = match given.take_list("refs") {
         given if given.is_empty() => {
             let mut refs: Vec<Value> = Vec::new();
-            for moved in changes.iter().map(|change| &change["ref"]).filter(|moved| moved.is_string()) {
+            for moved in changes
+                .iter()
+                .map(|change| &change["ref"])
+                .filter(|moved| moved.is_string())
+            {
                 if !refs.contains(moved) {
                     refs.push(moved.clone());
                 }
             }
+
             refs
         }
         given => given,
     };
+
     let addresses = Addresses::of(project, happened.instance.base_url);
     Ok(Map::from_iter(
         [

@@ -22,13 +22,24 @@ pub(super) static RESOURCE_ACCESS_TOKEN: Kind = Kind {
         ..Row::USUAL
     },
     composer: Some(Composer::Anywhere(compose)),
-    times: Times { usual: Form::Utc, special: |name, _| (name == "expires_at").then_some(Form::Date) },
-    report: Some(include_str!("../../../../fixtures/gitlab/resource_access_token_hooks/report.json")),
+    times: Times {
+        usual: Form::Utc,
+        special: |name, _| (name == "expires_at").then_some(Form::Date),
+    },
+    report: Some(include_str!(
+        "../../../../fixtures/gitlab/resource_access_token_hooks/report.json"
+    )),
     ..Kind::USUAL
 };
 
-const ATTRIBUTES: [Field; 6] =
-    [null("user_id"), null("created_at"), null("id"), null("name"), null("expires_at"), null("last_used_at")];
+const ATTRIBUTES: [Field; 6] = [
+    null("user_id"),
+    null("created_at"),
+    null("id"),
+    null("name"),
+    null("expires_at"),
+    null("last_used_at"),
+];
 
 fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
     expiring(happened, &ATTRIBUTES)
@@ -39,13 +50,16 @@ pub(super) fn expiring(happened: &Happened<'_>, attributes: &[Field]) -> Result<
     let trigger = happened.trigger;
     let given = Given::read(trigger, happened.object)?;
     given.need("expires_at")?;
+
     let owner = match happened.scene {
-        Scene::Project(project) => {
-            ("project", json!(Addresses::of(project, happened.instance.base_url).project(project)))
-        }
+        Scene::Project(project) => (
+            "project",
+            json!(Addresses::of(project, happened.instance.base_url).project(project)),
+        ),
         Scene::Group(scene) => ("group", group(scene)),
         Scene::Instance => return Err(ComposeError::Misplaced(trigger, "project or a group")),
     };
+
     Ok(Map::from_iter(
         [
             ("object_kind", json!(trigger.row().object_kinds.first())),

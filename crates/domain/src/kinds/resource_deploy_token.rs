@@ -20,7 +20,9 @@ pub(super) static RESOURCE_DEPLOY_TOKEN: Kind = Kind {
         ..Row::USUAL
     },
     composer: Some(Composer::Anywhere(compose)),
-    report: Some(include_str!("../../../../fixtures/gitlab/resource_deploy_token_hooks/report.json")),
+    report: Some(include_str!(
+        "../../../../fixtures/gitlab/resource_deploy_token_hooks/report.json"
+    )),
     ..Kind::USUAL
 };
 
@@ -38,5 +40,6 @@ fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> 
     if matches!(happened.scene, Scene::Group(_)) {
         return Err(ComposeError::Misplaced(happened.trigger, "project"));
     }
+
     Ok(body)
 }

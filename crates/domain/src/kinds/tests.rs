@@ -10,6 +10,7 @@ use crate::trigger::SYSTEM_HOOK;
 fn names_are_unique() {
     let names: HashSet<&str> = KINDS.iter().map(|kind| kind.row.name).collect();
     assert_eq!(names.len(), KINDS.len());
+
     let attributes: Vec<&str> = KINDS.iter().filter_map(|kind| kind.row.attribute).collect();
     let distinct: HashSet<&&str> = attributes.iter().collect();
     assert_eq!(attributes.len(), distinct.len());
@@ -19,8 +20,16 @@ fn names_are_unique() {
 fn headers_are_the_trigger_names_in_the_singular_and_in_title_case() {
     let has_own_header = |kind: &&&Kind| kind.row.attribute.is_some() && kind.row.header != SYSTEM_HOOK;
     for kind in KINDS.iter().skip(1).filter(has_own_header) {
-        let singular = kind.row.name.strip_suffix('s').expect("a trigger with an attribute ends in hooks");
-        let title: Vec<String> = singular.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+        let singular = kind
+            .row
+            .name
+            .strip_suffix('s')
+            .expect("a trigger with an attribute ends in hooks");
+        let title: Vec<String> = singular
+            .split('_')
+            .map(|word| word[..1].to_uppercase() + &word[1..])
+            .collect();
+
         assert_eq!(kind.row.header, title.join(" "));
     }
 }
@@ -36,6 +45,7 @@ fn a_confidential_half_describes_the_same_bodies() {
         assert_eq!((half.actions, half.identified_by), (kind.actions, kind.identified_by));
         halves += 1;
     }
+
     assert_eq!(halves, KINDS.iter().filter(|kind| kind.row.confidential).count());
 }
 
@@ -54,7 +64,12 @@ fn an_object_kind_belongs_to_one_kind_and_its_confidential_half() {
 fn a_kind_without_an_object_has_no_words_and_no_saves() {
     for kind in KINDS {
         if matches!(kind.composer, Some(Composer::Attributes(_))) {
-            assert!(kind.actions.is_empty() && kind.identified_by.is_empty(), "{}", kind.row.name);
+            assert!(
+                kind.actions.is_empty() && kind.identified_by.is_empty(),
+                "{}",
+                kind.row.name
+            );
+
             assert!(!kind.row.event_names.is_empty(), "{}", kind.row.name);
         }
     }

@@ -9,16 +9,42 @@ pub(super) static USER_RENAME: Kind = Kind::system(40, &["user_rename"], &RENAME
 pub(super) static USER_FAILED_LOGIN: Kind = Kind::system(41, &["user_failed_login"], &BLOCKED_USER);
 
 const USER: Shape = Shape {
-    fields: &["created_at", "updated_at", "email", "event_name", "name", "username", "user_id"],
+    fields: &[
+        "created_at",
+        "updated_at",
+        "email",
+        "event_name",
+        "name",
+        "username",
+        "user_id",
+    ],
     needed: &["user_id", "username"],
 };
 
 const RENAMED_USER: Shape = Shape {
-    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "old_username"],
+    fields: &[
+        "event_name",
+        "created_at",
+        "updated_at",
+        "name",
+        "email",
+        "user_id",
+        "username",
+        "old_username",
+    ],
     needed: &["user_id", "username", "old_username"],
 };
 
 const BLOCKED_USER: Shape = Shape {
-    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "state"],
+    fields: &[
+        "event_name",
+        "created_at",
+        "updated_at",
+        "name",
+        "email",
+        "user_id",
+        "username",
+        "state",
+    ],
     needed: &["user_id", "username"],
 };

@@ -42,13 +42,17 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let mut given = Given::read(happened.trigger, happened.object)?;
     let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();
     given.or("title", slug.clone());
+
     let path = in_path(&slug);
     given.or("url", happened.address(&format!("-/wikis/{path}")));
+
     if let Some(version) = given.text("version_id") {
         let diff = happened.address(&format!("-/wikis/{path}/diff?version_id={}", segment(version)));
         given.or("diff_url", diff);
     }
+
     given.absolute_images("content", project, &happened.instance);
+
     let addresses = Addresses::of(project, happened.instance.base_url);
     let wiki = json!({
         "web_url": happened.address("-/wikis/home"),
@@ -57,6 +61,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         "path_with_namespace": format!("{}.wiki", project.path_with_namespace),
         "default_branch": project.default_branch,
     });
+
     Ok(Map::from_iter(
         [
             ("object_kind", json!("wiki_page")),

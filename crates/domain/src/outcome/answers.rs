@@ -5,6 +5,7 @@
 pub struct Answers {
     /// Ranges of HTTP statuses, including both ends.
     pub ranges: Vec<(u16, u16)>,
+
     /// Whether attempts without an HTTP answer are included.
     pub unanswered: bool,
 }
@@ -20,6 +21,7 @@ impl Answers {
         if words.len() > Self::MOST {
             return None;
         }
+
         let mut answers = Self::default();
         for word in words.iter().map(AsRef::as_ref).filter(|word| !word.is_empty()) {
             match word {
@@ -35,6 +37,7 @@ impl Answers {
                 }
             }
         }
+
         Some(answers)
     }
 
@@ -62,7 +65,11 @@ mod tests {
     #[test]
     fn answers_are_numbers_and_classes() {
         let read = |words: &[&str]| Answers::parse(words).map(|answers| (answers.ranges, answers.unanswered));
-        assert_eq!(read(&["200", "client_failure"]), Some((vec![(200, 200), (400, 499)], false)));
+        assert_eq!(
+            read(&["200", "client_failure"]),
+            Some((vec![(200, 200), (400, 499)], false))
+        );
+
         assert_eq!(read(&["server_failure"]), Some((vec![(500, 599)], true)));
         assert_eq!(read(&[]), Some((vec![], false)));
         assert_eq!((read(&["sometimes"]), read(&["7"])), (None, None));
@@ -71,7 +78,11 @@ mod tests {
     #[test]
     fn a_set_of_answers_has_at_most_a_hundred_words() {
         let words = |many: usize| vec!["404"; many];
-        assert_eq!(Answers::parse(&words(Answers::MOST)).map(|answers| answers.ranges.len()), Some(Answers::MOST));
+        assert_eq!(
+            Answers::parse(&words(Answers::MOST)).map(|answers| answers.ranges.len()),
+            Some(Answers::MOST)
+        );
+
         assert_eq!(Answers::parse(&words(Answers::MOST + 1)), None);
     }
 }

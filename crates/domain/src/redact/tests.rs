@@ -17,7 +17,11 @@ fn knowing(secret: &str) -> Redactor {
 }
 
 fn check_masked(secret: &str, shown: &str, masked: &str) {
-    assert_eq!(knowing(secret).text(shown.to_owned()), masked, "{secret:?} in {shown:?}");
+    assert_eq!(
+        knowing(secret).text(shown.to_owned()),
+        masked,
+        "{secret:?} in {shown:?}"
+    );
 }
 
 fn json(text: &str) -> String {
@@ -48,8 +52,18 @@ fn the_beginning_of_a_secret_at_the_end_of_a_text_is_masked() {
 
 #[test]
 fn escapes_do_not_hide_a_secret() {
-    check_masked(r#"can"ary\token"#, r#"{"t":"can\"ary\\token"}"#, r#"{"t":"[REDACTED]"}"#);
-    check_masked(r#"can"ary\token"#, r#"{\"t\":\"can\\\"ary\\\\token\"}"#, r#"{\"t\":\"[REDACTED]\"}"#);
+    check_masked(
+        r#"can"ary\token"#,
+        r#"{"t":"can\"ary\\token"}"#,
+        r#"{"t":"[REDACTED]"}"#,
+    );
+
+    check_masked(
+        r#"can"ary\token"#,
+        r#"{\"t\":\"can\\\"ary\\\\token\"}"#,
+        r#"{\"t\":\"[REDACTED]\"}"#,
+    );
+
     check_masked("canary%2Fpass%21word", "user canary/pass!word", "user [REDACTED]");
     check_masked("canary/pass!word", "user canary%2fpass%21word.", "user [REDACTED].");
     check_masked("canary/pass", "canary%252Fpass", MASK);
@@ -57,7 +71,12 @@ fn escapes_do_not_hide_a_secret() {
     check_masked("can<ary>&co", "<p>can&lt;ary&#62;&amp;co</p>", "<p>[REDACTED]</p>");
     check_masked("canäry😀x", r"a can\u00e4ry\ud83d\ude00x", "a [REDACTED]");
     check_masked("canary token", "t=canary+token&u=1", "t=[REDACTED]&u=1");
-    check_masked(r"canary\token", "%7B%22a%22%3A%22canary%5C%5Ctoken%22%7D", "%7B%22a%22%3A%22[REDACTED]%22%7D");
+
+    check_masked(
+        r"canary\token",
+        "%7B%22a%22%3A%22canary%5C%5Ctoken%22%7D",
+        "%7B%22a%22%3A%22[REDACTED]%22%7D",
+    );
 }
 
 #[test]
@@ -65,12 +84,17 @@ fn base64_does_not_hide_a_secret_at_any_alignment() {
     for before in ["", "a", "ab", "abc"] {
         for after in ["", "!", "!!"] {
             let whole = format!("{before}canary?~token{after}");
-            for encoded in [STANDARD.encode(&whole), URL_SAFE.encode(&whole), STANDARD_NO_PAD.encode(&whole)] {
+            for encoded in [
+                STANDARD.encode(&whole),
+                URL_SAFE.encode(&whole),
+                STANDARD_NO_PAD.encode(&whole),
+            ] {
                 check_masked("canary?~token", &format!("<{encoded}>"), "<[REDACTED]>");
                 check_masked("canary?~token", &format!("<{}>", percent(&encoded)), "<[REDACTED]>");
             }
         }
     }
+
     let long = STANDARD.encode(format!("{}canary-token{}", "x".repeat(50), "y".repeat(50)));
     let broken: Vec<&str> = [&long[..60], &long[60..120], &long[120..]].to_vec();
     assert!(!knowing("canary-token").text(broken.join("\n")).contains(&long[64..80]));
@@ -84,9 +108,16 @@ fn each_secret_of_a_hook_is_known() {
     hook.url = HookUrl::parse_with("http://me%2Fyou:pass%21+word@{v}.example.com/", &variables).expect("a URL");
     hook.url_variables = variables;
     hook.token = Some(Secret::new("canary-token"));
-    hook.custom_headers.set("X-A", Secret::new("Bearer canary-bearer")).expect("a header");
-    hook.custom_headers.set("X-B", Secret::new("Basic Y2FuYXJ5Om9mLWJhc2lj")).expect("a header");
-    hook.signing_token = Some(crate::signature::SigningToken::from_key(b"canary-of-thirty-two-bytes-long!"));
+    hook.custom_headers
+        .set("X-A", Secret::new("Bearer canary-bearer"))
+        .expect("a header");
+    hook.custom_headers
+        .set("X-B", Secret::new("Basic Y2FuYXJ5Om9mLWJhc2lj"))
+        .expect("a header");
+    hook.signing_token = Some(crate::signature::SigningToken::from_key(
+        b"canary-of-thirty-two-bytes-long!",
+    ));
+
     let redactor = Redactor::of(&hook);
     for shown in [
         "canary-in-host.example.com",
@@ -101,16 +132,28 @@ fn each_secret_of_a_hook_is_known() {
     ] {
         assert_eq!(redactor.text(format!("<{shown}>")), "<[REDACTED]>", "{shown}");
     }
+
     let error = r#"Query { name: Name("canary-in-host.example.com.") }"#;
-    assert_eq!(redactor.text(error.to_owned()), r#"Query { name: Name("[REDACTED].") }"#);
-    assert_eq!(redactor.text("example.com".to_owned()), "example.com", "the shown URL contains it");
+    assert_eq!(
+        redactor.text(error.to_owned()),
+        r#"Query { name: Name("[REDACTED].") }"#
+    );
+
+    assert_eq!(
+        redactor.text("example.com".to_owned()),
+        "example.com",
+        "the shown URL contains it"
+    );
 }
 
 #[test]
 fn the_cut_off_end_of_each_header_is_masked() {
     let redactor = knowing("canary-token");
     let lines = "x-a: canary-to\nx-canary-token: b\nx-c: \n";
-    assert_eq!(redactor.header_lines(lines), "x-a: [REDACTED]\nx-[REDACTED]: b\nx-c: \n");
+    assert_eq!(
+        redactor.header_lines(lines),
+        "x-a: [REDACTED]\nx-[REDACTED]: b\nx-c: \n"
+    );
 }
 
 proptest! {

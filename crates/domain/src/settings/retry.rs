@@ -14,6 +14,7 @@ use crate::retry::RetryPolicy;
 pub enum Retry {
     /// A policy with a name.
     Preset(RetryPreset),
+
     /// The longest pause before the second, third, … attempt.
     Pauses(Vec<Span>),
 }
@@ -24,8 +25,10 @@ pub enum Retry {
 pub enum RetryPreset {
     /// [`RetryPolicy::standard`].
     Standard,
+
     /// [`RetryPolicy::gitlab`].
     Gitlab,
+
     /// [`RetryPolicy::patient`].
     Patient,
 }
@@ -38,9 +41,10 @@ impl Retry {
             Self::Preset(RetryPreset::Standard) => RetryPolicy::standard(),
             Self::Preset(RetryPreset::Gitlab) => RetryPolicy::gitlab(),
             Self::Preset(RetryPreset::Patient) => RetryPolicy::patient(),
-            Self::Pauses(pauses) => {
-                RetryPolicy { pauses: pauses.iter().map(|pause| pause.0).collect(), ..RetryPolicy::standard() }
-            }
+            Self::Pauses(pauses) => RetryPolicy {
+                pauses: pauses.iter().map(|pause| pause.0).collect(),
+                ..RetryPolicy::standard()
+            },
         }
     }
 }
@@ -66,7 +70,10 @@ impl<'de> Visitor<'de> for RetryVisitor {
             "standard" => Ok(Retry::Preset(RetryPreset::Standard)),
             "gitlab" => Ok(Retry::Preset(RetryPreset::Gitlab)),
             "patient" => Ok(Retry::Preset(RetryPreset::Patient)),
-            _ => Err(E::unknown_variant(word, &["standard", "gitlab", "patient", r#"a list such as ["10s", "5m"]"#])),
+            _ => Err(E::unknown_variant(
+                word,
+                &["standard", "gitlab", "patient", r#"a list such as ["10s", "5m"]"#],
+            )),
         }
     }
 
@@ -75,6 +82,7 @@ impl<'de> Visitor<'de> for RetryVisitor {
         while let Some(pause) = list.next_element()? {
             pauses.push(pause);
         }
+
         Ok(Retry::Pauses(pauses))
     }
 }

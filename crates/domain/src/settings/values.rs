@@ -33,6 +33,7 @@ impl Span {
                 return format!("{}{unit}", milliseconds / length);
             }
         }
+
         format!("{milliseconds}ms")
     }
 }
@@ -101,8 +102,13 @@ mod tests {
 
     #[test]
     fn a_duration_is_written_in_its_largest_unit() {
-        for (milliseconds, text) in [(0, "0ms"), (250, "250ms"), (90_000, "90s"), (300_000, "5m"), (604_800_000, "7d")]
-        {
+        for (milliseconds, text) in [
+            (0, "0ms"),
+            (250, "250ms"),
+            (90_000, "90s"),
+            (300_000, "5m"),
+            (604_800_000, "7d"),
+        ] {
             assert_eq!(Span(Duration::from_millis(milliseconds)).text(), text);
         }
     }

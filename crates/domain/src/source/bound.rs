@@ -11,6 +11,7 @@ const LONGEST: usize = 255;
 pub enum BoundTo {
     /// One instance.
     Instance(String),
+
     /// Any instance that a request names: for instances that trust one another.
     Any,
 }
@@ -29,6 +30,7 @@ impl BoundTo {
         if text == "any" {
             return Ok(Self::Any);
         }
+
         address(text).map(Self::Instance).ok_or(BoundError)
     }
 
@@ -47,8 +49,10 @@ impl BoundTo {
 pub enum Speaker {
     /// This instance. `None` if it is known only by its source.
     Is(Option<String>),
+
     /// The first instance that the source meets. The source is bound to it from now on.
     First(String),
+
     /// An instance that the source is not bound to.
     Other,
 }
@@ -80,13 +84,24 @@ fn address(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-    let is_host =
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
-    let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+
+    let is_host = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+
+    let is_path = path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
     if text.len() > LONGEST || !is_http || !is_host || !is_path {
         return None;
     }
-    Some(format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))
+
+    Some(format!(
+        "{}://{}{path}",
+        scheme.to_ascii_lowercase(),
+        host.to_ascii_lowercase()
+    ))
 }
 
 #[cfg(test)]
@@ -97,7 +112,10 @@ mod tests {
     fn an_instance_is_an_address_in_one_form() {
         for (text, expected) in [
             ("https://GitLab.example.com/", Some("https://gitlab.example.com")),
-            ("HTTP://[2001:db8::1]:8080/Path/", Some("http://[2001:db8::1]:8080/Path")),
+            (
+                "HTTP://[2001:db8::1]:8080/Path/",
+                Some("http://[2001:db8::1]:8080/Path"),
+            ),
             ("gitlab.example.com", None),
             ("https://", None),
             ("https://user@example.com", None),
@@ -105,9 +123,12 @@ mod tests {
             ("ftp://example.com", None),
             ("", None),
         ] {
-            let expected = expected.map(|text| BoundTo::Instance(text.to_owned())).ok_or(BoundError);
+            let expected = expected
+                .map(|text| BoundTo::Instance(text.to_owned()))
+                .ok_or(BoundError);
             assert_eq!(BoundTo::parse(text), expected, "{text}");
         }
+
         assert_eq!(BoundTo::parse("any"), Ok(BoundTo::Any));
     }
 
@@ -115,6 +136,7 @@ mod tests {
     fn a_secret_is_valid_only_for_the_instance_that_its_source_is_bound_to() {
         let one = || "https://one.example".to_owned();
         let bound = BoundTo::Instance(one());
+
         for (bound, said, expected) in [
             (Some(&bound), Some("https://ONE.example/"), Speaker::Is(Some(one()))),
             (Some(&bound), None, Speaker::Is(Some(one()))),
@@ -123,7 +145,11 @@ mod tests {
             (None, Some("https://one.example"), Speaker::First(one())),
             (None, None, Speaker::Is(None)),
             (None, Some("nonsense"), Speaker::Is(None)),
-            (Some(&BoundTo::Any), Some("https://one.example"), Speaker::Is(Some(one()))),
+            (
+                Some(&BoundTo::Any),
+                Some("https://one.example"),
+                Speaker::Is(Some(one())),
+            ),
             (Some(&BoundTo::Any), None, Speaker::Is(None)),
         ] {
             assert_eq!(speaker(bound, said), expected, "{bound:?} {said:?}");

@@ -8,25 +8,35 @@ use crate::scope::Levels;
 pub struct Row {
     /// The number that databases store. It never changes and is never used again.
     pub code: u8,
+
     /// GitLab's internal name, shown as `trigger` in histories and used to report an event. Events that only system
     /// hooks receive, and that no attribute selects, go by their `event_name`.
     pub name: &'static str,
+
     /// The REST attribute that selects it. `None`: every system hook gets it.
     pub attribute: Option<&'static str>,
+
     /// `X-Gitlab-Event` of project and group hooks. System hooks always say `System Hook`.
     pub header: &'static str,
+
     /// Values of `object_kind` in its bodies.
     pub object_kinds: &'static [&'static str],
+
     /// Values of `event_name` in its bodies.
     pub event_names: &'static [&'static str],
+
     /// Whether it carries the confidential half of its kind.
     pub confidential: bool,
+
     /// Levels whose hooks can have it.
     pub levels: Levels,
+
     /// Levels whose new hooks have it by default.
     pub on_by_default: Levels,
+
     /// Whether the branch filter of a hook applies.
     pub branch_filter: bool,
+
     /// Whether the test endpoint offers it.
     pub test: Testable,
 }
@@ -36,6 +46,7 @@ pub struct Row {
 pub enum Testable {
     /// A sample can be sent.
     Yes,
+
     /// No sample can be sent. The text is GitLab's answer.
     No(&'static str),
 }
@@ -79,10 +90,16 @@ impl Row {
     #[must_use]
     pub fn describes(&self, body: &Envelope<'_>) -> bool {
         if let Some(kind) = body.object_kind.as_deref() {
-            let confidential = body.event_type.as_deref().is_some_and(|kind| kind.starts_with("confidential_"));
+            let confidential = body
+                .event_type
+                .as_deref()
+                .is_some_and(|kind| kind.starts_with("confidential_"));
             return self.object_kinds.contains(&kind) && confidential == self.confidential;
         }
-        body.event_name.as_deref().is_some_and(|name| self.event_names.contains(&name))
+
+        body.event_name
+            .as_deref()
+            .is_some_and(|name| self.event_names.contains(&name))
     }
 
     /// Whether only system hooks receive it, and no attribute selects it.

@@ -14,8 +14,13 @@ use serde_json::Value;
 fn reports_become_the_samples() {
     let all = reports();
     assert!(all.len() > 60, "{}", all.len());
+
     for Report { trigger, variant, text } in all {
-        let name = if variant.is_empty() { "sample.json".to_owned() } else { format!("sample-{variant}.json") };
+        let name = if variant.is_empty() {
+            "sample.json".to_owned()
+        } else {
+            format!("sample-{variant}.json")
+        };
         let sample = std::fs::read_to_string(fixtures().join(&trigger).join(&name)).unwrap_or_default();
         assert_eq!(text, sample, "{trigger}/{name}, which is now:\n{text}");
     }
@@ -67,7 +72,11 @@ fn counterpart(sample: &str) -> (&str, &str) {
 
 /// Documented fields that a composed body lacks, with the reason.
 const NOT_COMPOSED: [(&str, &str, &str); 3] = [
-    ("note-issue", "issue.branch_name", "GitLab no longer has this column; its sample is from 2015"),
+    (
+        "note-issue",
+        "issue.branch_name",
+        "GitLab no longer has this column; its sample is from 2015",
+    ),
     ("note-issue", "issue.position", "the same"),
     ("note-merge_request", "merge_request.position", "the same"),
 ];
@@ -76,7 +85,11 @@ fn paths(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(values) => {
             for (name, value) in values {
-                let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                let path = if at.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{at}.{name}")
+                };
                 found.insert(path.clone());
                 paths(value, &path, found);
             }
@@ -92,14 +105,21 @@ fn every_documented_field_is_composed() {
     let documented = include_str!("../../../../fixtures/gitlab/documented.json");
     let documented: BTreeMap<String, Vec<String>> = serde_json::from_str(documented).expect("JSON");
     assert_eq!(documented.len(), 66);
+
     let reports = reports();
     let mut missing = Vec::new();
+
     for (sample, wanted) in &documented {
         let (trigger, variant) = counterpart(sample);
         let mut found = BTreeSet::new();
         paths(&find(&reports, trigger, variant).body(), "", &mut found);
-        let is_explained =
-            |path: &str| NOT_COMPOSED.iter().any(|(of, known, _)| (*of == sample || of.is_empty()) && *known == path);
+
+        let is_explained = |path: &str| {
+            NOT_COMPOSED
+                .iter()
+                .any(|(of, known, _)| (*of == sample || of.is_empty()) && *known == path)
+        };
+
         missing.extend(
             wanted
                 .iter()
@@ -107,6 +127,7 @@ fn every_documented_field_is_composed() {
                 .map(|path| format!("{sample}: {path}")),
         );
     }
+
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
@@ -117,13 +138,38 @@ const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
     ("note_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
     ("note_hooks", "", "/merge_request/reviewer_ids", "[]"),
     ("emoji_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
-    ("merge_request_hooks", "", "/object_attributes/merge_params/force_remove_source_branch", "null"),
-    ("note_hooks", "", "/merge_request/merge_params/force_remove_source_branch", "null"),
+    (
+        "merge_request_hooks",
+        "",
+        "/object_attributes/merge_params/force_remove_source_branch",
+        "null",
+    ),
+    (
+        "note_hooks",
+        "",
+        "/merge_request/merge_params/force_remove_source_branch",
+        "null",
+    ),
     ("issue_hooks", "epic", "/object_attributes/severity", r#""unknown""#),
     ("note_hooks", "issue", "/issue/severity", r#""unknown""#),
-    ("issue_hooks", "", "/object_attributes/customer_relations_contacts", "[]"),
-    ("issue_hooks", "changed", "/object_attributes/customer_relations_contacts/0/first_name", r#""Kay""#),
-    ("note_hooks", "snippet", "/snippet/expires_at", r#""2026-12-19 08:00:00 UTC""#),
+    (
+        "issue_hooks",
+        "",
+        "/object_attributes/customer_relations_contacts",
+        "[]",
+    ),
+    (
+        "issue_hooks",
+        "changed",
+        "/object_attributes/customer_relations_contacts/0/first_name",
+        r#""Kay""#,
+    ),
+    (
+        "note_hooks",
+        "snippet",
+        "/snippet/expires_at",
+        r#""2026-12-19 08:00:00 UTC""#,
+    ),
 ];
 
 #[test]
@@ -139,14 +185,25 @@ fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
 /// Documented formats of times that real bodies do not have, with the reason: part of a sample's name, part of a path.
 const OTHER_FORMATS: [(&str, &str, &str); 4] = [
     ("issue", "object_attributes.", "documented with Z; real bodies have UTC"),
-    ("merge_request", "object_attributes.", "documented in both ways, with UTC in the newer sample"),
+    (
+        "merge_request",
+        "object_attributes.",
+        "documented in both ways, with UTC in the newer sample",
+    ),
     ("", "labels", "documented in three ways; real bodies have UTC"),
-    ("key_", "created_at", "UTC beside an updated_at with Z; here both have Z"),
+    (
+        "key_",
+        "created_at",
+        "UTC beside an updated_at with Z; here both have Z",
+    ),
 ];
 
 /// A time with each digit replaced by 0, and without the sign of a zero offset.
 fn time_format(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("-00:00", "+00:00")
+    text.chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect::<String>()
+        .replace("-00:00", "+00:00")
 }
 
 /// `fixtures/gitlab/documented_times.json` lists the paths of all times of each sample, with one time in its documented
@@ -157,12 +214,15 @@ fn times_are_spelled_as_documented() {
     let documented: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(documented).expect("JSON");
     let reports = reports();
     let (mut compared, mut wrong) = (0, Vec::new());
+
     for (sample, times) in &documented {
         let (trigger, variant) = counterpart(sample);
         let body = find(&reports, trigger, variant).body();
+
         for (path, expected) in times {
             let mut found = Vec::new();
             at(&body, path, &mut found);
+
             let is_explained = |(of, part, _): &(&str, &str, &str)| sample.contains(of) && path.contains(part);
             for text in found.into_iter().filter(|_| !OTHER_FORMATS.iter().any(is_explained)) {
                 compared += 1;
@@ -172,6 +232,7 @@ fn times_are_spelled_as_documented() {
             }
         }
     }
+
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(compared > 100, "{compared}");
 }
@@ -180,8 +241,18 @@ fn times_are_spelled_as_documented() {
 fn at<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a str>) {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let value = &value[first.trim_end_matches("[]")];
-    let each = if first.ends_with("[]") { value.as_array().into_iter().flatten().collect() } else { vec![value] };
+
+    let each = if first.ends_with("[]") {
+        value.as_array().into_iter().flatten().collect()
+    } else {
+        vec![value]
+    };
+
     for one in each {
-        if rest.is_empty() { found.extend(one.as_str()) } else { at(one, rest, found) }
+        if rest.is_empty() {
+            found.extend(one.as_str())
+        } else {
+            at(one, rest, found)
+        }
     }
 }

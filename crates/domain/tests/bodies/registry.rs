@@ -26,7 +26,12 @@ fn for_each_report(check: impl Fn(Trigger, &Report)) {
     for trigger in composed_kinds() {
         let name = trigger.row().name;
         let own: Vec<&Report> = all.iter().filter(|report| report.trigger == name).collect();
-        assert!(own.iter().any(|report| report.variant.is_empty()), "fixtures/gitlab/{name}/report.json is missing");
+
+        assert!(
+            own.iter().any(|report| report.variant.is_empty()),
+            "fixtures/gitlab/{name}/report.json is missing"
+        );
+
         for report in own {
             check(trigger, report);
         }
@@ -46,7 +51,13 @@ fn a_source_recognises_what_was_composed() {
     for_each_report(|trigger, Report { variant, text, .. }| {
         let envelope = Envelope::read(text.as_bytes()).expect("a composed body can be read");
         assert!(trigger.row().describes(&envelope), "{trigger} {variant}");
-        assert_eq!(Trigger::recognise(Some(trigger.row().header), &envelope), trigger, "{trigger} {variant}");
+
+        assert_eq!(
+            Trigger::recognise(Some(trigger.row().header), &envelope),
+            trigger,
+            "{trigger} {variant}"
+        );
+
         assert_eq!(trigger.for_body(&envelope), trigger, "{trigger} {variant}");
     });
 }
@@ -54,10 +65,15 @@ fn a_source_recognises_what_was_composed() {
 #[test]
 fn a_report_is_of_its_own_kind() {
     for_each_report(|trigger, Report { variant, .. }| {
-        let name = if variant.is_empty() { "report.json".to_owned() } else { format!("report-{variant}.json") };
+        let name = if variant.is_empty() {
+            "report.json".to_owned()
+        } else {
+            format!("report-{variant}.json")
+        };
         let file = fixtures().join(trigger.row().name).join(name);
         let report: Value = serde_json::from_slice(&fs::read(file).expect("a file")).expect("JSON");
         let object = RawValue::from_string(report["object"].to_string()).expect("JSON");
+
         assert_eq!(kind_of(trigger, &object), trigger, "{trigger} {variant}");
     });
 }
@@ -73,8 +89,16 @@ fn the_action_of_a_body_is_a_word_of_its_kind() {
     for_each_report(|trigger, report| {
         let body = report.body();
         match action(&body) {
-            Some(action) => assert!(actions(trigger).contains(&action), "{trigger} {}: {action}", report.variant),
-            None => assert!(actions(trigger).is_empty(), "{trigger} {} has no action", report.variant),
+            Some(action) => assert!(
+                actions(trigger).contains(&action),
+                "{trigger} {}: {action}",
+                report.variant
+            ),
+            None => assert!(
+                actions(trigger).is_empty(),
+                "{trigger} {} has no action",
+                report.variant
+            ),
         }
     });
 }
@@ -82,12 +106,21 @@ fn the_action_of_a_body_is_a_word_of_its_kind() {
 #[test]
 fn a_word_that_no_kind_has_is_refused_by_those_that_have_words() {
     let all = reports();
-    for trigger in composed_kinds().into_iter().filter(|trigger| !actions(*trigger).is_empty()) {
+    for trigger in composed_kinds()
+        .into_iter()
+        .filter(|trigger| !actions(*trigger).is_empty())
+    {
         let name = trigger.row().name;
-        let file = fixtures().join(find(&all, name, "").trigger.as_str()).join("report.json");
+        let file = fixtures()
+            .join(find(&all, name, "").trigger.as_str())
+            .join("report.json");
         let mut report: Value = serde_json::from_slice(&fs::read(file).expect("a file")).expect("JSON");
+
         report["object"]["action"] = json!("explode");
-        assert!(matches!(composed(trigger, &report), Err(ComposeError::Action(..))), "{name}");
+        assert!(
+            matches!(composed(trigger, &report), Err(ComposeError::Action(..))),
+            "{name}"
+        );
     }
 }
 
@@ -98,6 +131,7 @@ fn the_sample_of_a_test_is_the_body_of_the_report() {
     for trigger in Trigger::all() {
         let name = trigger.row().name;
         let body = sample(trigger, Scene::Project(&project), INSTANCE, NOW).expect("it can be composed");
+
         match body {
             Some(body) => {
                 let body: Value = serde_json::from_slice(&body).expect("JSON");
@@ -112,9 +146,14 @@ fn the_sample_of_a_test_is_the_body_of_the_report() {
 fn every_composed_body_fits_its_schema() {
     let schemas = include_str!("../../../../docs/reference/schemas.json");
     let schemas: Value = serde_json::from_str(schemas).expect("JSON");
+
     for_each_report(|trigger, report| {
         let schema = &schemas[trigger.row().name];
-        assert!(schema.is_object(), "{trigger} has no schema; run cargo run -p xtask -- schemas");
+        assert!(
+            schema.is_object(),
+            "{trigger} has no schema; run cargo run -p xtask -- schemas"
+        );
+
         check_schema(&report.body(), schema, &format!("{trigger} {}", report.variant));
     });
 }
@@ -126,6 +165,7 @@ fn check_schema(value: &Value, schema: &Value, path: &str) {
         Value::Null => Vec::new(),
         one => vec![one],
     };
+
     let found = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -136,21 +176,32 @@ fn check_schema(value: &Value, schema: &Value, path: &str) {
         Value::Object(_) => "object",
     };
     let fits = |of: &&Value| **of == found || (found == "integer" && **of == "number");
-    assert!(types.is_empty() || types.iter().any(fits), "{path} is {found} and not {types:?}");
+    assert!(
+        types.is_empty() || types.iter().any(fits),
+        "{path} is {found} and not {types:?}"
+    );
 
     if let Some(words) = schema["enum"].as_array() {
         assert!(words.contains(value), "{path} is {value} and none of {words:?}");
     }
+
     if value.is_object() {
-        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for name in schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             assert!(value.get(name).is_some(), "{path} has no {name}");
         }
     }
+
     for (name, value) in value.as_object().into_iter().flatten() {
         if let Some(schema) = schema["properties"].get(name) {
             check_schema(value, schema, &format!("{path}.{name}"));
         }
     }
+
     for value in value.as_array().into_iter().flatten() {
         check_schema(value, &schema["items"], &format!("{path}[]"));
     }

@@ -24,7 +24,10 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn answers(answers: &[&str]) -> Self {
-        Self { answers: answers.iter().map(|answer| (*answer).to_owned()).collect(), ..Self::default() }
+        Self {
+            answers: answers.iter().map(|answer| (*answer).to_owned()).collect(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn silent() -> Self {
@@ -33,11 +36,20 @@ impl Script {
 
     /// Sends `beginning` at once, and `rest` one byte at a time.
     pub(crate) fn drips(beginning: &str, rest: &str) -> Self {
-        Self { answers: vec![beginning.to_owned()], drip: rest.to_owned(), ..Self::default() }
+        Self {
+            answers: vec![beginning.to_owned()],
+            drip: rest.to_owned(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn answers_at_once(answer: &str) -> Self {
-        Self { answers: vec![answer.to_owned()], at_once: true, close: true, ..Self::default() }
+        Self {
+            answers: vec![answer.to_owned()],
+            at_once: true,
+            close: true,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn then_close(self) -> Self {
@@ -86,28 +98,35 @@ impl Server {
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Seen::default());
         let certificate = identity.as_ref().map(|identity| identity.cert.der().clone());
+
         let acceptor = identity.map(|identity| {
             let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("a key");
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let config = ServerConfig::builder_with_provider(provider.clone())
                 .with_safe_default_protocol_versions()
                 .expect("versions");
+
             let config = match clients {
                 Some(authority) => {
                     let mut roots = RootCertStore::empty();
                     roots.add(authority).expect("an authority");
+
                     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                     config.with_client_cert_verifier(verifier.build().expect("a verifier"))
                 }
                 None => config.with_no_client_auth(),
             };
-            let config = config.with_single_cert(vec![identity.cert.der().clone()], key).expect("a certificate");
+            let config = config
+                .with_single_cert(vec![identity.cert.der().clone()], key)
+                .expect("a certificate");
             TlsAcceptor::from(Arc::new(config))
         });
+
         let counted = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
+
                 let (script, seen, acceptor) = (script.clone(), Arc::clone(&counted), acceptor.clone());
                 tokio::spawn(async move {
                     match acceptor {
@@ -121,7 +140,13 @@ impl Server {
                 });
             }
         });
-        Self { port, seen, certificate, task }
+
+        Self {
+            port,
+            seen,
+            certificate,
+            task,
+        }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -158,25 +183,32 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, 
         if !script.at_once && !read_request(&mut stream, seen).await {
             return;
         }
+
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
+
         for byte in script.drip.bytes() {
             let _ = stream.flush().await;
             tokio::time::sleep(Duration::from_millis(60)).await;
+
             if stream.write_all(&[byte]).await.is_err() {
                 return;
             }
         }
+
         let _ = stream.flush().await;
     }
+
     if script.answers.is_empty() {
         read_request(&mut stream, seen).await;
     }
+
     if script.close {
         let _ = stream.shutdown().await;
         return;
     }
+
     // The connection stays open in silence until the client leaves.
     while matches!(stream.read(&mut [0; 4096]).await, Ok(n) if n > 0) {}
 }
@@ -185,19 +217,25 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, 
 async fn read_request(stream: &mut (impl AsyncRead + Unpin), seen: &Seen) -> bool {
     let mut request = Vec::new();
     let mut chunk = [0; 16 << 10];
+
     loop {
         if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&request[..end]).to_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+            let length = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.parse().ok());
             if request.len() >= end + 4 + length.unwrap_or(0_usize) {
                 break;
             }
         }
+
         match stream.read(&mut chunk).await {
             Ok(n) if n > 0 => request.extend_from_slice(&chunk[..n]),
             _ => return false,
         }
     }
+
     seen.requests.fetch_add(1, Ordering::SeqCst);
     seen.bytes.lock().expect("no panic").extend_from_slice(&request);
     true

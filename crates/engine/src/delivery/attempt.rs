@@ -37,25 +37,39 @@ impl Dispatcher {
     /// The same with a hook that was just read.
     pub(crate) async fn attempt_for(&self, hook: Arc<Hook>, claimed: &Claimed) -> Option<Finished> {
         let weight = weight(&hook, claimed.payload.unpacked_len());
-        let bodies = if weight > LARGE { &self.large_bodies } else { &self.bodies };
+        let bodies = if weight > LARGE {
+            &self.large_bodies
+        } else {
+            &self.bodies
+        };
         // Never closed, and no body is larger than all the room, nor what a template makes of it.
         let mut room = bodies.acquire_many(kib(weight)).await.ok()?;
         let started_at = self.context.clock.now();
+
         if claimed.lease_until < started_at.plus(self.context.settings.deadline) {
             return None;
         }
+
         let probes = self.scheduler.is_probing(claimed.hook, started_at);
         let occasion = if probes { Occasion::Probe } else { Occasion::Usual };
+
         let sending = async {
             let built = if weight > LARGE {
                 // Unpacking, rendering and signing take a while: nobody else waits on that thread.
-                let (hook, claimed, instance) =
-                    (Arc::clone(&hook), claimed.clone(), self.context.settings.instance.clone());
+                let (hook, claimed, instance) = (
+                    Arc::clone(&hook),
+                    claimed.clone(),
+                    self.context.settings.instance.clone(),
+                );
+
                 let build = move || build(&hook, &claimed, &instance, started_at);
-                tokio::task::spawn_blocking(build).await.unwrap_or_else(|_| Err("internal error".to_owned()))
+                tokio::task::spawn_blocking(build)
+                    .await
+                    .unwrap_or_else(|_| Err("internal error".to_owned()))
             } else {
                 build(&hook, claimed, &self.context.settings.instance, started_at)
             };
+
             match built {
                 Ok(request) => {
                     // The receiver may take ten seconds: room that was only needed to make the body is given back
@@ -64,16 +78,22 @@ impl Dispatcher {
                     if let Some(spare) = room.num_permits().checked_sub(needed) {
                         drop(room.split(spare));
                     }
+
                     self.transport.send(request, started_at).await
                 }
                 Err(error) => ours(&error),
             }
         };
         // A delivery that causes a panic must not harm others, nor come back for ever.
-        let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| ours("internal error"));
+        let sent = AssertUnwindSafe(sending)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| ours("internal error"));
+
         let took = self.context.clock.now().since(started_at);
         metrics::counter!(telemetry::ATTEMPTS, "outcome" => sent.outcome.word()).increment(1);
         metrics::histogram!(telemetry::ATTEMPT_SECONDS).record(took);
+
         tracing::debug!(
             delivery.id = %claimed.delivery,
             hook.id = %claimed.hook,
@@ -83,7 +103,9 @@ impl Dispatcher {
             "attempted a delivery to hook {}",
             claimed.hook
         );
+
         self.scheduler.ended(claimed, sent.outcome.is_delivered());
+
         // Invariant: every part of the result passes here before it is stored or shown. Receivers echo requests, and
         // errors name the host that was called.
         let redactor = self.redactors.of(&hook);
@@ -118,7 +140,10 @@ fn kib(bytes: usize) -> u32 {
 /// Memory of a request's body, in bytes: the unpacked body, the body that a template makes of it, and the encoding of
 /// that, which can be longer.
 fn weight(hook: &Hook, unpacked: usize) -> usize {
-    let rendered = hook.body_template.as_deref().map_or(0, |template| body_template::longest(template, unpacked));
+    let rendered = hook
+        .body_template
+        .as_deref()
+        .map_or(0, |template| body_template::longest(template, unpacked));
     unpacked + rendered + body_template::longest_encoded(rendered)
 }
 
@@ -138,14 +163,17 @@ impl Redactors {
         {
             return Arc::clone(redactor);
         }
+
         let redactor = Arc::new(Redactor::of(hook));
         if redactor.weight() <= LARGEST_REDACTOR {
             let mut known = self.0.lock();
             if known.len() >= MOST_REDACTORS {
                 known.clear();
             }
+
             known.insert(hook.id, (hook.updated_at, Arc::clone(&redactor)));
         }
+
         redactor
     }
 }

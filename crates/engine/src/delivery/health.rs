@@ -37,10 +37,19 @@ impl Change {
     /// the change.
     pub(crate) fn key(self, now: Timestamp) -> String {
         let Self { hook, before, after } = self;
-        let of = if after.condition() == Condition::Well { before } else { after };
+        let of = if after.condition() == Condition::Well {
+            before
+        } else {
+            after
+        };
         let until = of.disabled_until.map_or(0, Timestamp::as_micros);
         let moment = now.as_seconds().div_euclid(ONE_NEWS_SECONDS);
-        format!("hook {hook} {} {} {until} {moment}", event_name(after.condition()), of.recent_failures)
+
+        format!(
+            "hook {hook} {} {} {until} {moment}",
+            event_name(after.condition()),
+            of.recent_failures
+        )
     }
 }
 
@@ -51,17 +60,40 @@ mod tests {
     #[test]
     fn a_change_of_condition_is_news_and_a_longer_pause_is_not() {
         let at = Timestamp::from_seconds;
-        let paused = Health { recent_failures: 4, pauses: 1, disabled_until: Some(at(60)), disabled: false };
-        let longer = Health { recent_failures: 5, pauses: 2, disabled_until: Some(at(200)), disabled: false };
-        let off = Health { recent_failures: 5, disabled: true, ..paused };
+        let paused = Health {
+            recent_failures: 4,
+            pauses: 1,
+            disabled_until: Some(at(60)),
+            disabled: false,
+        };
+
+        let longer = Health {
+            recent_failures: 5,
+            pauses: 2,
+            disabled_until: Some(at(200)),
+            disabled: false,
+        };
+
+        let off = Health {
+            recent_failures: 5,
+            disabled: true,
+            ..paused
+        };
+
         let between = |before, after| Change::between(HookId(7), before, after);
         assert_eq!(between(paused, longer), None);
+
         let change = between(Health::default(), paused).expect("news");
-        let last = Some(Outcome::Failed { status: 502, retry_after: None });
+        let last = Some(Outcome::Failed {
+            status: 502,
+            retry_after: None,
+        });
         assert_eq!(change.reason(last), "4 failures in a row, the last: failed (502)");
         assert_eq!(change.key(at(60)), change.key(at(61)));
+
         let change = between(paused, off).expect("news");
         assert_eq!(change.reason(None), "5 failures in a row");
+
         let change = between(off, Health::default()).expect("news");
         assert_eq!(change.reason(None), "a success after 5 failures in a row");
         assert_ne!(change.key(at(0)), change.key(at(700)), "it may happen again");

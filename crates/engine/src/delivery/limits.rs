@@ -20,19 +20,25 @@ pub(crate) struct NamespaceLimit {
 impl NamespaceLimit {
     /// Allows so many a minute for each namespace; 0 for no limit.
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute, minute: Mutex::default() }
+        Self {
+            per_minute,
+            minute: Mutex::default(),
+        }
     }
 
     /// Counts one more. `false` if it is one too many.
     pub(crate) fn count(&self, namespace: impl Fn() -> Option<GroupId>, now: Timestamp) -> bool {
         // Without a limit, the namespace is not looked up.
-        let Some(namespace) = (self.per_minute > 0).then(namespace).flatten() else { return true };
+        let Some(namespace) = (self.per_minute > 0).then(namespace).flatten() else {
+            return true;
+        };
         let minute = now.as_seconds().div_euclid(60);
         let mut counted = self.minute.lock();
         // Events of an earlier minute can come late; they count for this one.
         if counted.0 < minute {
             *counted = (minute, HashMap::new());
         }
+
         let count = counted.1.entry(namespace).or_default();
         *count = count.saturating_add(1);
         *count <= self.per_minute
@@ -48,7 +54,12 @@ mod tests {
         let limit = NamespaceLimit::new(2);
         let counts = |group, second| limit.count(|| group, Timestamp::from_seconds(second));
         let (one, two) = (Some(GroupId(1)), Some(GroupId(2)));
-        assert_eq!([counts(one, 0), counts(one, 59), counts(one, 59), counts(two, 59)], [true, true, false, true]);
+
+        assert_eq!(
+            [counts(one, 0), counts(one, 59), counts(one, 59), counts(two, 59)],
+            [true, true, false, true]
+        );
+
         assert!(counts(None, 59), "a system hook is counted nowhere");
         assert_eq!([counts(one, 60), counts(one, 60), counts(one, 30)], [true, true, false]);
         assert!((0..9).all(|_| NamespaceLimit::new(0).count(|| one, Timestamp::default())));

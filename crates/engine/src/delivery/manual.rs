@@ -27,6 +27,7 @@ use super::settle::advancing_queue;
 pub struct ManualAttempt {
     /// The verdict.
     pub outcome: Outcome,
+
     /// Why there was no answer, and the beginning of the answer's body.
     pub record: Record,
 }
@@ -37,9 +38,11 @@ pub enum ResendRefused {
     /// Its hook is disabled: a test re-enables it.
     #[error("Hook disabled")]
     HookDisabled,
+
     /// It is being attempted at this moment.
     #[error("This delivery is under way")]
     UnderWay,
+
     /// History has been pruned.
     #[error("This delivery is not kept any more")]
     Gone,
@@ -59,8 +62,20 @@ impl Dispatcher {
         };
         let event = Event::new(EventId(self.context.clock.uuid()), place, trigger, Origin::Test, now);
         let lease_until = now.plus(self.context.settings.lease);
-        let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
-        let decided = Decided { holds: Holds::Always, audience, taken: vec![hook.id], lease_until, now };
+
+        let audience = FannedOut {
+            deliver: vec![hook.id],
+            ..FannedOut::default()
+        };
+
+        let decided = Decided {
+            holds: Holds::Always,
+            audience,
+            taken: vec![hook.id],
+            lease_until,
+            now,
+        };
+
         let payload = Packed::pack(body);
         let new = NewEvent {
             event: event.clone(),
@@ -75,9 +90,20 @@ impl Dispatcher {
         };
         let delivery = DeliveryId::of(event.id, hook.id);
         let tally = Tally::default();
-        let claimed =
-            Claimed { delivery, hook: hook.id, tally, fence: *fence, lease_until, event, payload, queue: None };
-        self.attempt_manually(hook, claimed, false).await.context("the lease of a test was too short")
+
+        let claimed = Claimed {
+            delivery,
+            hook: hook.id,
+            tally,
+            fence: *fence,
+            lease_until,
+            event,
+            payload,
+            queue: None,
+        };
+        self.attempt_manually(hook, claimed, false)
+            .await
+            .context("the lease of a test was too short")
     }
 
     /// Resends a delivery with its original bytes and ids, as a normal attempt. A delivery that is still owed stays
@@ -94,6 +120,7 @@ impl Dispatcher {
         if entry.health.status(now) != Status::Executable {
             return Ok(Err(ResendRefused::HookDisabled));
         }
+
         let Some(known) = self.context.store.find_delivery(delivery).await? else {
             return Ok(Err(ResendRefused::Gone));
         };
@@ -102,31 +129,58 @@ impl Dispatcher {
             return Ok(Err(ResendRefused::UnderWay));
         };
         let owed = known.state.is_owed();
-        Ok(self.attempt_manually(&entry.hook, claimed, owed).await.ok_or(ResendRefused::Gone))
+
+        Ok(self
+            .attempt_manually(&entry.hook, claimed, owed)
+            .await
+            .ok_or(ResendRefused::Gone))
     }
 
     async fn attempt_manually(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<ManualAttempt> {
         self.scheduler.acquire_manual(&self.context.index(), &claimed);
-        let mut permit = Permit { scheduler: &self.scheduler, claimed: &claimed, ended: false };
+
+        let mut permit = Permit {
+            scheduler: &self.scheduler,
+            claimed: &claimed,
+            ended: false,
+        };
+
         let mut finished = self.attempt_for(Arc::new(hook.clone()), &claimed).await?;
         permit.ended = true;
+
         let (outcome, record) = (finished.outcome, finished.record.clone());
         let mut policies = self.context.settings.policies.clone();
+
         if !owed {
             // A manual attempt is not retried, whatever the hook's own policy.
             finished.retry = None;
             finished.occasion = Occasion::ByHand;
-            policies = Arc::new(Policies { retry: RetryPolicy::gitlab(), disable: policies.disable });
+
+            policies = Arc::new(Policies {
+                retry: RetryPolicy::gitlab(),
+                disable: policies.disable,
+            });
         }
-        let settled = self.context.store.finish_attempts(vec![finished], self.context.clock.now(), policies).await;
+
+        let settled = self
+            .context
+            .store
+            .finish_attempts(vec![finished], self.context.clock.now(), policies)
+            .await;
         if let Err(error) = &settled {
             tracing::error!(%error, "failed to record a manual attempt; its lease lapses");
         }
+
         std::mem::forget(permit);
-        let changes = self.scheduler.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+
+        let changes = self
+            .scheduler
+            .settled(std::iter::once(claimed.hook), settled.as_deref().ok());
         let settlements = std::iter::once(&claimed).zip(settled.iter().flatten());
         self.scheduler.queues_changed(settlements.filter_map(advancing_queue));
-        self.report_health(changes, &HashMap::from([(claimed.hook, outcome)])).await;
+        self.report_health(changes, &HashMap::from([(claimed.hook, outcome)]))
+            .await;
+
         // A hook that was re-enabled has deliveries waiting.
         self.context.wakes.deliver.notify_one();
         Some(ManualAttempt { outcome, record })

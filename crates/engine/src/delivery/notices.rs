@@ -22,8 +22,12 @@ impl Dispatcher {
             let Some(hook) = index.hook(change.hook) else { continue };
 
             let reason = change.reason(outcomes.get(&change.hook).copied());
-            let until = change.after.disabled_until.filter(|_| change.after.condition() == Condition::Paused);
+            let until = change
+                .after
+                .disabled_until
+                .filter(|_| change.after.condition() == Condition::Paused);
             let until = until.map(Timestamp::to_iso);
+
             if change.after.condition() == Condition::Well {
                 tracing::info!(hook.id = %hook.id, "hook {} is called again: {reason}", hook.id);
             } else {
@@ -34,8 +38,11 @@ impl Dispatcher {
             if !index.is_subscribed(Place::Instance, Trigger::HOOK_STATE) {
                 continue;
             }
+
             let body = hook_state(hook, change.after, &reason, now);
-            let event = self.journal.new_event(Place::Instance, Trigger::HOOK_STATE, Origin::Api);
+            let event = self
+                .journal
+                .new_event(Place::Instance, Trigger::HOOK_STATE, Origin::Api);
             let key = Some(change.key(now));
             if let Err(error) = self.journal.ingest(event, key, body.as_bytes(), None).await {
                 tracing::warn!(%error, hook.id = %hook.id, "failed to report that a hook's condition has changed");

@@ -10,8 +10,10 @@ use crate::settings::PermitLimits;
 #[derive(Clone, Debug)]
 struct Share {
     in_flight: usize,
+
     /// Attempts that have ended and are not recorded yet.
     unsettled: usize,
+
     /// Attempts that this hook may have: one more with each success, half with each failure.
     window: usize,
     host: Option<Arc<str>>,
@@ -32,14 +34,25 @@ impl Permits {
     /// Permits of which none is in use.
     #[must_use]
     pub(crate) fn new(limits: PermitLimits) -> Self {
-        Self { limits, shares: HashMap::new(), hosts: HashMap::new(), total: 0, retries: 0, unsettled: 0 }
+        Self {
+            limits,
+            shares: HashMap::new(),
+            hosts: HashMap::new(),
+            total: 0,
+            retries: 0,
+            unsettled: 0,
+        }
     }
 
     /// Free permits: for first attempts, and for retries.
     #[must_use]
     pub(crate) fn free(&self) -> (usize, usize) {
         // Results that cannot be recorded pile up; no attempt begins then.
-        let room = if self.unsettled > 2 * self.limits.total { 0 } else { self.limits.total };
+        let room = if self.unsettled > 2 * self.limits.total {
+            0
+        } else {
+            self.limits.total
+        };
         let free = room.saturating_sub(self.total);
         let for_retries = (self.limits.total - self.limits.reserved_for_first).saturating_sub(self.retries);
         (free, free.min(for_retries))
@@ -49,7 +62,9 @@ impl Permits {
     #[must_use]
     pub(crate) fn room(&self, hook: HookId, host: Option<&str>) -> usize {
         let share = self.shares.get(&hook);
-        let left = share.map_or(self.limits.initial_per_hook, |share| share.window.saturating_sub(share.in_flight));
+        let left = share.map_or(self.limits.initial_per_hook, |share| {
+            share.window.saturating_sub(share.in_flight)
+        });
         let on_host = host.and_then(|host| self.hosts.get(host)).copied().unwrap_or(0);
         left.min(self.limits.per_host.saturating_sub(on_host))
     }
@@ -75,14 +90,19 @@ impl Permits {
     /// How many more attempts may begin at a host.
     #[must_use]
     pub(crate) fn room_at(&self, host: &str) -> usize {
-        self.limits.per_host.saturating_sub(self.hosts.get(host).copied().unwrap_or(0))
+        self.limits
+            .per_host
+            .saturating_sub(self.hosts.get(host).copied().unwrap_or(0))
     }
 
     /// How many deliveries of a hook may wait here for a free permit. Only a hook with the largest window has them: its
     /// claims get larger, and its receiver never waits for the store.
     #[must_use]
     pub(crate) fn reserve(&self, hook: HookId) -> usize {
-        let earned = self.shares.get(&hook).is_some_and(|share| share.window == self.limits.per_hook);
+        let earned = self
+            .shares
+            .get(&hook)
+            .is_some_and(|share| share.window == self.limits.per_hook);
         if earned { self.limits.per_hook } else { 0 }
     }
 
@@ -95,7 +115,9 @@ impl Permits {
     /// Attempts of a hook that are under way or not recorded yet.
     #[must_use]
     pub(crate) fn outstanding(&self, hook: HookId) -> usize {
-        self.shares.get(&hook).map_or(0, |share| share.in_flight + share.unsettled)
+        self.shares
+            .get(&hook)
+            .map_or(0, |share| share.in_flight + share.unsettled)
     }
 
     /// Attempts under way or not recorded yet, in all.
@@ -107,15 +129,22 @@ impl Permits {
     /// Acquires a permit: an attempt begins.
     pub(crate) fn acquire(&mut self, hook: HookId, host: Option<Arc<str>>, retry: bool) {
         let window = self.limits.initial_per_hook;
-        let share = self.shares.entry(hook).or_insert(Share { in_flight: 0, unsettled: 0, window, host: None });
+        let share = self.shares.entry(hook).or_insert(Share {
+            in_flight: 0,
+            unsettled: 0,
+            window,
+            host: None,
+        });
         if share.in_flight == 0 {
             // A hook whose URL was changed counts for the new host when no attempt to the old one is under way.
             share.host = host;
         }
+
         share.in_flight += 1;
         if let Some(host) = &share.host {
             *self.hosts.entry(host.clone()).or_default() += 1;
         }
+
         self.total += 1;
         self.retries += usize::from(retry);
     }
@@ -123,9 +152,18 @@ impl Permits {
     /// The attempt has ended: the permit is free, the result has yet to be recorded.
     pub(crate) fn ended(&mut self, hook: HookId, retry: bool, delivered: bool) {
         self.leave(hook, retry);
-        let Some(share) = self.shares.get_mut(&hook) else { return };
+
+        let Some(share) = self.shares.get_mut(&hook) else {
+            return;
+        };
         share.unsettled += 1;
-        share.window = if delivered { (share.window + 1).min(self.limits.per_hook) } else { (share.window / 2).max(1) };
+
+        share.window = if delivered {
+            (share.window + 1).min(self.limits.per_hook)
+        } else {
+            (share.window / 2).max(1)
+        };
+
         self.unsettled += 1;
     }
 
@@ -135,12 +173,16 @@ impl Permits {
         if let Some(share) = self.shares.get_mut(&hook) {
             share.unsettled = share.unsettled.saturating_sub(1);
         }
+
         self.forget(hook);
     }
 
     fn leave(&mut self, hook: HookId, retry: bool) {
-        let Some(share) = self.shares.get_mut(&hook) else { return };
+        let Some(share) = self.shares.get_mut(&hook) else {
+            return;
+        };
         share.in_flight = share.in_flight.saturating_sub(1);
+
         if let Some(host) = &share.host
             && let Some(count) = self.hosts.get_mut(host)
         {
@@ -149,6 +191,7 @@ impl Permits {
                 self.hosts.remove(host);
             }
         }
+
         self.total = self.total.saturating_sub(1);
         self.retries = self.retries.saturating_sub(usize::from(retry));
     }
@@ -166,8 +209,13 @@ impl Permits {
 mod tests {
     use super::*;
 
-    const LIMITS: PermitLimits =
-        PermitLimits { total: 10, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 7 };
+    const LIMITS: PermitLimits = PermitLimits {
+        total: 10,
+        reserved_for_first: 4,
+        per_hook: 6,
+        initial_per_hook: 2,
+        per_host: 7,
+    };
     const A: HookId = HookId(1);
     const B: HookId = HookId(2);
 
@@ -183,6 +231,7 @@ mod tests {
         for _ in 0..6 {
             permits.acquire(A, host(), true);
         }
+
         assert_eq!(permits.free(), (4, 0));
         permits.acquire(B, None, false);
         assert_eq!(permits.free(), (3, 0));
@@ -195,6 +244,7 @@ mod tests {
             permits.acquire(A, host(), false);
             permits.ended(A, false, true);
         }
+
         assert_eq!(permits.room(A, Some(HOST)), 6);
         for left in [3, 1, 1] {
             permits.acquire(A, host(), false);
@@ -209,11 +259,18 @@ mod tests {
         for _ in 0..6 {
             permits.acquire(A, host(), false);
         }
+
         permits.acquire(B, host(), false);
         assert_eq!(permits.room(B, Some(HOST)), 0);
         permits.ended(A, false, true);
         assert_eq!(permits.room(B, Some(HOST)), 1);
-        assert_eq!((permits.total(), permits.outstanding(A)), (7, 6), "it is not recorded yet");
+
+        assert_eq!(
+            (permits.total(), permits.outstanding(A)),
+            (7, 6),
+            "it is not recorded yet"
+        );
+
         permits.settled(A);
         assert_eq!((permits.total(), permits.outstanding(A)), (6, 5));
     }

@@ -27,6 +27,7 @@ const MOST_QUEUES: usize = 10_000;
 pub(crate) struct Acquired {
     /// Hooks whose deliveries begin on this node as soon as they are on disk.
     pub(crate) hooks: Vec<HookId>,
+
     /// A claim has to look for the other hooks, because their health is not known. A hook that only lacks a permit is
     /// remembered, and needs no look.
     pub(crate) claim_others: bool,
@@ -37,6 +38,7 @@ pub(crate) struct Acquired {
 pub(crate) enum ScanFrom {
     /// All of them.
     Beginning,
+
     /// Those after this one.
     After(OrderingQueue),
 }
@@ -55,6 +57,7 @@ impl ScanFrom {
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Scan {
     pub(crate) queues: Vec<OrderingQueue>,
+
     /// The requested scan of all queues.
     pub(crate) all: Option<ScanFrom>,
 }
@@ -63,6 +66,7 @@ pub(crate) struct Scan {
 pub(crate) struct Scheduler {
     state: Mutex<State>,
     moved: Notify,
+
     /// The longest duration of an attempt: one that cannot end within its lease is not begun.
     deadline: Duration,
 }
@@ -71,23 +75,32 @@ struct State {
     permits: Permits,
     limits: PermitLimits,
     health: HashMap<HookId, Health>,
+
     /// Version of the directory that `health` was last completed from.
     version: Option<i64>,
+
     /// Leased with their event: they hold a permit already.
     leased: Vec<Claimed>,
+
     /// Claimed, and waiting for a permit.
     kept: HashMap<HookId, VecDeque<Claimed>>,
     kept_in_all: usize,
+
     /// Claimed, and to be given back to the store.
     returned: Vec<(DeliveryId, i64)>,
+
     /// Hooks for which more waits in the store, as far as is known.
     waiting: HashSet<HookId>,
+
     /// Any hook may have more in the store.
     all_waiting: bool,
+
     /// Hooks that the directory of this version does not know: made on another node a moment ago, or deleted.
     unknown: HashSet<HookId>,
+
     /// Ordering queues that can advance.
     queues: HashSet<OrderingQueue>,
+
     /// The requested scan of all queues.
     scan: Option<ScanFrom>,
 }
@@ -109,7 +122,12 @@ impl Scheduler {
             queues: HashSet::new(),
             scan: Some(ScanFrom::Beginning),
         };
-        Self { state: Mutex::new(state), moved: Notify::new(), deadline }
+
+        Self {
+            state: Mutex::new(state),
+            moved: Notify::new(),
+            deadline,
+        }
     }
 
     /// Waits until there may be something to begin, to give back or to claim.
@@ -121,13 +139,17 @@ impl Scheduler {
     pub(crate) fn acquire(&self, index: &Index, hooks: &[HookId], in_order: &[HookId], now: Timestamp) -> Acquired {
         let mut state = self.state.lock();
         let mut acquired = Vec::new();
+
         for hook in hooks {
             if !in_order.contains(hook) && state.acquire(index, *hook, now) {
                 acquired.push(*hook);
             }
         }
 
-        Acquired { hooks: acquired, claim_others: state.version != Some(index.version()) }
+        Acquired {
+            hooks: acquired,
+            claim_others: state.version != Some(index.version()),
+        }
     }
 
     /// Notes ordering queues that a delivery has joined or left: they can advance.
@@ -135,6 +157,7 @@ impl Scheduler {
         let mut state = self.state.lock();
         let before = state.queues.len();
         state.queues.extend(queues);
+
         if state.queues.len() > MOST_QUEUES {
             // While no permit is free, nothing reads them. A full scan serves as well then.
             state.queues.clear();
@@ -153,12 +176,14 @@ impl Scheduler {
     /// Continues the scan of all ordering queues after one of them.
     pub(crate) fn continue_scan(&self, from: ScanFrom) {
         let mut state = self.state.lock();
+
         // A scan that was requested meanwhile begins at the beginning.
         match from {
             ScanFrom::Beginning => state.scan = Some(from),
             ScanFrom::After(_) if state.scan.is_none() => state.scan = Some(from),
             ScanFrom::After(_) => {}
         }
+
         drop(state);
         self.moved.notify_one();
     }
@@ -166,12 +191,18 @@ impl Scheduler {
     /// Takes the ordering queues to advance.
     pub(crate) fn start_scan(&self) -> Scan {
         let mut state = self.state.lock();
-        Scan { queues: state.queues.drain().collect(), all: state.scan.take() }
+        Scan {
+            queues: state.queues.drain().collect(),
+            all: state.scan.take(),
+        }
     }
 
     /// Acquires a permit for a manual attempt, even beyond the limits: a person waits for it.
     pub(crate) fn acquire_manual(&self, index: &Index, claimed: &Claimed) {
-        self.state.lock().permits.acquire(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
+        self.state
+            .lock()
+            .permits
+            .acquire(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
     }
 
     /// Begins deliveries that hold a permit, because their event is on disk.
@@ -179,6 +210,7 @@ impl Scheduler {
         if deliveries.is_empty() {
             return;
         }
+
         self.state.lock().leased.extend(deliveries);
         self.moved.notify_one();
     }
@@ -189,6 +221,7 @@ impl Scheduler {
         for hook in hooks {
             state.permits.release(hook, false);
         }
+
         drop(state);
         self.moved.notify_one();
     }
@@ -202,15 +235,18 @@ impl Scheduler {
             state.permits.release(stale.hook, false);
             state.returned.push((stale.delivery, stale.fence));
         }
+
         let hooks: Vec<HookId> = state.kept.keys().copied().collect();
         for hook in hooks {
             if state.kept[&hook].iter().any(|kept| kept.lease_until < last) {
                 state.give_back(hook);
             }
+
             while let Some(claimed) = state.begin(index, hook) {
                 ready.push(claimed);
             }
         }
+
         ready
     }
 
@@ -233,6 +269,7 @@ impl Scheduler {
             state.permits.release(leased.hook, false);
             state.returned.push((leased.delivery, leased.fence));
         }
+
         let hooks: Vec<HookId> = state.kept.keys().copied().collect();
         for hook in hooks {
             state.give_back(hook);
@@ -243,6 +280,7 @@ impl Scheduler {
     pub(crate) fn ended(&self, claimed: &Claimed, delivered: bool) {
         let mut state = self.state.lock();
         state.permits.ended(claimed.hook, is_retry(claimed), delivered);
+
         if !delivered {
             // No delivery is kept for a receiver that fails: it would wait for the next failure.
             state.give_back(claimed.hook);
@@ -253,10 +291,12 @@ impl Scheduler {
     pub(crate) fn abandoned(&self, claimed: &Claimed, known: bool) {
         let mut state = self.state.lock();
         state.permits.release(claimed.hook, is_retry(claimed));
+
         if !known {
             state.unknown.insert(claimed.hook);
             state.give_back(claimed.hook);
         }
+
         drop(state);
         self.moved.notify_one();
     }
@@ -270,17 +310,29 @@ impl Scheduler {
     ) -> Vec<Change> {
         let mut state = self.state.lock();
         let mut changes = Vec::new();
+
         for hook in hooks {
             state.permits.settled(hook);
         }
-        for settlement in settlements.into_iter().flatten().filter(|settlement| settlement.state.is_some()) {
+
+        for settlement in settlements
+            .into_iter()
+            .flatten()
+            .filter(|settlement| settlement.state.is_some())
+        {
             let before = if settlement.health == Health::default() {
                 state.health.remove(&settlement.hook)
             } else {
                 state.health.insert(settlement.hook, settlement.health)
             };
-            changes.extend(Change::between(settlement.hook, before.unwrap_or_default(), settlement.health));
+
+            changes.extend(Change::between(
+                settlement.hook,
+                before.unwrap_or_default(),
+                settlement.health,
+            ));
         }
+
         drop(state);
         self.moved.notify_one();
         changes
@@ -297,18 +349,26 @@ impl Scheduler {
         if state.version != Some(version) {
             state.unknown.clear();
         }
+
         (state.version, state.health) = (Some(version), health);
     }
 
     /// Whether an attempt that begins now tests if the hook works again.
     pub(crate) fn is_probing(&self, hook: HookId, now: Timestamp) -> bool {
-        self.state.lock().health.get(&hook).is_some_and(|health| health.is_probing(now))
+        self.state
+            .lock()
+            .health
+            .get(&hook)
+            .is_some_and(|health| health.is_probing(now))
     }
 
     /// Hooks that must not be called now.
     pub(crate) fn disabled(&self, now: Timestamp) -> HashSet<HookId> {
         let state = self.state.lock();
-        let off = state.health.iter().filter(|(_, health)| health.status(now) != Status::Executable);
+        let off = state
+            .health
+            .iter()
+            .filter(|(_, health)| health.status(now) != Status::Executable);
         off.map(|(hook, _)| *hook).collect()
     }
 
@@ -319,6 +379,7 @@ impl Scheduler {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
             state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
         };
+
         let queues = state.scan.is_some() || !state.queues.is_empty();
         state.permits.free().0 > 0 && (queues || state.all_waiting || state.waiting.iter().any(hungry))
     }
@@ -327,24 +388,41 @@ impl Scheduler {
     pub(crate) fn claim(&self, index: &Index, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
         let mut state = self.state.lock();
         let (first, retries) = state.permits.free();
+
         if first == 0 {
             state.all_waiting = true;
             return None;
         }
+
         let mut rooms = HashMap::new();
         // All hooks of a host that is being called share the room that it has left, unknown hooks too. The room is not
         // divided among them: a hook without deliveries would take it from those that have some.
         let mut left: HashMap<&str, usize> = HashMap::new();
-        let busy: Vec<HookId> = state.permits.busy_hosts().flat_map(|host| index.on_host(host)).copied().collect();
-        let known = state.permits.known().chain(state.kept.keys().copied()).chain(state.health.keys().copied());
+
+        let busy: Vec<HookId> = state
+            .permits
+            .busy_hosts()
+            .flat_map(|host| index.on_host(host))
+            .copied()
+            .collect();
+
+        let known = state
+            .permits
+            .known()
+            .chain(state.kept.keys().copied())
+            .chain(state.health.keys().copied());
+
         for hook in known.chain(busy) {
             let host = index.host(hook).map_or("", |host| &**host);
             let left = *left.entry(host).or_insert_with(|| state.left_at(index, host));
             rooms.entry(hook).or_insert_with(|| state.offer(index, hook, now, left));
         }
+
         rooms.extend(state.unknown.iter().map(|hook| (*hook, 0)));
+
         let kept_retries = state.kept.values().flatten().filter(|kept| is_retry(kept)).count();
         let retries = retries.saturating_sub(kept_retries);
+
         Some(Claim {
             node,
             now,
@@ -361,25 +439,40 @@ impl Scheduler {
         let mut state = self.state.lock();
         let retries = claimed.iter().filter(|one| is_retry(one)).count();
         state.all_waiting = claimed.len() - retries >= claim.first;
+
         let mut counts: HashMap<HookId, usize> = HashMap::new();
         for one in claimed {
             *counts.entry(one.hook).or_default() += 1;
             state.kept.entry(one.hook).or_default().push_back(one);
             state.kept_in_all += 1;
         }
+
         let offered = |hook: &HookId| claim.rooms.get(hook).copied().unwrap_or(claim.per_hook);
         if !state.all_waiting {
             state.waiting.retain(|hook| offered(hook) == 0);
         }
+
         // A hook for which nothing could be claimed may have deliveries waiting. A paused hook has its own time.
-        let passed_over: Vec<HookId> =
-            claim.rooms.iter().filter(|(_, room)| **room == 0).map(|(hook, _)| *hook).collect();
+        let passed_over: Vec<HookId> = claim
+            .rooms
+            .iter()
+            .filter(|(_, room)| **room == 0)
+            .map(|(hook, _)| *hook)
+            .collect();
+
         for hook in passed_over {
             if state.is_healthy(hook, claim.now) && !state.unknown.contains(&hook) {
                 state.waiting.insert(hook);
             }
         }
-        state.waiting.extend(counts.iter().filter(|(hook, count)| **count >= offered(hook)).map(|(hook, _)| *hook));
+
+        state.waiting.extend(
+            counts
+                .iter()
+                .filter(|(hook, count)| **count >= offered(hook))
+                .map(|(hook, _)| *hook),
+        );
+
         drop(state);
         self.moved.notify_one();
     }
@@ -405,14 +498,17 @@ impl State {
         if self.version != Some(index.version()) || !self.is_healthy(hook, now) {
             return false;
         }
+
         let host = index.host(hook);
         let next = !self.all_waiting && !self.waiting.contains(&hook) && self.kept_for(hook) == 0;
         let free = next && self.permits.is_free(hook, host.map(|host| &**host), false);
+
         if free {
             self.permits.acquire(hook, host.cloned(), false);
         } else {
             self.waiting.insert(hook);
         }
+
         free
     }
 
@@ -420,13 +516,16 @@ impl State {
     fn begin(&mut self, index: &Index, hook: HookId) -> Option<Claimed> {
         let queue = self.kept.get_mut(&hook)?;
         let (host, retry) = (index.host(hook), is_retry(queue.front()?));
+
         if !self.permits.is_free(hook, host.map(|host| &**host), retry) {
             return None;
         }
+
         let claimed = queue.pop_front();
         if queue.is_empty() {
             self.kept.remove(&hook);
         }
+
         self.kept_in_all -= 1;
         self.permits.acquire(hook, host.cloned(), retry);
         claimed
@@ -435,7 +534,8 @@ impl State {
     fn give_back(&mut self, hook: HookId) {
         let Some(queue) = self.kept.remove(&hook) else { return };
         self.kept_in_all -= queue.len();
-        self.returned.extend(queue.into_iter().map(|kept| (kept.delivery, kept.fence)));
+        self.returned
+            .extend(queue.into_iter().map(|kept| (kept.delivery, kept.fence)));
         self.waiting.insert(hook);
     }
 
@@ -447,7 +547,11 @@ impl State {
 
     /// How many deliveries of a hook may be kept ready; 0 for all hooks when many are.
     fn reserve(&self, hook: HookId) -> usize {
-        if self.kept_in_all * 2 >= self.limits.total { 0 } else { self.permits.reserve(hook) }
+        if self.kept_in_all * 2 >= self.limits.total {
+            0
+        } else {
+            self.permits.reserve(hook)
+        }
     }
 
     /// How many deliveries a claim may take for a hook whose host has room for so many.
@@ -455,6 +559,7 @@ impl State {
         let kept = self.kept_for(hook);
         let room = self.permits.room(hook, index.host(hook).map(|host| &**host));
         let well = (room + self.reserve(hook)).saturating_sub(kept).min(left);
+
         match self.health.get(&hook) {
             Some(health) => match health.status(now) {
                 Status::Executable if health.is_probing(now) => {

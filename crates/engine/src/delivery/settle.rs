@@ -23,20 +23,32 @@ impl Dispatcher {
     pub async fn settle(&self, batch: Vec<(Claimed, Finished)>) -> anyhow::Result<()> {
         let (claimed, finished): (Vec<Claimed>, Vec<Finished>) = batch.into_iter().unzip();
         let mut settled = self.finish(finished.clone()).await;
+
         for _ in 0..RETRIES {
             if settled.is_ok() {
                 break;
             }
+
             // Without its result, an attempt is made again.
             tokio::time::sleep(PAUSE).await;
             settled = self.finish(finished.clone()).await;
         }
 
         let settlements = settled.as_deref().ok();
-        let lost = settlements.into_iter().flatten().filter(|settlement| settlement.state.is_none()).count();
+        let lost = settlements
+            .into_iter()
+            .flatten()
+            .filter(|settlement| settlement.state.is_none())
+            .count();
         metrics::counter!(telemetry::LOST_LEASES).increment(lost as u64);
-        let changes = self.scheduler.settled(claimed.iter().map(|claimed| claimed.hook), settlements);
-        let queues = claimed.iter().zip(settlements.into_iter().flatten()).filter_map(advancing_queue);
+
+        let changes = self
+            .scheduler
+            .settled(claimed.iter().map(|claimed| claimed.hook), settlements);
+        let queues = claimed
+            .iter()
+            .zip(settlements.into_iter().flatten())
+            .filter_map(advancing_queue);
         self.scheduler.queues_changed(queues);
         self.show_in_flight();
 
@@ -50,7 +62,10 @@ impl Dispatcher {
 
     async fn finish(&self, batch: Vec<Finished>) -> quickdraw_store::Result<Vec<Settlement>> {
         let policies = Arc::clone(&self.context.settings.policies);
-        self.context.store.finish_attempts(batch, self.context.clock.now(), policies).await
+        self.context
+            .store
+            .finish_attempts(batch, self.context.clock.now(), policies)
+            .await
     }
 
     /// Gathers results and settles them, for ever. There is one settler on a node: results that come in during a flush
@@ -65,12 +80,21 @@ impl Dispatcher {
             let count = batch.len();
             let run = status.begin(self.context.clock.now());
             let settled = workers::unharmed(self.settle(batch)).await;
-            status.end(run, self.context.clock.now(), settled.as_ref().err().map(|error| format!("{error:#}")));
+
+            status.end(
+                run,
+                self.context.clock.now(),
+                settled.as_ref().err().map(|error| format!("{error:#}")),
+            );
 
             if let Err(error) = settled {
                 metrics::counter!(telemetry::FAILURES, "worker" => "settle").increment(1);
+
                 if outage::cause_stands_alone(&error) {
-                    tracing::error!(attempts = count, "failed to record attempts, they are made again: {error:#}");
+                    tracing::error!(
+                        attempts = count,
+                        "failed to record attempts, they are made again: {error:#}"
+                    );
                 }
             }
         }
@@ -85,11 +109,14 @@ impl Dispatcher {
         let version = self.context.index().version();
         let failing = self.context.store.failing_hooks().await?;
         self.scheduler.replace_health(version, failing.into_iter().collect());
+
         Ok(())
     }
 }
 
 /// The ordering queue that can advance, because a delivery at its head is final.
 pub(super) fn advancing_queue((claimed, settlement): (&Claimed, &Settlement)) -> Option<OrderingQueue> {
-    claimed.queue.filter(|_| settlement.state.is_some_and(|state| !state.is_owed()))
+    claimed
+        .queue
+        .filter(|_| settlement.state.is_some_and(|state| !state.is_owed()))
 }

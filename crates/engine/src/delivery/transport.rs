@@ -28,14 +28,19 @@ const KEPT_VALUE: usize = 1024;
 pub struct Sent {
     /// The verdict.
     pub outcome: Outcome,
+
     /// The address that was called.
     pub address: Option<String>,
+
     /// Where the time went, if anybody was called.
     pub phases: Option<Phases>,
+
     /// Why there was no answer.
     pub error: Option<String>,
+
     /// Header fields of the answer, one a line.
     pub response_headers: Option<String>,
+
     /// Beginning of its body.
     pub response_body: Option<Vec<u8>>,
 }
@@ -45,6 +50,7 @@ pub struct Sent {
 pub trait Transport: Send + Sync {
     /// Sends one request; takes no longer than the deadline. Never fails: a failure is a verdict.
     async fn send(&self, request: Request, now: Timestamp) -> Sent;
+
     /// Called now and then, to drop what is no longer needed.
     fn sweep(&self) {}
 }
@@ -54,6 +60,7 @@ pub struct Guarded {
     client: Client,
     guard: Arc<guard::Settings>,
     listening: Option<SocketAddr>,
+
     /// Whether the machine's addresses could not be listed the last time, which is said once.
     failed_before: AtomicBool,
 }
@@ -62,7 +69,12 @@ impl Guarded {
     /// Puts the guard in front of a client.
     #[must_use]
     pub const fn new(client: Client, guard: Arc<guard::Settings>) -> Self {
-        Self { client, guard, listening: None, failed_before: AtomicBool::new(false) }
+        Self {
+            client,
+            guard,
+            listening: None,
+            failed_before: AtomicBool::new(false),
+        }
     }
 
     /// Lets the guard know under which addresses this process is reached, now and whenever they change.
@@ -71,6 +83,7 @@ impl Guarded {
         self.listening = Some(address);
         self.guard.own.set([address]);
         self.learn_own();
+
         self
     }
 
@@ -98,8 +111,13 @@ impl Transport for Guarded {
         if let Err(rule) = judge_url(&request.url, &self.guard) {
             return blocked(rule);
         }
-        let (host, authority, path) =
-            (request.url.host().to_string(), request.url.authority(), request.url.path_and_query());
+
+        let (host, authority, path) = (
+            request.url.host().to_string(),
+            request.url.authority(),
+            request.url.path_and_query(),
+        );
+
         let call = Call {
             method: Method::POST,
             https: request.url.is_https(),
@@ -111,12 +129,15 @@ impl Transport for Guarded {
             headers: &request.headers,
             body: request.body.clone(),
             verify_tls: request.verify_tls,
-            certificate: request
-                .client_certificate
-                .as_ref()
-                .map(|certificate| Presented { digest: certificate.digest(), pem: certificate.pem.expose() }),
+            certificate: request.client_certificate.as_ref().map(|certificate| Presented {
+                digest: certificate.digest(),
+                pem: certificate.pem.expose(),
+            }),
         };
-        let report = self.client.call(call, |found| judge_resolved(&request.url, found, &self.guard)).await;
+        let report = self
+            .client
+            .call(call, |found| judge_resolved(&request.url, found, &self.guard))
+            .await;
         sent(report, now)
     }
 
@@ -156,17 +177,21 @@ fn blocked(rule: Rule) -> Sent {
 fn phases(timing: Timing) -> Phases {
     Phases {
         took: [timing.resolve, timing.connect, timing.tls, timing.wait, timing.read],
-        tls_minor: timing.tls_version.and_then(|version| version.strip_prefix("TLSv1_")?.parse().ok()),
+        tls_minor: timing
+            .tls_version
+            .and_then(|version| version.strip_prefix("TLSv1_")?.parse().ok()),
     }
 }
 
 fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
     let phases = Some(phases(report.timing));
     let address = report.address.map(|address| address.to_string());
+
     match report.result {
         Ok(answer) => {
             let after = answer.headers.get("retry-after").and_then(|value| value.to_str().ok());
             let after: Option<Duration> = after.and_then(|value| retry_after(value, now));
+
             Sent {
                 outcome: classify(Ok(answer.status), after),
                 address,
@@ -189,6 +214,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
                 Failure::InvalidAnswer(_) => Unreachable::InvalidAnswer,
                 Failure::Request(_) => Unreachable::Request,
             };
+
             Sent {
                 outcome: classify(Err(why), None),
                 address,
@@ -206,13 +232,27 @@ fn header_lines(answer: &Answer) -> String {
     let mut lines = String::new();
     for (name, value) in answer.headers.iter().take(KEPT_FIELDS) {
         let name = name.as_str();
-        let secret = ["token", "secret", "key", "auth", "cookie", "session"].iter().any(|word| name.contains(word));
-        let value = if secret { "[REDACTED]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
-        let end = value.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= KEPT_VALUE).last();
+        let secret = ["token", "secret", "key", "auth", "cookie", "session"]
+            .iter()
+            .any(|word| name.contains(word));
+
+        let value = if secret {
+            "[REDACTED]".into()
+        } else {
+            String::from_utf8_lossy(value.as_bytes())
+        };
+
+        let end = value
+            .char_indices()
+            .map(|(at, c)| at + c.len_utf8())
+            .take_while(|end| *end <= KEPT_VALUE)
+            .last();
+
         lines.push_str(name);
         lines.push_str(": ");
         lines.push_str(&value[..end.unwrap_or(0)]);
         lines.push('\n');
     }
+
     lines
 }

@@ -11,6 +11,7 @@ use quickdraw_store::insights::read_items;
 /// too large.
 pub async fn ask(store: &SharedStore, question: Question, permit: impl Send + 'static) -> anyhow::Result<Answer> {
     let found = read(store, &question).await?;
+
     // There can be many items, so the calculation runs off the threads that answer requests.
     let answer = tokio::task::spawn_blocking(move || {
         let answer = question.answer(found);

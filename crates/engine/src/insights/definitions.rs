@@ -17,7 +17,10 @@ impl Insights {
     /// When the store cannot be read.
     pub async fn counted_until(&self) -> Result<Timestamp, Error> {
         let now = self.context.clock.now();
-        let Some(oldest) = self.context.store.pending().await?.oldest else { return Ok(now) };
+        let Some(oldest) = self.context.store.pending().await?.oldest else {
+            return Ok(now);
+        };
+
         // The first 48 bits of an id are milliseconds.
         let millis = i64::try_from(oldest.0.as_u128() >> 80).unwrap_or(i64::MAX);
         Ok(now.min(Timestamp::from_micros(millis.saturating_mul(1_000))))
@@ -34,21 +37,30 @@ impl Insights {
 
     /// Stores that this version counts too.
     pub(crate) async fn note_definitions(&self) -> anyhow::Result<()> {
-        self.definitions_noted.get_or_try_init(|| self.write_definitions(false)).await.copied()
+        self.definitions_noted
+            .get_or_try_init(|| self.write_definitions(false))
+            .await
+            .copied()
     }
 
     /// Stores that this version counts too or, with `all`, that it has counted everything.
     pub(crate) async fn write_definitions(&self, all: bool) -> anyhow::Result<()> {
         let with_this = |known: &[u32]| -> Vec<u32> {
-            let others = known.iter().copied().filter(|version| !all && *version != DEFINITION_VERSION);
+            let others = known
+                .iter()
+                .copied()
+                .filter(|version| !all && *version != DEFINITION_VERSION);
             let mut versions: Vec<u32> = others.chain([DEFINITION_VERSION]).collect();
             versions.sort_unstable();
+
             versions
         };
+
         let known = self.counted_by().await?;
         if with_this(&known) == known {
             return Ok(());
         }
+
         let written = documents::change(&self.context.store, Document::Definitions, |known: &mut Vec<u32>| {
             *known = with_this(known);
             Ok::<_, Error>(Some(()))

@@ -19,6 +19,7 @@ const MOST_SHOWN: usize = 500;
 #[derive(Default)]
 pub(crate) struct LastEvents {
     at: Mutex<HashMap<ProjectId, Timestamp>>,
+
     /// Set when the journal has been read.
     loaded: AtomicBool,
 }
@@ -32,6 +33,7 @@ impl LastEvents {
             let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
             silent.and_then(|project| last.remove(&project));
         }
+
         let known = last.entry(project).or_insert(now);
         *known = now.max(*known);
     }
@@ -44,11 +46,16 @@ impl LastEvents {
 
         let known: Vec<ProjectId> = context.index().known_projects().take(MOST_SHOWN).collect();
         for project in known {
-            let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
+            let filter = EventFilter {
+                project: Some(project),
+                limit: 1,
+                ..EventFilter::default()
+            };
             if let Some(event) = context.store.list_events(filter).await?.rows.first() {
                 self.note(project, event.received_at);
             }
         }
+
         self.loaded.store(true, Ordering::Relaxed);
 
         Ok(())
@@ -59,16 +66,22 @@ impl LastEvents {
         let mut shown: Vec<(ProjectId, Timestamp)> = self.at.lock().iter().map(|(id, at)| (*id, *at)).collect();
         shown.retain(|(project, _)| is_there(*project));
         shown.sort_unstable();
+
         let name = telemetry::LAST_EVENT;
         let mut text = String::new();
+
         if !shown.is_empty() {
             // Writing to a text cannot fail.
-            let _ =
-                writeln!(text, "# HELP {name} When the last received event of a project came.\n# TYPE {name} gauge");
+            let _ = writeln!(
+                text,
+                "# HELP {name} When the last received event of a project came.\n# TYPE {name} gauge"
+            );
         }
+
         for (project, at) in shown {
             let _ = writeln!(text, "{name}{{project=\"{project}\"}} {}", at.as_seconds());
         }
+
         text
     }
 }
@@ -83,12 +96,22 @@ mod tests {
         for number in 0..3000 {
             last.note(ProjectId(number), Timestamp::from_seconds(number));
         }
+
         let text = last.text(|_| true);
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(series, MOST_SHOWN);
-        assert!(text.contains("{project=\"2999\"} 2999\n") && !text.contains("{project=\"2499\"}"), "{text}");
+
+        assert!(
+            text.contains("{project=\"2999\"} 2999\n") && !text.contains("{project=\"2499\"}"),
+            "{text}"
+        );
+
         let deleted = last.text(|project| project != ProjectId(2999));
-        assert_eq!(deleted.lines().filter(|line| !line.starts_with('#')).count(), MOST_SHOWN - 1);
+        assert_eq!(
+            deleted.lines().filter(|line| !line.starts_with('#')).count(),
+            MOST_SHOWN - 1
+        );
+
         assert_eq!(LastEvents::default().text(|_| true), "");
     }
 

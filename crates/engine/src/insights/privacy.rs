@@ -31,7 +31,11 @@ impl Insights {
     /// When the store fails.
     pub async fn salted_privacy(&self) -> anyhow::Result<Privacy> {
         let privacy = self.privacy().await?;
-        if privacy.has_salt() { Ok(privacy) } else { self.change_privacy(|_| ()).await }
+        if privacy.has_salt() {
+            Ok(privacy)
+        } else {
+            self.change_privacy(|_| ()).await
+        }
     }
 
     /// Changes the decisions about privacy, and returns them.
@@ -41,14 +45,18 @@ impl Insights {
     pub async fn change_privacy(&self, change: impl Fn(&mut Privacy)) -> anyhow::Result<Privacy> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+
         let changed = documents::change(&self.context.store, Document::Privacy, |privacy: &mut Privacy| {
             if !privacy.has_salt() {
                 *privacy = Privacy::new(salt);
             }
+
             change(privacy);
             Ok::<_, anyhow::Error>(Some(()))
         });
-        let (privacy, ()) = changed.await?.ok_or_else(|| anyhow::anyhow!("others are changing it; try again"))?;
+        let (privacy, ()) = changed
+            .await?
+            .ok_or_else(|| anyhow::anyhow!("others are changing it; try again"))?;
         Ok(privacy)
     }
 
@@ -61,17 +69,28 @@ impl Insights {
         if !privacy.forgets() {
             return Ok((0, 0));
         }
+
         // No batch of this node is between its facts and their rows. One of another node is met by the next look.
         let _projecting = self.projecting.lock().await;
         let all = self.context.store.find_identities(None).await?;
-        let identities: Vec<Identity> =
-            all.into_iter().filter_map(|one| Some(Identity { author: privacy.left_of(&one.author)?, ..one })).collect();
+
+        let identities: Vec<Identity> = all
+            .into_iter()
+            .filter_map(|one| {
+                Some(Identity {
+                    author: privacy.left_of(&one.author)?,
+                    ..one
+                })
+            })
+            .collect();
+
         let users = self.context.store.insights_users().await?;
         let users: Vec<User> = users.iter().filter_map(|user| privacy.left_of_user(user)).collect();
         let counts = (identities.len(), users.len());
         if counts != (0, 0) {
             self.context.store.rename(identities, users).await?;
         }
+
         Ok(counts)
     }
 
@@ -84,11 +103,19 @@ impl Insights {
             if self.deleted_before.lock().insert(*project, before) == Some(before) {
                 continue;
             }
-            while self.context.store.forget_before(*project, Timestamp::from_micros(before), BATCH).await? >= BATCH {
+
+            while self
+                .context
+                .store
+                .forget_before(*project, Timestamp::from_micros(before), BATCH)
+                .await?
+                >= BATCH
+            {
                 // Between two batches others get their turn.
                 tokio::task::yield_now().await;
             }
         }
+
         Ok(())
     }
 }

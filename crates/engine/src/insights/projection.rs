@@ -43,8 +43,10 @@ struct Reading(BTreeMap<String, Begun>);
 struct Begun {
     /// In so many processes.
     times: u32,
+
     /// The last of them.
     node: String,
+
     /// When it began there, in microseconds since 1970.
     at: i64,
 }
@@ -61,6 +63,7 @@ impl Piece {
         if let Err(reason) = &found {
             tracing::warn!(event.id = %event, reason, "set aside an event that insights cannot read");
         }
+
         let facts = found.map(|mut facts| {
             privacy.apply(&mut facts);
             facts
@@ -88,29 +91,37 @@ impl Insights {
             metrics::gauge!(telemetry::PROJECTION_PENDING).set(0.0);
             return Ok(0);
         }
+
         let privacy = self.privacy().await?;
         let mut piece = Piece::default();
         let mut large = Vec::new();
+
         for (at, (event, payload)) in waiting.into_iter().enumerate() {
             if payload.unpacked_len() > LARGE {
                 large.push((event, payload));
                 continue;
             }
+
             if at % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
+
             piece.weight += payload.unpacked_len();
             piece.add(event.id, read(&event, &payload), &privacy);
+
             if piece.weight > PIECE {
                 self.context.store.apply_facts(std::mem::take(&mut piece).read).await?;
             }
         }
+
         if !piece.read.is_empty() {
             self.context.store.apply_facts(piece.read).await?;
         }
+
         for (event, payload) in large {
             self.project_large(event, payload, &privacy).await?;
         }
+
         let left = self.context.store.pending().await?.count;
         metrics::gauge!(telemetry::PROJECTION_PENDING).set(precise(left));
         Ok(count)
@@ -121,28 +132,34 @@ impl Insights {
     async fn project_large(&self, event: Event, payload: Packed, privacy: &Privacy) -> anyhow::Result<()> {
         let id = event.id;
         let (node, now) = (self.context.node.0.to_string(), self.context.clock.now());
+
         let begun = documents::change(&self.context.store, Document::Reading, |reading: &mut Reading| {
             let begun = reading.0.entry(id.to_string()).or_default();
             let is_another = begun.node != node;
             if is_another && begun.times > 0 && now.since(Timestamp::from_micros(begun.at)) < WITH_ANOTHER {
                 return Ok(None);
             }
+
             // A process that begins once more has not ended: the store failed.
             begun.times += u32::from(is_another);
             begun.node.clone_from(&node);
             begun.at = now.as_micros();
+
             Ok::<_, quickdraw_store::Error>(Some(begun.times))
         });
         // Another node may be reading it: it stays for the next look.
         let Some((_, times)) = begun.await? else { return Ok(()) };
+
         let found = if times > MOST_TIMES {
             Err(format!("the server ended {MOST_TIMES} times while it read this event"))
         } else {
             tokio::task::spawn_blocking(move || read(&event, &payload)).await?
         };
+
         let mut piece = Piece::default();
         piece.add(id, found, privacy);
         self.context.store.apply_facts(piece.read).await?;
+
         self.forget_reading(&[id]).await
     }
 
@@ -152,6 +169,7 @@ impl Insights {
             for event in events {
                 reading.0.remove(&event.to_string());
             }
+
             Ok::<_, quickdraw_store::Error>((reading.0.len() != before).then_some(()))
         });
         ended.await?;
@@ -170,12 +188,15 @@ impl Insights {
     /// answers to requests may not. The lag is a metric.
     pub(crate) async fn project_all(&self) -> anyhow::Result<()> {
         self.note_definitions().await?;
+
         loop {
             let (started, arrived) = (self.context.clock.now(), self.journal.arrived());
+
             // Large bodies come in smaller batches; the next tick takes the rest.
             if self.project().await? < BATCH {
                 return Ok(());
             }
+
             if self.journal.arrived() != arrived {
                 let took = self.context.clock.now().since(started);
                 tokio::time::sleep((took * PAUSE_PER_WORK).min(LONGEST_PAUSE)).await;

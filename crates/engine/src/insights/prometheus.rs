@@ -46,6 +46,7 @@ const MOST_OF_ONE: usize = 100;
 pub(crate) struct Shown {
     text: arc_swap::ArcSwap<String>,
     counts: parking_lot::Mutex<Counts>,
+
     /// When the last look ended, and how long the pause after it is.
     looked: parking_lot::Mutex<Option<(Timestamp, Duration)>>,
 }
@@ -55,9 +56,11 @@ pub(crate) struct Shown {
 struct Found {
     /// Series of no project, and those of each project that are few.
     series: Series,
+
     /// The other series. Each project has some in the first, however many others have in this.
     of_last: Series,
     counts: Counts,
+
     /// Projects of which there is more than is read.
     cut: usize,
 }
@@ -77,18 +80,22 @@ impl Insights {
         if looked.is_some_and(|(at, pause)| at <= now && now < at.plus(pause)) {
             return Ok(());
         }
+
         let shown = self.look_at_insights(now).await;
         let (text, is_empty) = match &shown {
             Ok((text, is_empty)) => (text.clone(), *is_empty),
             // An old state is not shown as if it were current.
             Err(_) => (String::new(), true),
         };
+
         self.shown.text.store(Arc::new(text));
+
         let after = self.context.clock.now();
         let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
         // A new user should see the first series soon.
         let pause = if is_empty { Duration::ZERO } else { pause };
         *self.shown.looked.lock() = Some((after, pause));
+
         shown.map(drop)
     }
 
@@ -97,23 +104,41 @@ impl Insights {
         let projects = self.context.store.insights_projects().await?;
         // Where a project was created again with the path of another, the path is that of the last.
         let mut newest: HashMap<&str, (Timestamp, i64)> = HashMap::new();
+
         for one in &projects {
             let known = newest.entry(&one.path).or_default();
             *known = (*known).max((one.seen_at, one.id));
         }
+
         let is_newest = |one: &&NamedProject| newest.get(one.path.as_str()).is_some_and(|(_, id)| *id == one.id);
-        let paths: HashMap<i64, String> =
-            projects.iter().filter(is_newest).map(|one| (one.id, one.path.clone())).collect();
-        let replaced: HashSet<i64> =
-            projects.iter().filter(|one| !paths.contains_key(&one.id)).map(|one| one.id).collect();
+        let paths: HashMap<i64, String> = projects
+            .iter()
+            .filter(is_newest)
+            .map(|one| (one.id, one.path.clone()))
+            .collect();
+
+        let replaced: HashSet<i64> = projects
+            .iter()
+            .filter(|one| !paths.contains_key(&one.id))
+            .map(|one| one.id)
+            .collect();
+
         let bytes = weigh_projects(&self.context, now).await?;
         let is_empty = bytes.keys().all(|project| replaced.contains(project));
         let people = people(&self.context).await?;
         let teams = Arc::new(self.teams(&people, now).await?);
         let mut found = Found::default();
+
         add_others(&self.context, &mut found.series, &paths, &people).await?;
-        found.series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
+        found.series.add(
+            "quickdraw_insights_shown_timestamp_seconds",
+            "When this was so.",
+            &[],
+            seconds(now),
+        );
+
         found.counts = std::mem::take(&mut *self.shown.counts.lock());
+
         let mut failed = None;
         for piece in pieces(&bytes) {
             let (mut read, is_cut) = match read_projects(&self.context, piece, now).await {
@@ -123,26 +148,37 @@ impl Insights {
                     break;
                 }
             };
+
             found.cut += usize::from(is_cut);
             read.retain(|project, _| !replaced.contains(project));
+
             let named: Vec<(String, Read)> = read
                 .into_iter()
                 .map(|(id, read)| (paths.get(&id).cloned().unwrap_or_else(|| id.to_string()), read))
                 .collect();
-            let (people, teams, refs) = (people.clone(), Arc::clone(&teams), self.context.settings.shown_refs.clone());
+
+            let (people, teams, refs) = (
+                people.clone(),
+                Arc::clone(&teams),
+                self.context.settings.shown_refs.clone(),
+            );
+
             // Off the threads that answer others: there can be many.
             let made = tokio::task::spawn_blocking(move || {
                 for (path, read) in &named {
                     of_project(&mut found.series, path, read, (&people, &teams), now);
                     of_last(&mut found.of_last, &mut found.counts, path, read, (&refs, now));
                 }
+
                 found
             });
             found = made.await?;
         }
+
         found.counts.prune(now);
         // Counters keep their values after a failure.
         *self.shown.counts.lock() = std::mem::take(&mut found.counts);
+
         match failed {
             Some(error) => Err(error),
             None => Ok((found.text(), is_empty)),
@@ -158,10 +194,12 @@ impl Insights {
             (size > 0 && u32::try_from(size).is_ok_and(|size| size >= least)).then(|| (team.name.clone(), people))
         };
         let mut teams: Vec<(String, People)> = roster.teams().iter().filter_map(of_one).collect();
+
         // One label is one team: two teams with one name would be ambiguous.
         teams.sort_by(|one, other| one.0.cmp(&other.0));
         teams.dedup_by(|one, other| one.0 == other.0);
         teams.truncate(MOST_OF_ONE);
+
         Ok(teams)
     }
 }
@@ -177,31 +215,49 @@ async fn add_others(
         .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
         .map(|one| people.contributor(&one.identity.author))
         .collect();
+
     series.add(
         "pulse_unmatched_identities",
         "People who committed and are no members, by address or account.",
         &[],
         count(unmatched.len()),
     );
+
     let lag = precise(context.store.backlog().await?.projection);
-    series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
+    series.add(
+        "pulse_projection_lag_events",
+        "Events that are not counted yet.",
+        &[],
+        lag,
+    );
+
     let known = context.store.completeness(Projects::ALL, usize::MAX).await?;
     for one in known.iter().filter(|one| one.metric == Sequence::Push) {
         let Some(path) = paths.get(&one.project) else { continue };
         let missing = precise(one.missing);
-        series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
+
+        series.add(
+            "pulse_missing_pushes",
+            "Pushes that never came, at least.",
+            &[("project", path)],
+            missing,
+        );
     }
+
     Ok(())
 }
 
 impl Found {
     fn text(mut self) -> String {
         self.series.append(self.of_last);
+
         let (dropped, cut) = (count(self.series.dropped), count(self.cut));
         // These are shown even when there is no room for others.
         self.series.count = 0;
+
         let help = "Series that are left out, because there are too many.";
         self.series.add("quickdraw_insights_series_dropped", help, &[], dropped);
+
         let help = "Projects with so much in them that only the newest of it is shown.";
         self.series.add("quickdraw_insights_projects_cut", help, &[], cut);
         self.series.text()

@@ -39,14 +39,17 @@ pub enum Task {
     /// Count the journal in an order made of this number, with repetitions, and compare; and again with other times of
     /// receipt.
     Verify(u64),
+
     /// Count the journal again, and compare.
     Compare,
+
     /// Count the journal again, and replace the stored facts. Facts that would be lost make it fail, unless it is
     /// forced.
     Replace {
         /// Replace the facts even if some would be lost.
         force: bool,
     },
+
     /// Count the journal again on top of the stored facts.
     Add,
 }
@@ -56,8 +59,10 @@ pub enum Task {
 pub enum State {
     /// It goes on.
     Running,
+
     /// It came to its end.
     Ended,
+
     /// It did not: why.
     Failed(String),
 }
@@ -67,26 +72,37 @@ pub enum State {
 pub struct Progress {
     /// The task.
     pub task: Task,
+
     /// Its state.
     pub state: State,
+
     /// How many events it looked at, each once.
     pub done: usize,
+
     /// How many there are.
     pub total: usize,
+
     /// How often it looked at one of them once more, which must not matter.
     pub repeated: usize,
+
     /// Events that cannot be read, which are left out.
     pub unreadable: usize,
+
     /// The first event of the journal: older facts cannot be counted again.
     pub journal_begins: Option<Timestamp>,
+
     /// How many rows are counted, by what they are; when that is known.
     pub rows: BTreeMap<&'static str, u64>,
+
     /// The differences between the stored facts and the journal.
     pub differences: Vec<Difference>,
+
     /// How many there are in all.
     pub differing: usize,
+
     /// When it began, and when it ended.
     pub started_at: Timestamp,
+
     /// When it ended.
     pub ended_at: Option<Timestamp>,
 }
@@ -110,9 +126,13 @@ impl Insights {
     /// Asks for a task; `false` where one is under way.
     pub fn ask_rebuild(&self, task: Task) -> bool {
         let mut current = self.rebuilds.current.lock();
-        if current.as_ref().is_some_and(|progress| progress.state == State::Running) {
+        if current
+            .as_ref()
+            .is_some_and(|progress| progress.state == State::Running)
+        {
             return false;
         }
+
         *current = Some(Progress {
             task,
             state: State::Running,
@@ -127,6 +147,7 @@ impl Insights {
             started_at: self.context.clock.now(),
             ended_at: None,
         });
+
         self.rebuilds.asked.notify_one();
         true
     }
@@ -140,12 +161,22 @@ impl Insights {
     /// Runs the task that was asked for.
     pub(crate) async fn rebuild(&self, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let task = match &*self.rebuilds.current.lock() {
-            Some(Progress { task, state: State::Running, .. }) => *task,
+            Some(Progress {
+                task,
+                state: State::Running,
+                ..
+            }) => *task,
             _ => return Ok(()),
         };
-        let mut rebuild = Rebuild { insights: self, stop, seen: Seen::default() };
+
+        let mut rebuild = Rebuild {
+            insights: self,
+            stop,
+            seen: Seen::default(),
+        };
         let ended = crate::workers::unharmed(rebuild.run(task)).await;
         let now = self.context.clock.now();
+
         self.rebuilds.note(|progress| {
             progress.ended_at = Some(now);
             progress.state = match &ended {
@@ -153,10 +184,12 @@ impl Insights {
                 Err(error) => State::Failed(format!("{error:#}")),
             };
         });
+
         // The progress shows the error; the task is not tried again.
         if let Err(error) = ended {
             tracing::warn!("failed to count insights again: {error:#}");
         }
+
         Ok(())
     }
 }
@@ -178,10 +211,17 @@ impl Rebuild<'_> {
     async fn run(&mut self, task: Task) -> anyhow::Result<()> {
         let ids = self.read_news().await?;
         let begins = match ids.first() {
-            Some(first) => self.insights.context.store.find_event(*first).await?.map(|(event, _)| event.received_at),
+            Some(first) => self
+                .insights
+                .context
+                .store
+                .find_event(*first)
+                .await?
+                .map(|(event, _)| event.received_at),
             None => None,
         };
         self.insights.rebuilds.note(|progress| progress.journal_begins = begins);
+
         if task == Task::Add {
             self.insights.rebuilds.note(|progress| progress.total = ids.len());
             for page in ids.chunks(PAGE) {
@@ -189,33 +229,55 @@ impl Rebuild<'_> {
                 self.insights.context.store.project_again(page.to_vec()).await?;
                 self.insights.rebuilds.note(|progress| progress.done += page.len());
             }
+
             return Ok(());
         }
-        let (shadow, privacy) = (self.insights.context.store.shadow().await?, self.insights.privacy().await?);
-        let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
+
+        let (shadow, privacy) = (
+            self.insights.context.store.shadow().await?,
+            self.insights.privacy().await?,
+        );
+
+        let ids = if let Task::Verify(seed) = task {
+            in_disorder(&ids, seed)
+        } else {
+            ids
+        };
         self.count(&shadow, &ids, Receipts::Kept).await?;
+
         let differences = self.compare(&shadow).await?;
+
         // One side knows people whom the other has forgotten.
         anyhow::ensure!(
             self.insights.privacy().await? == privacy,
             "what is decided about privacy changed meanwhile: try again"
         );
+
         if let Task::Verify(seed) = task {
             return self.verify_receipts(shadow, seed).await;
         }
+
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
-            let counted = self.insights.context.store.completeness(Projects::ALL, usize::MAX).await?;
+            let counted = self
+                .insights
+                .context
+                .store
+                .completeness(Projects::ALL, usize::MAX)
+                .await?;
             let since = counted.iter().map(|one| one.since).min();
             let begins_late = since.is_some_and(|since| begins.is_none_or(|begins| since < begins));
+
             anyhow::ensure!(
                 (lost == 0 && !begins_late) || force,
                 "{lost} rows that are counted would be gone, or what is known of others: retention has deleted their events, or definitions changed. Count \
                  the journal on top of what is counted instead (add), or force it"
             );
+
             self.swap(&shadow).await?;
             self.insights.write_definitions(true).await?;
         }
+
         Ok(())
     }
 
@@ -225,26 +287,37 @@ impl Rebuild<'_> {
         let kept = shadow.branch_numbers().await?;
         // The next one takes its place.
         drop(shadow);
+
         let shadow = self.insights.context.store.shadow().await?;
         let mut ids: Vec<EventId> = self.seen.known.iter().copied().collect();
         ids.sort_unstable();
         self.count(&shadow, &ids, Receipts::Shuffled(seed)).await?;
+
         let shuffled = shadow.branch_numbers().await?;
         let projects: BTreeSet<i64> = kept.keys().chain(shuffled.keys()).copied().collect();
         let mut found = Vec::new();
+
         for project in projects {
             let of = |all: &BTreeMap<i64, BranchNumbers>| all.get(&project).copied().unwrap_or_default().named();
             for ((part, live), (_, anew)) in of(&kept).into_iter().zip(of(&shuffled)) {
                 if live != anew {
-                    found.push(Difference { part, day: 0, live, anew });
+                    found.push(Difference {
+                        part,
+                        day: 0,
+                        live,
+                        anew,
+                    });
                 }
             }
         }
+
         self.insights.rebuilds.note(|progress| {
             progress.differing += found.len();
+
             let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
             progress.differences.extend(found.into_iter().take(room));
         });
+
         Ok(())
     }
 
@@ -252,30 +325,39 @@ impl Rebuild<'_> {
     async fn compare(&mut self, shadow: &Shadow) -> anyhow::Result<Vec<Difference>> {
         for round in 0..ROUNDS {
             self.go_on()?;
+
             // Nothing is projected on this node meanwhile, so what waits is what the other side has not seen either.
             let projecting = self.insights.projecting.lock().await;
             let waiting = self.insights.context.store.pending_projection(PAGE).await?;
+
             if waiting.len() == PAGE {
                 // Too many to compare: first they are counted.
                 drop(projecting);
                 tokio::time::sleep(ROUND).await;
                 continue;
             }
+
             let more = self.read_news().await?;
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
             let (later, counted): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
+
             self.seen.forget(&later);
             self.count(shadow, &counted, Receipts::Kept).await?;
+
             let (live, anew) = (self.insights.context.store.digests().await?, shadow.digests().await?);
             drop(projecting);
+
             let differences = live.differences(&anew);
             self.note_differences(&live, &differences);
+
             // A difference is real if it is found twice, with no new and no waiting event in between.
             if differences.is_empty() || (round > 0 && counted.is_empty() && waiting.is_empty()) {
                 return Ok(differences);
             }
+
             tokio::time::sleep(ROUND).await;
         }
+
         anyhow::bail!("events kept coming, and other nodes count them meanwhile: try again when there are fewer")
     }
 
@@ -288,6 +370,7 @@ impl Rebuild<'_> {
             self.mark_news().await?;
             self.insights.context.store.swap_insights(shadow).await?;
         }
+
         // And what other nodes counted meanwhile.
         self.mark_news().await
     }
@@ -297,6 +380,7 @@ impl Rebuild<'_> {
         for page in more.chunks(PAGE) {
             self.insights.context.store.project_again(page.to_vec()).await?;
         }
+
         Ok(())
     }
 
@@ -313,11 +397,14 @@ impl Rebuild<'_> {
     async fn read_news(&mut self) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
         let mut at = self.seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
+
         loop {
             let found = self.insights.context.store.event_ids(at, IDS).await?;
             at = found.last().copied().unwrap_or(at);
+
             let is_end = found.len() < IDS;
             all.extend(found.into_iter().filter(|id| self.seen.known.insert(*id)));
+
             if is_end {
                 self.seen.last = Some(at).filter(|at| !at.0.is_nil()).or(self.seen.last);
                 return Ok(all);
@@ -328,12 +415,24 @@ impl Rebuild<'_> {
     async fn count(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<()> {
         // A repeated event is the same event, and so is every event whose times are shuffled.
         let is_first = receipts == Receipts::Kept;
-        let mut left: HashSet<EventId> = if is_first { ids.iter().copied().collect() } else { HashSet::new() };
+        let mut left: HashSet<EventId> = if is_first {
+            ids.iter().copied().collect()
+        } else {
+            HashSet::new()
+        };
+
         self.insights.rebuilds.note(|progress| progress.total += left.len());
+
         for page in ids.chunks(PAGE) {
             self.go_on()?;
+
             let unreadable = self.apply_page(shadow, page, receipts).await?;
-            let unreadable = unreadable.into_iter().filter(|id| left.contains(id)).collect::<HashSet<_>>().len();
+            let unreadable = unreadable
+                .into_iter()
+                .filter(|id| left.contains(id))
+                .collect::<HashSet<_>>()
+                .len();
+
             let new = page.iter().filter(|id| left.remove(*id)).count();
             self.insights.rebuilds.note(|progress| {
                 progress.done += new;
@@ -341,25 +440,42 @@ impl Rebuild<'_> {
                 progress.unreadable += unreadable;
             });
         }
+
         Ok(())
     }
 
     /// Counts what events say, in the order of their ids here. Gives those that cannot be read.
     async fn apply_page(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<Vec<EventId>> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
-        let mut bodies = self.insights.context.store.bodies(wanted.iter().copied().collect()).await?;
-        anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
+        let mut bodies = self
+            .insights
+            .context
+            .store
+            .bodies(wanted.iter().copied().collect())
+            .await?;
+        anyhow::ensure!(
+            bodies.len() == wanted.len(),
+            "retention deleted events meanwhile: try again"
+        );
+
         if let Receipts::Shuffled(seed) = receipts {
             for (event, _) in &mut bodies {
                 event.received_at = other_time(event.id, seed);
             }
         }
-        let by_id: BTreeMap<EventId, usize> =
-            bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
+
+        let by_id: BTreeMap<EventId, usize> = bodies
+            .iter()
+            .enumerate()
+            .map(|(at, (event, _))| (event.id, at))
+            .collect();
+
         let privacy = self.insights.privacy().await?;
         let (mut all, mut weight, mut unreadable) = (Vec::new(), 0, Vec::new());
+
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
+
             let read =
                 |event: &Event, payload: &Packed| payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
             let found = if payload.unpacked_len() > LARGE {
@@ -368,7 +484,9 @@ impl Rebuild<'_> {
             } else {
                 read(event, payload)
             };
+
             weight += payload.unpacked_len();
+
             match found {
                 Some(mut found) => {
                     privacy.apply(&mut found);
@@ -376,11 +494,13 @@ impl Rebuild<'_> {
                 }
                 None => unreadable.push(event.id),
             }
+
             if weight > PIECE {
                 shadow.apply(std::mem::take(&mut all)).await?;
                 weight = 0;
             }
         }
+
         shadow.apply(all).await?;
         Ok(unreadable)
     }
@@ -391,13 +511,18 @@ impl Rebuild<'_> {
 enum Receipts {
     /// When they were.
     Kept,
+
     /// At times made of this number.
     Shuffled(u64),
 }
 
 /// A time that has nothing to do with when an event was received: always the same for one event and one number.
 fn other_time(id: EventId, seed: u64) -> Timestamp {
-    let digest = Sha256::new().chain_update(b"receipt").chain_update(seed.to_be_bytes()).chain_update(id.0).finalize();
+    let digest = Sha256::new()
+        .chain_update(b"receipt")
+        .chain_update(seed.to_be_bytes())
+        .chain_update(id.0)
+        .finalize();
     let micros = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes) >> 14);
     Timestamp::from_micros(i64::try_from(micros).unwrap_or_default())
 }
@@ -427,12 +552,21 @@ fn before(id: EventId, by: Duration) -> EventId {
 /// An order that has nothing to do with time, and some of them twice.
 fn in_disorder(ids: &[EventId], seed: u64) -> Vec<EventId> {
     let place = |id: EventId, again: u8| {
-        let digest = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(id.0).chain_update([again]).finalize();
+        let digest = Sha256::new()
+            .chain_update(seed.to_be_bytes())
+            .chain_update(id.0)
+            .chain_update([again])
+            .finalize();
         (digest, id)
     };
     let mut placed: Vec<_> = ids.iter().map(|id| place(*id, 0)).collect();
-    let repeated: Vec<_> =
-        placed.iter().filter(|(digest, _)| digest[0] % REPEATED == 0).map(|(_, id)| place(*id, 1)).collect();
+
+    let repeated: Vec<_> = placed
+        .iter()
+        .filter(|(digest, _)| digest[0] % REPEATED == 0)
+        .map(|(_, id)| place(*id, 1))
+        .collect();
+
     placed.extend(repeated);
     placed.sort_unstable();
     placed.into_iter().map(|(_, id)| id).collect()

@@ -22,6 +22,7 @@ pub(super) fn audience(
     off: &HashSet<HookId>,
 ) -> FannedOut {
     let mut audience = FannedOut::default();
+
     // All hooks of this event are decided with the chain as it was before the event.
     for hook in index.hooks_around(event.place) {
         match select(event, hook, stopped, chain) {

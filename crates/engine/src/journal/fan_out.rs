@@ -30,6 +30,7 @@ impl Journal {
             let version = index.version();
             let (limit, off) = (Arc::clone(&self.limit), self.hooks_to_drop_for());
             let known = Arc::clone(&judged);
+
             let decide = Arc::new(move |event: &Event, chain: &mut Chain| {
                 // Filters are never asked inside of the transaction: others wait for it.
                 let filters = index.with_filters(event.place, event.trigger, event.branch().is_some());
@@ -45,26 +46,37 @@ impl Journal {
                     _ if filters.is_empty() => &[],
                     _ => return None,
                 };
+
                 Some(audience(&index, event, stopped, chain, &limit, &off))
             });
-            let count = self.context.store.fan_out(BATCH, self.context.clock.now(), version, decide).await?;
+
+            let count = self
+                .context
+                .store
+                .fan_out(BATCH, self.context.clock.now(), version, decide)
+                .await?;
+
             if count.outdated {
                 // The answers of filters are kept: a directory that changes all the time must not hold events up for
                 // ever.
                 self.context.refresh_directory().await?;
                 continue;
             }
+
             let unjudged = count.unjudged.len();
             if unjudged > 0 {
                 judged = Arc::new(self.judge_waiting(count.unjudged).await?);
             }
+
             if count.events > 0 && self.context.index().some_ordered() {
                 // Deliveries may have joined ordering queues, and others there may have waited for these events.
                 self.scheduler.scan_queues();
             }
+
             if count.deliveries > 0 {
                 self.context.wakes.deliver.notify_one();
             }
+
             if unjudged == 0 {
                 return Ok(count.events);
             }
@@ -75,6 +87,7 @@ impl Journal {
     async fn judge_waiting(&self, mut events: Vec<Event>) -> anyhow::Result<HashMap<EventId, Judged>> {
         let (index, began) = (self.context.directory(), self.context.clock.now());
         let mut all = HashMap::new();
+
         // The first event of each place comes before the second of any.
         let mut counts: HashMap<Place, usize> = HashMap::new();
         events.sort_by_cached_key(|event| {
@@ -82,16 +95,24 @@ impl Journal {
             *count += 1;
             *count
         });
+
         for event in events {
             // The rest is asked when these are decided.
             if !all.is_empty() && self.context.clock.now().since(began) > LONGEST_JUDGING {
                 break;
             }
-            let Some((event, payload)) = self.context.store.find_event(event.id).await? else { continue };
+
+            let Some((event, payload)) = self.context.store.find_event(event.id).await? else {
+                continue;
+            };
             let body = payload.unpack().unwrap_or_default();
-            let judged = self.turns.judge(&index, (event.place, event.trigger), event.branch(), &body).await;
+            let judged = self
+                .turns
+                .judge(&index, (event.place, event.trigger), event.branch(), &body)
+                .await;
             all.insert(event.id, judged);
         }
+
         Ok(all)
     }
 

@@ -25,16 +25,22 @@ static TRYING: Semaphore = Semaphore::const_new(1);
 pub struct Trial {
     /// Events that were looked at.
     pub looked_at: usize,
+
     /// Those that pass.
     pub passing: usize,
+
     /// Those of them that pass because the push does not list the commits that the filter asks for.
     pub unlisted: usize,
+
     /// Those that are stopped because the filter takes more work on them than is allowed.
     pub gave_up: usize,
+
     /// Whether all of that time were looked at: there may be too many, or they took too much work.
     pub complete: bool,
+
     /// The newest that pass.
     pub examples: Vec<EventId>,
+
     /// The newest that are stopped.
     pub stopped: Vec<EventId>,
 }
@@ -56,19 +62,39 @@ impl Journal {
         let _one = TRYING.acquire().await?;
         let (mut trial, mut work) = (Trial::default(), Work::new(MOST_WORK));
         let mut before = None;
+
         loop {
-            let page = events::EventFilter { project, trigger, before, limit: PAGE };
+            let page = events::EventFilter {
+                project,
+                trigger,
+                before,
+                limit: PAGE,
+            };
             let page = self.context.store.list_events(page).await?;
+
             for event in &page.rows {
                 if event.received_at < since {
-                    return Ok(Trial { complete: true, ..trial });
+                    return Ok(Trial {
+                        complete: true,
+                        ..trial
+                    });
                 }
+
                 if trial.looked_at == MOST || work.left() == 0 {
                     return Ok(trial);
                 }
-                let Some((_, payload)) = self.context.store.find_event(event.id).await? else { continue };
+
+                let Some((_, payload)) = self.context.store.find_event(event.id).await? else {
+                    continue;
+                };
                 trial.looked_at += 1;
-                let body = if payload.unpacked_len() <= LARGEST_BODY { payload.unpack().ok() } else { None };
+
+                let body = if payload.unpacked_len() <= LARGEST_BODY {
+                    payload.unpack().ok()
+                } else {
+                    None
+                };
+
                 let passes = match body {
                     // A body that cannot be looked into passes, as for hooks.
                     None => true,
@@ -86,16 +112,27 @@ impl Journal {
                     },
                 };
                 trial.passing += usize::from(passes);
-                let examples = if passes { &mut trial.examples } else { &mut trial.stopped };
+
+                let examples = if passes {
+                    &mut trial.examples
+                } else {
+                    &mut trial.stopped
+                };
                 if examples.len() < EXAMPLES {
                     examples.push(event.id);
                 }
             }
+
             before = page.next;
+
             // A page can be short because few events are of the kind: its end shows how far it looked.
             if before.is_none_or(|end| end.at() < since) {
-                return Ok(Trial { complete: true, ..trial });
+                return Ok(Trial {
+                    complete: true,
+                    ..trial
+                });
             }
+
             // Others that share this thread get their turn.
             tokio::task::yield_now().await;
         }

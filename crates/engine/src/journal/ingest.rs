@@ -41,9 +41,11 @@ pub(crate) const COMMITTERS_THAT_SHARE: usize = 32;
 
 struct Waiting {
     new: NewEvent,
+
     /// Hooks whose filters stop the event.
     stopped: Vec<(HookId, SkipReason)>,
     answer: oneshot::Sender<Result<Appended, Error>>,
+
     /// Held until the event is committed.
     room: OwnedSemaphorePermit,
 }
@@ -52,6 +54,7 @@ struct Waiting {
 #[derive(Default)]
 struct Leased {
     deliveries: Vec<Claimed>,
+
     /// A claim has to look for other deliveries of the event.
     claim_others: bool,
 }
@@ -114,7 +117,12 @@ impl Journal {
         let (answer, answered) = oneshot::channel();
         match &*self.queue.sender.read() {
             Some(sender) => sender
-                .try_send(Waiting { new, stopped, answer, room })
+                .try_send(Waiting {
+                    new,
+                    stopped,
+                    answer,
+                    room,
+                })
                 .map_err(|_| Error::Busy("too many events are waiting to be committed".into()))?,
             None => return Err(Error::Busy("shutting down".into())),
         }
@@ -135,6 +143,7 @@ impl Journal {
         let index = self.context.directory();
         let judged = self.turns.judge(&index, (place, trigger), event.branch(), body).await;
         event.unlisted = judged.unlisted;
+
         if index.is_subscribed_in_order(place, trigger) {
             // A body that cannot be read has the key of an empty one.
             event.object = Some(match envelope {
@@ -166,22 +175,26 @@ impl Journal {
         let (mut events, mut stopped, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         // Dropped when the whole batch is committed.
         let mut rooms = Vec::new();
+
         for waiting in batch {
             events.push(waiting.new);
             stopped.push(waiting.stopped);
             answers.push(waiting.answer);
             rooms.push(waiting.room);
         }
+
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
 
         let leased = self.decide(&mut events, &stopped).await;
         let queues: Vec<OrderingQueue> = events.iter().flat_map(queues).collect();
+
         match self.context.store.append_events(events).await {
             Ok(appended) => {
                 self.scheduler.queues_changed(queues);
                 self.context.announce_commit();
+
                 // Deliveries begin before callers are answered: both are on disk.
                 self.begin_deliveries(&appended, leased);
                 for (answer, appended) in answers.into_iter().zip(appended) {
@@ -189,12 +202,15 @@ impl Journal {
                     let _ = answer.send(Ok(appended));
                 }
             }
+
             Err(error) => {
                 if outage::stands_alone(&error) {
                     tracing::error!(%error, "failed to commit {} events", answers.len());
                 }
+
                 let deliveries = leased.into_iter().flat_map(|leased| leased.deliveries);
                 self.scheduler.release(deliveries.map(|one| one.hook));
+
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -225,7 +241,11 @@ impl Journal {
                     Some(chains) => chains.entry(chain).or_default(),
                     // The hooks that fired in the chain are not known: fan-out decides later.
                     None => {
-                        all.push(Leased { deliveries: Vec::new(), claim_others: true });
+                        all.push(Leased {
+                            deliveries: Vec::new(),
+                            claim_others: true,
+                        });
+
                         continue;
                     }
                 },
@@ -234,10 +254,14 @@ impl Journal {
 
             let audience = audience(&index, &new.event, stopped, chain, &self.limit, &off);
             let acquired = match audience.deliver.as_slice() {
-                [] => Acquired { hooks: Vec::new(), claim_others: false },
+                [] => Acquired {
+                    hooks: Vec::new(),
+                    claim_others: false,
+                },
                 deliver => self.scheduler.acquire(&index, deliver, &audience.in_order, now),
             };
             let mut deliveries = Vec::with_capacity(acquired.hooks.len());
+
             for hook in &acquired.hooks {
                 deliveries.push(Claimed {
                     delivery: DeliveryId::of(new.event.id, *hook),
@@ -252,10 +276,19 @@ impl Journal {
             }
 
             let claim_others = acquired.claim_others && acquired.hooks.len() < audience.deliver.len();
-            all.push(Leased { deliveries, claim_others });
+            all.push(Leased {
+                deliveries,
+                claim_others,
+            });
+
             let version = index.version();
-            new.decided =
-                Some(Decided { holds: Holds::AtVersion(version), audience, taken: acquired.hooks, lease_until, now });
+            new.decided = Some(Decided {
+                holds: Holds::AtVersion(version),
+                audience,
+                taken: acquired.hooks,
+                lease_until,
+                now,
+            });
         }
 
         all
@@ -265,13 +298,20 @@ impl Journal {
     fn begin_deliveries(&self, appended: &[Appended], leased: Vec<Leased>) {
         let (mut undecided, mut claim_others) = (false, false);
         let mut begin = Vec::new();
+
         for (appended, leased) in appended.iter().zip(leased) {
             if let Appended::New { fence: Some(fence), .. } = appended {
                 claim_others |= leased.claim_others;
-                begin.extend(leased.deliveries.into_iter().map(|one| Claimed { fence: *fence, ..one }));
+                begin.extend(
+                    leased
+                        .deliveries
+                        .into_iter()
+                        .map(|one| Claimed { fence: *fence, ..one }),
+                );
             } else {
                 undecided |= matches!(appended, Appended::New { .. });
-                self.scheduler.release(leased.deliveries.into_iter().map(|one| one.hook));
+                self.scheduler
+                    .release(leased.deliveries.into_iter().map(|one| one.hook));
             }
         }
 
@@ -279,6 +319,7 @@ impl Journal {
         if claim_others {
             self.context.wakes.deliver.notify_one();
         }
+
         if undecided {
             self.context.wakes.fan_out.notify_one();
         }
@@ -301,6 +342,7 @@ async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Time
             chains.push(chain);
         }
     }
+
     if chains.is_empty() {
         return Some(Chains::default());
     }
@@ -311,6 +353,7 @@ async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Time
             if outage::stands_alone(&error) {
                 tracing::warn!(%error, "failed to read what fired in chains of events");
             }
+
             None
         }
     }
@@ -321,5 +364,10 @@ fn queues(new: &NewEvent) -> impl Iterator<Item = OrderingQueue> + '_ {
     let hooks = new.decided.iter().flat_map(|decided| &decided.audience.in_order);
     hooks
         .zip(std::iter::repeat(new.event.object))
-        .filter_map(|(hook, object)| Some(OrderingQueue { hook: *hook, object: object? }))
+        .filter_map(|(hook, object)| {
+            Some(OrderingQueue {
+                hook: *hook,
+                object: object?,
+            })
+        })
 }

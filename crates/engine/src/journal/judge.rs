@@ -42,8 +42,10 @@ const MANY_QUEUES: usize = 64;
 pub(crate) struct Judged {
     /// Hooks whose filters were asked.
     pub(crate) asked: Vec<HookId>,
+
     /// Hooks that do not get it.
     pub(crate) stopped: Vec<(HookId, SkipReason)>,
+
     /// Hooks that get it because the push does not list the commits that they ask for.
     pub(crate) unlisted: Vec<HookId>,
 }
@@ -57,6 +59,7 @@ impl Judged {
                 if matches!(reason, SkipReason::BranchFilterGaveUp | SkipReason::EventFilterGaveUp) {
                     metrics::counter!(telemetry::FILTERS_GAVE_UP).increment(1);
                 }
+
                 self.stopped.push((hook, reason));
             }
         }
@@ -68,6 +71,7 @@ impl Judged {
 enum Asker {
     /// Events of a project, of a group or of the instance.
     Place(Place),
+
     /// A user who tries a filter or follows the journal.
     User(i64),
 }
@@ -75,13 +79,17 @@ enum Asker {
 /// A thread on which one works after the other.
 struct Lane {
     turn: Arc<Semaphore>,
+
     /// Room for bodies that are taken apart and stay so from one turn to the next.
     trees: Semaphore,
 }
 
 impl Lane {
     fn new(trees: usize) -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), trees: Semaphore::new(trees) }
+        Self {
+            turn: Arc::new(Semaphore::new(1)),
+            trees: Semaphore::new(trees),
+        }
     }
 
     /// Waits for a turn, and works on a thread where no other task waits. `None` while the runtime ends.
@@ -109,7 +117,12 @@ impl Default for Turns {
     fn default() -> Self {
         // People's bodies are taken apart and asked in one turn: only one is there.
         let (quick, slow, people) = (Lane::new(QUICK_TREES), Lane::new(SLOW_TREES), Lane::new(1));
-        Self { quick, slow, people, queues: parking_lot::Mutex::default() }
+        Self {
+            quick,
+            slow,
+            people,
+            queues: parking_lot::Mutex::default(),
+        }
     }
 }
 
@@ -122,6 +135,7 @@ impl Turns {
                 // A task that holds a queue or waits in it has a share of it.
                 queues.retain(|_, queue| Arc::strong_count(queue) > 1);
             }
+
             Arc::clone(queues.entry(asker).or_default())
         };
         queue.lock_owned().await
@@ -130,7 +144,9 @@ impl Turns {
 
 /// A body as a tree, if it is no larger than filters look into.
 fn take_apart(body: &[u8]) -> Option<Value> {
-    (body.len() <= filter::LARGEST_BODY).then(|| tree::read(body, tree::BUDGET).ok()).flatten()
+    (body.len() <= filter::LARGEST_BODY)
+        .then(|| tree::read(body, tree::BUDGET).ok())
+        .flatten()
 }
 
 impl Turns {
@@ -146,27 +162,42 @@ impl Turns {
         // Hooks of the instance first, then those of groups from the top down: they share one budget of work, and hooks
         // of a project must not use up the work of hooks that only a higher role can change.
         hooks.reverse();
-        let mut judged = Judged { asked: hooks.iter().map(|hook| hook.id).collect(), ..Judged::default() };
+
+        let mut judged = Judged {
+            asked: hooks.iter().map(|hook| hook.id).collect(),
+            ..Judged::default()
+        };
         if hooks.is_empty() {
             return judged;
         }
+
         let look_inside = hooks.iter().any(|hook| hook.event_filter.is_some());
         let mut costly = Vec::new();
+
         if look_inside && body.len() > SMALL_BODY {
             costly = hooks;
         } else {
             let tree = look_inside.then(|| take_apart(body)).flatten();
             let mut left = AT_ONCE;
+
             for hook in hooks {
                 let mut work = Work::new(left.min(AT_ONCE_FOR_ONE));
                 let filtered = ask_filters(&hook, trigger, branch, tree.as_ref(), &mut work);
                 left -= work.taken();
-                if work.left() == 0 { costly.push(hook) } else { judged.add(hook.id, filtered) }
+
+                if work.left() == 0 {
+                    costly.push(hook)
+                } else {
+                    judged.add(hook.id, filtered)
+                }
             }
         }
+
         if !costly.is_empty() {
-            self.judge_in_turns((place, trigger), branch, body, (costly, look_inside), &mut judged).await;
+            self.judge_in_turns((place, trigger), branch, body, (costly, look_inside), &mut judged)
+                .await;
         }
+
         judged
     }
 
@@ -182,13 +213,20 @@ impl Turns {
         let branch = branch.map(Arc::<str>::from);
         let mut left = ALL_TURNS;
         let mut waiting = hooks;
+
         for (lane, turns) in [(&self.quick, &QUICK[..]), (&self.slow, &SLOW[..])] {
             if waiting.is_empty() {
                 return;
             }
+
             // The body is read again in each lane: an event that waits in the slow lane must not keep a tree of the
             // quick lane.
-            let _room = if look_inside { lane.trees.acquire().await.ok() } else { None };
+            let _room = if look_inside {
+                lane.trees.acquire().await.ok()
+            } else {
+                None
+            };
+
             let tree = match look_inside {
                 true => {
                     let body = body.to_vec();
@@ -197,6 +235,7 @@ impl Turns {
                 false => None,
             };
             let tree = Arc::new(tree);
+
             // Cheap ones first: a filter that uses up its turn must not cost others theirs.
             for steps in turns {
                 let mut costly = Vec::new();
@@ -209,9 +248,15 @@ impl Turns {
                     });
                     // Nothing is decided for a hook while the runtime ends: its event is not committed either.
                     let Some((filtered, work)) = answer.await else { return };
+
                     left -= work.taken();
-                    if work.left() == 0 && *steps < TURN { costly.push(hook) } else { judged.add(hook.id, filtered) }
+                    if work.left() == 0 && *steps < TURN {
+                        costly.push(hook)
+                    } else {
+                        judged.add(hook.id, filtered)
+                    }
                 }
+
                 waiting = costly;
             }
         }
@@ -228,6 +273,7 @@ impl Turns {
         let _queue = self.queue(Asker::User(asker)).await;
         let (filter, parsed) = (filter.clone(), body.as_ref().len());
         let mut one = Work::new(work.left().min(TURN));
+
         let answer = self.people.take(move || {
             // A body that cannot be looked into passes, as for hooks.
             let answer = match take_apart(body.as_ref()) {
@@ -237,6 +283,7 @@ impl Turns {
             (answer, one.taken())
         });
         let (answer, taken) = answer.await?;
+
         // Reading a byte takes about as long as a step.
         let _ = work.spend(usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(parsed));
         answer

@@ -41,18 +41,25 @@ const KEPT: Duration = Duration::from_secs(7 * 86_400);
 pub struct Received<'a> {
     /// The source that received it.
     pub source: &'a Source,
+
     /// The kind of event.
     pub trigger: Trigger,
+
     /// `X-Gitlab-Event`, as sent.
     pub sent_as: Option<&'a str>,
+
     /// `X-Gitlab-Instance`, as sent.
     pub instance: Option<&'a str>,
+
     /// `X-Gitlab-Event-UUID`.
     pub chain: Option<Uuid>,
+
     /// The key that recognises a second copy.
     pub key: Option<String>,
+
     /// The exact bytes.
     pub body: &'a [u8],
+
     /// The envelope of the body.
     pub envelope: &'a Envelope<'a>,
 }
@@ -63,11 +70,13 @@ pub enum ReceiveError {
     /// Its source is for another instance.
     #[error("this source serves {}, but X-Gitlab-Instance names another GitLab; change the source's instance, or create a source for that GitLab", .0.text())]
     Instance(BoundTo),
+
     /// Its source knows no instance yet, and another source is for this one.
     #[error(
         "another source already serves {0} (X-Gitlab-Instance); to use this source for the same GitLab too, set its instance"
     )]
     Taken(String),
+
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] Error),
@@ -78,16 +87,22 @@ pub enum ReceiveError {
 pub struct SeenRequest {
     /// The time at which it came, in microseconds since 1970.
     pub at: i64,
+
     /// The address of the client.
     pub address: String,
+
     /// The status of the answer.
     pub status: u16,
+
     /// The reason of a refusal, or that it was a duplicate.
     pub note: Option<String>,
+
     /// `X-Gitlab-Event`, as sent.
     pub event: Option<String>,
+
     /// Bytes of its body, as far as it was read.
     pub bytes: usize,
+
     /// The event that it became.
     pub event_id: Option<Uuid>,
 }
@@ -98,6 +113,7 @@ pub(super) struct Relay {
     duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<SourceId, Requests>>,
+
     /// The last path of projects that moved, and when they did.
     left: Mutex<HashMap<ProjectId, (String, Timestamp)>>,
 }
@@ -118,6 +134,7 @@ struct Users {
 enum Destination {
     /// A place here.
     Place(Place),
+
     /// None: the event repeats this one.
     Repeats(EventId),
 }
@@ -130,23 +147,33 @@ impl Journal {
     /// When its source is for another instance, the store could not commit it, or too many wait already. The event is
     /// not kept then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
-        let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
+        let instance = received
+            .instance
+            .map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let key = received.key.as_deref().map(|key| received.envelope.dedupe_key(key));
-        let place = match self.relay.place_of(&received, key.as_deref(), instance.as_deref()).await? {
+
+        let place = match self
+            .relay
+            .place_of(&received, key.as_deref(), instance.as_deref())
+            .await?
+        {
             Destination::Place(place) => place,
             Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
         };
         if let Place::Project(project) = place {
             self.last_events.note(project, self.context.clock.now());
         }
+
         let (duplicate_of, first) = match &key {
             Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
                 self.relay.duplicate_of(key, place, received.body).await
             }
             _ => (None, None),
         };
+
         let usual = received.trigger.row().header;
         let sent_as = received.sent_as.filter(|name| *name != usual);
+
         let event = Event {
             chain: received.chain,
             git_ref: received.envelope.git_ref.as_deref().map(str::to_owned),
@@ -159,11 +186,13 @@ impl Journal {
         if let Some(first) = first {
             first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
+
         let appended = appended?;
         let is_duplicate = duplicate_of.is_some() && matches!(appended, Appended::New { .. });
         if is_duplicate {
             metrics::counter!(telemetry::DUPLICATES).increment(1);
         }
+
         Ok((appended, is_duplicate))
     }
 
@@ -208,14 +237,17 @@ impl Relay {
             // The hooks here got this event when it began its chain.
             return Ok(Destination::Place(Place::Elsewhere));
         }
+
         let instance = self.speaker_of(received).await?;
         let envelope = received.envelope;
         if let Some(user) = envelope.user() {
             self.see(user);
         }
+
         if let Some(number) = envelope.project_id() {
             return Ok(self.project_of(received, number, key, instance).await?);
         }
+
         let group = match envelope.group() {
             Some(seen) => match self.group_of(received, &seen, key, &instance).await? {
                 Destination::Place(Place::Group(group)) => Some(group),
@@ -231,18 +263,27 @@ impl Relay {
     async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
         let id = received.source.id;
         let bound = self.context.index().bound_to(id).cloned();
+
         let named = match speaker(bound.as_ref(), received.instance) {
             Speaker::Is(named) => named,
             Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
             Speaker::First(named) => {
-                let noted = self.context.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
-                let Some(noted) = noted else { return Err(ReceiveError::Taken(named)) };
+                let noted = self
+                    .context
+                    .store
+                    .learn_instance(id, BoundTo::Instance(named.clone()))
+                    .await?;
+                let Some(noted) = noted else {
+                    return Err(ReceiveError::Taken(named));
+                };
                 self.refresh_after_a_move().await;
+
                 // Another request may have been the first.
                 match speaker(Some(&noted), received.instance) {
                     Speaker::Other => return Err(ReceiveError::Instance(noted)),
                     Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),
                 }
+
                 Some(named)
             }
         };
@@ -263,11 +304,14 @@ impl Relay {
             if received.envelope.project_path().is_none_or(|path| path == known.path) {
                 return Ok(Destination::Place(place));
             }
+
             before = Some((known.project, known.path));
         }
+
         if let Some(first) = self.repeated(received, key).await? {
             return Ok(Destination::Repeats(first));
         }
+
         // An event of a project without a path, or with a path that is not valid here, is an event of the instance.
         let Some(seen) = received.envelope.project() else {
             return Ok(Destination::Place(place));
@@ -279,10 +323,17 @@ impl Relay {
             // It was sent before the project moved, and came after.
             return Ok(Destination::Place(place));
         }
-        let known = self.context.store.know_project(instance, seen, received.source.id, now).await?;
+
+        let known = self
+            .context
+            .store
+            .know_project(instance, seen, received.source.id, now)
+            .await?;
+
         if let Some((project, path)) = before {
             self.leaves(project, path, now);
         }
+
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
     }
@@ -301,6 +352,7 @@ impl Relay {
         {
             return Ok(Destination::Place(Place::Group(known.group)));
         }
+
         let paths = [Some(&seen.path), seen.old_path.as_ref()].into_iter().flatten();
         let is_here = |path: &String| {
             self.context.group_at(path).is_some() || self.context.group_at(&apart(instance, path)).is_some()
@@ -308,12 +360,18 @@ impl Relay {
         if known.is_none() && !paths.into_iter().any(is_here) {
             return Ok(Destination::Place(Place::Instance));
         }
+
         if let Some(first) = self.repeated(received, key).await? {
             return Ok(Destination::Repeats(first));
         }
+
         let source = received.source.id;
-        let known =
-            self.context.store.know_group(instance.to_owned(), seen.clone(), source, self.context.clock.now()).await?;
+        let known = self
+            .context
+            .store
+            .know_group(instance.to_owned(), seen.clone(), source, self.context.clock.now())
+            .await?;
+
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Group)))
     }
@@ -321,15 +379,22 @@ impl Relay {
     /// The group of an event that has no full path of it.
     fn group_without_path(&self, envelope: &Envelope<'_>, instance: &str) -> Option<GroupId> {
         let index = self.context.index();
-        let known = envelope.group_id().and_then(|number| index.known_group(instance, number));
-        known.map(|known| known.group).or_else(|| index.group_by_path(instance, &envelope.group_path()?))
+        let known = envelope
+            .group_id()
+            .and_then(|number| index.known_group(instance, number));
+        known
+            .map(|known| known.group)
+            .or_else(|| index.group_by_path(instance, &envelope.group_path()?))
     }
 
     /// The event that a received one repeats. A repeated event creates and moves nothing: its headers are not signed.
     async fn repeated(&self, received: &Received<'_>, key: Option<&str>) -> Result<Option<EventId>, Error> {
         let Some(key) = key else { return Ok(None) };
         let source = Origin::Source(received.source.id);
-        self.context.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
+        self.context
+            .store
+            .find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned()))
+            .await
     }
 
     async fn refresh_after_a_move(&self) {
@@ -342,7 +407,12 @@ impl Relay {
     async fn is_our_own(&self, chain: Option<Uuid>, instance: Option<&str>) -> Result<bool, Error> {
         let says_so = instance.is_some_and(|instance| instance == self.context.settings.instance.trim_end_matches('/'));
         match chain.filter(|_| says_so) {
-            Some(chain) => Ok(self.context.store.find_delivery(recursion::origin(chain)).await?.is_some()),
+            Some(chain) => Ok(self
+                .context
+                .store
+                .find_delivery(recursion::origin(chain))
+                .await?
+                .is_some()),
             None => Ok(false),
         }
     }
@@ -352,18 +422,31 @@ impl Relay {
         let mut requests = self.requests.lock();
         let of = requests.entry(source).or_default();
         of.changed = true;
+
         if of.last.len() == MOST_REQUESTS {
             of.last.pop_front();
         }
+
         of.last.push_back(request);
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
     async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
-        let mut all: Vec<SeenRequest> =
-            elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(self.requests.lock().get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        let mut all: Vec<SeenRequest> = elsewhere
+            .iter()
+            .filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok())
+            .flatten()
+            .collect();
+
+        all.extend(
+            self.requests
+                .lock()
+                .get(&source)
+                .into_iter()
+                .flat_map(|of| of.last.iter().cloned()),
+        );
+
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
@@ -373,11 +456,16 @@ impl Relay {
     async fn save_seen(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut self.users.lock().fresh);
         if !users.is_empty()
-            && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
+            && let Err(error) = self
+                .context
+                .store
+                .know_users(users.clone(), self.context.clock.now())
+                .await
         {
             tracing::warn!(%error, "failed to take up users; they are tried again");
             self.users.lock().fresh.extend(users);
         }
+
         let lists: Vec<(SourceId, String)> = {
             let mut requests = self.requests.lock();
             let changed = requests.iter_mut().filter_map(|(source, of)| {
@@ -385,11 +473,17 @@ impl Relay {
             });
             changed.filter_map(Result::ok).collect()
         };
+
         if lists.is_empty() {
             return Ok(());
         }
+
         let now = self.context.clock.now();
-        Ok(self.context.store.save_requests(self.context.node, lists, now, now.minus(KEPT)).await?)
+        Ok(self
+            .context
+            .store
+            .save_requests(self.context.node, lists, now, now.minus(KEPT))
+            .await?)
     }
 
     /// Remembers the path that a project had on its instance.
@@ -398,12 +492,16 @@ impl Relay {
         if left.len() >= MOST_LEFT {
             left.clear();
         }
+
         left.insert(project, (path, now));
     }
 
     /// Whether a project had this path until a moment ago.
     fn left_lately(&self, project: ProjectId, path: &str, now: Timestamp) -> bool {
-        self.left.lock().get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
+        self.left
+            .lock()
+            .get(&project)
+            .is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
     }
 
     fn see(&self, user: User) {
@@ -411,9 +509,11 @@ impl Relay {
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
             return;
         }
+
         if users.known.len() >= MOST_KNOWN {
             users.known.clear();
         }
+
         users.known.insert(user.username.clone());
         users.fresh.push(user);
     }

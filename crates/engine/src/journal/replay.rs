@@ -24,6 +24,7 @@ const MOST_PREVIEWED: usize = 100_000;
 pub struct Preview {
     /// The number of chosen deliveries.
     pub matched: usize,
+
     /// Whether all were looked at; otherwise there may be more.
     pub complete: bool,
 }
@@ -37,43 +38,62 @@ impl Journal {
         for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
             self.advance(replay).await?;
         }
+
         Ok(())
     }
 
     async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
         let now = self.context.clock.now();
         // At most the rate of one second is saved up: a pause must not end in a flood.
-        let since = i64::try_from(now.since(replay.advanced_at).as_millis()).unwrap_or(i64::MAX).min(1000);
+        let since = i64::try_from(now.since(replay.advanced_at).as_millis())
+            .unwrap_or(i64::MAX)
+            .min(1000);
         let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
         let mut cursor = replay.cursor;
+
         for _ in 0..PAGES {
             if allowed == 0 {
                 break;
             }
+
             let page = page(&self.context, &replay.filter, cursor).await?;
             let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+
             for candidate in &page {
                 if chosen.len() == allowed {
                     break;
                 }
+
                 (looked_at, last) = (looked_at + 1, candidate.delivery);
                 if chooses(&self.context, &replay.filter, candidate) {
                     chosen.push(candidate.delivery);
                 }
             }
+
             allowed -= chosen.len();
+
             let finished = page.is_empty();
-            let step = Step { replay: replay.id, from: cursor, to: last, looked_at, chosen, finished };
+            let step = Step {
+                replay: replay.id,
+                from: cursor,
+                to: last,
+                looked_at,
+                chosen,
+                finished,
+            };
             if self.context.store.advance_replay(step, now).await? > 0 {
                 self.scheduler.scan_queues();
                 self.context.wakes.deliver.notify_one();
             }
+
             if finished {
                 tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
                 break;
             }
+
             cursor = last;
         }
+
         Ok(())
     }
 
@@ -85,16 +105,29 @@ impl Journal {
         let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
         while looked_at < MOST_PREVIEWED {
             let page = page(&self.context, filter, cursor).await?;
-            matched += page.iter().filter(|candidate| chooses(&self.context, filter, candidate)).count();
+            matched += page
+                .iter()
+                .filter(|candidate| chooses(&self.context, filter, candidate))
+                .count();
+
             looked_at += page.len();
+
             let Some(last) = page.last() else {
-                return Ok(Preview { matched, complete: true });
+                return Ok(Preview {
+                    matched,
+                    complete: true,
+                });
             };
+
             cursor = last.delivery;
             // A preview of a busy fortnight must not hold up other tasks of this thread.
             tokio::task::yield_now().await;
         }
-        Ok(Preview { matched, complete: false })
+
+        Ok(Preview {
+            matched,
+            complete: false,
+        })
     }
 }
 

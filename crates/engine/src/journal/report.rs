@@ -34,18 +34,25 @@ const BATCH: usize = 100;
 pub struct Report<'a> {
     /// The place where it happened, with its attributes.
     pub scene: Scene<'a>,
+
     /// The kind of event.
     pub trigger: Trigger,
+
     /// The user who did it.
     pub user: &'a User,
+
     /// The object that it happened to.
     pub object: &'a RawValue,
+
     /// Attributes that were different before.
     pub previous: Option<&'a RawValue>,
+
     /// The chain it continues.
     pub chain: Option<Uuid>,
+
     /// The key that recognises a second copy.
     pub key: Option<String>,
+
     /// The operation that it is a save of.
     pub operation: Option<Step<'a>>,
 }
@@ -55,6 +62,7 @@ pub struct Report<'a> {
 pub struct Step<'a> {
     /// The operation, as its forge names it: a request's id, for instance.
     pub operation: &'a str,
+
     /// Whether other saves follow.
     pub more: bool,
 }
@@ -64,6 +72,7 @@ pub struct Step<'a> {
 pub enum Reported {
     /// It is an event.
     Event(EventId),
+
     /// It is a save, and its operation goes on.
     Saved,
 }
@@ -74,6 +83,7 @@ pub enum ReportError {
     /// No body can be composed from it.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] Error),
@@ -93,7 +103,17 @@ impl Journal {
     /// # Errors
     /// When no body can be composed from it, or the store cannot take it. Nothing is kept of it then.
     pub async fn report(&self, report: Report<'_>) -> Result<Reported, ReportError> {
-        let Report { scene, user, object, previous, chain, ref key, operation, .. } = report;
+        let Report {
+            scene,
+            user,
+            object,
+            previous,
+            chain,
+            ref key,
+            operation,
+            ..
+        } = report;
+
         let trigger = kind_of(report.trigger, object);
         let happened = Happened {
             trigger,
@@ -104,18 +124,25 @@ impl Journal {
             instance: self.context.instance(),
             at: self.context.clock.now(),
         };
+
         if let Some(step) = operation {
             let save = Operation::begin(&happened)?;
             let kept = self.save(scene, save, step, chain, key.as_deref()).await?;
+
             if step.more {
                 return Ok(Reported::Saved);
             }
+
             if let Some(kept) = kept {
                 return self.make_event(&kept, scene).await.map(Reported::Event);
             }
         }
+
         let body = compose(&happened)?;
-        let event = Event { chain, ..self.new_event(place_of(scene), trigger, Origin::Api) };
+        let event = Event {
+            chain,
+            ..self.new_event(place_of(scene), trigger, Origin::Api)
+        };
         Ok(Reported::Event(self.ingest_composed(event, key.clone(), &body).await?))
     }
 
@@ -123,8 +150,14 @@ impl Journal {
     async fn ingest_composed(&self, event: Event, key: Option<String>, body: &[u8]) -> Result<EventId, Error> {
         // A composed body can always be read.
         let envelope = Envelope::read(body).ok();
-        let git_ref = envelope.as_ref().and_then(|envelope| envelope.git_ref.as_deref()).map(str::to_owned);
-        Ok(self.ingest(Event { git_ref, ..event }, key, body, envelope.as_ref()).await?.id())
+        let git_ref = envelope
+            .as_ref()
+            .and_then(|envelope| envelope.git_ref.as_deref())
+            .map(str::to_owned);
+        Ok(self
+            .ingest(Event { git_ref, ..event }, key, body, envelope.as_ref())
+            .await?
+            .id())
     }
 
     /// Stores a save with those before it; `None` where it is the only one.
@@ -140,15 +173,26 @@ impl Journal {
         for n in 0..TRIES {
             // Others that save at the same moment get their turns.
             tokio::time::sleep(Duration::from_millis(u64::from(n * n)).min(LONGEST_PAUSE)).await;
+
             let ends_with = key.filter(|_| !step.more).map(str::to_owned);
-            let kept = match self.context.store.find_operation(place, name.clone(), ends_with).await? {
+            let kept = match self
+                .context
+                .store
+                .find_operation(place, name.clone(), ends_with)
+                .await?
+            {
                 // Its end is repeated: the answer to the first was lost, or there was none.
                 Some(kept) if kept.closed => return Ok(Some(kept)),
                 Some(kept) => {
                     let together = read(&kept)?.then(save.clone())?;
                     // Refused while its reporter can still mend it, and what was saved before stays.
                     together.compose(scene, self.context.instance(), self.context.clock.now())?;
-                    Kept { chain: chain.or(kept.chain), saves: Packed::pack(&together.to_json()), ..kept }
+
+                    Kept {
+                        chain: chain.or(kept.chain),
+                        saves: Packed::pack(&together.to_json()),
+                        ..kept
+                    }
                 }
                 None if !step.more => return Ok(None),
                 None => Kept {
@@ -163,15 +207,28 @@ impl Journal {
                     saves: Packed::pack(&save.to_json()),
                 },
             };
+
             let now = self.context.clock.now();
             let due_at = now.plus(if step.more { PATIENCE } else { CLOSING });
+
             // The key of the save that ends it is the event's: a repeated last save gets the same event.
-            let key = if step.more { kept.key.clone() } else { key.map(str::to_owned) };
-            let kept = Kept { closed: !step.more, due_at, key, ..kept };
+            let key = if step.more {
+                kept.key.clone()
+            } else {
+                key.map(str::to_owned)
+            };
+
+            let kept = Kept {
+                closed: !step.more,
+                due_at,
+                key,
+                ..kept
+            };
             if self.context.store.put_operation(kept.clone()).await? {
                 return Ok(Some(kept));
             }
         }
+
         Err(Error::Busy("others save the same operation all the time".into()).into())
     }
 
@@ -182,12 +239,16 @@ impl Journal {
             Ok(body) => {
                 let key = kept.key.clone().unwrap_or_else(|| format!("operation {}", kept.id));
                 let event = self.new_event(kept.place, operation.trigger, Origin::Api);
-                let event = Event { chain: kept.chain, ..event };
+                let event = Event {
+                    chain: kept.chain,
+                    ..event
+                };
                 Ok(self.ingest_composed(event, Some(key), &body).await?)
             }
             // It will never be one.
             Err(error) => Err(error.into()),
         };
+
         self.context.store.end_operation(kept.id).await?;
         made
     }
@@ -198,12 +259,22 @@ impl Journal {
     /// When the store fails; they are due at the next look too.
     pub async fn end_operations(&self) -> anyhow::Result<()> {
         let mut failed = None;
-        for kept in self.context.store.due_operations(self.context.clock.now(), BATCH).await? {
-            let closed = Kept { closed: true, due_at: self.context.clock.now().plus(CLOSING), ..kept.clone() };
+        for kept in self
+            .context
+            .store
+            .due_operations(self.context.clock.now(), BATCH)
+            .await?
+        {
+            let closed = Kept {
+                closed: true,
+                due_at: self.context.clock.now().plus(CLOSING),
+                ..kept.clone()
+            };
             if !kept.closed && !self.context.store.put_operation(closed).await? {
                 // Somebody saves, closes or ends it at this moment.
                 continue;
             }
+
             match self.end(&kept).await {
                 Ok(()) => {}
                 Err(ReportError::Store(Error::Damaged(_)) | ReportError::Compose(_)) => {
@@ -214,6 +285,7 @@ impl Journal {
                 Err(error) => failed = Some(error),
             }
         }
+
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -233,6 +305,7 @@ impl Journal {
             // The project or group is deleted, and its hooks with it.
             self.context.store.end_operation(kept.id).await?;
         }
+
         Ok(())
     }
 }

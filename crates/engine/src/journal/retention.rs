@@ -21,17 +21,26 @@ impl Journal {
     /// When the store fails; they lapse at the next look.
     pub async fn expire_leases(&self) -> anyhow::Result<usize> {
         let policies = self.context.settings.policies.clone();
-        let count = self.context.store.expire_leases(self.context.clock.now(), policies).await?;
+        let count = self
+            .context
+            .store
+            .expire_leases(self.context.clock.now(), policies)
+            .await?;
         if count > 0 {
             tracing::warn!(deliveries = count, "took over deliveries whose outcome nobody recorded");
             self.context.wakes.deliver.notify_one();
         }
+
         Ok(count)
     }
 
     /// Cancels deliveries whose hook is gone, and shows how much is waiting.
     pub(crate) async fn tend(&self) -> anyhow::Result<()> {
-        self.context.store.cancel_orphans(self.context.clock.now(), ORPHAN_BATCH).await?;
+        self.context
+            .store
+            .cancel_orphans(self.context.clock.now(), ORPHAN_BATCH)
+            .await?;
+
         // A node can have stopped before it noted that an ordering queue can advance.
         self.scheduler.scan_queues();
 
@@ -40,9 +49,11 @@ impl Journal {
         gauge(telemetry::OWED, backlog.owed);
         gauge(telemetry::FAN_OUT_PENDING, backlog.fan_out);
         gauge(telemetry::PROJECTION_PENDING, backlog.projection);
+
         let now = self.context.clock.now();
         let disabled = u32::try_from(self.scheduler.disabled(now).len()).unwrap_or(u32::MAX);
         metrics::gauge!(telemetry::HOOKS_DISABLED).set(f64::from(disabled));
+
         let oldest = backlog.oldest_due_at.map_or(Duration::ZERO, |due| now.since(due));
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest);
         Ok(())
@@ -55,26 +66,36 @@ impl Journal {
     pub async fn drop_held(&self) -> anyhow::Result<()> {
         let now = self.context.clock.now();
         let held = match self.context.settings.while_disabled {
-            WhileDisabled::Hold { longest, most } => {
-                Held { older_than: now.minus(longest), most: i64::from(most), reason: SkipReason::HoldBudget }
-            }
-            WhileDisabled::Drop => Held { older_than: now, most: 0, reason: SkipReason::Disabled },
+            WhileDisabled::Hold { longest, most } => Held {
+                older_than: now.minus(longest),
+                most: i64::from(most),
+                reason: SkipReason::HoldBudget,
+            },
+            WhileDisabled::Drop => Held {
+                older_than: now,
+                most: 0,
+                reason: SkipReason::Disabled,
+            },
         };
+
         for hook in self.scheduler.disabled(now) {
             let mut count = 0;
             loop {
                 let dropped = self.context.store.drop_held(hook, held, now, PRUNE_BATCH).await?;
                 count += dropped;
+
                 if dropped < PRUNE_BATCH {
                     break;
                 }
             }
+
             if count > 0 {
                 self.scheduler.scan_queues();
                 metrics::counter!(telemetry::DROPPED, "reason" => held.reason.word()).increment(count as u64);
                 tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled");
             }
         }
+
         Ok(())
     }
 
@@ -82,9 +103,18 @@ impl Journal {
     pub(crate) async fn prune(&self) -> anyhow::Result<()> {
         let now = self.context.clock.now();
         self.context.store.prepare_partitions(now).await?;
+
         let kept = Duration::from_secs(86_400 * quickdraw_store::audit::KEPT_DAYS);
         while self.context.store.prune_audit(now.minus(kept), PRUNE_BATCH).await? >= PRUNE_BATCH {}
-        while self.context.store.forget_chains(now.minus(REMEMBERED), PRUNE_BATCH).await? >= PRUNE_BATCH {}
+
+        while self
+            .context
+            .store
+            .forget_chains(now.minus(REMEMBERED), PRUNE_BATCH)
+            .await?
+            >= PRUNE_BATCH
+        {}
+
         let before = now.minus(self.context.settings.retention);
         while self.context.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {
             // Between two batches others get their turn.

@@ -103,6 +103,7 @@ quickdraw_domain::section! {
 pub enum HoldOrDrop {
     /// Deliver them when the webhook is enabled again.
     Hold,
+
     /// Discard them.
     Drop,
 }
@@ -118,6 +119,7 @@ impl DeliverySection {
                 "must be at least one second longer than delivery.timeout, or healthy attempts would be repeated";
             problems.push(Problem::new("delivery.lease", text));
         }
+
         problems.extend(self.read_proxy().err());
         problems
     }
@@ -125,7 +127,10 @@ impl DeliverySection {
     /// The rules for retries and for disabling.
     #[must_use]
     pub fn policies(&self) -> Policies {
-        Policies { retry: self.retry.policy(), disable: self.auto_disable }
+        Policies {
+            retry: self.retry.policy(),
+            disable: self.auto_disable,
+        }
     }
 
     /// The bounds of concurrent attempts.
@@ -144,7 +149,10 @@ impl DeliverySection {
     #[must_use]
     pub fn while_disabled(&self) -> WhileDisabled {
         match self.while_disabled {
-            HoldOrDrop::Hold => WhileDisabled::Hold { longest: self.hold_longest.0, most: self.hold_most },
+            HoldOrDrop::Hold => WhileDisabled::Hold {
+                longest: self.hold_longest.0,
+                most: self.hold_most,
+            },
             HoldOrDrop::Drop => WhileDisabled::Drop,
         }
     }
@@ -157,6 +165,7 @@ impl DeliverySection {
         if self.proxy.is_empty() {
             return Ok(None);
         }
+
         let proxy = Proxy::parse(&self.proxy, self.proxy_resolves).map_err(|error| {
             // The value is not shown, because it may contain a password.
             let text = match error {
@@ -171,7 +180,10 @@ impl DeliverySection {
         if self.proxy_user.is_empty() {
             return Ok(Some(proxy));
         }
-        Ok(Some(proxy.with_credentials(&self.proxy_user, self.proxy_password.expose())))
+
+        Ok(Some(
+            proxy.with_credentials(&self.proxy_user, self.proxy_password.expose()),
+        ))
     }
 }
 
@@ -182,7 +194,10 @@ mod tests {
     #[test]
     fn a_lease_outlasts_the_timeout_by_a_second() {
         for (lease, is_good) in [(10, false), (11, true), (30, true)] {
-            let section = DeliverySection { lease: Span::seconds(lease), ..DeliverySection::default() };
+            let section = DeliverySection {
+                lease: Span::seconds(lease),
+                ..DeliverySection::default()
+            };
             assert_eq!(section.problems().is_empty(), is_good, "{lease}");
         }
     }
@@ -194,7 +209,10 @@ mod tests {
             ("socks5://me:s3cret@proxy.example.com", "is not the address of a proxy"),
             ("proxy.example.com", "is not the address of a proxy"),
         ] {
-            let section = DeliverySection { proxy: proxy.to_owned(), ..DeliverySection::default() };
+            let section = DeliverySection {
+                proxy: proxy.to_owned(),
+                ..DeliverySection::default()
+            };
             let found = section.read_proxy().err().expect("a problem").to_string();
             assert!(found.contains(part) && !found.contains("s3cret"), "{found}");
         }

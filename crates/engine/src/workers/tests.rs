@@ -39,13 +39,21 @@ async fn run_steps(results: Vec<Result<(), &'static str>>) -> WorkerStatus {
     let (clock, status) = (Set::default(), Status::default());
     let (stop, stopped) = watch::channel(false);
     let mut left = results.into_iter();
-    let looped = Loop { name: "test", wake: None, tick: Duration::ZERO, clock: &clock, status: &status };
+
+    let looped = Loop {
+        name: "test",
+        wake: None,
+        tick: Duration::ZERO,
+        clock: &clock,
+        status: &status,
+    };
 
     let step = || {
         let result = left.next().unwrap_or(Ok(()));
         if left.len() == 0 {
             let _ = stop.send(true);
         }
+
         assert!(shown(&status).is_running);
         clock.0.fetch_add(3, Ordering::Relaxed);
         async move { result.map_err(|text| anyhow::anyhow!(text)) }
@@ -63,7 +71,12 @@ async fn a_success_after_a_failure_keeps_the_error() {
     assert!(!found.is_running && !found.is_failing);
     assert_eq!((found.runs, found.failures), (3, 1));
     assert_eq!((found.last_run, found.last_success), (at(6), at(9)));
-    assert_eq!((found.last_error.as_deref(), found.last_error_at), (Some("the disk is full"), at(6)));
+
+    assert_eq!(
+        (found.last_error.as_deref(), found.last_error_at),
+        (Some("the disk is full"), at(6))
+    );
+
     assert_eq!(found.took, Some(Duration::from_secs(3)));
 }
 
@@ -73,7 +86,12 @@ async fn a_failure_does_not_move_the_last_success() {
 
     assert!(found.is_failing);
     assert_eq!((found.runs, found.failures), (2, 1));
-    assert_eq!((found.last_run, found.last_success), (found.last_success, Some(Timestamp::from_seconds(3))));
+
+    assert_eq!(
+        (found.last_run, found.last_success),
+        (found.last_success, Some(Timestamp::from_seconds(3)))
+    );
+
     assert_eq!(found.last_error.as_deref(), Some("the disk is full"));
 }
 
@@ -81,7 +99,14 @@ async fn a_failure_does_not_move_the_last_success() {
 async fn a_panic_is_a_failure() {
     let (clock, status) = (Set::default(), Status::default());
     let (stop, stopped) = watch::channel(false);
-    let looped = Loop { name: "test", wake: None, tick: Duration::ZERO, clock: &clock, status: &status };
+
+    let looped = Loop {
+        name: "test",
+        wake: None,
+        tick: Duration::ZERO,
+        clock: &clock,
+        status: &status,
+    };
 
     let step = || {
         let _ = stop.send(true);
@@ -102,16 +127,26 @@ fn each_worker_has_a_name_of_its_own_and_a_status() {
         let run = statuses.of(name).begin(Timestamp::from_seconds(1));
         statuses.of(name).end(run, Timestamp::from_seconds(2), None);
     }
+
     let run = statuses.all(None).iter().filter(|status| status.runs == 1).count();
     assert_eq!(run, 3);
 }
 
 #[test]
 fn the_backlog_of_a_worker_is_its_own() {
-    let backlog = Backlog { owed: 1, fan_out: 2, projection: 3, ..Backlog::default() };
+    let backlog = Backlog {
+        owed: 1,
+        fan_out: 2,
+        projection: 3,
+        ..Backlog::default()
+    };
     let all = Statuses::default().all(Some(&backlog));
 
-    let found: Vec<_> = all.iter().filter_map(|status| Some((status.name, status.backlog?))).collect();
+    let found: Vec<_> = all
+        .iter()
+        .filter_map(|status| Some((status.name, status.backlog?)))
+        .collect();
+
     assert_eq!(found, [("fan_out", 2), ("claim", 1), ("project", 3)]);
 }
 

@@ -16,9 +16,11 @@ impl Dice {
     pub(crate) fn below(&self, n: u64) -> u64 {
         let mut state = self.0.lock().expect("no panic");
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+
         let mut z = *state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+
         (z ^ (z >> 31)) % n
     }
 
@@ -29,6 +31,7 @@ impl Dice {
 
 pub(crate) struct Manual {
     now: Mutex<Timestamp>,
+
     /// The milliseconds of the newest id, and the number of ids so far.
     newest: Mutex<(u64, u64)>,
     dice: Dice,
@@ -39,7 +42,11 @@ pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 impl Manual {
     pub(crate) fn new(dice: Dice) -> Arc<Self> {
-        Arc::new(Self { now: Mutex::new(BEGINNING), newest: Mutex::new((0, 0)), dice })
+        Arc::new(Self {
+            now: Mutex::new(BEGINNING),
+            newest: Mutex::new((0, 0)),
+            dice,
+        })
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -70,6 +77,7 @@ impl Clock for Manual {
         let mut newest = self.newest.lock().expect("no panic");
         // Like the real generator, this one never goes back when the clock does.
         *newest = (newest.0.max(now), newest.1 + 1);
+
         Uuid::from_u64_pair((newest.0 << 16) | 0x7000, (1 << 63) | newest.1)
     }
 }

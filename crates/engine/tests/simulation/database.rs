@@ -29,9 +29,15 @@ impl Home {
             Database::Postgres(server) => {
                 let schema = format!("sim_{}_{seed}", std::process::id());
                 execute(server, &format!("CREATE SCHEMA {schema}")).await;
+
                 let glue = if server.contains('?') { '&' } else { '?' };
                 let url = format!("{server}{glue}options=-csearch_path%3D{schema}");
-                Self { url, schema: Some((server.clone(), schema)), _folder: folder }
+
+                Self {
+                    url,
+                    schema: Some((server.clone(), schema)),
+                    _folder: folder,
+                }
             }
         }
     }
@@ -44,11 +50,13 @@ impl Home {
 }
 
 async fn execute(server: &str, sql: &str) {
-    let (client, connection) =
-        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server answers");
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
+        .await
+        .expect("the server answers");
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.expect("the statement runs");
     drop(client);
+
     let _ = connection.await;
 }
 

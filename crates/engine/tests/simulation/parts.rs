@@ -34,6 +34,7 @@ async fn arrive(engine: &Engine, project: ProjectId, key: Option<String>, branch
         ..journal.new_event(Place::Project(project), Trigger::PUSH, Origin::Api)
     };
     let (appended, _) = tokio::join!(journal.ingest(event, key, body, None), journal.commit_arrivals());
+
     appended.expect("the store works")
 }
 
@@ -41,13 +42,23 @@ async fn arrive(engine: &Engine, project: ProjectId, key: Option<String>, branch
 pub(crate) fn hook(scope: Scope, clock: &Manual) -> Hook {
     let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
     let hook = Hook::new(scope, url, clock.uuid(), clock.now());
-    Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
+    Hook {
+        triggers: [Trigger::PUSH].into_iter().collect(),
+        ..hook
+    }
 }
 
 pub(crate) async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
     let named = |name: &str| name.to_owned();
-    let group = NewGroup { parent: None, name: named("g"), path: named("g"), description: None, visibility_level: 0 };
+    let group = NewGroup {
+        parent: None,
+        name: named("g"),
+        path: named("g"),
+        description: None,
+        visibility_level: 0,
+    };
     let group = store.create_group(group, now).await.expect("a group").id;
+
     let project = NewProject {
         group,
         name: named("p"),
@@ -68,7 +79,13 @@ pub(crate) async fn engine(
     let settings = Settings {
         policies,
         guard: Arc::new(guard::Settings::default()),
-        permits: PermitLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
+        permits: PermitLimits {
+            total: 12,
+            reserved_for_first: 4,
+            per_hook: 6,
+            initial_per_hook: 2,
+            per_host: 12,
+        },
         deadline: Duration::from_secs(10),
         // This timeout uses the real clock and not the simulated one.
         answer_within: Duration::from_secs(600),
@@ -76,10 +93,15 @@ pub(crate) async fn engine(
         instance: "http://sim".to_owned(),
         upload_links: UploadLinks::default(),
         retention: Duration::from_secs(14 * 86_400),
-        while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
+        while_disabled: WhileDisabled::Hold {
+            longest: Duration::from_secs(7 * 86_400),
+            most: 1_000_000,
+        },
         per_minute: 0,
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
     };
-    Engine::new(store, receivers, clock, settings).await.expect("a pipeline")
+    Engine::new(store, receivers, clock, settings)
+        .await
+        .expect("a pipeline")
 }

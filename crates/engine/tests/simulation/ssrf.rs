@@ -30,10 +30,19 @@ impl Resolve for Script {
         _: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>> + Send + 'a>> {
         let mut answers = self.0.lock().expect("no panic");
-        let answer = if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() };
-        Box::pin(
-            async move { if answer.is_empty() { Err(ResolveError("no such name".to_owned())) } else { Ok(answer) } },
-        )
+        let answer = if answers.len() > 1 {
+            answers.remove(0)
+        } else {
+            answers.first().cloned().unwrap_or_default()
+        };
+
+        Box::pin(async move {
+            if answer.is_empty() {
+                Err(ResolveError("no such name".to_owned()))
+            } else {
+                Ok(answer)
+            }
+        })
     }
 }
 
@@ -54,6 +63,7 @@ fn url(question: &Question) -> Option<HookUrl> {
         // A value that is refused on saving is never sent.
         values.set(name, Secret::new(value.as_str())).ok()?;
     }
+
     HookUrl::parse_with(&question.url, &values).ok()
 }
 
@@ -68,7 +78,10 @@ fn request(url: &HookUrl) -> Request {
 }
 
 fn client(script: Vec<Vec<IpAddr>>) -> Client {
-    let limits = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits {
+        deadline: Duration::from_secs(2),
+        ..Limits::default()
+    };
     Client::new(limits, Arc::new(Script(Mutex::new(script))), Trust::default()).expect("TLS works")
 }
 
@@ -84,9 +97,13 @@ impl Forbidden {
         if self.ports.insert(port, ()).is_some() {
             return;
         }
+
         // A port that is in use or needs privileges belongs to another program, so the bind may fail.
-        let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return };
+        let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else {
+            return;
+        };
         let heard = self.heard.clone();
+
         std::thread::spawn(move || {
             for _ in listener.incoming() {
                 heard.fetch_add(1, Ordering::Relaxed);
@@ -102,14 +119,18 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
     let answers = [&question.resolves_to, &question.resolves_then];
     let script = answers.into_iter().flatten().cloned().collect();
     let client = client(script);
+
     if judge_url(&url, settings).is_err() {
         return "blocked";
     }
+
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+
     // A later lookup follows the one on saving or the one of an earlier attempt.
     let looks = if question.is_later() { 2 } else { 1 };
     let mut last = "blocked";
+
     for _ in 0..looks {
         let call = Call {
             method: Method::POST,
@@ -124,6 +145,7 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
             verify_tls: true,
             certificate: None,
         };
+
         let judge = |found: &[IpAddr]| Err::<(), _>(judge_resolved(&url, found, settings).is_ok());
         last = match client.call(call, judge).await.result {
             Err(Failure::Blocked(true)) => "allowed",
@@ -131,6 +153,7 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
             other => panic!("{other:?}"),
         };
     }
+
     last
 }
 
@@ -138,56 +161,104 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
 pub(crate) async fn the_client_follows_every_guard_case_and_calls_no_forbidden_address() {
     let mut forbidden = Forbidden::default();
     let (mut ran, mut refused, mut wrong) = (0, 0, Vec::new());
+
     for line in include_str!("../../../../fixtures/guard/cases.jsonl").lines() {
-        let Case { id, expect, or, why, question } = serde_json::from_str(line).expect("a case");
-        let Ok(settings) = question.settings(&Settings::default()) else { continue };
+        let Case {
+            id,
+            expect,
+            or,
+            why,
+            question,
+        } = serde_json::from_str(line).expect("a case");
+
+        let Ok(settings) = question.settings(&Settings::default()) else {
+            continue;
+        };
         ran += 1;
+
         if let Some(answer) = &question.redirect {
             redirect(&id, answer, &mut forbidden).await;
             continue;
         }
+
         let word = verdict(&question, &settings).await;
         if expect != word && !or.iter().any(|other| other == word) {
             wrong.push(format!("{id} {}: {word}, expected {expect}: {why}", question.url));
         }
+
         // A blocked URL goes through a whole delivery, which must refuse it.
         if word == "blocked"
             && let Some(url) = url(&question)
         {
             forbidden.listen(url.port());
+
             let script = vec![question.answer().unwrap_or_default().to_vec()];
             let guarded = Guarded::new(client(script), Arc::new(settings));
             let sent = guarded.send(request(&url), Timestamp::from_seconds(0)).await;
-            let unreachable = matches!(sent.outcome, Outcome::Unreachable(Unreachable::Blocked(_) | Unreachable::Dns));
+            let unreachable = matches!(
+                sent.outcome,
+                Outcome::Unreachable(Unreachable::Blocked(_) | Unreachable::Dns)
+            );
+
             assert!(unreachable && sent.address.is_none(), "{id}: {:?}", sent.outcome);
             refused += 1;
         }
     }
+
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(ran >= 300 && refused > 100, "{ran} cases, {refused} of them refused on delivery");
-    assert_eq!(forbidden.heard.load(Ordering::Relaxed), 0, "a forbidden address was called");
-    println!("{ran} cases, {refused} refused on delivery, {} listeners without a connection", forbidden.ports.len());
+    assert!(
+        ran >= 300 && refused > 100,
+        "{ran} cases, {refused} of them refused on delivery"
+    );
+
+    assert_eq!(
+        forbidden.heard.load(Ordering::Relaxed),
+        0,
+        "a forbidden address was called"
+    );
+
+    println!(
+        "{ran} cases, {refused} refused on delivery, {} listeners without a connection",
+        forbidden.ports.len()
+    );
 }
 
 /// A receiver answers with a redirect. The redirect is the result, and its target is not called.
 async fn redirect(id: &str, answer: &Value, forbidden: &mut Forbidden) {
-    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
+    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .expect("a port")
+        .local_addr()
+        .expect("bound")
+        .port();
     forbidden.listen(second);
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let status = answer["status"].as_u64().expect("a status");
+
     let receiver = async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
         let (mut stream, _) = listener.accept().await.expect("a call");
         let _ = stream.read(&mut [0; 4096]).await.expect("a request");
         let answer =
             format!("HTTP/1.1 {status} Elsewhere\r\nLocation: http://127.0.0.1:{second}/\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.expect("sent");
     };
-    let settings = Settings { allow_local_networks: true, ..Settings::default() };
+
+    let settings = Settings {
+        allow_local_networks: true,
+        ..Settings::default()
+    };
     let guarded = Guarded::new(client(vec![vec![Ipv4Addr::LOCALHOST.into()]]), Arc::new(settings));
     let url = HookUrl::parse(&format!("http://hooks.example.com:{port}/")).expect("a URL");
     let (sent, ()) = tokio::join!(guarded.send(request(&url), Timestamp::from_seconds(0)), receiver);
-    let expected = Outcome::Failed { status: u16::try_from(status).expect("small"), retry_after: None };
+
+    let expected = Outcome::Failed {
+        status: u16::try_from(status).expect("small"),
+        retry_after: None,
+    };
     assert_eq!(sent.outcome, expected, "{id}");
 }

@@ -26,30 +26,62 @@ const KEY: &str = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
 async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: &'static str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let client =
-        Client::new(Limits::default(), Arc::new(Hickory::from_system().expect("a resolver")), Trust::default());
-    let settings = guard::Settings { allow_local_networks: true, ..guard::Settings::default() };
+
+    let client = Client::new(
+        Limits::default(),
+        Arc::new(Hickory::from_system().expect("a resolver")),
+        Trust::default(),
+    );
+
+    let settings = guard::Settings {
+        allow_local_networks: true,
+        ..guard::Settings::default()
+    };
     let transport = Guarded::new(client.expect("a client"), Arc::new(settings));
+
     let event = Event {
         chain,
-        ..Event::new(EventId(Uuid::from_u128(1)), Place::Project(ProjectId(1)), Trigger::PUSH, Origin::Api, AT)
+        ..Event::new(
+            EventId(Uuid::from_u128(1)),
+            Place::Project(ProjectId(1)),
+            Trigger::PUSH,
+            Origin::Api,
+            AT,
+        )
     };
+
     let delivery = DeliveryId(Uuid::parse_str(ID).expect("a UUID"));
     let hook = hook(format!("127.0.0.1:{port}/in"));
-    let request = build(&hook, &event, delivery, Bytes::from_static(body.as_bytes()), "https://git.example.com", AT);
+
+    let request = build(
+        &hook,
+        &event,
+        delivery,
+        Bytes::from_static(body.as_bytes()),
+        "https://git.example.com",
+        AT,
+    );
+
     let serve = async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+
         while !bytes.ends_with(body.as_bytes()) {
             let read = stream.read(&mut chunk).await.expect("bytes");
             assert!(read > 0, "the request ended early: {}", String::from_utf8_lossy(&bytes));
             bytes.extend_from_slice(&chunk[..read]);
         }
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("sent");
+
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .expect("sent");
+
         String::from_utf8(bytes).expect("UTF-8")
     };
     let (sent, bytes) = tokio::join!(transport.send(request.expect("no template"), AT), serve);
     assert!(sent.outcome.is_delivered(), "{sent:?}");
+
     (port, bytes)
 }
 
@@ -60,10 +92,12 @@ fn hook(scope: Scope, url: &str) -> Hook {
 pub(crate) async fn every_line_of_a_request_matches_byte_for_byte() {
     let project = Scope::Project(ProjectId(1));
     let version = env!("CARGO_PKG_VERSION");
+
     // A hook with nothing but a URL has these headers.
     let chain = Uuid::from_u128(0xc4a1);
     let plain = |at: String| hook(project, &format!("http://{at}"));
     let (port, bytes) = received(plain, Some(chain), r#"{"object_kind":"push"}"#).await;
+
     let always = |event: &str, chain: &str, port: u16| {
         format!(
             "POST /in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n\
@@ -74,7 +108,10 @@ pub(crate) async fn every_line_of_a_request_matches_byte_for_byte() {
         )
     };
     let expected = always("Push Hook", &chain.to_string(), port);
-    assert_eq!(bytes, format!("{expected}Content-Length: 22\r\n\r\n{{\"object_kind\":\"push\"}}"));
+    assert_eq!(
+        bytes,
+        format!("{expected}Content-Length: 22\r\n\r\n{{\"object_kind\":\"push\"}}")
+    );
 
     // A hook with both tokens, user info in the URL (form-encoded, with an empty password), and custom headers that do
     // not replace standard ones.
@@ -82,37 +119,63 @@ pub(crate) async fn every_line_of_a_request_matches_byte_for_byte() {
         let mut hook = hook(Scope::Instance, &format!("http://us%40er+x:@{at}"));
         hook.token = Some(Secret::new("s3\r\ncret"));
         hook.signing_token = Some(SigningToken::parse(KEY).expect("a token"));
-        for (name, value) in [("X-Team", "rope"), ("x-gitlab-event", "Mine"), ("Webhook-Signature", "v1,mine")] {
+
+        for (name, value) in [
+            ("X-Team", "rope"),
+            ("x-gitlab-event", "Mine"),
+            ("Webhook-Signature", "v1,mine"),
+        ] {
             hook.custom_headers.set(name, Secret::new(value)).expect("a header");
         }
+
         hook
     };
+
     for (body, signature, hub) in [
         (
             r#"{"object_kind":"push"}"#,
             "v1,Q/Xs0AQwFCrSU+Jqzp4d4uGCI2fQlx3ls7vaEn5SqGY=",
             "715f829797c7e3aef25031967946b3e25aa29669ec370fd72c25f7d8c64761c4",
         ),
-        (r#"{"text":"héllo"}"#, "v1,y7jd0xojgOlUa92ticQq35hvvQiDEkcML9M/cSYX1Sg=", ""),
+        (
+            r#"{"text":"héllo"}"#,
+            "v1,y7jd0xojgOlUa92ticQq35hvvQiDEkcML9M/cSYX1Sg=",
+            "",
+        ),
     ] {
         let (port, bytes) = received(all, None, body).await;
         // The delivery starts a chain. Its id is derived from the delivery id.
         let begun = quickdraw_domain::recursion::begun_by(DeliveryId(Uuid::parse_str(ID).expect("a UUID")));
         let (head, rest) = bytes.split_once("X-Gitlab-Token: ").expect("a token");
+
         assert_eq!(head, always("System Hook", &begun.to_string(), port));
+
         let lines: Vec<&str> = rest.split("\r\n").collect();
         let length = format!("Content-Length: {}", body.len());
         let (signature, sha) = (format!("Webhook-Signature: {signature}"), lines[1]);
+
         // "us@er x", a colon and an empty password in base64.
         let basic = "Authorization: Basic dXNAZXIgeDo=";
-        assert_eq!(lines, ["s3cret", sha, &signature, basic, "X-Team: rope", &length, "", body]);
+        assert_eq!(
+            lines,
+            ["s3cret", sha, &signature, basic, "X-Team: rope", &length, "", body]
+        );
+
         // The token is sent without line breaks, but the key of the signature is the secret as it was entered.
         let typed = quickdraw_domain::signature::hub_signature(&Secret::new("s3\r\ncret"), body.as_bytes());
         assert_eq!(sha, format!("X-Hub-Signature-256: {typed}"));
+
         if !hub.is_empty() {
-            let vector = |at: String| Hook { token: Some(Secret::new("s3cret")), ..plain(at) };
+            let vector = |at: String| Hook {
+                token: Some(Secret::new("s3cret")),
+                ..plain(at)
+            };
             let (_, bytes) = received(vector, None, body).await;
-            assert!(bytes.contains(&format!("X-Hub-Signature-256: sha256={hub}\r\n")), "{bytes}");
+
+            assert!(
+                bytes.contains(&format!("X-Hub-Signature-256: sha256={hub}\r\n")),
+                "{bytes}"
+            );
         }
     }
 }

@@ -32,10 +32,12 @@ use crate::parts::{engine, hook, project, push};
 struct Seen {
     /// Keys of the requests in progress.
     open: HashSet<String>,
+
     /// For each key, the number of requests, and whether one of them got a 2xx answer.
     keys: HashMap<String, (u32, bool)>,
     overlaps: u32,
     failures: u32,
+
     /// The UUIDs of hooks with ordered delivery, and the newest event that was sent in each of their queues.
     ordered: HashSet<String>,
     lines: HashMap<(String, String), u64>,
@@ -49,11 +51,13 @@ impl Seen {
         if !self.ordered.contains(&hook) {
             return;
         }
+
         let number = body["number"].as_u64().expect("a number");
         let newest = self.lines.entry((hook, body["ref"].to_string())).or_default();
         if number < *newest {
             self.disorder.push(format!("{number} after {newest}"));
         }
+
         *newest = number;
     }
 }
@@ -67,31 +71,62 @@ struct Receivers {
 #[async_trait]
 impl Transport for Receivers {
     async fn send(&self, request: Request, _now: Timestamp) -> Sent {
-        let header = |wanted| request.headers.iter().find(|(name, _)| *name == wanted).expect("always sent").1.clone();
+        let header = |wanted| {
+            request
+                .headers
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .expect("always sent")
+                .1
+                .clone()
+        };
         let key = header("Idempotency-Key");
+
         {
             let mut seen = self.seen.lock().expect("no panic");
-            seen.check_order(header("X-Gitlab-Webhook-UUID"), &serde_json::from_slice(&request.body).expect("JSON"));
+            seen.check_order(
+                header("X-Gitlab-Webhook-UUID"),
+                &serde_json::from_slice(&request.body).expect("JSON"),
+            );
+
             if !seen.open.insert(key.clone()) {
                 seen.overlaps += 1;
             }
         }
+
         tokio::task::yield_now().await;
+
         let calm = *self.calm.lock().expect("no panic");
         let outcome = match if calm { 9 } else { self.dice.below(10) } {
             0 => Outcome::Unreachable(Unreachable::TimedOut),
-            1 => Outcome::Failed { status: 503, retry_after: Some(Duration::from_secs(self.dice.below(500))) },
-            2 => Outcome::Failed { status: 500, retry_after: None },
+            1 => Outcome::Failed {
+                status: 503,
+                retry_after: Some(Duration::from_secs(self.dice.below(500))),
+            },
+            2 => Outcome::Failed {
+                status: 500,
+                retry_after: None,
+            },
             3 => Outcome::Unreachable(Unreachable::Connect),
             _ => Outcome::Delivered { status: 200 },
         };
+
         let mut seen = self.seen.lock().expect("no panic");
         seen.open.remove(&key);
         seen.failures += u32::from(!outcome.is_delivered());
+
         let entry = seen.keys.entry(key).or_default();
         entry.0 += 1;
         entry.1 |= outcome.is_delivered();
-        Sent { outcome, address: None, phases: None, error: None, response_headers: None, response_body: None }
+
+        Sent {
+            outcome,
+            address: None,
+            phases: None,
+            error: None,
+            response_headers: None,
+            response_body: None,
+        }
     }
 }
 
@@ -105,6 +140,7 @@ pub(crate) struct Figures {
     pub(crate) unknown: usize,
     pub(crate) given_up: usize,
     pub(crate) lines: usize,
+
     /// Hours of simulated faults.
     pub(crate) hours: f64,
 }
@@ -155,16 +191,24 @@ impl World {
         let dice = Dice(Arc::new(Mutex::new(seed)));
         let clock = Manual::new(dice.clone());
         let (seen, calm) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Mutex::new(false)));
-        let receivers = Arc::new(Receivers { seen: seen.clone(), dice: dice.clone(), calm: calm.clone() });
+
+        let receivers = Arc::new(Receivers {
+            seen: seen.clone(),
+            dice: dice.clone(),
+            calm: calm.clone(),
+        });
+
         let disable = [DisablePolicy::Published, DisablePolicy::Current, DisablePolicy::Off];
         let policies = Arc::new(Policies {
             retry: RetryPolicy::standard(),
             disable: disable[usize::try_from(dice.below(3)).expect("small")],
         });
+
         let home = Home::new(seed, database).await;
         let store = open(&home.url).await;
         let project = project(&store, clock.now()).await;
         let engine = engine(store, receivers.clone(), clock.clone(), policies.clone()).await;
+
         let mut world = Self {
             seed,
             dice,
@@ -221,14 +265,27 @@ impl World {
         let number = self.ledger.len();
         // Sometimes a sender repeats a report, because it did not see the answer.
         let repeated = number > 0 && self.dice.one_in(8);
-        let number = if repeated { usize::try_from(self.dice.below(number as u64)).expect("small") } else { number };
+
+        let number = if repeated {
+            usize::try_from(self.dice.below(number as u64)).expect("small")
+        } else {
+            number
+        };
         let sha = format!("sha-{number}");
         let branch = number % 3;
         let body = format!(
             r#"{{"object_kind":"push","ref":"refs/heads/{branch}","number":{number},"project":{{"id":1}},
                 "commits":[{{"id":"{sha}"}}]}}"#
         );
-        match push(&self.engine, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
+
+        match push(
+            &self.engine,
+            self.project,
+            Some(format!("key-{number}")),
+            body.as_bytes(),
+        )
+        .await
+        {
             Appended::Duplicate(event) => {
                 assert!(repeated, "seed {}: a new key was recognised as a duplicate", self.seed);
                 assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
@@ -236,12 +293,26 @@ impl World {
             }
             Appended::New { id: event, .. } => {
                 assert!(!repeated, "seed {}: a repeated key created a second event", self.seed);
+
                 // After the clock was set back, a hook may be newer than the event. Then both results are allowed.
-                let (stored, _) =
-                    self.engine.context.store().find_event(event).await.expect("read").expect("the event exists");
+                let (stored, _) = self
+                    .engine
+                    .context
+                    .store()
+                    .find_event(event)
+                    .await
+                    .expect("read")
+                    .expect("the event exists");
+
                 let is_older = |hook: &HookId| self.made_at[hook] <= stored.received_at;
                 let (hooks, perhaps) = self.hooks.iter().copied().partition(is_older);
-                self.ledger.push(Acknowledged { event, hooks, perhaps, sha });
+
+                self.ledger.push(Acknowledged {
+                    event,
+                    hooks,
+                    perhaps,
+                    sha,
+                });
             }
         }
     }
@@ -250,58 +321,102 @@ impl World {
     /// steps.
     async fn deliver(&mut self) {
         self.engine.dispatcher.claim().await.expect("the store works");
+
         let claimed = self.engine.dispatcher.ready();
         self.engine.dispatcher.give_back().await;
+
         if self.dice.one_in(25) {
             return self.crash().await;
         }
+
         let attempts = claimed.into_iter().map(|claimed| async {
             let finished = self.engine.dispatcher.attempt(&claimed).await;
             if finished.is_none() {
                 self.engine.dispatcher.abandon(&claimed).await;
             }
+
             (claimed, finished)
         });
         let results = futures_util::future::join_all(attempts).await;
+
         if self.dice.one_in(25) {
             return self.crash().await;
         }
-        let results: Vec<_> =
-            results.into_iter().filter_map(|(claimed, finished)| Some((claimed, finished?))).collect();
+
+        let results: Vec<_> = results
+            .into_iter()
+            .filter_map(|(claimed, finished)| Some((claimed, finished?)))
+            .collect();
+
         // Results may be settled in several batches, and some time after the attempts.
         let (early, late) =
             results.split_at(usize::try_from(self.dice.below(results.len() as u64 + 1)).expect("small"));
-        self.engine.dispatcher.settle(early.to_vec()).await.expect("the store works");
+        self.engine
+            .dispatcher
+            .settle(early.to_vec())
+            .await
+            .expect("the store works");
+
         if self.dice.one_in(25) {
             return self.crash().await;
         }
+
         if self.dice.one_in(15) {
             // A worker pauses for longer than its lease, so its results must be refused.
             self.clock.advance(Duration::from_secs(60));
             self.engine.journal.expire_leases().await.expect("the store works");
         }
-        self.engine.dispatcher.settle(late.to_vec()).await.expect("the store works");
+
+        self.engine
+            .dispatcher
+            .settle(late.to_vec())
+            .await
+            .expect("the store works");
     }
 
     async fn make_hook(&mut self) {
         if self.hooks.len() > 5 {
             return;
         }
+
         // The times before and after the creation must differ.
         self.clock.advance(Duration::from_millis(1));
+
         let now = self.clock.now();
-        let scope = if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) };
-        let hook = Hook { ordered: self.dice.one_in(2), ..hook(scope, &self.clock) };
+        let scope = if self.dice.one_in(4) {
+            Scope::Instance
+        } else {
+            Scope::Project(self.project)
+        };
+        let hook = Hook {
+            ordered: self.dice.one_in(2),
+            ..hook(scope, &self.clock)
+        };
+
         if hook.ordered {
-            self.seen.lock().expect("no panic").ordered.insert(hook.uuid.to_string());
+            self.seen
+                .lock()
+                .expect("no panic")
+                .ordered
+                .insert(hook.uuid.to_string());
         }
+
         let ordered = hook.ordered;
+
         // The API refreshes the directory, but the invariants must also hold without that. Order holds from the moment
         // when the node knows the hook.
-        let made = self.engine.context.store().create_hook(hook, 100).await.expect("the store works");
+        let made = self
+            .engine
+            .context
+            .store()
+            .create_hook(hook, 100)
+            .await
+            .expect("the store works");
+
         if ordered || self.dice.one_in(2) {
             self.engine.context.refresh_directory().await.expect("the store works");
         }
+
         self.hooks.push(made.hook.id);
         self.made_at.insert(made.hook.id, now);
     }
@@ -310,12 +425,17 @@ impl World {
         if self.hooks.len() < 2 {
             return;
         }
+
         let at = usize::try_from(self.dice.below(self.hooks.len() as u64)).expect("small");
         let hook = self.hooks.remove(at);
         let project = Scope::Project(self.project);
         let store = self.engine.context.store();
+
         let gone = store.delete_hook(project, hook, None).await.expect("the store works")
-            || store.delete_hook(Scope::Instance, hook, None).await.expect("the store works");
+            || store
+                .delete_hook(Scope::Instance, hook, None)
+                .await
+                .expect("the store works");
         assert!(gone);
         self.deleted.insert(hook);
     }
@@ -325,6 +445,7 @@ impl World {
         self.engine.context.store().close().await;
         self.figures.crashes += 1;
         self.seen.lock().expect("no panic").open.clear();
+
         let store = open(&self.home.url).await;
         let engine = engine(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
         self.engine = engine;
@@ -335,33 +456,62 @@ impl World {
     pub(crate) async fn calm_down(&mut self) {
         self.figures.hours += self.clock.now().since(self.began).as_secs_f64() / 3600.0;
         *self.calm.lock().expect("no panic") = true;
+
         for _ in 0..4000 {
             while self.engine.journal.fan_out().await.expect("the store works") > 0 {}
             while self.engine.insights.project().await.expect("the store works") > 0 {}
             self.engine.journal.expire_leases().await.expect("the store works");
             self.engine.context.refresh_directory().await.expect("the store works");
-            self.engine.context.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
+
+            self.engine
+                .context
+                .store()
+                .cancel_orphans(self.clock.now(), 1000)
+                .await
+                .expect("the store works");
+
             self.engine.dispatcher.claim().await.expect("the store works");
             self.engine.dispatcher.give_back().await;
+
             for claimed in self.engine.dispatcher.ready() {
                 match self.engine.dispatcher.attempt(&claimed).await {
                     Some(finished) => {
-                        self.engine.dispatcher.settle(vec![(claimed, finished)]).await.expect("the store works");
+                        self.engine
+                            .dispatcher
+                            .settle(vec![(claimed, finished)])
+                            .await
+                            .expect("the store works");
                     }
                     None => self.engine.dispatcher.abandon(&claimed).await,
                 }
             }
-            if self.engine.context.store().backlog().await.expect("the store works").owed == 0 {
+
+            if self
+                .engine
+                .context
+                .store()
+                .backlog()
+                .await
+                .expect("the store works")
+                .owed
+                == 0
+            {
                 return;
             }
+
             self.clock.advance(Duration::from_secs(60));
         }
+
         let store = self.engine.context.store();
         let owed = store
-            .list_deliveries(quickdraw_store::deliveries::DeliveryFilter { limit: 1000, ..Default::default() })
+            .list_deliveries(quickdraw_store::deliveries::DeliveryFilter {
+                limit: 1000,
+                ..Default::default()
+            })
             .await
             .expect("read");
         let owed: Vec<_> = owed.rows.into_iter().filter(|one| one.state.is_owed()).collect();
+
         panic!(
             "seed {}: there is still work at {:?}: {owed:?}, {:?}",
             self.seed,
@@ -374,40 +524,83 @@ impl World {
     pub(crate) async fn check(&mut self) {
         let store = self.engine.context.store();
         let seen = self.seen.lock().expect("no panic").keys.clone();
-        assert_eq!(self.seen.lock().expect("no panic").overlaps, 0, "seed {}: two attempts at once", self.seed);
+
+        assert_eq!(
+            self.seen.lock().expect("no panic").overlaps,
+            0,
+            "seed {}: two attempts at once",
+            self.seed
+        );
+
         let disorder = self.seen.lock().expect("no panic").disorder.clone();
         assert!(disorder.is_empty(), "seed {}: out of order: {disorder:?}", self.seed);
         self.figures.lines += self.seen.lock().expect("no panic").lines.len();
+
         let mut expected = HashSet::new();
         for acknowledged in &self.ledger {
-            assert!(store.find_event(acknowledged.event).await.expect("read").is_some(), "seed {}: lost", self.seed);
-            expected
-                .extend(acknowledged.perhaps.iter().map(|hook| DeliveryId::of(acknowledged.event, *hook).to_string()));
+            assert!(
+                store.find_event(acknowledged.event).await.expect("read").is_some(),
+                "seed {}: lost",
+                self.seed
+            );
+
+            expected.extend(
+                acknowledged
+                    .perhaps
+                    .iter()
+                    .map(|hook| DeliveryId::of(acknowledged.event, *hook).to_string()),
+            );
+
             for hook in &acknowledged.hooks {
                 let id = DeliveryId::of(acknowledged.event, *hook);
                 expected.insert(id.to_string());
+
                 let delivery = store.find_delivery(id).await.expect("read");
                 let Some(delivery) = delivery else {
                     // A hook may be deleted before its events are fanned out.
-                    assert!(self.deleted.contains(hook), "seed {}: {id} was never created", self.seed);
+                    assert!(
+                        self.deleted.contains(hook),
+                        "seed {}: {id} was never created",
+                        self.seed
+                    );
+
                     continue;
                 };
+
                 let (arrived, accepted) = seen.get(&id.to_string()).copied().unwrap_or_default();
                 let attempts = store
-                    .list_attempts(AttemptFilter { delivery: Some(id), limit: 1000, ..AttemptFilter::default() })
+                    .list_attempts(AttemptFilter {
+                        delivery: Some(id),
+                        limit: 1000,
+                        ..AttemptFilter::default()
+                    })
                     .await
                     .expect("read");
                 let unknown = attempts.iter().filter(|attempt| attempt.outcome == "unknown").count();
+
                 match delivery.state {
                     State::Delivered => assert!(accepted, "seed {}: {id} was never accepted", self.seed),
                     State::GivenUp => {
-                        assert_eq!(delivery.tally.counted(), 5, "seed {}: {id} was given up early", self.seed);
+                        assert_eq!(
+                            delivery.tally.counted(),
+                            5,
+                            "seed {}: {id} was given up early",
+                            self.seed
+                        );
+
                         self.figures.given_up += 1;
                     }
                     State::Cancelled => assert!(self.deleted.contains(hook), "seed {}: {id}", self.seed),
                     other => panic!("seed {}: {id} is still {other:?}", self.seed),
                 }
-                assert_eq!(delivery.tally.attempts as usize, attempts.len(), "seed {}: {id}", self.seed);
+
+                assert_eq!(
+                    delivery.tally.attempts as usize,
+                    attempts.len(),
+                    "seed {}: {id}",
+                    self.seed
+                );
+
                 if !self.deleted.contains(hook) {
                     assert!(
                         attempts.len() >= arrived as usize,
@@ -416,13 +609,20 @@ impl World {
                         attempts.len()
                     );
                 }
+
                 self.figures.unknown += unknown;
                 self.figures.deliveries += 1;
             }
         }
+
         for key in seen.keys() {
-            assert!(expected.contains(key), "seed {}: {key} was sent but not owed to a hook", self.seed);
+            assert!(
+                expected.contains(key),
+                "seed {}: {key} was sent but not owed to a hook",
+                self.seed
+            );
         }
+
         self.check_insights().await;
         self.figures.events += self.ledger.len();
         self.figures.failures += self.seen.lock().expect("no panic").failures as usize;
@@ -444,8 +644,19 @@ impl World {
         };
         let rows = store.commit_rows(everything.clone()).await.expect("read");
         let cells = store.commit_cells(everything).await.expect("read");
-        let distinct: HashSet<&str> = self.ledger.iter().map(|acknowledged| acknowledged.sha.as_str()).collect();
+
+        let distinct: HashSet<&str> = self
+            .ledger
+            .iter()
+            .map(|acknowledged| acknowledged.sha.as_str())
+            .collect();
+
         let counted = report(&cells, &rows, &TimeZone::UTC);
-        assert_eq!((counted.commits, rows.len()), (distinct.len() as i64, distinct.len()), "seed {}", self.seed);
+        assert_eq!(
+            (counted.commits, rows.len()),
+            (distinct.len() as i64, distinct.len()),
+            "seed {}",
+            self.seed
+        );
     }
 }

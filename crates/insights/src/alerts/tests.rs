@@ -27,56 +27,120 @@ fn rule() -> Rule {
 fn reported(rule: &Rule, minutes: &str) -> Vec<(i64, &'static str)> {
     let (mut known, mut reports) = (None, Vec::new());
     for (minute, bad) in (0_i64..).zip(minutes.chars()) {
-        let found = Found { is_bad: bad == 'x', value: Some(1.0), threshold: Some(0.0) };
+        let found = Found {
+            is_bad: bad == 'x',
+            value: Some(1.0),
+            threshold: Some(0.0),
+        };
         known = step(rule, None, known, found, Timestamp::from_seconds(minute * 60));
+
         if let Some(one) = known.as_mut().filter(|one| one.news) {
             reports.push((minute, one.state.name()));
             one.news = false;
         }
     }
+
     reports
 }
 
 #[test]
 fn an_alert_is_reported_once_when_it_begins_and_when_it_ends() {
-    assert_eq!(reported(&rule(), "..xxx..x."), [(2, "firing"), (5, "resolved"), (7, "firing"), (8, "resolved")]);
+    assert_eq!(
+        reported(&rule(), "..xxx..x."),
+        [(2, "firing"), (5, "resolved"), (7, "firing"), (8, "resolved")]
+    );
+
     let lasting = Rule { r#for: 120, ..rule() };
     assert_eq!(
         reported(&lasting, ".xx.xxxx."),
         [(6, "firing"), (8, "resolved")],
         "broken for two minutes without a pause"
     );
-    let rare = Rule { cool_down: 300, ..rule() };
-    assert_eq!(reported(&rare, "x.x.xxxx."), [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]);
-    let well = Found { is_bad: false, value: None, threshold: None };
+
+    let rare = Rule {
+        cool_down: 300,
+        ..rule()
+    };
+    assert_eq!(
+        reported(&rare, "x.x.xxxx."),
+        [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]
+    );
+
+    let well = Found {
+        is_bad: false,
+        value: None,
+        threshold: None,
+    };
     assert_eq!(step(&rule(), None, None, well, Timestamp::default()), None);
 }
 
 #[test]
 fn a_state_stays_until_it_is_reported() {
-    let bad = Found { is_bad: true, value: Some(1.0), threshold: Some(0.0) };
+    let bad = Found {
+        is_bad: true,
+        value: Some(1.0),
+        threshold: Some(0.0),
+    };
     let well = Found { is_bad: false, ..bad };
     let at = Timestamp::from_seconds;
     let on = |known: Option<Standing>, found| step(&rule(), None, known, found, at(60));
     let firing = on(None, bad).expect("news");
-    assert_eq!(on(Some(firing.clone()), bad), Some(firing.clone()), "the report is unchanged");
-    assert_eq!(on(Some(firing.clone()), well), Some(firing.clone()), "the alert is reported first");
+
+    assert_eq!(
+        on(Some(firing.clone()), bad),
+        Some(firing.clone()),
+        "the report is unchanged"
+    );
+
+    assert_eq!(
+        on(Some(firing.clone()), well),
+        Some(firing.clone()),
+        "the alert is reported first"
+    );
+
     let known = Standing { news: false, ..firing };
     let resolved = on(Some(known.clone()), well).expect("news");
     assert_eq!((resolved.state, resolved.news), (State::Resolved, true));
-    assert_eq!(on(Some(resolved.clone()), bad), Some(resolved.clone()), "the end is reported first");
-    assert_eq!(on(Some(resolved.clone()), well), Some(resolved), "kept until it is reported");
+
+    assert_eq!(
+        on(Some(resolved.clone()), bad),
+        Some(resolved.clone()),
+        "the end is reported first"
+    );
+
+    assert_eq!(
+        on(Some(resolved.clone()), well),
+        Some(resolved),
+        "kept until it is reported"
+    );
+
     // Deleting a rule resolves its alert.
     let gone = over(known, at(90)).expect("news");
-    assert_eq!((gone.state, gone.news, gone.rule.name.as_str()), (State::Resolved, true, "Waiting"));
+    assert_eq!(
+        (gone.state, gone.news, gone.rule.name.as_str()),
+        (State::Resolved, true, "Waiting")
+    );
+
     assert_eq!(over(Standing { news: false, ..gone }, at(120)), None);
 }
 
 #[test]
 fn a_bound_is_broken_on_one_side() {
-    let below = Rule { above: None, below: Some(0.8), ..rule() };
-    assert_eq!([Some(0.7), Some(0.8), None].map(|value| below.is_bad(value, None)), [true, false, false]);
-    let rising = Rule { above: None, times_before: Some(1.5), ..rule() };
+    let below = Rule {
+        above: None,
+        below: Some(0.8),
+        ..rule()
+    };
+    assert_eq!(
+        [Some(0.7), Some(0.8), None].map(|value| below.is_bad(value, None)),
+        [true, false, false]
+    );
+
+    let rising = Rule {
+        above: None,
+        times_before: Some(1.5),
+        ..rule()
+    };
     assert!(rising.is_bad(Some(16.0), Some(10.0)) && !rising.is_bad(Some(15.0), Some(10.0)));
     assert!(!rising.is_bad(Some(16.0), None), "without an earlier value");
 }
@@ -85,20 +149,85 @@ fn a_bound_is_broken_on_one_side() {
 fn errors_in_rules_name_the_correct_form() {
     let refused = |rule: Rule| rule.check().err().expect("it is refused").to_string();
     assert!(rule().check().is_ok());
-    assert!(refused(Rule { metric: "nonsense".to_owned(), ..rule() }).contains("silence"));
+
+    assert!(
+        refused(Rule {
+            metric: "nonsense".to_owned(),
+            ..rule()
+        })
+        .contains("silence")
+    );
+
     assert!(refused(Rule { above: None, ..rule() }).contains("exactly one"));
-    assert!(refused(Rule { below: Some(1.0), ..rule() }).contains("exactly one"));
-    assert!(refused(Rule { above: Some(f64::NAN), ..rule() }).contains("finite"));
-    assert!(refused(Rule { statistic: Statistic::P75, ..rule() }).contains("no percentiles"));
+    assert!(
+        refused(Rule {
+            below: Some(1.0),
+            ..rule()
+        })
+        .contains("exactly one")
+    );
+
+    assert!(
+        refused(Rule {
+            above: Some(f64::NAN),
+            ..rule()
+        })
+        .contains("finite")
+    );
+
+    assert!(
+        refused(Rule {
+            statistic: Statistic::P75,
+            ..rule()
+        })
+        .contains("no percentiles")
+    );
+
     assert!(refused(Rule { window: 1, ..rule() }).contains("1 minute"));
-    assert!(refused(Rule { name: " ".to_owned(), ..rule() }).contains("name"));
-    assert!(refused(Rule { each_project: true, project: Some("a/b".to_owned()), ..rule() }).contains("not both"));
-    let silent = Rule { metric: "silence".to_owned(), above: None, times_before: Some(2.0), ..rule() };
+    assert!(
+        refused(Rule {
+            name: " ".to_owned(),
+            ..rule()
+        })
+        .contains("name")
+    );
+
+    assert!(
+        refused(Rule {
+            each_project: true,
+            project: Some("a/b".to_owned()),
+            ..rule()
+        })
+        .contains("not both")
+    );
+
+    let silent = Rule {
+        metric: "silence".to_owned(),
+        above: None,
+        times_before: Some(2.0),
+        ..rule()
+    };
     assert!(refused(silent).contains("times_before does not apply"));
-    let distinct = Rule { metric: "mr_open".to_owned(), above: None, times_before: Some(2.0), ..rule() };
+
+    let distinct = Rule {
+        metric: "mr_open".to_owned(),
+        above: None,
+        times_before: Some(2.0),
+        ..rule()
+    };
     assert!(refused(distinct).contains("times_before does not apply"));
-    let of_branch = Rule { metric: "issues_open".to_owned(), branch: Some("main".to_owned()), ..rule() };
+
+    let of_branch = Rule {
+        metric: "issues_open".to_owned(),
+        branch: Some("main".to_owned()),
+        ..rule()
+    };
     assert!(refused(of_branch).contains("branch does not apply"));
-    let labelled = Rule { metric: "pipelines".to_owned(), label: Some("bug".to_owned()), ..rule() };
+
+    let labelled = Rule {
+        metric: "pipelines".to_owned(),
+        label: Some("bug".to_owned()),
+        ..rule()
+    };
     assert!(refused(labelled).contains("label does not apply"));
 }

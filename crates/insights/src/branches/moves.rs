@@ -15,6 +15,7 @@ pub struct Moves(Vec<(Timestamp, String, String)>);
 pub struct Life {
     /// Receipt of its first move.
     pub began_at: Timestamp,
+
     /// Receipt of its deletion.
     pub ended_at: Timestamp,
 }
@@ -29,8 +30,14 @@ impl Moves {
     /// received event and from a backfill.
     pub fn sort(&mut self) {
         self.0.sort_unstable();
+
         let mut seen = HashSet::new();
-        let is_first: Vec<bool> = self.0.iter().map(|(_, from, to)| seen.insert((from.clone(), to.clone()))).collect();
+        let is_first: Vec<bool> = self
+            .0
+            .iter()
+            .map(|(_, from, to)| seen.insert((from.clone(), to.clone())))
+            .collect();
+
         let mut is_first = is_first.into_iter();
         self.0.retain(|_| is_first.next().unwrap_or(true));
     }
@@ -45,19 +52,23 @@ impl Moves {
         let known = &self.0[..self.0.partition_point(|(at, ..)| *at < before)];
         let deletion = known.iter().rposition(|(_, _, to)| is_zero(to))?;
         let (deleted_at, last, _) = &known[deletion];
+
         if let Some(is_there) = is_there(known) {
             return (!is_there).then_some(*deleted_at);
         }
+
         let later = &known[deletion + 1..];
         if later.is_empty() {
             return Some(*deleted_at);
         }
+
         // The commits that led to the deletion, among those received before it. If they reach back to the creation,
         // every push that was received later also happened later.
         let (led_there, is_whole) = leading_to(last, &known[..deletion]);
         if is_whole {
             return None;
         }
+
         let (late, _) = leading_to(last, known);
         later
             .iter()
@@ -74,7 +85,9 @@ impl Moves {
     /// The last receipt of a move before a time.
     #[must_use]
     pub fn last_before(&self, before: Timestamp) -> Option<Timestamp> {
-        self.0[..self.0.partition_point(|(at, ..)| *at < before)].last().map(|(at, ..)| *at)
+        self.0[..self.0.partition_point(|(at, ..)| *at < before)]
+            .last()
+            .map(|(at, ..)| *at)
     }
 
     /// The lives that have ended, by the time of their end.
@@ -82,17 +95,23 @@ impl Moves {
     pub fn lives(&self) -> Vec<Life> {
         let moves = as_moves(&self.0);
         let mut lives = Vec::new();
+
         for trail in trails(&moves) {
-            let Some(last) = trail.last().filter(|last| is_zero(moves[**last].after)) else { continue };
+            let Some(last) = trail.last().filter(|last| is_zero(moves[**last].after)) else {
+                continue;
+            };
             let ended_at = self.0[*last].0;
             let mut began_at = trail.iter().map(|index| self.0[*index].0).min().unwrap_or(ended_at);
+
             if !is_zero(moves[trail[0]].before) {
                 // Pushes after the creation are missing. The creation is the last one that was received before the end.
                 let mut made = self.0.iter().filter(|(at, from, _)| is_zero(from) && *at < ended_at);
                 began_at = made.next_back().map_or(began_at, |(at, ..)| *at);
             }
+
             lives.push(Life { began_at, ended_at });
         }
+
         lives.sort_unstable_by_key(|life| (life.ended_at, life.began_at));
         lives
     }
@@ -105,18 +124,26 @@ impl Moves {
 }
 
 fn as_moves(all: &[(Timestamp, String, String)]) -> Vec<Move<'_>> {
-    all.iter().map(|(_, before, after)| Move { before, after, made: None }).collect()
+    all.iter()
+        .map(|(_, before, after)| Move {
+            before,
+            after,
+            made: None,
+        })
+        .collect()
 }
 
 fn is_there(known: &[(Timestamp, String, String)]) -> Option<bool> {
     let moves = as_moves(known);
     let trails = trails(&moves);
     let (mut open, mut broken) = (0, 0);
+
     for trail in &trails {
         let (first, last) = (moves[trail[0]], moves[trail[trail.len() - 1]]);
         open += usize::from(!is_zero(last.after));
         broken += usize::from(!is_zero(first.before));
     }
+
     match open {
         0 => Some(false),
         // All other lives have ended, so the open one is the last.
@@ -129,12 +156,15 @@ fn is_there(known: &[(Timestamp, String, String)]) -> Option<bool> {
 fn leading_to<'a>(end: &'a str, moves: &'a [(Timestamp, String, String)]) -> (HashSet<&'a str>, bool) {
     let came_from: HashMap<&str, &str> = moves.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
     let (mut passed, mut at) = (HashSet::from([end]), end);
+
     while let Some(from) = came_from.get(at).filter(|from| passed.insert(from)) {
         at = from;
+
         // The moves before a creation belong to other lives.
         if is_zero(at) {
             return (passed, true);
         }
     }
+
     (passed, false)
 }

@@ -11,8 +11,10 @@ use quickdraw_domain::Timestamp;
 pub(crate) struct Move<'a> {
     /// Commit before the push; zeros if the push created the branch.
     pub(crate) before: &'a str,
+
     /// Commit after the push; zeros if the push deleted the branch.
     pub(crate) after: &'a str,
+
     /// Time of the newest commit in the list. It only orders moves that begin at the same commit.
     pub(crate) made: Option<Timestamp>,
 }
@@ -25,53 +27,70 @@ pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
         let one = moves[index];
         (is_zero(one.after), one.made, one.before, one.after)
     };
+
     let mut sorted: Vec<usize> = (0..moves.len()).collect();
     sorted.sort_by(|one, other| key(*one).cmp(&key(*other)));
-    let mut graph = Graph { moves, leaving: HashMap::new() };
+
+    let mut graph = Graph {
+        moves,
+        leaving: HashMap::new(),
+    };
+
     // For each commit, the number of moves that begin at it minus the number of moves that end at it.
     let mut surplus: HashMap<&str, i64> = HashMap::new();
+
     // The lists are used from their end, so they are filled in reverse.
     for index in sorted.iter().rev() {
         let Move { before, after, .. } = moves[*index];
         if !is_zero(after) {
             *surplus.entry(after).or_default() -= 1;
         }
+
         if !is_zero(before) {
             *surplus.entry(before).or_default() += 1;
             graph.leaving.entry(before).or_default().push(*index);
         }
     }
+
     let mut trails = Vec::new();
     for index in &sorted {
         if is_zero(moves[*index].before) {
             trails.push(graph.walk(*index));
         }
     }
+
     // More moves begin at these commits than end there, so a push before them is missing.
     for index in &sorted {
         let before = moves[*index].before;
-        let Some(left) = surplus.get_mut(before).filter(|left| **left > 0) else { continue };
+        let Some(left) = surplus.get_mut(before).filter(|left| **left > 0) else {
+            continue;
+        };
         *left -= 1;
+
         if let Some(first) = graph.next(before) {
             trails.push(graph.walk(first));
         }
     }
+
     // The remaining moves form circles: they return to a commit that the branch had before.
     for trail in &mut trails {
         *trail = graph.with_circles(trail);
     }
+
     for index in &sorted {
         let circle = graph.circle(moves[*index].before);
         if !circle.is_empty() {
             trails.push(circle);
         }
     }
+
     trails
 }
 
 /// The moves that are not yet in a trail.
 struct Graph<'a> {
     moves: &'a [Move<'a>],
+
     /// Moves by the commit at which they begin, the next one last. Creations are not in it.
     leaving: HashMap<&'a str, Vec<usize>>,
 }
@@ -90,6 +109,7 @@ impl<'a> Graph<'a> {
             trail.push(next);
             at = self.moves[next].after;
         }
+
         trail
     }
 
@@ -101,6 +121,7 @@ impl<'a> Graph<'a> {
             whole.extend(self.circle(before));
             whole.push(*index);
         }
+
         let end = trail.last().map(|last| self.moves[*last].after);
         whole.extend(end.map(|end| self.circle(end)).unwrap_or_default());
         whole
@@ -110,6 +131,7 @@ impl<'a> Graph<'a> {
     fn circle(&mut self, commit: &'a str) -> Vec<usize> {
         let mut stack: Vec<(&'a str, Option<usize>)> = vec![(commit, None)];
         let mut circle = Vec::new();
+
         while let Some((at, by)) = stack.last().copied() {
             if let Some(next) = self.next(at) {
                 stack.push((self.moves[next].after, Some(next)));
@@ -118,6 +140,7 @@ impl<'a> Graph<'a> {
                 circle.extend(by);
             }
         }
+
         circle.reverse();
         circle
     }
@@ -135,12 +158,21 @@ mod tests {
             .iter()
             .map(|text| {
                 let (before, after) = text.split_once('-').expect("two commits");
-                Move { before, after, made: None }
+                Move {
+                    before,
+                    after,
+                    made: None,
+                }
             })
             .collect();
+
         let text = |trail: Vec<usize>| {
             let ends = trail.iter().map(|index| moves[*index].after);
-            [moves[trail[0]].before].into_iter().chain(ends).collect::<Vec<_>>().join(" ")
+            [moves[trail[0]].before]
+                .into_iter()
+                .chain(ends)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         trails(&moves).into_iter().map(text).collect()
     }

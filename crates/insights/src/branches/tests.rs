@@ -29,7 +29,12 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 /// Receives one body a day.
 fn received(bodies: &[Value]) -> Vec<Item> {
     let days = (1..).map(|day| Timestamp::from_seconds(day * DAY));
-    entity::joined_at(&days.zip(bodies).map(|(at, body)| (at, Trigger::PUSH, body.clone())).collect::<Vec<_>>())
+    entity::joined_at(
+        &days
+            .zip(bodies)
+            .map(|(at, body)| (at, Trigger::PUSH, body.clone()))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn value(name: &str, all: &[Item]) -> usize {
@@ -43,10 +48,16 @@ fn the_example_of_a_branch_gives_its_numbers() {
     let (d1, d2) = (commit("d1", "one"), commit("d2", "two"));
     let bodies = [
         push("x", ZERO, "d2", &[d1, d2]),
-        push("x", "d2", "e2", &[commit("c1", "of main"), commit("e1", "one"), commit("e2", "two")]),
+        push(
+            "x",
+            "d2",
+            "e2",
+            &[commit("c1", "of main"), commit("e1", "one"), commit("e2", "two")],
+        ),
         push("x", "e2", ZERO, &[]),
     ];
     let all = received(&bodies);
+
     for (name, expected) in [
         ("pushes", 3),
         ("branches_created", 1),
@@ -58,23 +69,40 @@ fn the_example_of_a_branch_gives_its_numbers() {
     ] {
         assert_eq!(value(name, &all), expected, "{name}");
     }
+
     let (branch, pushes) = all.iter().cloned().partition(|item| matches!(item, Item::Branch(_)));
     let lifetime = metrics::given_among("branch_lifetime", branch, pushes);
-    assert_eq!(lifetime, Ok(vec![2 * DAY]), "from its creation, which precedes the first commit");
+
+    assert_eq!(
+        lifetime,
+        Ok(vec![2 * DAY]),
+        "from its creation, which precedes the first commit"
+    );
+
     assert_eq!(value("branches_open", &received(&bodies[..2])), 1);
-    assert_eq!(value("stale_branches", &received(&bodies[..2])), 1, "nobody committed for years");
+    assert_eq!(
+        value("stale_branches", &received(&bodies[..2])),
+        1,
+        "nobody committed for years"
+    );
 }
 
 /// Receives the bodies on the given days.
 fn received_on(days: &[i64], bodies: &[Value]) -> Vec<Item> {
     let at = days.iter().map(|day| Timestamp::from_seconds(day * DAY));
-    entity::joined_at(&at.zip(bodies).map(|(at, body)| (at, Trigger::PUSH, body.clone())).collect::<Vec<_>>())
+    entity::joined_at(
+        &at.zip(bodies)
+            .map(|(at, body)| (at, Trigger::PUSH, body.clone()))
+            .collect::<Vec<_>>(),
+    )
 }
 
 const ORDERS: [[i64; 3]; 6] = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
 
 fn pushes(all: &[Item]) -> Vec<&Push> {
-    all.iter().filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect()
+    all.iter()
+        .filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None })
+        .collect()
 }
 
 #[test]
@@ -84,11 +112,22 @@ fn a_rewrite_is_found_by_the_commits_of_pushes_and_not_by_their_receipt() {
         push("x", "d2", "e2", &[commit("e1", "one"), commit("e2", "two")]),
         push("x", "e2", ZERO, &[]),
     ];
+
     for days in ORDERS {
         let all = received_on(&days, &bodies);
         let forced = Timestamp::from_seconds(days[1] * DAY);
-        assert_eq!(rewrites(&pushes(&all)), [(forced, Some(9))], "{days:?}: the forced push is the rewrite");
-        assert_eq!((value("branches_open", &all), value("branch_lifetime", &all)), (0, 1), "{days:?}");
+
+        assert_eq!(
+            rewrites(&pushes(&all)),
+            [(forced, Some(9))],
+            "{days:?}: the forced push is the rewrite"
+        );
+
+        assert_eq!(
+            (value("branches_open", &all), value("branch_lifetime", &all)),
+            (0, 1),
+            "{days:?}"
+        );
     }
 }
 
@@ -102,7 +141,12 @@ fn a_recreated_branch_has_no_history_in_any_order() {
     for days in ORDERS {
         assert_eq!(value("history_rewrites", &received_on(&days, &bodies)), 0, "{days:?}");
     }
-    let restored = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", ZERO, "b", &[])];
+
+    let restored = [
+        push("x", ZERO, "a", &[]),
+        push("x", "a", ZERO, &[]),
+        push("x", ZERO, "b", &[]),
+    ];
     for days in ORDERS {
         assert_eq!(value("branches_open", &received_on(&days, &restored)), 1, "{days:?}");
     }
@@ -113,22 +157,38 @@ fn commits_that_no_push_listed_count_once_for_two_branches() {
     let mut first = push("x", ZERO, "d2", &[commit("d2", "two")]);
     let mut second = push("y", ZERO, "d2", &[commit("d1", "one"), commit("d2", "two")]);
     (first["total_commits_count"], second["total_commits_count"]) = (json!(4), json!(3));
+
     for days in [[1, 2], [2, 1]] {
         let all = received_on(&days, &[first.clone(), second.clone()]);
         let (items, others) = all.into_iter().partition(|item| matches!(item, Item::Push(_)));
-        assert_eq!(metrics::given_among("commits_unlisted", items, others), Ok(vec![2]), "{days:?}");
+
+        assert_eq!(
+            metrics::given_among("commits_unlisted", items, others),
+            Ok(vec![2]),
+            "{days:?}"
+        );
     }
 }
 
 #[test]
 fn active_branches_are_distinct() {
-    let all = received(&[push("x", ZERO, "a", &[]), push("x", "a", "b", &[]), push("y", ZERO, "a", &[])]);
+    let all = received(&[
+        push("x", ZERO, "a", &[]),
+        push("x", "a", "b", &[]),
+        push("y", ZERO, "a", &[]),
+    ]);
     let pushes: Vec<Item> = all.into_iter().filter(|item| matches!(item, Item::Push(_))).collect();
     let items = metrics::Items::new(pushes, Vec::new(), People::default(), metrics::Choice::default());
     let metric = metrics::Metric::by_name("branches_active").expect("a metric");
     let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(9 * DAY));
+
     assert_eq!(items.metric(metric, from, to, 9.0).value, Some(2.0));
-    let day = |day: i64| metrics::Part { start: Timestamp::from_seconds(day * DAY), days: 1.0, is_cut: false };
+
+    let day = |day: i64| metrics::Part {
+        start: Timestamp::from_seconds(day * DAY),
+        days: 1.0,
+        is_cut: false,
+    };
     let parts: Vec<_> = (1..4).map(day).collect();
     let series = items.series(metric, &parts, to);
     assert_eq!(series.iter().map(|part| part.value).collect::<Vec<_>>(), [Some(1.0); 3]);
@@ -137,20 +197,38 @@ fn active_branches_are_distinct() {
 #[test]
 fn a_rewind_is_a_rewrite_and_a_new_branch_of_the_same_name_has_no_history() {
     let (one, again) = (commit("d1", "one"), commit("e1", "one"));
-    let back = [push("x", ZERO, "d1", std::slice::from_ref(&one)), push("x", "d1", "d0", &[])];
+    let back = [
+        push("x", ZERO, "d1", std::slice::from_ref(&one)),
+        push("x", "d1", "d0", &[]),
+    ];
     assert_eq!(value("history_rewrites", &received(&back)), 1);
-    let recreated = [push("x", ZERO, "d1", &[one]), push("x", "d1", ZERO, &[]), push("x", ZERO, "e1", &[again])];
+
+    let recreated = [
+        push("x", ZERO, "d1", &[one]),
+        push("x", "d1", ZERO, &[]),
+        push("x", ZERO, "e1", &[again]),
+    ];
     let all = received(&recreated);
     assert_eq!((value("history_rewrites", &all), value("branches_open", &all)), (0, 1));
 }
 
 #[test]
 fn a_push_that_leads_to_a_deletion_is_not_later_than_it_in_any_order() {
-    let late = [push("x", ZERO, "a", &[]), push("x", "b", ZERO, &[]), push("x", "a", "b", &[])];
+    let late = [
+        push("x", ZERO, "a", &[]),
+        push("x", "b", ZERO, &[]),
+        push("x", "a", "b", &[]),
+    ];
     assert_eq!(value("branches_open", &received(&late)), 0);
-    let restored =
-        [push("x", ZERO, "a", &[]), push("x", "a", "b", &[]), push("x", "b", ZERO, &[]), push("x", ZERO, "b", &[])];
+
+    let restored = [
+        push("x", ZERO, "a", &[]),
+        push("x", "a", "b", &[]),
+        push("x", "b", ZERO, &[]),
+        push("x", ZERO, "b", &[]),
+    ];
     assert_eq!(value("branches_open", &received(&restored)), 1, "it was restored");
+
     let twice = [
         push("x", ZERO, "a", &[]),
         push("x", "a", "b", &[]),
@@ -159,8 +237,18 @@ fn a_push_that_leads_to_a_deletion_is_not_later_than_it_in_any_order() {
         push("x", "c", ZERO, &[]),
         push("x", ZERO, "b", &[]),
     ];
-    assert_eq!(value("branches_open", &received(&twice)), 1, "restored with a commit of an earlier life");
-    let other = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", "c", "d", &[])];
+
+    assert_eq!(
+        value("branches_open", &received(&twice)),
+        1,
+        "restored with a commit of an earlier life"
+    );
+
+    let other = [
+        push("x", ZERO, "a", &[]),
+        push("x", "a", ZERO, &[]),
+        push("x", "c", "d", &[]),
+    ];
     assert_eq!(value("branches_open", &received(&other)), 1);
 }
 
@@ -169,8 +257,11 @@ fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
     let bodies = [("s", "a"), ("a", "b"), ("b", "c"), ("w", "x"), ("x", "y")]
         .map(|(from, to)| push("main", from, to, &[commit(to, to)]));
     let all = received(&bodies);
-    let pushes: Vec<&Push> =
-        all.iter().filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect();
+    let pushes: Vec<&Push> = all
+        .iter()
+        .filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None })
+        .collect();
+
     let deployments: Vec<Deployment> = (1..)
         .zip(deployments)
         .map(|(id, (letter, at))| {
@@ -180,10 +271,16 @@ fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
             let mut one = Deployment::of_event(Timestamp::from_seconds(*at), &body).expect("a deployment");
             // The test uses short names for commits.
             one.sha = Some((*letter).to_owned());
+
             one
         })
         .collect();
-    let change = Change { shas, at: Timestamp::from_seconds(at), not_before: None };
+
+    let change = Change {
+        shas,
+        at: Timestamp::from_seconds(at),
+        not_before: None,
+    };
     Chain::new(&pushes, &deployments.iter().collect::<Vec<_>>()).deployed(&change)
 }
 
@@ -192,12 +289,35 @@ fn a_deployment_contains_the_commits_before_it() {
     let at = |seconds| Deployed::At(Timestamp::from_seconds(seconds));
     let out = [("b", 1_000_000), ("a", 1_000_100), ("c", 1_000_200)];
     assert_eq!(deployed(&out, &["a"], 500_000), at(1_000_000));
-    assert_eq!(deployed(&out, &["c"], 500_000), at(1_000_200), "a rollback adds nothing");
-    assert_eq!(deployed(&out, &["unknown", "b"], 500_000), at(1_000_000), "found by the second name");
-    assert!(matches!(deployed(&out[..2], &["c"], 500_000), Deployed::Not(_)), "not yet");
+
+    assert_eq!(
+        deployed(&out, &["c"], 500_000),
+        at(1_000_200),
+        "a rollback adds nothing"
+    );
+
+    assert_eq!(
+        deployed(&out, &["unknown", "b"], 500_000),
+        at(1_000_000),
+        "found by the second name"
+    );
+
+    assert!(
+        matches!(deployed(&out[..2], &["c"], 500_000), Deployed::Not(_)),
+        "not yet"
+    );
+
     let older = [("s", 1_000_000)];
-    assert!(matches!(deployed(&older, &["a"], 500_000), Deployed::Not(_)), "an older commit deploys no later change");
-    assert!(matches!(deployed(&out, &["unknown"], 5), Deployed::Not(_)), "before the first known push");
+    assert!(
+        matches!(deployed(&older, &["a"], 500_000), Deployed::Not(_)),
+        "an older commit deploys no later change"
+    );
+
+    assert!(
+        matches!(deployed(&out, &["unknown"], 5), Deployed::Not(_)),
+        "before the first known push"
+    );
+
     let expect_after = |seconds, why: &str| match deployed(&[("b", 1_000_000), ("y", 1_000_300)], &[why], 600_000) {
         Deployed::After(at, _) => assert_eq!(at, Timestamp::from_seconds(seconds), "{why}"),
         other => panic!("{why}: {other:?}"),

@@ -39,7 +39,12 @@ fn merge(minute: i64, squash: Option<&str>) -> Event {
         "updated_at": written(minute), "merge_commit_sha": null, "last_commit": { "id": sha("f") },
         "squash_commit_sha": squash.map(sha), "target_project_id": 7 });
     let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
-    (at(minute), trigger, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+
+    (
+        at(minute),
+        trigger,
+        json!({ "project": { "id": 7 }, "object_attributes": attributes }),
+    )
 }
 
 fn deploy(id: i64, commit: &str, minute: i64) -> Event {
@@ -52,14 +57,17 @@ fn deploy(id: i64, commit: &str, minute: i64) -> Event {
 /// Lead times of these events in minutes. The result must be the same in reverse order.
 fn lead_times(events: &[Event]) -> Vec<i64> {
     let of = |events: &[Event]| -> Vec<i64> {
-        let (merge_requests, others): (Vec<Item>, Vec<Item>) =
-            entity::joined_at(events).into_iter().partition(|item| matches!(item, Item::MergeRequest(_)));
+        let (merge_requests, others): (Vec<Item>, Vec<Item>) = entity::joined_at(events)
+            .into_iter()
+            .partition(|item| matches!(item, Item::MergeRequest(_)));
         let given = metrics::given_among("lead_time_for_changes", merge_requests, others).unwrap_or_default();
         given.into_iter().map(|seconds| seconds / 60).collect()
     };
+
     let reversed: Vec<Event> = events.iter().rev().cloned().collect();
     let found = of(events);
     assert_eq!(found, of(&reversed));
+
     found
 }
 
@@ -85,8 +93,12 @@ fn a_squash_that_the_body_names_is_found_by_its_name() {
 #[test]
 fn a_deployment_of_a_commit_from_before_the_merge_does_not_count() {
     assert_eq!(lead_times(&squashed(None, None)), [4 * HOUR]);
+
     let before_the_next = &squashed(None, None)[..4];
-    assert!(lead_times(before_the_next).is_empty(), "only the older commit was deployed");
+    assert!(
+        lead_times(before_the_next).is_empty(),
+        "only the older commit was deployed"
+    );
 }
 
 #[test]
@@ -94,11 +106,13 @@ fn an_unnamed_squash_is_the_push_whose_commit_has_the_time_of_the_merge() {
     let merged = 2 * DAY + 10 * HOUR;
     let mut events = squashed(Some(merged), None);
     assert_eq!(lead_times(&events), [4 * HOUR]);
+
     // The result is the same if the pushes are received days later.
     for event in &mut events {
         if event.1 == Trigger::PUSH {
             event.0 = at(9 * DAY);
         }
     }
+
     assert_eq!(lead_times(&events), [4 * HOUR]);
 }

@@ -85,16 +85,33 @@ fn sequence() -> Vec<(Trigger, Value)> {
 fn check_sequence(one: &MergeRequest) {
     assert_eq!((value(one, "mr_merged"), value(one, "mr_reopened")), (Ok(1), Ok(1)));
     assert!(value(one, "mr_closed_unmerged").is_err() && value(one, "self_merged").is_err());
-    assert_eq!((value(one, "time_to_merge"), value(one, "time_to_merge_active")), (Ok(100_800), Ok(25_200)));
+
     assert_eq!(
-        (value(one, "time_to_first_review"), value(one, "time_to_first_review_active")),
+        (value(one, "time_to_merge"), value(one, "time_to_merge_active")),
+        (Ok(100_800), Ok(25_200))
+    );
+
+    assert_eq!(
+        (
+            value(one, "time_to_first_review"),
+            value(one, "time_to_first_review_active")
+        ),
         (Ok(90_000), Ok(14_400))
     );
+
     let reviews = one.reviews(&|who| who == BOT);
     let reviewers: BTreeSet<i64> = reviews.iter().map(|(_, who)| *who).collect();
     assert_eq!(reviewers, BTreeSet::from([X, Y]), "the last note came after the merge");
-    assert_eq!((value(one, "review_depth"), value(one, "review_coverage")), (Ok(1), Ok(1)));
-    assert_eq!((value(one, "time_in_review"), value(one, "time_approved_to_merge")), (Ok(10_800), Ok(3_600)));
+
+    assert_eq!(
+        (value(one, "review_depth"), value(one, "review_coverage")),
+        (Ok(1), Ok(1))
+    );
+
+    assert_eq!(
+        (value(one, "time_in_review"), value(one, "time_approved_to_merge")),
+        (Ok(10_800), Ok(3_600))
+    );
 }
 
 #[test]
@@ -119,16 +136,31 @@ proptest! {
 #[test]
 fn time_as_a_draft_or_closed_is_left_out() {
     let draft = |event| with(event, "draft", json!(true));
-    let events =
-        [draft(event("open", 9 * HOUR, AUTHOR)), event("update", 14 * HOUR, AUTHOR), event("merge", 29 * HOUR, X)];
-    assert_eq!(value(&joined(&events), "time_to_merge_active"), Ok(54_000), "five of twenty hours a draft");
+    let events = [
+        draft(event("open", 9 * HOUR, AUTHOR)),
+        event("update", 14 * HOUR, AUTHOR),
+        event("merge", 29 * HOUR, X),
+    ];
+
+    assert_eq!(
+        value(&joined(&events), "time_to_merge_active"),
+        Ok(54_000),
+        "five of twenty hours a draft"
+    );
+
     let events = [
         event("open", 9 * HOUR, AUTHOR),
         event("close", 12 * HOUR, X),
         event("reopen", 15 * HOUR, X),
         event("merge", 21 * HOUR, X),
     ];
-    assert_eq!(value(&joined(&events), "time_to_merge_active"), Ok(32_400), "three of twelve hours closed");
+
+    assert_eq!(
+        value(&joined(&events), "time_to_merge_active"),
+        Ok(32_400),
+        "three of twelve hours closed"
+    );
+
     // It becomes ready six hours after its creation, and gets a comment an hour later.
     let events = [
         draft(event("open", 9 * HOUR, AUTHOR)),
@@ -136,7 +168,11 @@ fn time_as_a_draft_or_closed_is_left_out() {
         note(1, 16 * HOUR, X, "opened", 15 * HOUR),
     ];
     assert_eq!(value(&joined(&events), "time_to_first_review_active"), Ok(3_600));
-    assert!(value(&joined(&events[1..]), "time_to_first_review_active").is_err(), "its opening was not seen");
+
+    assert!(
+        value(&joined(&events[1..]), "time_to_first_review_active").is_err(),
+        "its opening was not seen"
+    );
 }
 
 #[test]
@@ -144,39 +180,88 @@ fn a_merge_request_counts_by_the_fields_of_its_events() {
     // The hook was added later, so only the merge is known. A group hook reports it a second time.
     let late = joined(&[event("merge", 11 * HOUR, AUTHOR), event("merge", 11 * HOUR, AUTHOR)]);
     assert_eq!((value(&late, "mr_opened"), value(&late, "mr_merged")), (Ok(1), Ok(1)));
-    assert_eq!((value(&late, "time_to_merge"), value(&late, "self_merged")), (Ok(7_200), Ok(1)));
+
+    assert_eq!(
+        (value(&late, "time_to_merge"), value(&late, "self_merged")),
+        (Ok(7_200), Ok(1))
+    );
+
     // A merge request that was closed, reopened and merged does not count as closed.
-    let events = [event("close", 10 * HOUR, X), event("reopen", 11 * HOUR, X), event("merge", 12 * HOUR, X)];
-    assert_eq!(value(&joined(&events), "mr_closed_unmerged"), Err("it is not closed without a merge"));
+    let events = [
+        event("close", 10 * HOUR, X),
+        event("reopen", 11 * HOUR, X),
+        event("merge", 12 * HOUR, X),
+    ];
+    assert_eq!(
+        value(&joined(&events), "mr_closed_unmerged"),
+        Err("it is not closed without a merge")
+    );
+
     assert_eq!(value(&joined(&events[..1]), "mr_closed_unmerged"), Ok(1));
     assert_eq!(
-        (value(&joined(&events[..1]), "mr_open"), value(&joined(&events[..2]), "mr_open")),
+        (
+            value(&joined(&events[..1]), "mr_open"),
+            value(&joined(&events[..2]), "mr_open")
+        ),
         (Err("it was merged or closed"), Ok(1))
     );
+
     // A label after the merge does not change the time of the merge.
-    let events = [event("merge", 12 * HOUR, X), with(event("update", 20 * HOUR, X), "state", json!("merged"))];
+    let events = [
+        event("merge", 12 * HOUR, X),
+        with(event("update", 20 * HOUR, X), "state", json!("merged")),
+    ];
     assert_eq!(value(&joined(&events), "time_to_merge"), Ok(3 * 3_600));
+
     // A comment shows that it is merged. The time of the merge is unknown.
-    let merged = joined(&[event("open", 9 * HOUR, AUTHOR), note(1, 12 * HOUR, X, "merged", 12 * HOUR)]);
+    let merged = joined(&[
+        event("open", 9 * HOUR, AUTHOR),
+        note(1, 12 * HOUR, X, "merged", 12 * HOUR),
+    ]);
     assert_eq!(value(&merged, "merge_rate"), Ok(1));
-    assert_eq!(value(&merged, "time_to_merge"), Err("it is merged, but no event reported when"));
+
+    assert_eq!(
+        value(&merged, "time_to_merge"),
+        Err("it is merged, but no event reported when")
+    );
+
     assert_eq!(value(&merged, "merges_unseen"), Ok(1));
-    assert_eq!((value(&merged, "mr_merged"), value(&merged, "review_coverage")), (Ok(1), Ok(1)));
+    assert_eq!(
+        (value(&merged, "mr_merged"), value(&merged, "review_coverage")),
+        (Ok(1), Ok(1))
+    );
+
     // It is closed, reopened, and closed again without an event. The first close does not count.
-    let unseen =
-        [event("close", 10 * HOUR, X), event("reopen", 11 * HOUR, X), note(1, 14 * HOUR, X, "closed", 13 * HOUR)];
+    let unseen = [
+        event("close", 10 * HOUR, X),
+        event("reopen", 11 * HOUR, X),
+        note(1, 14 * HOUR, X, "closed", 13 * HOUR),
+    ];
     assert_eq!(joined(&unseen).closed_at(), Some(at(13 * HOUR)));
 }
 
 #[test]
 fn between_a_close_and_a_reopening_a_merge_request_is_not_open() {
-    let events = [event("open", 9 * HOUR, AUTHOR), event("close", 10 * HOUR, X), event("reopen", 20 * HOUR, X)];
+    let events = [
+        event("open", 9 * HOUR, AUTHOR),
+        event("close", 10 * HOUR, X),
+        event("reopen", 20 * HOUR, X),
+    ];
     let one = joined(&events);
     let times = [at(9 * HOUR + 30), at(15 * HOUR), at(21 * HOUR)];
     assert_eq!(times.map(|time| one.is_open_at(time)), [Some(false), None, Some(false)]);
-    assert_eq!(times.map(|time| one.open_since(time)), [Some(at(9 * HOUR)), None, Some(at(20 * HOUR))]);
+
+    assert_eq!(
+        times.map(|time| one.open_since(time)),
+        [Some(at(9 * HOUR)), None, Some(at(20 * HOUR))]
+    );
+
     let only_reopened = joined(&events[2..]);
-    assert_eq!(only_reopened.open_since(at(21 * HOUR)), Some(at(20 * HOUR)), "its close was not seen");
+    assert_eq!(
+        only_reopened.open_since(at(21 * HOUR)),
+        Some(at(20 * HOUR)),
+        "its close was not seen"
+    );
 }
 
 #[test]
@@ -193,6 +278,7 @@ fn reviews_are_by_others_and_pushes_after_them_are_rework() {
         event("merge", 15 * HOUR, X),
     ];
     assert_eq!(value(&joined(&events), "rework_rounds"), Ok(2));
+
     let own = [
         event("open", 9 * HOUR, AUTHOR),
         note(1, 9 * HOUR + 1, BOT, "opened", 9 * HOUR),
@@ -200,9 +286,21 @@ fn reviews_are_by_others_and_pushes_after_them_are_rework() {
         with(event("unapproved", 11 * HOUR, X), "system", json!(true)),
         event("merge", 12 * HOUR, X),
     ];
-    assert_eq!((value(&joined(&own), "review_coverage"), value(&joined(&own), "review_depth")), (Ok(0), Ok(0)));
+
+    assert_eq!(
+        (
+            value(&joined(&own), "review_coverage"),
+            value(&joined(&own), "review_depth")
+        ),
+        (Ok(0), Ok(0))
+    );
+
     let later = [&own[..1], &[note(3, 13 * HOUR, X, "opened", 9 * HOUR)]].concat();
-    assert_eq!(value(&joined(&later), "time_to_first_review"), Ok(4 * 3_600), "a note of 13:00 on one of 09:00");
+    assert_eq!(
+        value(&joined(&later), "time_to_first_review"),
+        Ok(4 * 3_600),
+        "a note of 13:00 on one of 09:00"
+    );
 }
 
 #[test]
@@ -211,6 +309,7 @@ fn the_state_is_bounded_and_the_same_in_any_order() {
     let mut events: Vec<_> = (0..1_100).map(update).collect();
     events.extend((0..1_100).map(|minute| with(update(minute), "oldrev", json!("a".repeat(40)))));
     events.push(event("merge", 3 * DAY, X));
+
     let forwards = joined(&events);
     events.reverse();
     assert_eq!(forwards.observations.len(), 1_000);

@@ -53,6 +53,7 @@ pub(super) const METRICS: [Metric; 10] = [
             if one.is_deletion() {
                 return Sample::Out("it deleted the branch");
             }
+
             Sample::In(one.received_at, one.branch())
         }),
     },
@@ -82,7 +83,12 @@ pub(super) const METRICS: [Metric; 10] = [
             let pushed = view.context.moves(one).and_then(|moves| moves.last_before(view.to));
             let pushed = pushed.unwrap_or(one.first_received_at);
             let last = one.last_commit_at.unwrap_or(pushed).min(pushed);
-            open(one, view, !one.is_default && last < view.to.minus(view.older_than(STALE)))
+
+            open(
+                one,
+                view,
+                !one.is_default && last < view.to.minus(view.older_than(STALE)),
+            )
         }),
     },
     Metric {
@@ -92,8 +98,11 @@ pub(super) const METRICS: [Metric; 10] = [
             have no time of their own, so times of receipt are used.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| {
-            let Some(moves) = view.context.moves(one) else { return Sample::Out("its pushes are no longer stored") };
+            let Some(moves) = view.context.moves(one) else {
+                return Sample::Out("its pushes are no longer stored");
+            };
             let mut spans = Vec::new();
+
             for life in moves.lives() {
                 // The first commit belongs to the first life.
                 let is_first = moves.first() == Some(life.began_at);
@@ -101,6 +110,7 @@ pub(super) const METRICS: [Metric; 10] = [
                 let began_at = commit.map_or(life.began_at, |commit| commit.min(life.began_at));
                 spans.push((life.ended_at, seconds(began_at, life.ended_at)));
             }
+
             Sample::Many(spans)
         }),
     },
@@ -115,18 +125,32 @@ pub(super) const METRICS: [Metric; 10] = [
             if !one.is_default || one.is_deletion() {
                 return Sample::Out("it did not move the default branch");
             }
+
             if one.is_creation() {
                 return Sample::Out("it created the default branch with commits that existed before");
             }
+
             let commits = one
                 .commits
                 .iter()
                 .filter(|commit| !commit.is_merge && !view.context.is_merge_commit(one.project, &commit.sha));
-            let spans = |at| commits.filter_map(|commit| Some((at, seconds(commit.at?, at)))).collect();
+
+            let spans = |at| {
+                commits
+                    .filter_map(|commit| Some((at, seconds(commit.at?, at))))
+                    .collect()
+            };
+
             // A push has no time of its own, but it is not older than its newest commit.
             let newest = one.commits.iter().filter_map(|commit| commit.at).max();
             let not_before = newest.map(|newest| newest.min(one.received_at));
-            let change = Change { shas: &[one.after.as_str()], at: one.received_at, not_before };
+
+            let change = Change {
+                shas: &[one.after.as_str()],
+                at: one.received_at,
+                not_before,
+            };
+
             match view.context.deployed(one.project, &change) {
                 Deployed::At(at) => Sample::Many(spans(at)),
                 Deployed::After(at, why) => Sample::About(spans(at), why),
@@ -150,7 +174,13 @@ pub(super) const LEAD_TIME: Metric = Metric {
             return Sample::Out("it is not merged, or no event reported when");
         };
         let shas: Vec<&str> = one.landed_as().collect();
-        let change = Change { shas: &shas, at: merged_at, not_before: Some(merged_at) };
+
+        let change = Change {
+            shas: &shas,
+            at: merged_at,
+            not_before: Some(merged_at),
+        };
+
         match view.context.deployed(one.project, &change) {
             Deployed::At(at) => span(at, merged_at, at),
             Deployed::After(at, why) => Sample::About(vec![(at, seconds(merged_at, at))], why),
@@ -160,13 +190,18 @@ pub(super) const LEAD_TIME: Metric = Metric {
 };
 
 fn when(is_so: bool, one: &Push, otherwise: &'static str) -> Sample {
-    if is_so { Sample::In(one.received_at, 1) } else { Sample::Out(otherwise) }
+    if is_so {
+        Sample::In(one.received_at, 1)
+    } else {
+        Sample::Out(otherwise)
+    }
 }
 
 fn open(one: &Branch, view: &View<'_>, and: bool) -> Sample {
     if one.first_received_at >= view.to {
         return Sample::Out("it was created later");
     }
+
     match view.context.moves(one).and_then(|moves| moves.deleted_at(view.to)) {
         Some(_) => Sample::Out("it was deleted"),
         None if and => Sample::In(view.to, 1),

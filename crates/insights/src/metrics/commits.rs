@@ -22,7 +22,11 @@ pub(super) const METRICS: [Metric; 18] = [
             messages for merges.",
         follows: "Quickdraw: merge requests and git's messages",
         sample: Sampler::Commit(|one, _| {
-            if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is not a merge") }
+            if one.is_merge() {
+                Sample::In(one.at(), 1)
+            } else {
+                Sample::Out("it is not a merge")
+            }
         }),
     },
     Metric {
@@ -34,6 +38,7 @@ pub(super) const METRICS: [Metric; 18] = [
             if !one.landed {
                 return Sample::Out("no push to the default branch listed it");
             }
+
             work(one, |_| 1)
         }),
     },
@@ -56,6 +61,7 @@ pub(super) const METRICS: [Metric; 18] = [
             if view.context.is_squash(one) {
                 return Sample::Out("it is the result of squashing, and the squashed commits are counted");
             }
+
             change(one)
         }),
     },
@@ -66,7 +72,11 @@ pub(super) const METRICS: [Metric; 18] = [
             series, a commit counts once in each interval.",
         follows: "DevLake: distinct commits",
         sample: Sampler::Commit(|one, _| {
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), number(&[&one.sha])) }
+            if one.is_merge() {
+                Sample::Out(MERGE)
+            } else {
+                Sample::In(one.at(), number(&[&one.sha]))
+            }
         }),
     },
     Metric {
@@ -76,7 +86,11 @@ pub(super) const METRICS: [Metric; 18] = [
             grouping, the days on which this member committed.",
         follows: "DevLake: coding days",
         sample: Sampler::Commit(|one, view| {
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
+            if one.is_merge() {
+                Sample::Out(MERGE)
+            } else {
+                Sample::In(one.at(), view.day_of(one.at()))
+            }
         }),
     },
     Metric {
@@ -86,7 +100,11 @@ pub(super) const METRICS: [Metric; 18] = [
             raise it above 1.",
         follows: "DevLake: coding days",
         sample: Sampler::Commit(|one, view| {
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
+            if one.is_merge() {
+                Sample::Out(MERGE)
+            } else {
+                Sample::In(one.at(), view.day_of(one.at()))
+            }
         }),
     },
     Metric {
@@ -107,6 +125,7 @@ pub(super) const METRICS: [Metric; 18] = [
             if one.told.undated {
                 return Sample::Out("its time is unknown");
             }
+
             at_hour(one, view, Some(one.told.offset_minutes))
         }),
     },
@@ -142,7 +161,11 @@ pub(super) const METRICS: [Metric; 18] = [
         follows: "GitPulse: last-minute burst; CHAOSS: burstiness",
         sample: Sampler::Commit(|one, view| {
             let is_late = one.at() >= view.last_fifth();
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), i64::from(is_late)) }
+            if one.is_merge() {
+                Sample::Out(MERGE)
+            } else {
+                Sample::In(one.at(), i64::from(is_late))
+            }
         }),
     },
     Metric {
@@ -175,7 +198,13 @@ pub(super) const METRICS: [Metric; 18] = [
             if one.is_merge() {
                 return Sample::Out(MERGE);
             }
-            let Paths { added, modified, removed } = &one.told.paths;
+
+            let Paths {
+                added,
+                modified,
+                removed,
+            } = &one.told.paths;
+
             let all = added.iter().chain(modified).chain(removed);
             Sample::Many(all.map(|path| (one.at(), path.cast_signed() ^ one.project)).collect())
         }),
@@ -184,8 +213,17 @@ pub(super) const METRICS: [Metric; 18] = [
 
 /// A number that identifies the change.
 fn change(one: &Commit) -> Sample {
-    let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-    if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+    let change = one
+        .told
+        .change
+        .first_chunk()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes));
+
+    if one.is_merge() {
+        Sample::Out(MERGE)
+    } else {
+        Sample::In(one.at(), change ^ one.project)
+    }
 }
 
 /// A number that identifies the author.
@@ -193,16 +231,22 @@ fn person(one: &Commit, view: &View<'_>) -> Sample {
     if one.is_merge() {
         return Sample::Out(MERGE);
     }
+
     Sample::In(one.at(), view.people.contributor(&one.told.author))
 }
 
 fn at_hour(one: &Commit, view: &View<'_>, minutes: Option<i16>) -> Sample {
-    if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.hour_of_week(one.at(), minutes)) }
+    if one.is_merge() {
+        Sample::Out(MERGE)
+    } else {
+        Sample::In(one.at(), view.hour_of_week(one.at(), minutes))
+    }
 }
 
 fn work(one: &Commit, value: impl Fn(&Paths) -> usize) -> Sample {
     if one.is_merge() {
         return Sample::Out(MERGE);
     }
+
     Sample::In(one.at(), i64::try_from(value(&one.told.paths)).unwrap_or(i64::MAX))
 }

@@ -21,6 +21,7 @@ use quickdraw_domain::Timestamp;
 pub struct Outcome {
     /// The last closes of the incidents between this deployment and the next one; None for open incidents.
     pub incidents: Vec<Option<Timestamp>>,
+
     /// True if the deployment was made while an incident after an earlier deployment was open.
     pub is_rework: bool,
 }
@@ -32,14 +33,18 @@ pub struct Context {
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
     moves: HashMap<i64, Moves>,
+
     /// The first push of each move, with the number of commits that no push of that move listed. The same move can
     /// happen on several branches.
     first_of_moves: HashMap<(i64, i64), i64>,
+
     /// For each branch, the decided pipelines by time of creation.
     decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
     files: Files,
+
     /// For each commit, the branches to which it was pushed.
     branches: HashMap<(i64, String), BTreeSet<String>>,
+
     /// The results of squashing, by project and SHA.
     squashes: HashSet<(i64, String)>,
     incidents: Incidents,
@@ -53,11 +58,15 @@ impl Context {
         let (mut merge_requests, mut commits): (Vec<&MergeRequest>, Vec<&Commit>) = Default::default();
         let mut merge_commits = HashSet::new();
         let mut decided: HashMap<(i64, String), Vec<(Timestamp, i64)>> = HashMap::new();
+
         for item in items {
             match item {
                 Item::Pipeline(one) if one.is_decided() => {
                     let branch = (one.project, one.git_ref.clone().unwrap_or_default());
-                    decided.entry(branch).or_default().extend(one.opened_at().map(|at| (at, one.id)));
+                    decided
+                        .entry(branch)
+                        .or_default()
+                        .extend(one.opened_at().map(|at| (at, one.id)));
                 }
                 Item::Deployment(one) => deployments.push(one),
                 Item::Issue(one) => issues.push(one),
@@ -70,30 +79,63 @@ impl Context {
                 _ => {}
             }
         }
+
         // Only commits have files, and only commits can be filtered by the branches to which they were pushed.
-        let files = if commits.is_empty() { Files::default() } else { Files::of(&pushes, &merge_requests, &commits) };
+        let files = if commits.is_empty() {
+            Files::default()
+        } else {
+            Files::of(&pushes, &merge_requests, &commits)
+        };
         let branches = files.branches();
         let incidents = Incidents::of(&deployments, &issues);
-        let squashes =
-            if commits.is_empty() { HashSet::new() } else { squashes(&merge_requests, &pushes, files.paths()) };
+
+        let squashes = if commits.is_empty() {
+            HashSet::new()
+        } else {
+            squashes(&merge_requests, &pushes, files.paths())
+        };
+
         let first_of_moves = first_of_moves(&pushes);
         deployments.sort_by_key(|one| (one.project, one.at(), one.id));
+
         let mut moves: HashMap<i64, Moves> = HashMap::new();
-        if items.iter().any(|item| matches!(item, Item::Branch(_) | Item::Pipeline(_))) {
-            pushes.iter().for_each(|push| moves.entry(push.branch()).or_default().add(push));
+        if items
+            .iter()
+            .any(|item| matches!(item, Item::Branch(_) | Item::Pipeline(_)))
+        {
+            pushes
+                .iter()
+                .for_each(|push| moves.entry(push.branch()).or_default().add(push));
             moves.values_mut().for_each(Moves::sort);
         }
+
         let mut by_project: BTreeMap<i64, (Vec<&Push>, Vec<&Deployment>)> = BTreeMap::new();
         for push in pushes {
             by_project.entry(push.project).or_default().0.push(push);
         }
+
         for one in deployments.iter().filter(|one| one.is_out()) {
             by_project.entry(one.project).or_default().1.push(one);
         }
-        let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
+
+        let chains = by_project
+            .into_iter()
+            .map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
         let (outcomes, chains) = (outcomes(&deployments, &issues), chains.collect());
         decided.values_mut().for_each(|all| all.sort_unstable());
-        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, files, branches, squashes, incidents }
+
+        Self {
+            outcomes,
+            chains,
+            merge_commits,
+            moves,
+            first_of_moves,
+            decided,
+            files,
+            branches,
+            squashes,
+            incidents,
+        }
     }
 
     /// The consequences of a deployment.
@@ -121,7 +163,9 @@ impl Context {
     #[must_use]
     pub fn is_deleted(&self, project: i64, name: &str, at: Timestamp) -> bool {
         let number = number(&[&project.to_string(), &format!("refs/heads/{name}")]);
-        self.moves.get(&number).is_some_and(|moves| moves.deleted_at(at).is_some())
+        self.moves
+            .get(&number)
+            .is_some_and(|moves| moves.deleted_at(at).is_some())
     }
 
     /// The number of commits in a move that no push listed. None if another push already counts for the same move.
@@ -148,7 +192,9 @@ impl Context {
     #[must_use]
     pub fn branches_of(&self, commit: &Commit) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
-        self.branches.get(&(commit.project, commit.sha.clone())).unwrap_or(&NONE)
+        self.branches
+            .get(&(commit.project, commit.sha.clone()))
+            .unwrap_or(&NONE)
     }
 
     /// The number of incidents created in a window that count for a deployment, as GitLab divides them.
@@ -183,13 +229,21 @@ fn first_of_moves(pushes: &[&Push]) -> HashMap<(i64, i64), i64> {
     let mut moves: HashMap<_, SameMove> = HashMap::new();
     for push in pushes {
         let first = (push.received_at, push.key());
-        let new = SameMove { first, total: push.total, listed: push.listed };
+        let new = SameMove {
+            first,
+            total: push.total,
+            listed: push.listed,
+        };
         let known = moves.entry((push.project, &push.before, &push.after)).or_insert(new);
         known.first = known.first.min(first);
         known.total = known.total.max(push.total);
         known.listed = known.listed.max(push.listed);
     }
-    moves.into_values().map(|one| (one.first.1, one.total - one.listed)).collect()
+
+    moves
+        .into_values()
+        .map(|one| (one.first.1, one.total - one.listed))
+        .collect()
 }
 
 /// Finds the consequences of all deployments, which must be sorted by project and time.
@@ -197,16 +251,21 @@ fn outcomes(deployments: &[&Deployment], issues: &[&Issue]) -> HashMap<(i64, i64
     let mut outcomes = HashMap::new();
     // The project, and the last close of the incidents after its deployments so far; None while an incident is open.
     let mut until: (i64, Option<Timestamp>) = (i64::MIN, None);
+
     for (one, followed) in deployments.iter().zip(incidents_of(deployments, issues)) {
         if until.0 != one.project {
             until = (one.project, Some(Timestamp::from_micros(i64::MIN)));
         }
+
         let is_rework = one.is_out() && until.1.is_none_or(|end| end > one.at());
         let incidents: Vec<Option<Timestamp>> = followed.into_iter().map(|at| issues[at].closed_at()).collect();
+
         for close in &incidents {
             until.1 = until.1.zip(*close).map(|(end, close)| end.max(close));
         }
+
         outcomes.insert(one.key(), Outcome { incidents, is_rework });
     }
+
     outcomes
 }

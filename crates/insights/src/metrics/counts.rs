@@ -25,9 +25,12 @@ pub(super) const METRICS: [Metric; 2] = [
             requests merged in the window count.",
         follows: "CHAOSS: change request reviews",
         sample: Sampler::MergeRequest(|one, view| {
-            let Some(end) = one.merged_at() else { return Sample::Out("it is not merged, or no event reported when") };
+            let Some(end) = one.merged_at() else {
+                return Sample::Out("it is not merged, or no event reported when");
+            };
             let reviews = one.reviews(&|who| view.is_own_or_bots(one.author, who));
             let people: HashSet<i64> = reviews.iter().map(|(_, who)| view.people.person(*who)).collect();
+
             Sample::In(end, i64::try_from(people.len()).unwrap_or(i64::MAX))
         }),
     },

@@ -11,11 +11,20 @@ pub fn known_since(item: &Item) -> Option<Timestamp> {
     match item {
         Item::MergeRequest(one) => {
             let seen = one.observations.iter().map(|seen| seen.at);
-            seen.chain(one.notes.values().map(|note| note.at)).chain([one.first_received_at]).min()
+            seen.chain(one.notes.values().map(|note| note.at))
+                .chain([one.first_received_at])
+                .min()
         }
         Item::Issue(one) => {
-            let seen = one.state.iter().map(|state| state.at).chain(one.closes()).chain(one.reopened_at());
-            seen.chain(one.notes.values().map(|note| note.at)).chain([one.first_received_at]).min()
+            let seen = one
+                .state
+                .iter()
+                .map(|state| state.at)
+                .chain(one.closes())
+                .chain(one.reopened_at());
+            seen.chain(one.notes.values().map(|note| note.at))
+                .chain([one.first_received_at])
+                .min()
         }
         other => other.opened_at(),
     }
@@ -37,6 +46,10 @@ mod tests {
         let received_at = Timestamp::from_seconds(1_800_000_000);
         let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
         let all = entity::joined_at(&[(received_at, trigger, body)]);
-        assert_eq!(known_since(&all[0]).map(Timestamp::to_iso).as_deref(), Some("2026-03-02T08:00:00.000Z"));
+
+        assert_eq!(
+            known_since(&all[0]).map(Timestamp::to_iso).as_deref(),
+            Some("2026-03-02T08:00:00.000Z")
+        );
     }
 }

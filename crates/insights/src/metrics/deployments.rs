@@ -82,16 +82,27 @@ pub(super) const METRICS: [Metric; 9] = [
         follows: "DORA since 2024: deployment rework, by name of the branch",
         sample: Sampler::Deployment(|one, _, _| {
             let name = one.git_ref.as_deref().unwrap_or_default();
-            out(one, |at| Sample::In(at, i64::from(name.starts_with("hotfix/") || name.starts_with("hotfix-"))))
+            out(one, |at| {
+                Sample::In(
+                    at,
+                    i64::from(name.starts_with("hotfix/") || name.starts_with("hotfix-")),
+                )
+            })
         }),
     },
 ];
 
 /// Counts the incidents that followed a deployment.
 pub(super) fn incidents(one: &Deployment, outcome: &Outcome, _: &View<'_>) -> Sample {
-    out(one, |at| Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX)))
+    out(one, |at| {
+        Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX))
+    })
 }
 
 pub(super) fn out(one: &Deployment, then: impl Fn(quickdraw_domain::Timestamp) -> Sample) -> Sample {
-    if one.is_out() { then(one.at()) } else { Sample::Out(NOT_OUT) }
+    if one.is_out() {
+        then(one.at())
+    } else {
+        Sample::Out(NOT_OUT)
+    }
 }

@@ -20,9 +20,11 @@ impl Incidents {
         for one in deployments.iter().filter(|one| one.is_out()) {
             all.out.entry(one.project).or_default().push((one.at(), one.id));
         }
+
         for one in issues.iter().filter(|one| one.is_incident) {
             all.created.entry(one.project).or_default().extend(one.opened_at());
         }
+
         all.out.values_mut().for_each(|times| times.sort_unstable());
         all.created.values_mut().for_each(|times| times.sort_unstable());
         all
@@ -34,7 +36,9 @@ impl Incidents {
         let out = self.out.get(&one.project).map(Vec::as_slice).unwrap_or_default();
         let first = out.partition_point(|(at, _)| *at < from);
         let out = &out[first..out.partition_point(|(at, _)| *at < to).max(first)];
-        let Some(place) = out.iter().position(|known| *known == (one.at(), one.id)) else { return 0 };
+        let Some(place) = out.iter().position(|known| *known == (one.at(), one.id)) else {
+            return 0;
+        };
 
         let begin = if place == 0 { from } else { one.at() };
         let end = out.get(place + 1).map_or(to, |(next, _)| *next);

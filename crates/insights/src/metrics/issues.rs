@@ -20,7 +20,9 @@ pub(super) const METRICS: [Metric; 14] = [
         help: "Issues that are closed now, by time of the last close.",
         follows: "GitLab; a reopened issue counts once although it has several closes",
         sample: Sampler::Issue(|one, _| {
-            counted(one, || one.closed_at().map_or(Sample::Out(NOT_CLOSED), |at| Sample::In(at, 1)))
+            counted(one, || {
+                one.closed_at().map_or(Sample::Out(NOT_CLOSED), |at| Sample::In(at, 1))
+            })
         }),
     },
     Metric {
@@ -36,7 +38,10 @@ pub(super) const METRICS: [Metric; 14] = [
         help: "Reopened issues, by time of the first reopening.",
         follows: "CHAOSS",
         sample: Sampler::Issue(|one, _| {
-            counted(one, || one.reopened_at().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1)))
+            counted(one, || {
+                one.reopened_at()
+                    .map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1))
+            })
         }),
     },
     Metric {
@@ -80,11 +85,15 @@ pub(super) const METRICS: [Metric; 14] = [
         follows: "CHAOSS: time to first response",
         sample: Sampler::Issue(|one, view| {
             counted(one, || {
-                let others = one.notes.values().filter(|note| !view.is_own_or_bots(one.author, note.author));
+                let others = one
+                    .notes
+                    .values()
+                    .filter(|note| !view.is_own_or_bots(one.author, note.author));
                 let Some(at) = others.map(|note| note.at).min() else {
                     return Sample::Out("no other person commented on it");
                 };
-                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+                one.created_at
+                    .map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
             })
         }),
     },
@@ -135,7 +144,11 @@ pub(super) const METRICS: [Metric; 14] = [
 ];
 
 fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
-    if one.is_incident { then() } else { Sample::Out("it is not an incident") }
+    if one.is_incident {
+        then()
+    } else {
+        Sample::Out("it is not an incident")
+    }
 }
 
 fn created(one: &Issue) -> Sample {
@@ -144,19 +157,27 @@ fn created(one: &Issue) -> Sample {
 
 /// Time from creation to the first close.
 fn first_close(one: &Issue) -> Sample {
-    let Some(end) = one.closes().next() else { return Sample::Out("no close is known") };
-    one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
+    let Some(end) = one.closes().next() else {
+        return Sample::Out("no close is known");
+    };
+    one.created_at
+        .map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
 /// Time from creation to the last close.
 fn lead_time(one: &Issue) -> Sample {
-    let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
-    one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
+    let Some(end) = one.closed_at() else {
+        return Sample::Out(NOT_CLOSED);
+    };
+    one.created_at
+        .map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
 /// A sample if the issue was open at the end of the window.
 fn open(one: &Issue, view: &View<'_>) -> Sample {
-    let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
+    let Some(created_at) = one.created_at else {
+        return Sample::Out(NOT_CREATED);
+    };
     match one.closed_at() {
         _ if created_at >= view.to => Sample::Out("it was created later"),
         Some(end) if end < view.to => Sample::Out("it was closed"),

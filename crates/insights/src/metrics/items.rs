@@ -28,16 +28,22 @@ pub struct Items {
 pub struct Choice {
     /// The required traits. For metrics of label times, the label to measure.
     pub only: BTreeMap<Trait, String>,
+
     /// Counts tags or releases as deployments, instead of deployment events and jobs.
     pub deployed_by: Option<By>,
+
     /// Counts child pipelines too.
     pub children: bool,
+
     /// Minimum age for metrics of waiting or stale items, instead of the default.
     pub older_than: Option<Duration>,
+
     /// Additional labels that make an issue an incident.
     pub incident_labels: Arc<[String]>,
+
     /// Time zone that determines where days begin.
     pub zone: TimeZone,
+
     /// Minimum number of people; numbers of smaller groups are not shown.
     pub least: u32,
 }
@@ -62,10 +68,13 @@ impl Default for Choice {
 pub struct Summary {
     /// The count, share, mean or sum. None for a share or mean without samples.
     pub value: Option<f64>,
+
     /// Number of samples.
     pub samples: usize,
+
     /// The percentiles 50, 75, 90 and 95 of durations.
     pub percentiles: [Option<f64>; 4],
+
     /// Number of samples in each hour of the week, for weekly patterns.
     pub week: Option<Box<Week>>,
 }
@@ -74,8 +83,10 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug)]
 struct Span {
     days: f64,
+
     /// Days from Monday to Friday. None if the window is shorter than a day.
     working_days: Option<f64>,
+
     /// Number of selected members. None if all people count.
     people: Option<usize>,
 }
@@ -85,8 +96,10 @@ struct Span {
 pub struct Part {
     /// Start.
     pub start: Timestamp,
+
     /// Number of days.
     pub days: f64,
+
     /// True if the window cuts the week or month that the interval stands for.
     pub is_cut: bool,
 }
@@ -101,18 +114,34 @@ impl Items {
                 one.is_incident |= one.has_ever_had(&choice.incident_labels);
             }
         }
-        items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
+
+        items.sort_by(|one, other| {
+            group(one)
+                .cmp(&group(other))
+                .then_with(|| first(one).cmp(&first(other)))
+        });
+
         let context = Context::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, context, people, choice }
+        Self {
+            items,
+            context,
+            people,
+            choice,
+        }
     }
 
     /// The properties of an interval. None if its numbers must not be shown.
     fn span(&self, from: Timestamp, days: f64, to: Timestamp) -> Option<Span> {
         let least = usize::try_from(self.choice.least).unwrap_or(usize::MAX);
         let people = self.people.count_in(from, to);
+
         people.is_none_or(|people| people >= least).then(|| {
             let working_days = (days >= 1.0).then(|| self.working_days(from, to));
-            Span { days, working_days, people }
+            Span {
+                days,
+                working_days,
+                people,
+            }
         })
     }
 
@@ -120,11 +149,13 @@ impl Items {
     fn working_days(&self, from: Timestamp, to: Timestamp) -> f64 {
         let zone = &self.choice.zone;
         let local = |at: Timestamp| {
-            zone.to_datetime(jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default()).date()
+            zone.to_datetime(jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default())
+                .date()
         };
         let (from, to) = (local(from), local(to));
         let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day < to);
         let days = days.filter(|day| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday));
+
         count(days.count())
     }
 
@@ -151,7 +182,9 @@ impl Items {
 
     /// Calls `then` with each item and its sample in a window. For groups, it gets the last item.
     pub fn each(&self, metric: &Metric, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
-        self.each_together(metric, from, to, |together, sample| then(&together[together.len() - 1], sample));
+        self.each_together(metric, from, to, |together, sample| {
+            then(&together[together.len() - 1], sample)
+        });
     }
 
     /// The same with all items of a group. A group is never empty.
@@ -170,8 +203,21 @@ impl Items {
     }
 
     fn view(&self, from: Timestamp, to: Timestamp) -> View<'_> {
-        let Self { choice, people, context, .. } = self;
-        View { from, to, choice, zone: &choice.zone, people, context }
+        let Self {
+            choice,
+            people,
+            context,
+            ..
+        } = self;
+
+        View {
+            from,
+            to,
+            choice,
+            zone: &choice.zone,
+            people,
+            context,
+        }
     }
 
     /// The values of a trait among the items with a sample. For metrics of label times, all labels that the items ever
@@ -182,10 +228,12 @@ impl Items {
         let view = self.view(from, to);
         let belong = |one: &Item, other: &Item| metric.is_of_groups() && group(one) == group(other);
         let mut groups = BTreeSet::new();
+
         for together in self.items.chunk_by(belong) {
             if !is_of_labels && matches!(metric.sample(together, &view), Sample::Out(_)) {
                 continue;
             }
+
             for item in together {
                 match item {
                     item if is_of_labels => groups.extend(item.labels_ever().into_iter().flatten().map(str::to_owned)),
@@ -196,6 +244,7 @@ impl Items {
                 }
             }
         }
+
         groups
     }
 
@@ -206,13 +255,16 @@ impl Items {
             Sample::Many(all) | Sample::About(all, _) => samples.extend(all),
             Sample::Out(_) => {}
         });
+
         samples
     }
 
     /// The value of a metric in a window of `days` days.
     #[must_use]
     pub fn metric(&self, metric: &Metric, from: Timestamp, to: Timestamp, days: f64) -> Summary {
-        let Some(span) = self.span(from, days, to) else { return Summary::default() };
+        let Some(span) = self.span(from, days, to) else {
+            return Summary::default();
+        };
         Summary::of(metric.kind, &span, values(self.samples(metric, from, to)))
     }
 
@@ -221,6 +273,7 @@ impl Items {
     pub fn series(&self, metric: &Metric, parts: &[Part], to: Timestamp) -> Vec<Summary> {
         let ends = parts.iter().skip(1).map(|part| part.start).chain([to]);
         let mut of_parts: Vec<Vec<i64>> = vec![Vec::new(); parts.len()];
+
         if metric.kind == Kind::Gauge {
             for ((of_part, part), end) in of_parts.iter_mut().zip(parts).zip(ends.clone()) {
                 *of_part = values(self.samples(metric, part.start, end));
@@ -235,7 +288,10 @@ impl Items {
         let mut series = Vec::with_capacity(parts.len());
         for ((part, values), end) in parts.iter().zip(of_parts).zip(ends) {
             let span = self.span(part.start, part.days, end);
-            series.push(span.map(|span| Summary::of(metric.kind, &span, values)).unwrap_or_default());
+            series.push(
+                span.map(|span| Summary::of(metric.kind, &span, values))
+                    .unwrap_or_default(),
+            );
         }
 
         series
@@ -246,7 +302,9 @@ impl Summary {
     #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
     fn of(kind: Kind, span: &Span, mut values: Vec<i64>) -> Self {
         values.sort_unstable();
+
         let samples = values.len();
+
         // Distinct values identify objects, so they have no sum.
         let is_of_things = matches!(
             kind,
@@ -260,6 +318,7 @@ impl Summary {
         );
         let sum: i64 = if is_of_things { 0 } else { values.iter().sum() };
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
+
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
             Kind::Distinct | Kind::People => Some(distinct(&values)),
@@ -272,13 +331,20 @@ impl Summary {
             Kind::Ratio => ratio(&values),
             Kind::Share | Kind::Duration | Kind::DurationBelow | Kind::Mean => mean,
         };
+
         let percentiles = match kind {
             Kind::Duration => [50, 75, 90, 95].map(|percent| percentile(&values, percent)),
             Kind::DurationBelow => [50, 75, 90, 95].map(|percent| percentile_below(&values, percent)),
             _ => [None; 4],
         };
+
         let week = (kind == Kind::Week).then(|| week(&values));
-        Self { value, samples, percentiles, week }
+        Self {
+            value,
+            samples,
+            percentiles,
+            week,
+        }
     }
 }
 
@@ -295,8 +361,11 @@ fn share(of: f64, all: Option<f64>) -> Option<f64> {
 
 /// The Gini coefficient of samples that identify people. Selected people without samples count with 0.
 fn balance(sorted: &[i64], people: Option<usize>) -> Option<f64> {
-    let mut counts: Vec<i64> =
-        sorted.chunk_by(|one, other| one == other).map(|all| i64::try_from(all.len()).unwrap_or(i64::MAX)).collect();
+    let mut counts: Vec<i64> = sorted
+        .chunk_by(|one, other| one == other)
+        .map(|all| i64::try_from(all.len()).unwrap_or(i64::MAX))
+        .collect();
+
     counts.resize(counts.len().max(people.unwrap_or_default()), 0);
     work_balance(&counts)
 }
@@ -307,6 +376,7 @@ fn week(hours: &[i64]) -> Box<Week> {
     for hour in hours.iter().filter_map(|hour| usize::try_from(*hour).ok()) {
         week[(hour / 24) % 7][hour % 24] += 1;
     }
+
     week
 }
 
@@ -323,6 +393,7 @@ fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
     let place = percent.min(100) * last;
     let (low, high) = (sorted[place / 100], sorted[(place / 100 + 1).min(last)]);
     let part = i64::try_from(place % 100).unwrap_or(0);
+
     Some(low as f64 + ((high - low) * part) as f64 / 100.0)
 }
 
@@ -370,13 +441,26 @@ mod tests {
         assert_eq!(percentile(&[100, 200, 300, 400], 50), Some(250.0));
         assert_eq!(percentile(&[100, 200, 300, 400], 95), Some(385.0));
         assert_eq!((percentile(&[], 50), percentile(&[7], 90)), (None, Some(7.0)));
-        assert_eq!(percentile_below(&[100, 200, 300, 400], 50), Some(200.0), "a lower median");
-        assert_eq!((percentile_below(&hours, 50), percentile_below(&[], 50)), (Some(36_000.0), None));
+
+        assert_eq!(
+            percentile_below(&[100, 200, 300, 400], 50),
+            Some(200.0),
+            "a lower median"
+        );
+
+        assert_eq!(
+            (percentile_below(&hours, 50), percentile_below(&[], 50)),
+            (Some(36_000.0), None)
+        );
     }
 
     #[test]
     fn a_share_without_data_is_none_and_not_zero() {
-        let week = Span { days: 7.0, working_days: Some(5.0), people: None };
+        let week = Span {
+            days: 7.0,
+            working_days: Some(5.0),
+            people: None,
+        };
         let none = |kind| Summary::of(kind, &week, Vec::new()).value;
         assert_eq!([Kind::Share, Kind::Mean, Kind::Duration].map(none), [None; 3]);
         assert_eq!([Kind::Count, Kind::Sum, Kind::PerDay].map(none), [Some(0.0); 3]);

@@ -5,34 +5,49 @@
 pub enum Kind {
     /// Number of samples.
     Count,
+
     /// Number of samples at the end of the window.
     Gauge,
+
     /// Share of samples that are 1.
     Share,
+
     /// Seconds, with mean and percentiles.
     Duration,
+
     /// Mean of the samples.
     Mean,
+
     /// Sum of seconds.
     Sum,
+
     /// Number of distinct values.
     Distinct,
+
     /// Number of distinct people.
     People,
+
     /// Number of samples per day of the window.
     PerDay,
+
     /// Number of distinct values per day of the window.
     DistinctPerDay,
+
     /// Number of distinct values per day from Monday to Friday.
     DistinctPerWorkingDay,
+
     /// Distinct people as a share of the selected members.
     ShareOfPeople,
+
     /// Gini coefficient over people. Selected members without samples count with 0.
     Balance,
+
     /// Number of samples in each hour of the week.
     Week,
+
     /// Seconds, with mean, and with percentiles that are not interpolated.
     DurationBelow,
+
     /// Number of samples that are 1, divided by the number of samples that are 0.
     Ratio,
 }
@@ -67,7 +82,10 @@ impl Kind {
     /// True if the samples identify objects or people.
     #[must_use]
     pub const fn is_distinct(self) -> bool {
-        matches!(self, Self::Distinct | Self::DistinctPerDay | Self::DistinctPerWorkingDay) || self.is_of_people()
+        matches!(
+            self,
+            Self::Distinct | Self::DistinctPerDay | Self::DistinctPerWorkingDay
+        ) || self.is_of_people()
     }
 
     /// True if the samples identify people.

@@ -37,7 +37,8 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Merge requests that are closed and were never merged, by time of the last close.",
         follows: "CHAOSS: change requests declined",
         sample: Sampler::MergeRequest(|one, _| {
-            one.closed_at().map_or(Sample::Out("it is not closed without a merge"), |at| Sample::In(at, 1))
+            one.closed_at()
+                .map_or(Sample::Out("it is not closed without a merge"), |at| Sample::In(at, 1))
         }),
     },
     Metric {
@@ -76,7 +77,10 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Time from creation to merge, of merge requests merged in the window.",
         follows: "GitLab (mean), CHAOSS (median); by date of the merge",
         sample: Sampler::MergeRequest(|one, _| {
-            merged(one, |at| one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at)))
+            merged(one, |at| {
+                one.created_at
+                    .map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+            })
         }),
     },
     Metric {
@@ -92,7 +96,10 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Time from creation to the first comment or approval by another person. Bots do not count.",
         follows: "DevLake: pickup time",
         sample: Sampler::MergeRequest(|one, view| {
-            first_review(one, view, |at| one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at)))
+            first_review(one, view, |at| {
+                one.created_at
+                    .map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+            })
         }),
     },
     Metric {
@@ -118,7 +125,8 @@ pub(super) const METRICS: [Metric; 28] = [
             let Some((at, _)) = approvals(one, view).into_iter().next() else {
                 return Sample::Out("no other person approved it before the merge");
             };
-            one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+            one.created_at
+                .map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
         }),
     },
     Metric {
@@ -128,10 +136,15 @@ pub(super) const METRICS: [Metric; 28] = [
         follows: "middleware: merge time",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
-                let approvals = one.observations.iter().filter(|seen| seen.action == Action::Approve && seen.at <= end);
+                let approvals = one
+                    .observations
+                    .iter()
+                    .filter(|seen| seen.action == Action::Approve && seen.at <= end);
                 let others = approvals.filter(|seen| !view.people.is_bot(seen.actor));
                 let last = others.map(|seen| seen.at).next_back();
-                last.map_or(Sample::Out("no person approved it before the merge"), |at| span(end, at, end))
+                last.map_or(Sample::Out("no person approved it before the merge"), |at| {
+                    span(end, at, end)
+                })
             })
         }),
     },
@@ -144,7 +157,9 @@ pub(super) const METRICS: [Metric; 28] = [
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let first = reviews(one, view).first().map(|(at, _)| *at);
-                let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
+                let pushes = one
+                    .times(Action::Push)
+                    .filter(|at| *at <= end && first.is_some_and(|first| *at > first));
                 Sample::In(end, i64::try_from(distinct_times(pushes).len()).unwrap_or(i64::MAX))
             })
         }),
@@ -207,7 +222,9 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Reopened merge requests, by time of the first reopening.",
         follows: "CHAOSS",
         sample: Sampler::MergeRequest(|one, _| {
-            one.times(Action::Reopen).next().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1))
+            one.times(Action::Reopen)
+                .next()
+                .map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1))
         }),
     },
     Metric {
@@ -271,9 +288,16 @@ pub(super) const METRICS: [Metric; 28] = [
         follows: "GitLab's code review analytics show the reviewed ones",
         sample: Sampler::MergeRequest(|one, view| {
             let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
-                && one.ready_since(view.to).is_some_and(|at| at < view.to.minus(view.older_than(WAITING)))
+                && one
+                    .ready_since(view.to)
+                    .is_some_and(|at| at < view.to.minus(view.older_than(WAITING)))
                 && reviews(one, view).first().is_none_or(|(at, _)| *at >= view.to);
-            if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
+
+            if is_waiting {
+                Sample::In(view.to, 1)
+            } else {
+                Sample::Out("it was not waiting for a review")
+            }
         }),
     },
     Metric {
@@ -326,9 +350,12 @@ fn merged(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
 }
 
 fn first_review(one: &MergeRequest, view: &View<'_>, then: impl Fn(Timestamp) -> Sample) -> Sample {
-    reviews(one, view).first().map_or(Sample::Out(NOT_REVIEWED), |(at, _)| then(*at))
+    reviews(one, view)
+        .first()
+        .map_or(Sample::Out(NOT_REVIEWED), |(at, _)| then(*at))
 }
 
 fn active(one: &MergeRequest, at: Timestamp, end: Timestamp) -> Sample {
-    one.active_until(end).map_or(Sample::Out(NO_OPENING), |value| Sample::In(at, value))
+    one.active_until(end)
+        .map_or(Sample::Out(NO_OPENING), |value| Sample::In(at, value))
 }

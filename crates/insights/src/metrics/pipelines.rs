@@ -23,7 +23,9 @@ pub(super) const METRICS: [Metric; 19] = [
         help: "Share of the pipelines that passed, of all that finally passed or failed.",
         follows: "Quickdraw; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
         sample: Sampler::Pipeline(|one, view| {
-            decided(one, view, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
+            decided(one, view, |at, end| {
+                Sample::In(at, i64::from(end.status == Status::Success))
+            })
         }),
     },
     Metric {
@@ -57,7 +59,10 @@ pub(super) const METRICS: [Metric; 19] = [
         follows: "apicurio-registry#8801",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, _| {
-                Sample::In(at, i64::from(one.first_end.is_some_and(|first| first.status == Status::Success)))
+                Sample::In(
+                    at,
+                    i64::from(one.first_end.is_some_and(|first| first.status == Status::Success)),
+                )
             })
         }),
     },
@@ -95,7 +100,10 @@ pub(super) const METRICS: [Metric; 19] = [
         follows: "GitLab: the default branch is red",
         sample: Sampler::Pipeline(|one, view| match one.end() {
             _ if one.is_child => Sample::Out("another pipeline started it"),
-            _ if view.context.is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) => {
+            _ if view
+                .context
+                .is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) =>
+            {
                 Sample::Out("its branch was deleted")
             }
             _ if !view.context.is_newest(one, view.to) => {
@@ -122,7 +130,9 @@ pub(super) const METRICS: [Metric; 19] = [
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
             Sample::Many(
-                ended.filter_map(|job| Some((job.started_at?, i64::from(job.last.status == Status::Failed)))).collect(),
+                ended
+                    .filter_map(|job| Some((job.started_at?, i64::from(job.last.status == Status::Failed))))
+                    .collect(),
             )
         }),
     },
@@ -133,8 +143,14 @@ pub(super) const METRICS: [Metric; 19] = [
             ones.",
         follows: "Quickdraw; GitLab's job analytics use all that ended",
         sample: Sampler::EachRun(|runs, _| {
-            let decided = runs.iter().filter(|job| matches!(job.last.status, Status::Success | Status::Failed));
-            Sample::Many(decided.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+            let decided = runs
+                .iter()
+                .filter(|job| matches!(job.last.status, Status::Success | Status::Failed));
+            Sample::Many(
+                decided
+                    .filter_map(|job| Some((job.started_at?, job.last.duration?)))
+                    .collect(),
+            )
         }),
     },
     Metric {
@@ -207,13 +223,19 @@ pub(super) const CI_SECONDS: Metric = Metric {
     help: "Total running time of jobs, in seconds.",
     follows: "GitLab: compute minutes, before factors",
     sample: Sampler::EachRun(|runs, _| {
-        Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+        Sample::Many(
+            runs.iter()
+                .filter_map(|job| Some((job.started_at?, job.last.duration?)))
+                .collect(),
+        )
     }),
 };
 
 /// The failed runs, of jobs that may fail or of the others.
 fn failures(runs: &Runs<'_>, may_fail: bool) -> Sample {
-    let failed = runs.iter().filter(|job| job.last.status == Status::Failed && job.may_fail == may_fail);
+    let failed = runs
+        .iter()
+        .filter(|job| job.last.status == Status::Failed && job.may_fail == may_fail);
     Sample::Many(failed.filter_map(|job| Some((job.started_at?, 1))).collect())
 }
 
@@ -226,15 +248,22 @@ fn counted(one: &Pipeline, view: &View<'_>, then: impl Fn(Timestamp) -> Sample) 
 }
 
 fn decided(one: &Pipeline, view: &View<'_>, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
-    counted(one, view, |at| match one.end().filter(|end| matches!(end.status, Status::Success | Status::Failed)) {
-        Some(end) => then(at, end),
-        None => Sample::Out(UNDECIDED),
+    counted(one, view, |at| {
+        match one
+            .end()
+            .filter(|end| matches!(end.status, Status::Success | Status::Failed))
+        {
+            Some(end) => then(at, end),
+            None => Sample::Out(UNDECIDED),
+        }
     })
 }
 
 fn share(one: &Pipeline, view: &View<'_>, is_it: impl Fn(Status) -> bool) -> Sample {
     counted(one, view, |at| {
-        one.end().map_or(Sample::Out(UNFINISHED), |end| Sample::In(at, i64::from(is_it(end.status))))
+        one.end().map_or(Sample::Out(UNFINISHED), |end| {
+            Sample::In(at, i64::from(is_it(end.status)))
+        })
     })
 }
 

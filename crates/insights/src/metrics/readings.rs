@@ -142,7 +142,12 @@ pub(super) const METRICS: [Metric; 16] = [
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
             let failed = |job: &Job| i64::from(job.last.status == Status::Failed);
-            Sample::Many(ended.filter_map(|job| Some((job.started_at.or(job.created_at)?, failed(job)))).collect())
+
+            Sample::Many(
+                ended
+                    .filter_map(|job| Some((job.started_at.or(job.created_at)?, failed(job))))
+                    .collect(),
+            )
         }),
     },
     Metric {
@@ -152,7 +157,11 @@ pub(super) const METRICS: [Metric; 16] = [
         follows: "GitLab: job analytics",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
-            Sample::Many(ended.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+            Sample::Many(
+                ended
+                    .filter_map(|job| Some((job.started_at?, job.last.duration?)))
+                    .collect(),
+            )
         }),
     },
 ];

@@ -21,9 +21,13 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
     let mut by_branch: ByBranch<'_> = HashMap::new();
     // The push that brought a commit to a branch.
     let mut brought: HashMap<(i64, &str, &str), &Push> = HashMap::new();
+
     for push in pushes.iter().copied() {
-        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else { continue };
+        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
+            continue;
+        };
         by_branch.entry((push.project, branch)).or_default().push(push);
+
         for commit in &push.commits {
             brought.insert((push.project, branch, commit.sha.as_str()), push);
         }
@@ -31,10 +35,19 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
 
     let mut found = HashSet::new();
     for one in merge_requests.iter().copied().filter(|one| one.is_merged()) {
-        let (Some(source), Some(target)) = (one.source_branch.as_deref(), one.target_branch()) else { continue };
-        let Some(of_source) = by_branch.get(&(one.project, source)) else { continue };
-        let own: HashSet<&str> =
-            of_source.iter().flat_map(|push| &push.commits).map(|commit| commit.sha.as_str()).collect();
+        let (Some(source), Some(target)) = (one.source_branch.as_deref(), one.target_branch()) else {
+            continue;
+        };
+        let Some(of_source) = by_branch.get(&(one.project, source)) else {
+            continue;
+        };
+
+        let own: HashSet<&str> = of_source
+            .iter()
+            .flat_map(|push| &push.commits)
+            .map(|commit| commit.sha.as_str())
+            .collect();
+
         if own.is_empty() {
             continue;
         }
@@ -43,17 +56,26 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
             found.insert((one.project, sha.clone()));
             continue;
         }
-        let named = one.merge_commit.as_deref().and_then(|sha| brought.get(&(one.project, target, sha)));
+
+        let named = one
+            .merge_commit
+            .as_deref()
+            .and_then(|sha| brought.get(&(one.project, target, sha)));
+
         let sha = match (named, one.merged_at()) {
             (Some(push), _) => pushed_with_merge(push, one.merge_commit.as_deref(), &own),
             (None, Some(merged_at)) => {
-                let on_target = by_branch.get(&(one.project, target)).map(Vec::as_slice).unwrap_or_default();
+                let on_target = by_branch
+                    .get(&(one.project, target))
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
                 with_same_paths(one.project, on_target, merged_at, &own, paths)
             }
             (None, None) => None,
         };
         found.extend(sha.map(|sha| (one.project, sha.to_owned())));
     }
+
     found
 }
 
@@ -62,6 +84,7 @@ fn pushed_with_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashS
     let is_merge = |commit: &&Listed| commit.is_merge || Some(commit.sha.as_str()) == merge_commit;
     let mut others = push.commits.iter().filter(|commit| !is_merge(commit));
     let (first, second) = (others.next()?, others.next());
+
     (second.is_none() && !own.contains(first.sha.as_str())).then_some(first.sha.as_str())
 }
 
@@ -76,21 +99,26 @@ fn with_same_paths<'a>(
 ) -> Option<&'a str> {
     let touched = |sha: &str| paths.get(&(project, sha.to_owned())).and_then(Option::as_ref);
     let mut all: HashSet<u64> = HashSet::new();
+
     for sha in own {
         all.extend(touched(sha)?);
     }
+
     if all.is_empty() {
         return None;
     }
+
     let is_near = |at: Timestamp| merged_at.minus(NEAR) <= at && at <= merged_at.plus(NEAR);
     for commit in on_target.iter().copied().flat_map(|push| &push.commits) {
         if commit.is_merge || own.contains(commit.sha.as_str()) || !commit.at.is_some_and(is_near) {
             continue;
         }
+
         let is_same = touched(&commit.sha).is_some_and(|one| one.iter().copied().collect::<HashSet<u64>>() == all);
         if is_same {
             return Some(commit.sha.as_str());
         }
     }
+
     None
 }

@@ -7,14 +7,19 @@ use crate::entity::Item;
 pub enum Trait {
     /// The branch, such as `main`. For merge requests, the target branch.
     Branch,
+
     /// A label of an issue or merge request, as last seen.
     Label,
+
     /// The name of a job.
     Job,
+
     /// The status of a pipeline, job or deployment, in GitLab's words.
     Status,
+
     /// The environment of a deployment.
     Environment,
+
     /// The reason for which a pipeline started, such as `push` or `schedule`.
     Source,
 }
@@ -33,13 +38,19 @@ impl Trait {
     /// Finds a trait by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| *known == name)
+            .map(|(one, _)| one)
     }
 
     /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(one, _)| *one == self).map_or("", |(_, name)| name)
+        Self::ALL
+            .into_iter()
+            .find(|(one, _)| *one == self)
+            .map_or("", |(_, name)| name)
     }
 
     /// The values of an item: several for labels, otherwise at most one.

@@ -29,7 +29,13 @@ const BEGINNINGS: [&str; 6] = [
 ];
 
 /// Display names of GitLab's accounts and of services, in addition to `GitLab … Bot` and `GitLab Duo …`.
-const DISPLAY_NAMES: [&str; 5] = ["dependabot", "duo developer", "ghost user", "renovate bot", "service account user"];
+const DISPLAY_NAMES: [&str; 5] = [
+    "dependabot",
+    "duo developer",
+    "ghost user",
+    "renovate bot",
+    "service account user",
+];
 
 /// True for GitLab's account for alerts: `alert-bot`, or `alert-bot1` if another account had that name.
 #[must_use]
@@ -53,12 +59,15 @@ pub fn is_bot(username: &str) -> bool {
     if KNOWN.contains(&unnumbered) || matches!(name.as_str(), "ghost" | "ghost1") {
         return true;
     }
+
     if unnumbered.strip_suffix("_bot").is_some_and(|before| !before.is_empty()) {
         return true;
     }
 
     let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('_');
-    let begins = BEGINNINGS.iter().any(|beginning| name.strip_prefix(beginning).is_some_and(goes_on));
+    let begins = BEGINNINGS
+        .iter()
+        .any(|beginning| name.strip_prefix(beginning).is_some_and(goes_on));
     begins || is_token_bot(&name)
 }
 
@@ -74,10 +83,15 @@ pub fn is_bot_name(name: &str) -> bool {
 fn is_token_bot(name: &str) -> bool {
     let rest = name.strip_prefix("project").or_else(|| name.strip_prefix("group"));
     let rest = rest.map(|rest| rest.strip_prefix('_').unwrap_or(rest));
-    let Some((number, rest)) = rest.and_then(|rest| rest.split_once("_bot")) else { return false };
+    let Some((number, rest)) = rest.and_then(|rest| rest.split_once("_bot")) else {
+        return false;
+    };
     let is_number = !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit());
-    let is_suffix =
-        rest.is_empty() || rest.strip_prefix('_').is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()));
+
+    let is_suffix = rest.is_empty()
+        || rest
+            .strip_prefix('_')
+            .is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()));
     is_number && is_suffix
 }
 
@@ -122,6 +136,7 @@ mod tests {
         ] {
             assert!(is_bot(bot), "{bot}");
         }
+
         for person in [
             "ida",
             "project_manager",
@@ -139,9 +154,16 @@ mod tests {
 
     #[test]
     fn display_names_of_gitlabs_own_accounts_are_known() {
-        for bot in ["GitLab Duo", "GitLab Security Bot", "Gitlab Visual Review Bot", "Ghost User", "renovate[bot]"] {
+        for bot in [
+            "GitLab Duo",
+            "GitLab Security Bot",
+            "Gitlab Visual Review Bot",
+            "Ghost User",
+            "renovate[bot]",
+        ] {
             assert!(is_bot_name(bot), "{bot}");
         }
+
         for person in ["Ida Bot", "GitLab Fan", "Duo", "Ghost"] {
             assert!(!is_bot_name(person), "{person}");
         }

@@ -21,6 +21,7 @@ fn event(status: &str, finished: Option<i64>, job: (i64, &str, i64, Option<i64>)
     let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": written(0), "started_at": written(started),
         "finished_at": ended.map(written), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
     let body = json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": [build] });
+
     (Trigger::by_name("pipeline_hooks").expect("a row"), body)
 }
 
@@ -49,10 +50,22 @@ fn a_status_has_the_word_that_gitlab_has_for_it() {
         "scheduled",
     ] {
         let (pipeline, jobs) = joined(&[event(word, None, (1, word, 1, None))]);
-        assert_eq!((pipeline.last.map(|seen| seen.word()), jobs[0].last.word()), (Some(word), word));
+        assert_eq!(
+            (pipeline.last.map(|seen| seen.word()), jobs[0].last.word()),
+            (Some(word), word)
+        );
     }
-    let both = [event("manual", None, (1, "manual", 0, None)), event("created", None, (1, "created", 0, None))];
-    assert_eq!(joined(&both).0.last.map(|seen| seen.word()), Some("manual"), "of the same time, the later status");
+
+    let both = [
+        event("manual", None, (1, "manual", 0, None)),
+        event("created", None, (1, "created", 0, None)),
+    ];
+
+    assert_eq!(
+        joined(&both).0.last.map(|seen| seen.word()),
+        Some("manual"),
+        "of the same time, the later status"
+    );
 }
 
 fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
@@ -64,6 +77,7 @@ fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
             other => panic!("an unexpected item: {other:?}"),
         }
     }
+
     (pipeline.expect("a pipeline"), jobs)
 }
 
@@ -73,16 +87,23 @@ fn a_pipeline_shows_whether_it_ran_for_the_default_branch() {
         let (trigger, mut body) = event("success", Some(30), (1, "success", 1, Some(10)));
         body["project"]["default_branch"] = "trunk".into();
         body["object_attributes"]["ref"] = git_ref.into();
+
         for (name, value) in more.as_object().into_iter().flatten() {
             body["object_attributes"][name] = value.clone();
         }
+
         let one = joined(&[(trigger, body)]).0;
         (one.is_default, one.branch().map(str::to_owned))
     };
     assert_eq!(of("trunk", json!({})), (true, Some("trunk".to_owned())));
     assert_eq!(of("feat", json!({})), (false, Some("feat".to_owned())));
     assert_eq!(of("trunk", json!({ "tag": true })), (false, None));
-    assert_eq!(of("trunk", json!({ "source": "merge_request_event" })), (false, None), "trunk is its source branch");
+
+    assert_eq!(
+        of("trunk", json!({ "source": "merge_request_event" })),
+        (false, None),
+        "trunk is its source branch"
+    );
 }
 
 fn value(name: &str, items: &[Item]) -> Result<i64, &'static str> {
@@ -91,12 +112,30 @@ fn value(name: &str, items: &[Item]) -> Result<i64, &'static str> {
 
 fn check(pipeline: &Pipeline, jobs: &[Job]) {
     let of_pipeline = |name| value(name, &[Item::Pipeline(pipeline.clone())]);
-    assert_eq!((of_pipeline("pipeline_success_rate"), of_pipeline("first_attempt_success_rate")), (Ok(1), Ok(0)));
-    assert_eq!((of_pipeline("time_to_green"), of_pipeline("pipeline_duration")), (Ok(1_200), Ok(1_800)));
+    assert_eq!(
+        (
+            of_pipeline("pipeline_success_rate"),
+            of_pipeline("first_attempt_success_rate")
+        ),
+        (Ok(1), Ok(0))
+    );
+
+    assert_eq!(
+        (of_pipeline("time_to_green"), of_pipeline("pipeline_duration")),
+        (Ok(1_200), Ok(1_800))
+    );
+
     let runs: Vec<Item> = jobs.iter().cloned().map(Item::Job).collect();
     let of_job = |name| value(name, &runs);
-    assert_eq!((of_job("retried_jobs"), of_job("flaky_jobs"), of_job("job_runs")), (Ok(1), Ok(1), Ok(2)));
-    assert_eq!((of_job("retry_runs"), of_job("ci_seconds"), of_job("job_failure_rate")), (Ok(1), Ok(1_140), Ok(1)));
+    assert_eq!(
+        (of_job("retried_jobs"), of_job("flaky_jobs"), of_job("job_runs")),
+        (Ok(1), Ok(1), Ok(2))
+    );
+
+    assert_eq!(
+        (of_job("retry_runs"), of_job("ci_seconds"), of_job("job_failure_rate")),
+        (Ok(1), Ok(1_140), Ok(1))
+    );
 }
 
 proptest! {
@@ -119,18 +158,32 @@ fn undecided_and_child_pipelines_do_not_count() {
         (of("pipelines", &running), of("pipeline_success_rate", &running)),
         (Ok(1), Err("it neither passed nor failed"))
     );
+
     let runs: Vec<Item> = jobs.into_iter().map(Item::Job).collect();
     assert_eq!(value("retried_jobs", &runs), Err("it was not retried"));
+
     let (trigger, mut child) = example()[0].clone();
     child["object_attributes"]["source"] = "parent_pipeline".into();
+
     let (child, _) = joined(&[(trigger, child)]);
     assert_eq!(of("pipelines", &child), Err("another pipeline started it"));
+
     let (canceled, _) = joined(&[event("canceled", Some(5), (1, "canceled", 1, Some(5)))]);
     assert_eq!(
-        (of("pipeline_success_rate", &canceled), of("pipeline_success_share", &canceled)),
+        (
+            of("pipeline_success_rate", &canceled),
+            of("pipeline_success_share", &canceled)
+        ),
         (Err("it neither passed nor failed"), Ok(0))
     );
-    assert_eq!((of("pipeline_other_share", &canceled), of("pipeline_failure_share", &canceled)), (Ok(1), Ok(0)));
+
+    assert_eq!(
+        (
+            of("pipeline_other_share", &canceled),
+            of("pipeline_failure_share", &canceled)
+        ),
+        (Ok(1), Ok(0))
+    );
 }
 
 #[test]
@@ -142,8 +195,13 @@ fn a_job_that_never_began_is_settled_and_nonsense_is_bounded() {
     };
     let manual = of("manual", Value::Null, Value::Null);
     assert_eq!(manual.settled_at(), manual.created_at);
+
     let clicked = manual.join(of("running", written(5).into(), i64::MAX.into()));
-    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&written(5).into()), Some(LONGEST)));
+    assert_eq!(
+        (clicked.settled_at(), clicked.last.duration),
+        (time(&written(5).into()), Some(LONGEST))
+    );
+
     assert!(
         Job::of_event(&json!({ "build_id": 1, "build_status": "success", "pipeline_id": 1 })).is_none(),
         "no project"
@@ -156,7 +214,13 @@ fn a_job_event_proves_runs_without_events() {
         "build_created_at": written(0), "build_started_at": written(1), "build_finished_at": written(3), "build_duration": 119.6,
         "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
     let found = entity::joined(&[(Trigger::by_name("job_hooks").expect("a row"), body)]);
-    let [Item::Job(job)] = found.as_slice() else { panic!("no job: {found:?}") };
+    let [Item::Job(job)] = found.as_slice() else {
+        panic!("no job: {found:?}")
+    };
+
     assert_eq!((job.pipeline, job.last.duration), (31, Some(120)));
-    assert_eq!((value("retry_runs", &found), value("runs_unseen", &found)), (Ok(2), Ok(2)));
+    assert_eq!(
+        (value("retry_runs", &found), value("runs_unseen", &found)),
+        (Ok(2), Ok(2))
+    );
 }

@@ -24,16 +24,22 @@ pub struct Answer {
 pub struct Group {
     /// The group.
     pub key: GroupKey,
+
     /// The number of the window.
     pub number: Summary,
+
     /// The number of the window before.
     pub before: Option<Summary>,
+
     /// The number of each interval.
     pub series: Vec<Interval>,
+
     /// Start of coverage.
     pub coverage: Coverage,
+
     /// The items that count, and the others.
     pub explanation: Explanation,
+
     /// Pairs of authors and reviewers.
     pub pairs: Vec<Pair>,
 }
@@ -44,8 +50,10 @@ pub enum GroupKey {
     /// Everything.
     #[default]
     All,
+
     /// A project, by its id in events.
     Project(i64),
+
     /// A member, a team, or the value of a trait.
     Named(String),
 }
@@ -55,9 +63,11 @@ pub enum GroupKey {
 pub struct Interval {
     /// Start of the interval.
     pub start: Timestamp,
+
     /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
     /// ended.
     pub is_partial: bool,
+
     /// The number.
     pub number: Summary,
 }
@@ -67,8 +77,10 @@ pub struct Interval {
 pub struct Coverage {
     /// Start of coverage. None if nothing is known.
     pub since: Option<Timestamp>,
+
     /// True if coverage starts before the window.
     pub begins_before: bool,
+
     /// True if the whole window is covered: coverage starts before it, and it has ended.
     pub is_whole: bool,
 }
@@ -79,6 +91,7 @@ pub enum TooLarge {
     /// Too many groups.
     #[error("there are more than {MOST_GROUPS} groups; limit the question with group or team")]
     Groups,
+
     /// Too many intervals over all groups.
     #[error("there are too many groups for a series; choose a longer interval, or interval=none")]
     Intervals,
@@ -98,7 +111,12 @@ impl Question {
     /// # Errors
     /// When the answer would have too many groups, or too many intervals over all groups.
     pub fn answer(&self, found: Found) -> Result<Answer, TooLarge> {
-        let Found { mut items, mut context, first_received } = found;
+        let Found {
+            mut items,
+            mut context,
+            first_received,
+        } = found;
+
         let mut groups = Vec::new();
         match &self.grouping {
             Grouping::None => {
@@ -108,34 +126,42 @@ impl Question {
             Grouping::Projects => {
                 // Items that cannot count must not create a group.
                 deployments::keep(&mut items, &mut context, self.choice.deployed_by);
+
                 let projects = by_project(items, context);
                 self.check_size(projects.len())?;
+
                 for (project, found) in projects {
                     if !found.items.is_empty() {
                         groups.push(self.group_of_project(project, found));
                     }
                 }
             }
+
             Grouping::WatchedProjects(watched) => {
                 let mut projects = by_project(items, context);
                 for project in watched {
                     projects.entry(*project).or_default();
                 }
+
                 for (project, found) in projects {
                     groups.push(self.group_of_project(project, found));
                 }
             }
+
             Grouping::Trait(of) => {
                 let mut items = self.items(items, context);
                 let values = items.groups(self.metric, *of, self.window.from, self.window.to);
                 self.check_size(values.len())?;
+
                 for value in values {
                     items.look_for(*of, value.clone());
                     groups.push(self.group(GroupKey::Named(value), &items, &self.people, first_received));
                 }
             }
+
             Grouping::People(all) => {
                 self.check_size(all.len())?;
+
                 let mut items = self.items(items, context);
                 for one in all {
                     items.look_at(one.people.clone());
@@ -160,8 +186,17 @@ impl Question {
             return Err(TooLarge::Groups);
         }
 
-        let most = if self.metric.kind == Kind::Gauge { MOST_GAUGE_INTERVALS } else { MOST_INTERVALS };
-        if groups * self.output.series.len() > most { Err(TooLarge::Intervals) } else { Ok(()) }
+        let most = if self.metric.kind == Kind::Gauge {
+            MOST_GAUGE_INTERVALS
+        } else {
+            MOST_INTERVALS
+        };
+
+        if groups * self.output.series.len() > most {
+            Err(TooLarge::Intervals)
+        } else {
+            Ok(())
+        }
     }
 
     fn group_of_project(&self, project: i64, found: Found) -> Group {
@@ -172,7 +207,10 @@ impl Question {
     /// Calculates the requested parts for one group.
     fn group(&self, key: GroupKey, items: &Items, people: &People, first_received: Option<Timestamp>) -> Group {
         let output = &self.output;
-        let mut group = Group { key, ..Group::default() };
+        let mut group = Group {
+            key,
+            ..Group::default()
+        };
         if output.number {
             group.number = self.number(items);
             group.before = self.before.map(|before| number(self.metric, items, &before));
@@ -194,18 +232,28 @@ impl Question {
 
     fn coverage(&self, since: Option<Timestamp>) -> Coverage {
         let begins_before = since.is_some_and(|since| since < self.window.from);
-        Coverage { since, begins_before, is_whole: begins_before && self.window.to <= self.now }
+        Coverage {
+            since,
+            begins_before,
+            is_whole: begins_before && self.window.to <= self.now,
+        }
     }
 
     fn series(&self, items: &Items, known_since: Option<Timestamp>) -> Vec<Interval> {
         let parts = &self.output.series;
         let numbers = items.series(self.metric, parts, self.window.to);
         let mut series = Vec::with_capacity(parts.len());
+
         for (index, (part, number)) in parts.iter().zip(numbers).enumerate() {
             let end = parts.get(index + 1).map_or(self.window.to, |next| next.start);
             let is_known = known_since.is_some_and(|since| since <= part.start);
             let is_partial = part.is_cut || end > self.now || !is_known;
-            series.push(Interval { start: part.start, is_partial, number });
+
+            series.push(Interval {
+                start: part.start,
+                is_partial,
+                number,
+            });
         }
 
         series
@@ -238,6 +286,7 @@ fn by_project(items: Vec<Item>, context: Vec<Item>) -> BTreeMap<i64, Found> {
     for item in items {
         projects.entry(item.key().0).or_default().items.push(item);
     }
+
     for item in context {
         projects.entry(item.key().0).or_default().context.push(item);
     }

@@ -24,14 +24,19 @@ const MOST_LOOKS: usize = 400;
 pub struct Days {
     /// Time zone.
     pub zone: TimeZone,
+
     /// Name of the time zone, as the question spells it.
     pub zone_name: String,
+
     /// First day.
     pub first: Date,
+
     /// Number of days.
     pub days: i32,
+
     /// Start of the first day.
     pub from: Timestamp,
+
     /// End of the last day, exclusive.
     pub to: Timestamp,
 }
@@ -41,10 +46,13 @@ pub struct Days {
 pub enum Every {
     /// An hour.
     Hour,
+
     /// A day.
     Day,
+
     /// A week, from Monday on.
     Week,
+
     /// A month.
     Month,
 }
@@ -55,12 +63,15 @@ pub enum DaysError {
     /// A day of the window has no time.
     #[error("from and to are out of range")]
     OutOfRange,
+
     /// A day of the window before has no time.
     #[error("from is out of range")]
     BeforeOutOfRange,
+
     /// The window is empty or too long.
     #[error("from must be before to, by at most {MOST_DAYS} days")]
     Length,
+
     /// The series has more intervals than this.
     #[error("the series has more than {0} intervals; choose a longer interval")]
     TooManyIntervals(usize),
@@ -92,13 +103,24 @@ impl Days {
         }
 
         let (from, to) = (start_of(first, &zone)?, start_of(end, &zone)?);
-        Ok(Self { zone, zone_name, first, days, from, to })
+        Ok(Self {
+            zone,
+            zone_name,
+            first,
+            days,
+            from,
+            to,
+        })
     }
 
     /// The window of the days.
     #[must_use]
     pub fn window(&self) -> Window {
-        Window { from: self.from, to: self.to, days: f64::from(self.days) }
+        Window {
+            from: self.from,
+            to: self.to,
+            days: f64::from(self.days),
+        }
     }
 
     /// The window of as many days before.
@@ -106,21 +128,37 @@ impl Days {
     /// # Errors
     /// When its first day is out of range.
     pub fn before(&self) -> Result<Window, DaysError> {
-        let first = self.first.checked_sub(self.days.days()).map_err(|_| DaysError::BeforeOutOfRange)?;
-        Ok(Window { from: start_of(first, &self.zone)?, to: self.from, days: f64::from(self.days) })
+        let first = self
+            .first
+            .checked_sub(self.days.days())
+            .map_err(|_| DaysError::BeforeOutOfRange)?;
+
+        Ok(Window {
+            from: start_of(first, &self.zone)?,
+            to: self.from,
+            days: f64::from(self.days),
+        })
     }
 
     /// The length of the intervals if the question does not choose one: a day, or a month for windows of more than a
     /// year.
     #[must_use]
     pub const fn usual_interval(&self) -> Every {
-        if self.days > LONGEST_BY_DAY { Every::Month } else { Every::Day }
+        if self.days > LONGEST_BY_DAY {
+            Every::Month
+        } else {
+            Every::Day
+        }
     }
 
     /// The whole window as one interval.
     #[must_use]
     pub fn whole(&self) -> Part {
-        Part { start: self.from, days: f64::from(self.days), is_cut: false }
+        Part {
+            start: self.from,
+            days: f64::from(self.days),
+            is_cut: false,
+        }
     }
 
     /// Splits the window into intervals for a series of a metric. The first and the last one can be shorter than the
@@ -129,23 +167,43 @@ impl Days {
     /// # Errors
     /// When there are too many intervals, or when a day is out of range.
     pub fn parts(&self, every: Every, metric: &Metric) -> Result<Vec<Part>, DaysError> {
-        let most = if metric.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
+        let most = if metric.kind == Kind::Gauge {
+            MOST_LOOKS
+        } else {
+            MOST_POINTS
+        };
+
         let mut parts = Vec::new();
         let mut add = |part: Part| {
             parts.push(part);
-            if parts.len() > most { Err(DaysError::TooManyIntervals(most)) } else { Ok(()) }
+            if parts.len() > most {
+                Err(DaysError::TooManyIntervals(most))
+            } else {
+                Ok(())
+            }
         };
+
         if every == Every::Hour {
             let mut start = self.from;
             while start < self.to {
-                add(Part { start, days: 1.0 / 24.0, is_cut: false })?;
+                add(Part {
+                    start,
+                    days: 1.0 / 24.0,
+                    is_cut: false,
+                })?;
+
                 start = start.plus(Duration::from_secs(3_600));
             }
+
             return Ok(parts);
         }
 
         // Counts by dates, because not every day of every zone has a midnight.
-        let end = self.first.checked_add(self.days.days()).map_err(|_| DaysError::OutOfRange)?;
+        let end = self
+            .first
+            .checked_add(self.days.days())
+            .map_err(|_| DaysError::OutOfRange)?;
+
         let mut date = self.first;
         while date < end {
             let next = match every {
@@ -155,12 +213,19 @@ impl Days {
             };
             let next = next.map_err(|_| DaysError::OutOfRange)?.min(end);
             let days = date.until(next).map_err(|_| DaysError::OutOfRange)?.get_days();
+
             let is_cut = match every {
                 Every::Week => days < 7,
                 Every::Month => days < i32::from(date.days_in_month()),
                 Every::Hour | Every::Day => false,
             };
-            add(Part { start: start_of(date, &self.zone)?, days: f64::from(days), is_cut })?;
+
+            add(Part {
+                start: start_of(date, &self.zone)?,
+                days: f64::from(days),
+                is_cut,
+            })?;
+
             date = next;
         }
 
@@ -180,33 +245,56 @@ mod tests {
 
     fn days(first: &str, end: &str) -> Result<Days, DaysError> {
         let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
-        Days::new(first.parse().expect("a date"), end.parse().expect("a date"), zone, String::new())
+        Days::new(
+            first.parse().expect("a date"),
+            end.parse().expect("a date"),
+            zone,
+            String::new(),
+        )
     }
 
     fn check_parts(first: &str, end: &str, every: Every, expected: &[(&str, f64, bool)]) {
         let metric = Metric::by_name("commits").expect("a metric");
         let parts = days(first, end).expect("days").parts(every, metric).expect("few parts");
-        let found: Vec<_> = parts.iter().map(|part| (part.start.to_iso(), part.days, part.is_cut)).collect();
-        let expected: Vec<_> =
-            expected.iter().map(|(start, days, is_cut)| ((*start).to_owned(), *days, *is_cut)).collect();
+        let found: Vec<_> = parts
+            .iter()
+            .map(|part| (part.start.to_iso(), part.days, part.is_cut))
+            .collect();
+
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(start, days, is_cut)| ((*start).to_owned(), *days, *is_cut))
+            .collect();
+
         assert_eq!(found, expected);
     }
 
     #[test]
     fn a_window_has_intervals_of_days_weeks_and_months_in_its_zone() {
         // The clock is put forward on 2026-03-29, a Sunday.
-        let two = [("2026-03-28T23:00:00.000Z", 1.0, false), ("2026-03-29T22:00:00.000Z", 1.0, false)];
+        let two = [
+            ("2026-03-28T23:00:00.000Z", 1.0, false),
+            ("2026-03-29T22:00:00.000Z", 1.0, false),
+        ];
         check_parts("2026-03-29", "2026-03-31", Every::Day, &two);
+
         let weeks = [
             ("2026-03-26T23:00:00.000Z", 3.0, true),
             ("2026-03-29T22:00:00.000Z", 7.0, false),
             ("2026-04-05T22:00:00.000Z", 1.0, true),
         ];
         check_parts("2026-03-27", "2026-04-07", Every::Week, &weeks);
-        let months = [("2026-01-31T23:00:00.000Z", 28.0, false), ("2026-02-28T23:00:00.000Z", 2.0, true)];
+
+        let months = [
+            ("2026-01-31T23:00:00.000Z", 28.0, false),
+            ("2026-02-28T23:00:00.000Z", 2.0, true),
+        ];
         check_parts("2026-02-01", "2026-03-03", Every::Month, &months);
+
         let hours = days("2026-03-29", "2026-03-30").expect("a day");
-        let hours = hours.parts(Every::Hour, Metric::by_name("commits").expect("a metric")).expect("few parts");
+        let hours = hours
+            .parts(Every::Hour, Metric::by_name("commits").expect("a metric"))
+            .expect("few parts");
         assert_eq!(hours.len(), 23);
     }
 
@@ -216,18 +304,34 @@ mod tests {
         assert_eq!(error("2026-03-02", "2026-03-02"), Some(DaysError::Length));
         assert_eq!(error("2026-03-02", "2026-03-01"), Some(DaysError::Length));
         assert_eq!(error("2010-01-01", "2026-01-01"), Some(DaysError::Length));
+
         let year = days("2025-01-01", "2026-02-10").expect("days");
-        let parts = |name: &str| year.parts(Every::Day, Metric::by_name(name).expect("a metric")).map(|all| all.len());
-        assert_eq!((parts("commits"), parts("mr_open")), (Ok(405), Err(DaysError::TooManyIntervals(400))));
+        let parts = |name: &str| {
+            year.parts(Every::Day, Metric::by_name(name).expect("a metric"))
+                .map(|all| all.len())
+        };
+        assert_eq!(
+            (parts("commits"), parts("mr_open")),
+            (Ok(405), Err(DaysError::TooManyIntervals(400)))
+        );
     }
 
     #[test]
     fn the_window_before_has_as_many_days() {
-        let before = days("2026-03-29", "2026-03-31").expect("days").before().expect("in range");
-        assert_eq!((before.from.to_iso().as_str(), before.days), ("2026-03-26T23:00:00.000Z", 2.0));
+        let before = days("2026-03-29", "2026-03-31")
+            .expect("days")
+            .before()
+            .expect("in range");
+        assert_eq!(
+            (before.from.to_iso().as_str(), before.days),
+            ("2026-03-26T23:00:00.000Z", 2.0)
+        );
+
         assert_eq!(before.to.to_iso(), "2026-03-28T23:00:00.000Z");
         assert_eq!(
-            days("-009999-06-01", "-009998-06-01").and_then(|days| days.before()).err(),
+            days("-009999-06-01", "-009998-06-01")
+                .and_then(|days| days.before())
+                .err(),
             Some(DaysError::BeforeOutOfRange)
         );
     }

@@ -15,6 +15,7 @@ const MOST_EXPLAINED: usize = 10_000;
 pub struct Explanation {
     /// Items that count, followed by items that do not count; at most 10,000 in total.
     pub items: Vec<Explained>,
+
     /// Number of items that do not count, by reason.
     pub left_out: BTreeMap<&'static str, usize>,
 }
@@ -24,14 +25,19 @@ pub struct Explanation {
 pub struct Explained {
     /// The project's id in events, and the item's number in the project.
     pub key: (i64, i64),
+
     /// Name of the item in GitLab.
     pub name: String,
+
     /// True if the item counts.
     pub counts: bool,
+
     /// Time at which the item counts.
     pub at: Option<Timestamp>,
+
     /// Value that the item contributes; None if only distinct items or people count.
     pub value: Option<i64>,
+
     /// Reason why the item does not count. If it counts, the reason why its value is not exact.
     pub reason: Option<&'static str>,
 }
@@ -39,7 +45,14 @@ pub struct Explained {
 impl Explained {
     /// Builds an entry that does not count.
     fn of(item: &Item) -> Self {
-        Self { key: item.key(), name: item.name(), counts: false, at: None, value: None, reason: None }
+        Self {
+            key: item.key(),
+            name: item.name(),
+            counts: false,
+            at: None,
+            value: None,
+            reason: None,
+        }
     }
 }
 
@@ -55,9 +68,14 @@ impl Question {
                 Sample::About(all, why) => (all, Some(why)),
                 Sample::Out(reason) => {
                     *left_out.entry(reason).or_default() += 1;
+
                     if others.len() < MOST_EXPLAINED {
-                        others.push(Explained { reason: Some(reason), ..Explained::of(item) });
+                        others.push(Explained {
+                            reason: Some(reason),
+                            ..Explained::of(item)
+                        });
                     }
+
                     return;
                 }
             };
@@ -69,13 +87,24 @@ impl Question {
                 // Values that only identify something are not numbers, and identities of people could reveal groups
                 // that are too small.
                 let value = (!self.metric.kind.is_distinct()).then_some(value);
-                let explained = Explained { counts: true, at: Some(at), value, reason: why, ..Explained::of(item) };
+
+                let explained = Explained {
+                    counts: true,
+                    at: Some(at),
+                    value,
+                    reason: why,
+                    ..Explained::of(item)
+                };
                 counting.push(explained);
             }
         });
 
         counting.extend(others);
         counting.truncate(MOST_EXPLAINED);
-        Explanation { items: counting, left_out }
+
+        Explanation {
+            items: counting,
+            left_out,
+        }
     }
 }

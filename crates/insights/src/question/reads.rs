@@ -19,8 +19,10 @@ const OPEN_END: Timestamp = Timestamp::from_micros(i64::MAX);
 pub struct Reads {
     /// The items that the metric counts.
     pub items: Read,
+
     /// The items that it needs as context.
     pub context: Vec<Read>,
+
     /// True if the answer needs the time at which the first event of the projects was received.
     pub first_received: bool,
 }
@@ -30,8 +32,10 @@ pub struct Reads {
 pub struct Read {
     /// The items to read.
     pub wanted: Wanted,
+
     /// Start.
     pub from: Timestamp,
+
     /// End, exclusive.
     pub to: Timestamp,
 }
@@ -41,6 +45,7 @@ pub struct Read {
 pub enum Wanted {
     /// Items of a family.
     Items(Family),
+
     /// Moves of branches: received pushes, and pushes that a backfill reported.
     Moves,
 }
@@ -50,8 +55,10 @@ pub enum Wanted {
 pub struct Found {
     /// The items that the metric counts.
     pub items: Vec<Item>,
+
     /// Their context, in the order of the reads.
     pub context: Vec<Item>,
+
     /// The time at which the first event of the projects was received. None if there was none, or if it is not needed.
     pub first_received: Option<Timestamp>,
 }
@@ -95,15 +102,38 @@ impl Question {
 
         // A commit can be pushed at any time after it was made.
         if self.is_of_branches() || is_of_merges {
-            context.push(Read { wanted: Wanted::Items(Family::Pushes), from: since, to: OPEN_END });
-        }
-        if is_of_merges {
-            context.push(Read { wanted: Wanted::Items(Family::MergeRequests), from: since, to: OPEN_END });
-            context.push(Read { wanted: Wanted::Items(Family::Commits), from: since, to: from });
+            context.push(Read {
+                wanted: Wanted::Items(Family::Pushes),
+                from: since,
+                to: OPEN_END,
+            });
         }
 
-        let items = Read { wanted: Wanted::Items(Family::Commits), from, to };
-        Reads { items, context, first_received: false }
+        if is_of_merges {
+            context.push(Read {
+                wanted: Wanted::Items(Family::MergeRequests),
+                from: since,
+                to: OPEN_END,
+            });
+
+            context.push(Read {
+                wanted: Wanted::Items(Family::Commits),
+                from: since,
+                to: from,
+            });
+        }
+
+        let items = Read {
+            wanted: Wanted::Items(Family::Commits),
+            from,
+            to,
+        };
+
+        Reads {
+            items,
+            context,
+            first_received: false,
+        }
     }
 
     fn reads_of_items(&self, family: Family) -> Reads {
@@ -125,17 +155,34 @@ impl Question {
             Family::Pipelines if is_gauge => (from.minus(BEFORE), to),
             _ => (from, to),
         };
+
         let mut context = Vec::new();
         for family in families {
-            context.push(Read { wanted: Wanted::Items(*family), from, to: OPEN_END });
+            context.push(Read {
+                wanted: Wanted::Items(*family),
+                from,
+                to: OPEN_END,
+            });
         }
 
         // The moves of a branch show whether it exists.
         if family == Family::Branches || (family == Family::Pipelines && is_gauge) {
-            context.push(Read { wanted: Wanted::Moves, from: Timestamp::from_micros(0), to });
+            context.push(Read {
+                wanted: Wanted::Moves,
+                from: Timestamp::from_micros(0),
+                to,
+            });
         }
 
-        Reads { items: Read { wanted: Wanted::Items(family), from, to }, context, first_received: false }
+        Reads {
+            items: Read {
+                wanted: Wanted::Items(family),
+                from,
+                to,
+            },
+            context,
+            first_received: false,
+        }
     }
 }
 
@@ -154,7 +201,15 @@ mod tests {
     /// A question about the days from 200 to 230.
     fn question(name: &str) -> Question {
         let metric = Metric::by_name(name).expect("a metric");
-        Question::new(metric, Window { from: day(200), to: day(230), days: 30.0 }, day(240))
+        Question::new(
+            metric,
+            Window {
+                from: day(200),
+                to: day(230),
+                days: 30.0,
+            },
+            day(240),
+        )
     }
 
     /// A read as text, in days: `Jobs 193..237`.
@@ -163,14 +218,23 @@ mod tests {
             Wanted::Items(family) => format!("{family:?}"),
             Wanted::Moves => "Moves".to_owned(),
         };
-        let end = if read.to == OPEN_END { String::new() } else { (read.to.as_seconds() / DAY).to_string() };
+
+        let end = if read.to == OPEN_END {
+            String::new()
+        } else {
+            (read.to.as_seconds() / DAY).to_string()
+        };
         format!("{wanted} {}..{end}", read.from.as_seconds() / DAY)
     }
 
     fn check_reads(question: &Question, items: &str, context: &[&str]) {
         let reads = question.reads();
         let found: Vec<String> = reads.context.iter().map(text).collect();
-        assert_eq!((text(&reads.items).as_str(), found), (items, context.iter().map(ToString::to_string).collect()));
+
+        assert_eq!(
+            (text(&reads.items).as_str(), found),
+            (items, context.iter().map(ToString::to_string).collect())
+        );
     }
 
     #[test]
@@ -188,18 +252,42 @@ mod tests {
         check_reads(&of("pushes"), "Pushes 110..230", &[]);
         check_reads(&of("deployments"), "Deployments 110..", &["Issues 110.."]);
         check_reads(&of("tags_created"), "Deployments 110..", &[]);
-        check_reads(&of("lead_time_for_changes"), "MergeRequests 110..", &["Deployments 110..", "Pushes 110.."]);
-        check_reads(&of("mr_files"), "MergeRequests 110..", &["Pushes 110..", "Commits 110.."]);
-        check_reads(&of("commit_lead_time"), "Pushes 110..", &["Deployments 110..", "MergeRequests 110.."]);
+
+        check_reads(
+            &of("lead_time_for_changes"),
+            "MergeRequests 110..",
+            &["Deployments 110..", "Pushes 110.."],
+        );
+
+        check_reads(
+            &of("mr_files"),
+            "MergeRequests 110..",
+            &["Pushes 110..", "Commits 110.."],
+        );
+
+        check_reads(
+            &of("commit_lead_time"),
+            "Pushes 110..",
+            &["Deployments 110..", "MergeRequests 110.."],
+        );
+
         check_reads(&of("commits"), "Commits 200..230", &[]);
-        check_reads(&of("changes"), "Commits 200..230", &["Pushes 110..", "MergeRequests 110..", "Commits 110..200"]);
+        check_reads(
+            &of("changes"),
+            "Commits 200..230",
+            &["Pushes 110..", "MergeRequests 110..", "Commits 110..200"],
+        );
     }
 
     #[test]
     fn commits_need_pushes_if_they_are_filtered_or_grouped_by_branch() {
         let mut filtered = question("commits");
         filtered.choice.only.insert(Trait::Branch, "main".to_owned());
-        let grouped = Question { grouping: Grouping::Trait(Trait::Branch), ..question("commits") };
+
+        let grouped = Question {
+            grouping: Grouping::Trait(Trait::Branch),
+            ..question("commits")
+        };
         for question in [filtered, grouped] {
             check_reads(&question, "Commits 200..230", &["Pushes 200.."]);
         }
@@ -212,16 +300,33 @@ mod tests {
 
     #[test]
     fn a_window_before_extends_all_reads() {
-        let before = Some(Window { from: day(170), to: day(200), days: 30.0 });
-        let of = |name: &str| Question { before, ..question(name) };
+        let before = Some(Window {
+            from: day(170),
+            to: day(200),
+            days: 30.0,
+        });
+        let of = |name: &str| Question {
+            before,
+            ..question(name)
+        };
         check_reads(&of("time_to_merge"), "MergeRequests 170..230", &[]);
         check_reads(&of("job_runs"), "Jobs 163..237", &[]);
-        check_reads(&of("changes"), "Commits 170..230", &["Pushes 80..", "MergeRequests 80..", "Commits 80..170"]);
+
+        check_reads(
+            &of("changes"),
+            "Commits 170..230",
+            &["Pushes 80..", "MergeRequests 80..", "Commits 80..170"],
+        );
     }
 
     #[test]
     fn a_series_needs_the_start_of_coverage_unless_each_project_has_its_own() {
-        let series = vec![Part { start: day(200), days: 30.0, is_cut: false }];
+        let series = vec![Part {
+            start: day(200),
+            days: 30.0,
+            is_cut: false,
+        }];
+
         let mut question = question("commits");
         assert!(!question.reads().first_received);
         question.output.series = series;

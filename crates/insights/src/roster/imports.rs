@@ -17,6 +17,7 @@ const COLUMNS: [&str; 6] = ["member", "team", "email", "username", "from", "to"]
 pub struct LineError {
     /// Number of the line, from 1. 0 stands for the whole text.
     pub line: u64,
+
     /// The error, and the correct form.
     pub message: String,
 }
@@ -26,14 +27,19 @@ pub struct LineError {
 pub struct Imported {
     /// Number of lines with content.
     pub lines: usize,
+
     /// Number of added members.
     pub members: usize,
+
     /// Number of added teams.
     pub teams: usize,
 }
 
 fn at(line: u64, message: impl ToString) -> LineError {
-    LineError { line, message: message.to_string() }
+    LineError {
+        line,
+        message: message.to_string(),
+    }
 }
 
 impl Roster {
@@ -45,6 +51,7 @@ impl Roster {
         if text.len() > LARGEST {
             return Err(vec![at(0, format!("the text is longer than {LARGEST} bytes"))]);
         }
+
         let (mut errors, mut lines) = (Vec::new(), 0);
         for (number, line) in (1..).zip(text.lines()) {
             for parsed in gix_mailmap::parse(line.as_bytes()) {
@@ -55,10 +62,15 @@ impl Roster {
                 }
             }
         }
+
         errors.truncate(MOST_ERRORS);
+
         if errors.is_empty() {
             text.clone_into(&mut self.mailmap);
-            Ok(Imported { lines, ..Imported::default() })
+            Ok(Imported {
+                lines,
+                ..Imported::default()
+            })
         } else {
             Err(errors)
         }
@@ -73,13 +85,17 @@ impl Roster {
         if text.len() > LARGEST {
             return Err(vec![at(0, format!("the text is longer than {LARGEST} bytes"))]);
         }
+
         let mut import = Import::of(self);
         let mut errors = Vec::new();
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         match reader.headers() {
             Ok(headers) if headers.iter().eq(COLUMNS) => {}
             _ => return Err(vec![at(1, format!("the first line must be {}", COLUMNS.join(",")))]),
         }
+
         for record in reader.records() {
             let read = record.map_err(|error| (error.position().map_or(0, csv::Position::line), error.to_string()));
             let taken = read.and_then(|record| {
@@ -89,10 +105,12 @@ impl Roster {
             if let Err((line, message)) = taken {
                 errors.push(at(line, message));
             }
+
             if errors.len() == MOST_ERRORS {
                 break;
             }
         }
+
         if errors.is_empty() {
             *self = import.roster;
             Ok(import.imported)
@@ -108,10 +126,12 @@ impl Roster {
         // Writing to memory does not fail.
         let mut write = |fields: [&str; 6]| drop(writer.write_record(fields));
         write(COLUMNS);
+
         let mut names: HashMap<&str, usize> = HashMap::new();
         for member in self.members.values() {
             *names.entry(&member.name).or_default() += 1;
         }
+
         for (id, member) in &self.members {
             // If several members have the same name, the id identifies them.
             let name = match names.get(member.name.as_str()) {
@@ -120,6 +140,7 @@ impl Roster {
             };
             let name = name.as_str();
             write([name, "", "", "", "", ""]);
+
             for handle in &member.handles {
                 let text = String::from(handle.clone());
                 match handle {
@@ -129,6 +150,7 @@ impl Roster {
                     }
                 }
             }
+
             for team in self.teams.values() {
                 for enrolment in team.people.iter().filter(|enrolment| enrolment.member == *id) {
                     let [from, to] =
@@ -137,6 +159,7 @@ impl Roster {
                 }
             }
         }
+
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
 }
@@ -145,6 +168,7 @@ impl Roster {
 struct Import {
     roster: Roster,
     imported: Imported,
+
     /// Ids of members by name. Several members can have the same name.
     names: HashMap<String, Vec<i64>>,
     owners: HashMap<Handle, i64>,
@@ -158,8 +182,15 @@ impl Import {
             names.entry(member.name.clone()).or_default().push(*id);
             owners.extend(member.handles.iter().map(|handle| (handle.clone(), *id)));
         }
+
         let teams = roster.teams.iter().map(|(id, team)| (team.name.clone(), *id)).collect();
-        Self { roster: roster.clone(), imported: Imported::default(), names, owners, teams }
+        Self {
+            roster: roster.clone(),
+            imported: Imported::default(),
+            names,
+            owners,
+            teams,
+        }
     }
 
     fn take(&mut self, record: &csv::StringRecord) -> Result<(), String> {
@@ -169,16 +200,27 @@ impl Import {
             return Err("the first field is empty; it must have the member's name".to_owned());
         };
         let id = self.member(name)?;
-        let username =
-            field(3).map(|name| if name.starts_with(['@', '#']) { name.to_owned() } else { format!("@{name}") });
+
+        let username = field(3).map(|name| {
+            if name.starts_with(['@', '#']) {
+                name.to_owned()
+            } else {
+                format!("@{name}")
+            }
+        });
         for handle in field(2).map(str::to_owned).into_iter().chain(username) {
             self.give(id, Handle::try_from(handle).map_err(text)?)?;
         }
+
         let day = |index: usize| -> Result<Option<Date>, String> {
-            let read = |text: &str| text.parse().map_err(|_| format!("{text} is not a date such as 2026-03-01"));
+            let read = |text: &str| {
+                text.parse()
+                    .map_err(|_| format!("{text} is not a date such as 2026-03-01"))
+            };
             field(index).map(read).transpose()
         };
         let (from, to) = (day(4)?, day(5)?);
+
         match field(1) {
             Some(name) => {
                 let name = unquote_formula(name);
@@ -188,16 +230,20 @@ impl Import {
                         let id = self.roster.add_team(name).map_err(text)?;
                         self.teams.insert(name.to_owned(), id);
                         self.imported.teams += 1;
+
                         id
                     }
                 };
-                self.roster.enrol(team, Enrolment { member: id, from, to }).map_err(text)?;
+                self.roster
+                    .enrol(team, Enrolment { member: id, from, to })
+                    .map_err(text)?;
             }
             None if from.is_some() || to.is_some() => {
                 return Err("the line has dates but no team; name the team".to_owned());
             }
             None => {}
         }
+
         self.imported.lines += 1;
         Ok(())
     }
@@ -208,14 +254,21 @@ impl Import {
             let known = number.parse().ok().filter(|id| self.roster.members.contains_key(id));
             return known.ok_or_else(|| format!("there is no member {name}"));
         }
+
         let name = unquote_formula(name);
         match self.names.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(*id),
-            Some([_, _, ..]) => Err(format!("several members are named {name}; write # and the id of one of them")),
+            Some([_, _, ..]) => Err(format!(
+                "several members are named {name}; write # and the id of one of them"
+            )),
             _ => {
-                let id = self.roster.add_member(name, BTreeSet::new()).map_err(|error| error.to_string())?;
+                let id = self
+                    .roster
+                    .add_member(name, BTreeSet::new())
+                    .map_err(|error| error.to_string())?;
                 self.names.insert(name.to_owned(), vec![id]);
                 self.imported.members += 1;
+
                 Ok(id)
             }
         }
@@ -227,14 +280,18 @@ impl Import {
             // The same message as outside of imports.
             Some(_) => {
                 let error = self.roster.check_handles(id, &BTreeSet::from([handle]));
-                Err(error
-                    .map_or_else(|error| error.to_string(), |()| "the handle belongs to another member".to_owned()))
+                Err(error.map_or_else(
+                    |error| error.to_string(),
+                    |()| "the handle belongs to another member".to_owned(),
+                ))
             }
+
             None => {
                 let member = self.roster.members.get_mut(&id).ok_or("there is no such member")?;
                 if member.handles.len() >= super::MOST_EACH {
                     return Err(format!("a member has at most {} handles", super::MOST_EACH));
                 }
+
                 member.handles.insert(handle.clone());
                 self.owners.insert(handle, id);
                 Ok(())
@@ -248,9 +305,15 @@ const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Quotes a name that a spreadsheet would read as a formula.
 fn quote_formula(name: &str) -> String {
-    if name.starts_with(FORMULAS) { format!("'{name}") } else { name.to_owned() }
+    if name.starts_with(FORMULAS) {
+        format!("'{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 fn unquote_formula(name: &str) -> &str {
-    name.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULAS)).unwrap_or(name)
+    name.strip_prefix('\'')
+        .filter(|rest| rest.starts_with(FORMULAS))
+        .unwrap_or(name)
 }

@@ -69,17 +69,26 @@ const MOST: i64 = 100;
 /// Reads `limit`, the number of rows of an answer. Values above the maximum count as the maximum.
 fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
     let asked = asked.unwrap_or(DEFAULT).min(MOST);
-    usize::try_from(asked).ok().filter(|rows| *rows > 0).ok_or_else(|| invalid("limit must be at least 1"))
+    usize::try_from(asked)
+        .ok()
+        .filter(|rows| *rows > 0)
+        .ok_or_else(|| invalid("limit must be at least 1"))
 }
 
 /// Builds a page of a filtered scan. Such a page can be short although more rows follow.
 fn scanned<R, T: utoipa::ToSchema + for<'a> From<&'a R>, I: ToString>(found: &Scanned<R, I>) -> Page<T> {
-    Page { items: found.rows.iter().map(T::from).collect(), next: found.next.as_ref().map(I::to_string) }
+    Page {
+        items: found.rows.iter().map(T::from).collect(),
+        next: found.next.as_ref().map(I::to_string),
+    }
 }
 
 /// Builds a page of a list. `next` is the id of the last row, and is set only if the page is full.
 fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, id: impl Fn(&R) -> String) -> Page<T> {
-    Page { items: rows.iter().map(T::from).collect(), next: rows.last().filter(|_| rows.len() == limit).map(id) }
+    Page {
+        items: rows.iter().map(T::from).collect(),
+        next: rows.last().filter(|_| rows.len() == limit).map(id),
+    }
 }
 
 fn invalid(text: impl Into<String>) -> ApiError {

@@ -63,13 +63,19 @@ pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
         for (method, operation) in item.as_object().into_iter().flatten() {
             let name = text(&operation["tags"][0]);
             let found = tags.iter().position(|tag| tag.name == name).unwrap_or_else(|| {
-                tags.push(Tag { name, operations: Vec::new() });
+                tags.push(Tag {
+                    name,
+                    operations: Vec::new(),
+                });
+
                 tags.len() - 1
             });
             tags[found].operations.push(read_operation(method, path, operation));
         }
     }
+
     tags.sort_by(|a, b| a.name.cmp(&b.name));
+
     let schemas = description["components"]["schemas"].as_object().into_iter().flatten();
     let page = Page {
         title: text(&description["info"]["title"]),
@@ -86,18 +92,28 @@ fn text(value: &Value) -> String {
 }
 
 fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
-    let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| Field {
-        name: text(&parameter["name"]),
-        place: text(&parameter["in"]),
-        required: parameter["required"] == true,
-        kind: kind(&parameter["schema"]),
-        words: text(&parameter["description"]),
-    });
-    let answers = operation["responses"].as_object().into_iter().flatten().map(|(status, response)| Answer {
-        status: status.clone(),
-        words: text(&response["description"]),
-        kind: content(response).map(kind),
-    });
+    let parameters = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|parameter| Field {
+            name: text(&parameter["name"]),
+            place: text(&parameter["in"]),
+            required: parameter["required"] == true,
+            kind: kind(&parameter["schema"]),
+            words: text(&parameter["description"]),
+        });
+
+    let answers = operation["responses"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(status, response)| Answer {
+            status: status.clone(),
+            words: text(&response["description"]),
+            kind: content(response).map(kind),
+        });
+
     Operation {
         id: text(&operation["operationId"]),
         method: method.to_uppercase(),
@@ -112,35 +128,60 @@ fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
 
 /// Returns the schema of the first content type.
 fn content(of: &Value) -> Option<&Value> {
-    of["content"].as_object()?.values().next().map(|content| &content["schema"])
+    of["content"]
+        .as_object()?
+        .values()
+        .next()
+        .map(|content| &content["schema"])
 }
 
 fn read_schema(name: &str, schema: &Value) -> NamedSchema {
     let fields = fields(schema);
     // A schema without fields is a type of value.
     let kind = fields.is_empty().then(|| kind(schema));
-    NamedSchema { name: name.to_owned(), words: text(&schema["description"]), kind, fields }
+
+    NamedSchema {
+        name: name.to_owned(),
+        words: text(&schema["description"]),
+        kind,
+        fields,
+    }
 }
 
 fn fields(schema: &Value) -> Vec<Field> {
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let own = schema["properties"].as_object().into_iter().flatten().map(|(name, property)| Field {
-        name: name.clone(),
-        place: String::new(),
-        required: required.contains(&name.as_str()),
-        kind: kind(property),
-        words: words(property),
-    });
-    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| match part["$ref"].as_str() {
-        Some(_) => vec![Field {
-            name: "…".to_owned(),
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+
+    let own = schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, property)| Field {
+            name: name.clone(),
             place: String::new(),
-            required: false,
-            kind: kind(part),
-            words: "and all fields of this schema".to_owned(),
-        }],
-        None => fields(part),
-    });
+            required: required.contains(&name.as_str()),
+            kind: kind(property),
+            words: words(property),
+        });
+
+    let parts = schema["allOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|part| match part["$ref"].as_str() {
+            Some(_) => vec![Field {
+                name: "…".to_owned(),
+                place: String::new(),
+                required: false,
+                kind: kind(part),
+                words: "and all fields of this schema".to_owned(),
+            }],
+            None => fields(part),
+        });
     own.chain(parts).collect()
 }
 
@@ -160,42 +201,60 @@ fn words(property: &Value) -> String {
 
 fn kind(schema: &Value) -> Kind {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-        return Kind { text: name.to_owned(), schema: Some(name.to_owned()) };
+        return Kind {
+            text: name.to_owned(),
+            schema: Some(name.to_owned()),
+        };
     }
+
     for key in ["oneOf", "allOf", "anyOf"] {
         if let Some(all) = schema[key].as_array() {
             let kinds: Vec<Kind> = all.iter().map(kind).collect();
             let texts: Vec<&str> = kinds.iter().map(|kind| kind.text.as_str()).collect();
             let text = texts.join(if key == "allOf" { " and " } else { " or " });
-            return Kind { text, schema: kinds.into_iter().find_map(|kind| kind.schema) };
+            return Kind {
+                text,
+                schema: kinds.into_iter().find_map(|kind| kind.schema),
+            };
         }
     }
+
     let mut text = match &schema["type"] {
         Value::String(one) => one.clone(),
         Value::Array(many) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => "anything".to_owned(),
     };
+
     let mut inner = None;
     if text == "array" {
         let items = kind(&schema["items"]);
         text = format!("list of {}", items.text);
         inner = items.schema;
     }
+
     if let Some(format) = schema["format"].as_str().filter(|format| !format.starts_with("int")) {
         text += &format!(", {format}");
     }
+
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> = values.iter().map(|value| value.to_string().replace('"', "")).collect();
         text += &format!(": {}", values.join(", "));
     }
-    for (key, words) in [("minimum", "at least"), ("maximum", "at most"), ("maxLength", "at most")] {
+
+    for (key, words) in [
+        ("minimum", "at least"),
+        ("maximum", "at most"),
+        ("maxLength", "at most"),
+    ] {
         if let Some(number) = schema[key].as_i64() {
             let unit = if key == "maxLength" { " characters" } else { "" };
             text += &format!(", {words} {number}{unit}");
         }
     }
+
     if !schema["default"].is_null() {
         text += &format!(", by default {}", schema["default"]);
     }
+
     Kind { text, schema: inner }
 }

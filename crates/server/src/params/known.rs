@@ -26,6 +26,7 @@ impl Known {
     pub(crate) fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).unwrap_or_default();
         let mut known: HashMap<String, Vec<(String, BTreeSet<String>)>> = HashMap::new();
+
         for (path, item) in description["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let names = names_of(operation, &description);
@@ -33,14 +34,20 @@ impl Known {
                 methods.push((method.to_uppercase(), names));
             }
         }
+
         Self(known)
     }
 
     /// Returns the operation of a request, if the description has it.
     pub(crate) fn operation<'a>(&'a self, parts: &'a Parts) -> Option<Operation<'a>> {
         let pattern = parts.extensions.get::<MatchedPath>()?.as_str();
+
         // Axum answers HEAD with the handler of GET.
-        let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
+        let method = if parts.method == Method::HEAD {
+            "GET"
+        } else {
+            parts.method.as_str()
+        };
         let (_, names) = self.0.get(pattern)?.iter().find(|(known, _)| known == method)?;
         Some(Operation { pattern, names })
     }
@@ -54,9 +61,11 @@ fn names_of(operation: &Value, description: &Value) -> BTreeSet<String> {
             names.extend(parameter["name"].as_str().map(str::to_owned));
         }
     }
+
     for (_, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
         add_properties(&content["schema"], description, &mut names);
     }
+
     names
 }
 
@@ -64,9 +73,11 @@ fn add_properties(schema: &Value, description: &Value, names: &mut BTreeSet<Stri
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         add_properties(&description["components"]["schemas"][name], description, names);
     }
+
     for (name, _) in schema["properties"].as_object().into_iter().flatten() {
         names.insert(name.clone());
     }
+
     for part in schema["allOf"].as_array().into_iter().flatten() {
         add_properties(part, description, names);
     }
@@ -86,27 +97,35 @@ impl Operation<'_> {
         if self.names.contains(name) {
             return Ok(());
         }
+
         if self.pattern.starts_with("/api/v1") {
             return Err(self.unknown(name));
         }
+
         if let Some(neutral) = lacking::filter(self.pattern, name) {
             if narrows_nothing(value, neutral) {
                 return Ok(());
             }
+
             let words = format!("{name} is a filter that this server does not support; remove it");
             return Err(ApiError::bad_parameter(words));
         }
+
         if lacking::CHANGES_NOTHING.contains(&name) {
             return Ok(());
         }
+
         match self.names.iter().find(|known| is_slip(name, known)) {
-            Some(known) => Err(ApiError::bad_parameter(format!("unknown parameter {name}; did you mean {known}?"))),
+            Some(known) => Err(ApiError::bad_parameter(format!(
+                "unknown parameter {name}; did you mean {known}?"
+            ))),
             None => Ok(()),
         }
     }
 
     fn unknown(&self, name: &str) -> ApiError {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+
         // `project` instead of `project_id` counts as misspelled too.
         let is_near = |known: &&String| {
             is_slip(name, known) || name.len() >= 3 && (known.starts_with(name) || name.starts_with(known.as_str()))
@@ -150,6 +169,7 @@ fn distance(one: &[u8], other: &[u8]) -> usize {
     // The last three rows of the usual table.
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=other.len()).collect();
+
     for (i, a) in one.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in other.iter().enumerate() {
@@ -157,10 +177,13 @@ fn distance(one: &[u8], other: &[u8]) -> usize {
             if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
                 least = least.min(before_last[j - 1] + 1);
             }
+
             row.push(least);
         }
+
         before_last = std::mem::replace(&mut last, row);
     }
+
     last.last().copied().unwrap_or_default()
 }
 
@@ -171,8 +194,10 @@ mod tests {
     use super::*;
 
     fn answer(pattern: &str, name: &str, value: &Value) -> Result<(), String> {
-        let names =
-            ["push_events", "issues_events", "project_id", "limit", "before"].map(str::to_owned).into_iter().collect();
+        let names = ["push_events", "issues_events", "project_id", "limit", "before"]
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
         let operation = Operation { pattern, names: &names };
         operation.check(name, value).map_err(|error| match error {
             ApiError::Error(_, words) => words,
@@ -183,9 +208,16 @@ mod tests {
     #[test]
     fn api_v4_ignores_what_it_does_not_know_but_no_slip() {
         let hooks = "/api/v4/projects/{id}/hooks";
-        for name in ["push_events", "vulnerability_events", "reset_password", "lim", "duo_flow_callback_enabled"] {
+        for name in [
+            "push_events",
+            "vulnerability_events",
+            "reset_password",
+            "lim",
+            "duo_flow_callback_enabled",
+        ] {
             assert_eq!(answer(hooks, name, &json!(true)), Ok(()), "{name}");
         }
+
         for (name, meant) in [
             ("push_event", "push_events"),
             ("issue_events", "issues_events"),
@@ -203,20 +235,36 @@ mod tests {
         assert_eq!(answer("/api/v4/projects", "starred", &json!("true")), words);
         assert_eq!(answer("/api/v4/projects", "starred", &json!("false")), Ok(()));
         assert_eq!(answer("/api/v4/projects", "starred", &Value::Null), Ok(()));
-        assert_eq!(answer("/api/v4/users", "starred", &json!("true")), Ok(()), "it is a filter of projects");
-        assert_eq!(answer("/api/v4/projects", "simple", &json!("true")), Ok(()), "it changes nothing here");
+
+        assert_eq!(
+            answer("/api/v4/users", "starred", &json!("true")),
+            Ok(()),
+            "it is a filter of projects"
+        );
+
+        assert_eq!(
+            answer("/api/v4/projects", "simple", &json!("true")),
+            Ok(()),
+            "it changes nothing here"
+        );
     }
 
     #[test]
     fn api_v1_refuses_every_other_parameter_and_names_the_near_one() {
         let events = "/api/v1/events";
         assert_eq!(answer(events, "limit", &json!("5")), Ok(()));
+
         let near = "unknown parameter project; did you mean project_id?";
         assert_eq!(answer(events, "project", &json!("gear")), Err(near.to_owned()));
+
         let all = "unknown parameter since; this operation has before, issues_events, limit, project_id, push_events";
         assert_eq!(answer(events, "since", &json!("x")), Err(all.to_owned()));
+
         let long = "x".repeat(1000);
-        assert!(answer(events, &long, &json!("x")).is_err_and(|words| words.len() < 200), "a name is cut");
+        assert!(
+            answer(events, &long, &json!("x")).is_err_and(|words| words.len() < 200),
+            "a name is cut"
+        );
     }
 
     #[test]

@@ -22,12 +22,16 @@ pub struct Invalid {
 #[derive(PartialEq, Eq, Debug)]
 enum Fault {
     Missing,
+
     /// Wrong type.
     Type,
+
     /// Right type, but not one of the allowed values.
     Value,
+
     /// A list of more than [`MOST_ITEMS`] items.
     TooMany,
+
     /// Violates a rule of its own type. The text follows the name.
     Rule(String),
 }
@@ -42,13 +46,19 @@ impl Invalid {
     /// An error for a value of the right type that is not one of the allowed ones.
     #[must_use]
     pub fn value(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), fault: Fault::Value }
+        Self {
+            name: Some(name.to_owned()),
+            fault: Fault::Value,
+        }
     }
 
     /// An error for a required parameter that is missing.
     #[must_use]
     pub fn missing(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), fault: Fault::Missing }
+        Self {
+            name: Some(name.to_owned()),
+            fault: Fault::Missing,
+        }
     }
 
     fn of(mut self, name: &str) -> Self {
@@ -56,6 +66,7 @@ impl Invalid {
             Some(inner) => format!("{name}[{inner}]"),
             None => name.to_owned(),
         });
+
         self
     }
 
@@ -118,7 +129,10 @@ impl<'de> Deserializer<'de> for Object<'_> {
     type Error = Invalid;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
-        visitor.visit_map(Entries { rest: self.0.iter(), value: None })
+        visitor.visit_map(Entries {
+            rest: self.0.iter(),
+            value: None,
+        })
     }
 
     forward_to_deserialize_any! {
@@ -137,7 +151,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Invalid> {
         self.value = self.rest.next();
-        self.value.map(|(name, _)| seed.deserialize(StrDeserializer::new(name))).transpose()
+        self.value
+            .map(|(name, _)| seed.deserialize(StrDeserializer::new(name)))
+            .transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Invalid> {
@@ -232,9 +248,11 @@ impl<'de> Deserializer<'de> for Loose<'_> {
             Value::String(text) => {
                 let words = text.split(',').take(MOST_ITEMS + 1);
                 let words: Vec<Value> = words.map(|word| Value::from(word.trim())).collect();
+
                 if words.len() > MOST_ITEMS {
                     return Err(Invalid::unnamed(Fault::TooMany));
                 }
+
                 visitor.visit_seq(Items(words.iter()))
             }
             _ => wrong(),
@@ -339,7 +357,9 @@ mod tests {
     }
 
     fn input(value: Value) -> Result<Input, String> {
-        let Value::Object(object) = value else { return Err("no object".to_owned()) };
+        let Value::Object(object) = value else {
+            return Err("no object".to_owned());
+        };
         read(&object).map_err(|error| error.to_string())
     }
 
@@ -348,18 +368,34 @@ mod tests {
         let typed = json!({ "name": "7", "count": 3, "flag": true, "color": "dark_blue", "words": ["a", "b"], "narrow": 9, "x": {} });
         let form = json!({ "name": 7, "count": "3", "flag": "true", "color": "dark_blue", "words": "a, b", "narrow": "9", "x": ["?"] });
         assert_eq!(input(typed), input(form));
+
         let empty = input(json!({ "name": "a", "count": "", "flag": null, "color": "" })).expect("valid");
         assert_eq!(
             empty,
-            Input { name: "a".to_owned(), count: None, flag: None, color: None, words: vec![], narrow: None }
+            Input {
+                name: "a".to_owned(),
+                count: None,
+                flag: None,
+                color: None,
+                words: vec![],
+                narrow: None
+            }
         );
     }
 
     #[test]
     fn a_list_has_at_most_a_thousand_items_in_either_form() {
         let refused = Err("words has too many values (maximum is 1000)".to_owned());
-        assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1] })), refused);
-        assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1].join(",") })), refused);
+        assert_eq!(
+            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1] })),
+            refused
+        );
+
+        assert_eq!(
+            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1].join(",") })),
+            refused
+        );
+
         let most = input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS].join(",") }))
             .expect("the largest allowed number");
         assert_eq!(most.words.len(), MOST_ITEMS);
@@ -374,7 +410,10 @@ mod tests {
             (json!({ "name": "a", "count": "many" }), "count is invalid"),
             (json!({ "name": "a", "count": 1.5 }), "count is invalid"),
             (json!({ "name": "a", "flag": "maybe" }), "flag is invalid"),
-            (json!({ "name": "a", "color": "green" }), "color does not have a valid value"),
+            (
+                json!({ "name": "a", "color": "green" }),
+                "color does not have a valid value",
+            ),
             (json!({ "name": "a", "color": 3 }), "color is invalid"),
             (json!({ "name": "a", "words": 3 }), "words is invalid"),
             (json!({ "name": "a", "words": [{}] }), "words is invalid"),

@@ -21,19 +21,28 @@ impl<'de, const N: usize> Deserialize<'de> for Line<N> {
         if text.is_empty() {
             return Err(D::Error::invalid_length(0, &"a text"));
         }
+
         if text.chars().any(char::is_control) {
             return Err(D::Error::custom("must not contain control characters"));
         }
+
         if text.chars().count() > N {
-            return Err(D::Error::custom(format_args!("is too long (maximum is {N} characters)")));
+            return Err(D::Error::custom(format_args!(
+                "is too long (maximum is {N} characters)"
+            )));
         }
+
         Ok(Self(text))
     }
 }
 
 impl<const N: usize> PartialSchema for Line<N> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(N)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(N))
+            .into()
     }
 }
 
@@ -53,16 +62,23 @@ impl<'de, const N: usize> Deserialize<'de> for Prose<N> {
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err(D::Error::custom("must not contain control characters"));
         }
+
         if text.chars().count() > N {
-            return Err(D::Error::custom(format_args!("is too long (maximum is {N} characters)")));
+            return Err(D::Error::custom(format_args!(
+                "is too long (maximum is {N} characters)"
+            )));
         }
+
         Ok(Self(text))
     }
 }
 
 impl<const N: usize> PartialSchema for Prose<N> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).max_length(Some(N)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(N))
+            .into()
     }
 }
 
@@ -98,6 +114,7 @@ impl<'de> Deserialize<'de> for Day {
         let wrong = || D::Error::invalid_type(serde::de::Unexpected::Str(&text), &"a day");
         let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
         let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+
         Ok(Self(Timestamp::from_seconds(zoned.timestamp().as_second())))
     }
 }
@@ -105,7 +122,10 @@ impl<'de> Deserialize<'de> for Day {
 impl PartialSchema for Day {
     fn schema() -> RefOr<Schema> {
         let format = SchemaFormat::KnownFormat(KnownFormat::Date);
-        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .into()
     }
 }
 
@@ -121,6 +141,7 @@ impl<'de> Deserialize<'de> for Moment {
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(Timestamp::from_micros(at.as_microsecond())));
         }
+
         let day: Result<Day, serde::de::value::Error> = Day::deserialize(text.as_str().into_deserializer());
         let wrong = |_| D::Error::invalid_type(serde::de::Unexpected::Str(&text), &"a time");
         day.map(|day| Self(day.0)).map_err(wrong)
@@ -130,7 +151,10 @@ impl<'de> Deserialize<'de> for Moment {
 impl PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .into()
     }
 }
 
@@ -152,7 +176,9 @@ impl PartialSchema for Level {
     fn schema() -> RefOr<Schema> {
         let text = "10 Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner";
         let numbers = AccessLevel::ALL.map(AccessLevel::number);
-        let level = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(numbers));
+        let level = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .enum_values(Some(numbers));
         level.description(Some(text)).into()
     }
 }
@@ -204,6 +230,7 @@ impl<'de> Visitor<'de> for PairsVisitor {
         while let Some(Pair { key, value }) = items.next_element()? {
             pairs.push((key, value));
         }
+
         Ok(Pairs(pairs))
     }
 
@@ -212,6 +239,7 @@ impl<'de> Visitor<'de> for PairsVisitor {
         while let Some(pair) = entries.next_entry()? {
             pairs.push(pair);
         }
+
         Ok(Pairs(pairs))
     }
 }
@@ -219,8 +247,14 @@ impl<'de> Visitor<'de> for PairsVisitor {
 impl PartialSchema for Pairs {
     fn schema() -> RefOr<Schema> {
         let text = || ObjectBuilder::new().schema_type(Type::String);
-        let pair = ObjectBuilder::new().property("key", text()).property("value", text()).required("key");
-        ArrayBuilder::new().items(pair).max_items(Some(quickdraw_domain::hook::values::MAX_VALUES)).into()
+        let pair = ObjectBuilder::new()
+            .property("key", text())
+            .property("value", text())
+            .required("key");
+        ArrayBuilder::new()
+            .items(pair)
+            .max_items(Some(quickdraw_domain::hook::values::MAX_VALUES))
+            .into()
     }
 }
 

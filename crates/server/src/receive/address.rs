@@ -13,9 +13,16 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Addresses) -> 
     if trusted.is_empty() {
         return client;
     }
-    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(|line| line.as_bytes()).collect();
+
+    let lines: Vec<&[u8]> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|line| line.as_bytes())
+        .collect();
+
     let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     let mut chain = entries.map(|entry| std::str::from_utf8(entry).unwrap_or_default());
+
     while trusted.contains(client) {
         match chain.next().map(|entry| parse(entry.trim())) {
             Some(Some(before)) => client = before.to_canonical(),
@@ -23,12 +30,15 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Addresses) -> 
             Some(None) | None => break,
         }
     }
+
     client
 }
 
 fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_matches(['[', ']']);
-    bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+    bare.parse()
+        .ok()
+        .or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
 }
 
 #[cfg(test)]
@@ -55,14 +65,24 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append("x-forwarded-for", HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
+                headers.append(
+                    "x-forwarded-for",
+                    HeaderValue::from_bytes(line.as_bytes()).expect("a value"),
+                );
             }
+
             let peer: IpAddr = peer.parse().expect("an address");
             assert_eq!(client(peer, &headers, &trusted).to_string(), expected, "{lines:?}");
         }
+
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_static("198.51.100.1"));
+
         let peer: IpAddr = "10.0.0.1".parse().expect("an address");
-        assert_eq!(client(peer, &headers, &Addresses::default()), peer, "nobody is trusted unless somebody says so");
+        assert_eq!(
+            client(peer, &headers, &Addresses::default()),
+            peer,
+            "nobody is trusted unless somebody says so"
+        );
     }
 }

@@ -37,9 +37,14 @@ impl Refusals {
     /// Counts a refusal. If a log line is due, returns the number of refusals since the last one.
     fn count(&mut self, now: Instant) -> Option<u64> {
         self.unlogged += 1;
-        if self.logged_at.is_some_and(|logged_at| now.duration_since(logged_at) < LOG_INTERVAL) {
+
+        if self
+            .logged_at
+            .is_some_and(|logged_at| now.duration_since(logged_at) < LOG_INTERVAL)
+        {
             return None;
         }
+
         self.logged_at = Some(now);
         Some(std::mem::take(&mut self.unlogged))
     }
@@ -52,10 +57,12 @@ type Counts = RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, Def
 pub(crate) struct Gate {
     pub(crate) source: Arc<Source>,
     pub(crate) verifier: Verifier,
+
     /// Requests with and without a valid token are counted separately, so that strangers cannot use up the limit of
     /// the real sender.
     counts: Option<Counts>,
     refusals: Mutex<Refusals>,
+
     /// Limit of this source on the memory for long bodies.
     pub(crate) share: Arc<Semaphore>,
 }
@@ -92,6 +99,7 @@ impl Gate {
             counts.retain_recent();
             counts.shrink_to_fit();
         }
+
         let refused = counts.check_key(&(client_network(address), has_token)).err();
         refused.map_or(Ok(()), |until| Err(until.wait_time_from(DefaultClock::default().now())))
     }
@@ -104,7 +112,10 @@ pub(crate) struct Gates {
 
 impl Gates {
     pub(crate) fn new(default: Source) -> Self {
-        Self { default: Gate::new(Arc::new(default)), others: RwLock::new((i64::MIN, HashMap::new())) }
+        Self {
+            default: Gate::new(Arc::new(default)),
+            others: RwLock::new((i64::MIN, HashMap::new())),
+        }
     }
 
     pub(crate) const fn default(&self) -> &Arc<Gate> {
@@ -119,17 +130,24 @@ impl Gates {
                 return others.1.get(key).cloned();
             }
         }
+
         let mut others = self.others.write();
         if others.0 != index.version() {
             let mut known = std::mem::take(&mut others.1);
             let fresh = index.sources().iter().map(|source| {
                 // A source that did not change keeps its rate limiter.
-                let same = known.remove(&source.key).filter(|gate| gate.source.updated_at == source.updated_at);
-                (source.key.clone(), same.unwrap_or_else(|| Gate::new(Arc::clone(source))))
+                let same = known
+                    .remove(&source.key)
+                    .filter(|gate| gate.source.updated_at == source.updated_at);
+                (
+                    source.key.clone(),
+                    same.unwrap_or_else(|| Gate::new(Arc::clone(source))),
+                )
             });
             let fresh = fresh.collect();
             *others = (index.version(), fresh);
         }
+
         others.1.get(key).cloned()
     }
 }

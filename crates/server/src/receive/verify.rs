@@ -41,16 +41,22 @@ pub struct Checks {
 pub enum Wrong {
     /// The request has no credential that the source uses.
     Nothing,
+
     /// A required token is missing.
     NoToken,
+
     /// A required signature is missing.
     NoSignature,
+
     /// The request has several different tokens.
     TwoTokens,
+
     /// The token is wrong.
     Token,
+
     /// The time of the signature is missing, or differs too much from the server's clock.
     Time,
+
     /// The signature matches no secret of the source.
     Signature,
 }
@@ -81,11 +87,18 @@ impl Verifier {
             secret: one.secret.clone(),
             until: one.until,
         });
-        Self { mode: source.mode, window: source.window, secrets: known.collect() }
+
+        Self {
+            mode: source.mode,
+            window: source.window,
+            secrets: known.collect(),
+        }
     }
 
     fn good(&self, now: Timestamp) -> impl Iterator<Item = &Known> {
-        self.secrets.iter().filter(move |one| one.until.is_none_or(|until| now < until))
+        self.secrets
+            .iter()
+            .filter(move |one| one.until.is_none_or(|until| now < until))
     }
 
     /// Checks whether a request carries a token that the source uses.
@@ -103,14 +116,18 @@ impl Verifier {
         if token.is_some() && tokens.any(|other| Some(other) != token) {
             return Err(Wrong::TwoTokens);
         }
+
         // The comparison takes constant time and has no early exit, so that it does not reveal how much of a token is
         // right.
         if let Some(token) = token {
-            let fits = self.good(now).fold(false, |fits, one| one.token.matches(token.as_bytes()) | fits);
+            let fits = self
+                .good(now)
+                .fold(false, |fits, one| one.token.matches(token.as_bytes()) | fits);
             if !fits {
                 return Err(Wrong::Token);
             }
         }
+
         let looks = self.mode != Mode::Token;
         let signs = self.good(now).any(|one| one.signing.is_some());
         let checks = Checks {
@@ -118,6 +135,7 @@ impl Verifier {
             hub_signature: looks && headers.contains_key(HUB_SIGNATURE),
         };
         let signed = checks.signature || checks.hub_signature;
+
         match self.mode {
             Mode::Any if token.is_none() && !signed => Err(Wrong::Nothing),
             Mode::Token | Mode::Both if token.is_none() => Err(Wrong::NoToken),
@@ -138,18 +156,31 @@ impl Verifier {
             else {
                 return Err(Wrong::Time);
             };
-            let message = SignedMessage { id, timestamp, signatures, body };
+
+            let message = SignedMessage {
+                id,
+                timestamp,
+                signatures,
+                body,
+            };
             if !message.is_within(self.window, now) {
                 return Err(Wrong::Time);
             }
-            if !self.good(now).filter_map(|one| one.signing.as_ref()).any(|token| token.signed(&message)) {
+
+            if !self
+                .good(now)
+                .filter_map(|one| one.signing.as_ref())
+                .any(|token| token.signed(&message))
+            {
                 return Err(Wrong::Signature);
             }
         }
+
         let hub = || text(headers, HUB_SIGNATURE).unwrap_or_default();
         if checks.hub_signature && !self.good(now).any(|one| hub_verifies(&one.secret, hub(), body)) {
             return Err(Wrong::Signature);
         }
+
         Ok(())
     }
 }
@@ -171,6 +202,7 @@ mod tests {
             secret: Secret::new(*text),
             until: until.map(Timestamp::from_seconds),
         };
+
         Verifier::new(&Source {
             id: SourceId(1),
             key: String::new(),
@@ -190,11 +222,17 @@ mod tests {
     fn check(source: &Verifier, headers: &[(&'static str, &str)], expected: Result<(), Wrong>) {
         let headers: HeaderMap = headers
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value")))
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).expect("a value"),
+                )
+            })
             .fold(HeaderMap::new(), |mut all, (name, value)| {
                 all.append(name, value);
                 all
             });
+
         let held = source.check_head(&headers, NOW);
         let held = held.and_then(|checks| source.check_body(checks, &headers, b"{}", NOW));
         assert_eq!(held, expected, "{headers:?}");
@@ -206,8 +244,19 @@ mod tests {
         check(&source, &[], Err(Wrong::Nothing));
         check(&source, &[("x-gitlab-token", "s3cret")], Ok(()));
         check(&source, &[("x-gitlab-token", "s3cre")], Err(Wrong::Token));
-        check(&source, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")], Err(Wrong::TwoTokens));
-        check(&source, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")], Ok(()));
+
+        check(
+            &source,
+            &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")],
+            Err(Wrong::TwoTokens),
+        );
+
+        check(
+            &source,
+            &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")],
+            Ok(()),
+        );
+
         check(&source, &[("webhook-signature", "v1,AAAA")], Err(Wrong::Nothing));
     }
 
@@ -217,6 +266,7 @@ mod tests {
         let source = source(Mode::Any, &[("s3cret", None)]);
         check(&source, &[("x-hub-signature-256", &right)], Ok(()));
         check(&source, &[("x-hub-signature-256", "sha256=00")], Err(Wrong::Signature));
+
         let both = [("x-gitlab-token", "s3cret"), ("x-hub-signature-256", "sha256=00")];
         check(&source, &both, Err(Wrong::Signature));
     }
@@ -225,16 +275,22 @@ mod tests {
     fn a_signature_is_verified_and_never_falls_back_to_the_token() {
         let right = SigningToken::parse(KEY).expect("a token").sign("id", NOW, b"{}");
         let source = source(Mode::Any, &[("s3cret", None), (KEY, None)]);
+
         let signed = |signature: &str, timestamp: &str, expected| {
             check(
                 &source,
-                &[("webhook-id", "id"), ("webhook-timestamp", timestamp), ("webhook-signature", signature)],
+                &[
+                    ("webhook-id", "id"),
+                    ("webhook-timestamp", timestamp),
+                    ("webhook-signature", signature),
+                ],
                 expected,
             );
         };
         signed(&right, "1744578123", Ok(()));
         signed(&right, "1744577000", Err(Wrong::Time));
         signed("v1,AAAA", "1744578123", Err(Wrong::Signature));
+
         let fallback = [("x-gitlab-token", "s3cret"), ("webhook-signature", "v1,AAAA")];
         check(&source, &fallback, Err(Wrong::Time));
         check(&source, &[("x-gitlab-token", "s3cret")], Ok(()));
@@ -244,13 +300,40 @@ mod tests {
     fn the_mode_says_what_is_wanted_and_looked_at() {
         let signature = SigningToken::parse(KEY).expect("a token").sign("id", NOW, b"{}");
         let token = ("x-gitlab-token", KEY);
-        let signed = [("webhook-id", "id"), ("webhook-timestamp", "1744578123"), ("webhook-signature", &*signature)];
+
+        let signed = [
+            ("webhook-id", "id"),
+            ("webhook-timestamp", "1744578123"),
+            ("webhook-signature", &*signature),
+        ];
         let [id, at, right] = signed;
         let wrong = ("webhook-signature", "v1,AAAA");
+
         for (mode, only_token, only_signature, both, wrong_token, wrong_signature) in [
-            (Mode::Any, Ok(()), Ok(()), Ok(()), Err(Wrong::Token), Err(Wrong::Signature)),
-            (Mode::Token, Ok(()), Err(Wrong::NoToken), Ok(()), Err(Wrong::Token), Ok(())),
-            (Mode::Signature, Err(Wrong::NoSignature), Ok(()), Ok(()), Ok(()), Err(Wrong::Signature)),
+            (
+                Mode::Any,
+                Ok(()),
+                Ok(()),
+                Ok(()),
+                Err(Wrong::Token),
+                Err(Wrong::Signature),
+            ),
+            (
+                Mode::Token,
+                Ok(()),
+                Err(Wrong::NoToken),
+                Ok(()),
+                Err(Wrong::Token),
+                Ok(()),
+            ),
+            (
+                Mode::Signature,
+                Err(Wrong::NoSignature),
+                Ok(()),
+                Ok(()),
+                Ok(()),
+                Err(Wrong::Signature),
+            ),
             (
                 Mode::Both,
                 Err(Wrong::NoSignature),
@@ -271,7 +354,14 @@ mod tests {
 
     #[test]
     fn a_replaced_secret_is_good_until_its_time() {
-        let source = source(Mode::Any, &[("new", None), ("old", Some(1_744_578_124)), ("older", Some(1_744_578_123))]);
+        let source = source(
+            Mode::Any,
+            &[
+                ("new", None),
+                ("old", Some(1_744_578_124)),
+                ("older", Some(1_744_578_123)),
+            ],
+        );
         check(&source, &[("x-gitlab-token", "new")], Ok(()));
         check(&source, &[("x-gitlab-token", "old")], Ok(()));
         check(&source, &[("x-gitlab-token", "older")], Err(Wrong::Token));

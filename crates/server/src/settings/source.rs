@@ -54,6 +54,7 @@ impl SourceSection {
         problems.extend(self.read_addresses().err());
         problems.extend(self.read_body_limit().err());
         problems.extend(self.read_instance().err());
+
         problems
     }
 
@@ -74,9 +75,18 @@ impl SourceSection {
         let limit = usize::try_from(self.body_limit.0.as_u64()).unwrap_or(usize::MAX);
 
         if limit > payload::MAX_LEN {
-            let text = format!("is larger than {} MiB, the largest body that is stored", payload::MAX_LEN >> 20);
-            return Err(Problem::with_value("source.body_limit", self.body_limit.0.to_string(), text));
+            let text = format!(
+                "is larger than {} MiB, the largest body that is stored",
+                payload::MAX_LEN >> 20
+            );
+
+            return Err(Problem::with_value(
+                "source.body_limit",
+                self.body_limit.0.to_string(),
+                text,
+            ));
         }
+
         Ok(limit)
     }
 
@@ -88,8 +98,11 @@ impl SourceSection {
         if self.instance.is_empty() {
             return Ok(None);
         }
+
         let bound = BoundTo::parse(&self.instance);
-        bound.map(Some).map_err(|error| Problem::with_value("source.instance", &self.instance, error))
+        bound
+            .map(Some)
+            .map_err(|error| Problem::with_value("source.instance", &self.instance, error))
     }
 }
 
@@ -102,6 +115,7 @@ impl RateLimit {
         if text == "off" {
             return Some(Self(None));
         }
+
         let number = text.strip_suffix("/min").or_else(|| text.strip_suffix("/minute"))?;
         let number = number.trim().parse::<u32>().ok()?;
         (number > 0).then_some(Self(Some(number)))
@@ -161,7 +175,9 @@ impl Visitor<'_> for SizeVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
-        let size = text.parse().map_err(|_| E::custom(format!("{text:?} is not a size; write it as 25MiB")))?;
+        let size = text
+            .parse()
+            .map_err(|_| E::custom(format!("{text:?} is not a size; write it as 25MiB")))?;
         Ok(Size(size))
     }
 }
@@ -175,6 +191,7 @@ mod tests {
         for (text, number) in [("off", None), ("100/min", Some(100)), ("5 /minute", Some(5))] {
             assert_eq!(RateLimit::parse(text), Some(RateLimit(number)), "{text}");
         }
+
         for wrong in ["", "often", "100", "0/min", "-1/min", "100/hour"] {
             assert_eq!(RateLimit::parse(wrong), None, "{wrong}");
         }
@@ -192,7 +209,10 @@ mod tests {
     #[test]
     fn a_body_limit_beyond_the_store_is_refused() {
         for (mib, is_good) in [(64, true), (65, false)] {
-            let section = SourceSection { body_limit: Size(ByteSize::mib(mib)), ..SourceSection::default() };
+            let section = SourceSection {
+                body_limit: Size(ByteSize::mib(mib)),
+                ..SourceSection::default()
+            };
             assert_eq!(section.problems().is_empty(), is_good, "{mib}");
         }
     }

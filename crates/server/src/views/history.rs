@@ -17,16 +17,22 @@ pub struct Event {
     /// Id of the event. Ids follow the order of arrival.
     #[schema(format = Uuid)]
     pub id: String,
+
     /// Kind of event, such as `push_hooks`.
     pub trigger: &'static str,
+
     /// Id of the project in which it happened.
     pub project_id: Option<i64>,
+
     /// Id of the group in which it happened.
     pub group_id: Option<i64>,
+
     /// Way in which the event arrived: `api`, `test`, `backfill`, or a source such as `source 1`.
     pub origin: String,
+
     /// Branch or tag of a push.
     pub r#ref: Option<String>,
+
     /// Time of arrival.
     pub received_at: Iso,
 }
@@ -38,12 +44,14 @@ impl From<&event::Event> for Event {
             Place::Group(id) => (None, Some(id.0)),
             Place::Instance | Place::Elsewhere => (None, None),
         };
+
         let origin = match event.origin {
             Origin::Api => "api".to_owned(),
             Origin::Source(id) => format!("source {id}"),
             Origin::Test => "test".to_owned(),
             Origin::Backfill => "backfill".to_owned(),
         };
+
         Self {
             id: event.id.to_string(),
             trigger: event.trigger.row().name,
@@ -61,6 +69,7 @@ impl From<&event::Event> for Event {
 pub struct Skipped {
     /// Id of the hook.
     pub hook_id: i64,
+
     /// Reason, such as `branch_filter` or `duplicate`.
     pub reason: &'static str,
 }
@@ -71,13 +80,17 @@ pub struct EventWithDeliveries {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+
     /// The body: as JSON if it is valid JSON, else as text.
     #[schema(value_type = serde_json::Value)]
     pub payload: Shown,
+
     /// Its deliveries.
     pub deliveries: Vec<Delivery>,
+
     /// Subscribed hooks that did not get the event.
     pub skipped: Vec<Skipped>,
+
     /// Ids of hooks that get the event only because the push does not list the commits that their filter needs.
     pub unlisted: Vec<i64>,
 }
@@ -88,20 +101,27 @@ pub struct Delivery {
     /// Id of the delivery. It is the `Idempotency-Key` of every attempt.
     #[schema(format = Uuid)]
     pub id: String,
+
     /// Id of the event.
     #[schema(format = Uuid)]
     pub event_id: String,
+
     /// Id of the hook.
     pub hook_id: i64,
+
     /// State: `waiting`, `blocked`, `retrying`, `delivered`, `given_up` or `cancelled`.
     pub state: &'static str,
+
     /// Number of attempts so far.
     pub attempts: u32,
+
     /// Time of the next attempt, after the pause of the hook if there is one. Null if no attempt is owed, and while
     /// the hook is disabled.
     pub next_attempt_at: Option<Iso>,
+
     /// Time at which the delivery was created.
     pub created_at: Iso,
+
     /// Time at which the delivery ended.
     pub finished_at: Option<Iso>,
 }
@@ -127,6 +147,7 @@ pub struct DeliveryWithHistory {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: Delivery,
+
     /// Its attempts, newest first.
     pub history: Vec<Attempt>,
 }
@@ -136,32 +157,45 @@ pub struct DeliveryWithHistory {
 pub struct Attempt {
     /// Id of the attempt.
     pub id: i64,
+
     /// Id of the delivery.
     #[schema(format = Uuid)]
     pub delivery_id: String,
+
     /// Id of the hook.
     pub hook_id: i64,
+
     /// Number of the attempt within its delivery, starting at 1.
     pub number: u32,
+
     /// Result: `delivered`, `rejected` (4xx), `failed` (another status), `unknown`, or the reason why no answer came,
     /// such as `timed_out`, `dns`, `connect` or `tls`.
     pub outcome: String,
+
     /// HTTP status of the answer; null without an answer.
     pub response_status: Option<u16>,
+
     /// Error, if there was no answer.
     pub error: Option<String>,
+
     /// IP address that was called.
     pub address: Option<String>,
+
     /// Time at which the attempt began.
     pub started_at: Iso,
+
     /// Duration in microseconds.
     pub duration_us: i64,
+
     /// Duration of each phase in microseconds.
     pub phases: Option<Phases>,
+
     /// TLS version, such as `TLS 1.3`; null without TLS.
     pub tls_version: Option<String>,
+
     /// Headers of the answer.
     pub response_headers: BTreeMap<String, String>,
+
     /// Beginning of the answer's body.
     pub response_body: Option<String>,
 }
@@ -172,21 +206,32 @@ pub struct Attempt {
 pub struct Phases {
     /// Resolving the host name.
     pub resolve_us: Option<u64>,
+
     /// Connecting.
     pub connect_us: Option<u64>,
+
     /// TLS handshake.
     pub tls_us: Option<u64>,
+
     /// Sending the request, and waiting for the head of the answer.
     pub wait_us: Option<u64>,
+
     /// Reading the body of the answer.
     pub read_us: Option<u64>,
 }
 
 impl Phases {
     fn new(phases: phases::Phases) -> Self {
-        let [resolve_us, connect_us, tls_us, wait_us, read_us] =
-            phases.took.map(|took| took.and_then(|took| u64::try_from(took.as_micros()).ok()));
-        Self { resolve_us, connect_us, tls_us, wait_us, read_us }
+        let [resolve_us, connect_us, tls_us, wait_us, read_us] = phases
+            .took
+            .map(|took| took.and_then(|took| u64::try_from(took.as_micros()).ok()));
+        Self {
+            resolve_us,
+            connect_us,
+            tls_us,
+            wait_us,
+            read_us,
+        }
     }
 }
 
@@ -205,9 +250,15 @@ impl From<&attempts::Attempt> for Attempt {
             started_at: Iso(record.started_at),
             duration_us: record.duration_micros,
             phases: record.phases.map(Phases::new),
-            tls_version: record.phases.and_then(|phases| phases.tls_minor).map(|minor| format!("TLS 1.{minor}")),
+            tls_version: record
+                .phases
+                .and_then(|phases| phases.tls_minor)
+                .map(|minor| format!("TLS 1.{minor}")),
             response_headers: response_headers(record, str::to_owned),
-            response_body: record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned()),
+            response_body: record
+                .response_body
+                .as_deref()
+                .map(|body| String::from_utf8_lossy(body).into_owned()),
         }
     }
 }
@@ -215,7 +266,10 @@ impl From<&attempts::Attempt> for Attempt {
 /// Parses the stored headers of an answer. `shown` formats their names.
 pub(crate) fn response_headers(record: &deliveries::Record, shown: fn(&str) -> String) -> BTreeMap<String, String> {
     let lines = record.response_headers.as_deref().unwrap_or_default().lines();
-    lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (shown(name), value.to_owned())).collect()
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (shown(name), value.to_owned()))
+        .collect()
 }
 
 /// An entry of the audit log: a change, a refused request, or a read of bodies.
@@ -223,20 +277,28 @@ pub(crate) fn response_headers(record: &deliveries::Record, shown: fn(&str) -> S
 pub struct AuditEntry {
     /// Id of the entry.
     pub id: i64,
+
     /// Time of the request.
     pub at: Iso,
+
     /// Id of the user; 0 for a move.
     pub user_id: i64,
+
     /// Username; for a move, the source of the event.
     pub username: String,
+
     /// IP address of the client.
     pub address: Option<String>,
+
     /// HTTP method; `MOVE` for a project or group that moved here because it moved in GitLab.
     pub method: String,
+
     /// Path of the request; for a move, the old and the new path.
     pub path: String,
+
     /// HTTP status of the answer.
     pub status: i64,
+
     /// Names of the attributes that were sent, without their values.
     pub attributes: Vec<String>,
 }
@@ -263,6 +325,7 @@ impl From<&audit::AuditEntry> for AuditEntry {
 pub struct Page<T: ToSchema> {
     /// Rows of the page.
     pub items: Vec<T>,
+
     /// Value of `before` for the next page; null on the last page.
     pub next: Option<String>,
 }

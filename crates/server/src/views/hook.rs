@@ -21,59 +21,83 @@ use super::{Iso, Shown};
 pub struct Hook {
     /// Id of the hook.
     pub id: i64,
+
     /// URL that is called, with `{name}` for each URL variable and without credentials.
     pub url: String,
+
     /// Display name.
     pub name: Option<String>,
+
     /// Free text.
     pub description: Option<String>,
+
     /// Id of the project, for a project hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<i64>,
+
     /// Id of the group, for a group hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_id: Option<i64>,
+
     /// Always 1, for a system hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<i64>,
+
     /// Subscribed kinds of events.
     #[serde(flatten)]
     pub triggers: HookTriggers,
+
     /// True if TLS certificates are verified.
     pub enable_ssl_verification: bool,
+
     /// Branches whose pushes the hook gets.
     pub push_events_branch_filter: Option<String>,
+
     /// Format of the branch filter: `wildcard`, `regex` or `all_branches`.
     pub branch_filter_strategy: &'static str,
+
     /// Template that replaces the body of the event; null for system hooks.
     pub custom_webhook_template: Option<String>,
+
     /// Valid settings that are probably a mistake, such as a name in the template that is null in every event. Absent
     /// without such settings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+
     /// Retry policy of this hook: a preset, or pauses separated by commas. Null uses the policy of the settings.
     pub retry: Option<String>,
+
     /// Conditions on the body.
     #[schema(value_type = Option<Object>)]
     pub event_filter: Option<Shown>,
+
     /// True if events about the same object are delivered in order.
     pub ordered: bool,
+
     /// True if the hook has a TLS client certificate of its own.
     pub tls_client_cert_present: bool,
+
     /// Names of the custom headers.
     pub custom_headers: Vec<Key>,
+
     /// Names of the URL variables.
     pub url_variables: Vec<Key>,
+
     /// True if a secret token is set.
     pub token_present: bool,
+
     /// True if a signing token is set.
     pub signing_token_present: bool,
+
     /// Time until which the previous signing token also signs.
     pub previous_signing_token_until: Option<Iso>,
+
     /// `executable`, `temporarily_disabled` or `disabled`.
     pub alert_status: &'static str,
+
     /// Time until which the hook is paused.
     pub disabled_until: Option<Iso>,
+
     /// Time at which the hook was created.
     pub created_at: Iso,
 }
@@ -95,9 +119,15 @@ impl Hook {
             Scope::Group(id) => (None, Some(id.0), None),
             Scope::Instance => (None, None, Some(1)),
         };
+
         let shown = shown_at(hook.scope);
-        let keys =
-            |values: &NamedValues| values.iter().map(|(name, _)| Key { key: name.to_owned() }).collect::<Vec<_>>();
+        let keys = |values: &NamedValues| {
+            values
+                .iter()
+                .map(|(name, _)| Key { key: name.to_owned() })
+                .collect::<Vec<_>>()
+        };
+
         Self {
             id: hook.id.0,
             url: hook.url.masked(),
@@ -119,7 +149,11 @@ impl Hook {
             branch_filter_strategy: hook.branch_filter.strategy(),
             retry: hook.retry.as_ref().map(|retry| retry.text().to_owned()),
             custom_webhook_template: hook.body_template.clone(),
-            warnings: hook.body_template.as_deref().map(template_check::warnings).unwrap_or_default(),
+            warnings: hook
+                .body_template
+                .as_deref()
+                .map(template_check::warnings)
+                .unwrap_or_default(),
             event_filter: hook.event_filter.as_ref().and_then(|filter| Shown::json(filter.text())),
             ordered: hook.ordered,
             tls_client_cert_present: hook.client_certificate.is_some(),
@@ -148,6 +182,7 @@ impl Serialize for HookTriggers {
         for (name, on) in &self.0 {
             map.serialize_entry(name, on)?;
         }
+
         map.end()
     }
 }
@@ -168,10 +203,16 @@ impl PartialSchema for HookTriggers {
         for (name, kind) in attributes() {
             let row = kind.row();
             let levels = words(row.levels);
+
             let text = match words(row.on_by_default) {
                 on if on.is_empty() => format!("For {} hooks.", levels.join(", ")),
-                on => format!("For {} hooks; on by default for {} hooks.", levels.join(", "), on.join(" and ")),
+                on => format!(
+                    "For {} hooks; on by default for {} hooks.",
+                    levels.join(", "),
+                    on.join(" and ")
+                ),
             };
+
             let (kind, text) = match kind {
                 Trigger::CONFIDENTIAL_NOTE => {
                     let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
@@ -179,17 +220,25 @@ impl PartialSchema for HookTriggers {
                 }
                 _ => (SchemaType::new(Type::Boolean), text),
             };
+
             let flag = ObjectBuilder::new().schema_type(kind).description(Some(text));
             object = object.property(name, flag);
         }
+
         object.into()
     }
 }
 
 fn words(levels: Levels) -> Vec<&'static str> {
-    let all =
-        [(Scope::Project(ProjectId(0)), "project"), (Scope::Group(GroupId(0)), "group"), (Scope::Instance, "system")];
-    all.into_iter().filter(|(scope, _)| levels.contain(*scope)).map(|(_, word)| word).collect()
+    let all = [
+        (Scope::Project(ProjectId(0)), "project"),
+        (Scope::Group(GroupId(0)), "group"),
+        (Scope::Instance, "system"),
+    ];
+    all.into_iter()
+        .filter(|(scope, _)| levels.contain(*scope))
+        .map(|(_, word)| word)
+        .collect()
 }
 
 impl ToSchema for HookTriggers {}
@@ -199,22 +248,30 @@ impl ToSchema for HookTriggers {}
 pub struct HookEvent {
     /// Id of the entry.
     pub id: i64,
+
     /// URL that was called, without credentials.
     pub url: String,
+
     /// Kind of event.
     pub trigger: Option<&'static str>,
+
     /// Headers of the request. Secret values are `[REDACTED]`.
     pub request_headers: BTreeMap<String, String>,
+
     /// Body that was sent, with e-mail addresses as `[REDACTED]`. It is `{"oversize": true}` if it exceeds 1 MiB, or
     /// if the bodies of the page would exceed 8 MiB.
     #[schema(value_type = serde_json::Value)]
     pub request_data: Shown,
+
     /// Headers of the answer.
     pub response_headers: BTreeMap<String, String>,
+
     /// Beginning of the answer's body, or the error.
     pub response_body: String,
+
     /// Duration in seconds.
     pub execution_duration: f64,
+
     /// HTTP status of the answer, or `internal error`.
     pub response_status: String,
 }

@@ -12,25 +12,34 @@ use super::Iso;
 pub struct User {
     /// Id of the user.
     pub id: i64,
+
     /// Username.
     pub username: String,
+
     /// Display name.
     pub name: String,
+
     /// `active` or `blocked`.
     pub state: &'static str,
+
     /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
+
     /// URL of the user's page.
     pub web_url: String,
+
     /// Time at which the user was created.
     pub created_at: Iso,
+
     /// E-mail address; visible to the user and to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub email: Option<Option<String>>,
+
     /// True for an administrator; visible to the user and to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_admin: Option<bool>,
+
     /// True for the bot of a project or group token.
     pub bot: bool,
 }
@@ -56,7 +65,11 @@ impl User {
     /// Builds the view for the user and for administrators.
     #[must_use]
     pub fn in_full(user: &access::User, base_url: &str) -> Self {
-        Self { email: Some(user.email.clone()), is_admin: Some(user.is_admin), ..Self::new(user, base_url) }
+        Self {
+            email: Some(user.email.clone()),
+            is_admin: Some(user.is_admin),
+            ..Self::new(user, base_url)
+        }
     }
 }
 
@@ -66,8 +79,10 @@ pub struct Member {
     /// The user.
     #[serde(flatten)]
     pub user: User,
+
     /// Role: 10 Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner.
     pub access_level: i64,
+
     /// Day on which the membership ends.
     #[schema(format = Date)]
     pub expires_at: Option<String>,
@@ -90,23 +105,32 @@ impl Member {
 pub struct Token {
     /// Id of the token.
     pub id: i64,
+
     /// Purpose of the token.
     pub name: String,
+
     /// True if the token was revoked.
     pub revoked: bool,
+
     /// True if the token can be used.
     pub active: bool,
+
     /// Time at which the token was created.
     pub created_at: Iso,
+
     /// Scopes: `api`, `read_api` (read access only), or both, as requested.
     pub scopes: Vec<&'static str>,
+
     /// Id of the user.
     pub user_id: i64,
+
     /// Time of the last use, to the minute.
     pub last_used_at: Option<Iso>,
+
     /// Day on which the token expires.
     #[schema(format = Date)]
     pub expires_at: Option<String>,
+
     /// Role of a project or group token: 10 Guest to 50 Owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_level: Option<i64>,
@@ -138,6 +162,7 @@ pub struct MadeToken {
     /// The other fields of the token.
     #[serde(flatten)]
     pub about: Token,
+
     /// The secret text of the token.
     pub token: String,
 }
@@ -147,8 +172,10 @@ pub struct MadeToken {
 pub struct Metadata {
     /// GitLab version with which this API is compatible.
     pub version: &'static str,
+
     /// Version of Quickdraw.
     pub revision: &'static str,
+
     /// Always false.
     pub enterprise: bool,
 }
@@ -157,7 +184,11 @@ impl Metadata {
     /// The metadata of this build.
     #[must_use]
     pub const fn this() -> Self {
-        Self { version: "19.1.0-quickdraw", revision: env!("CARGO_PKG_VERSION"), enterprise: false }
+        Self {
+            version: "19.1.0-quickdraw",
+            revision: env!("CARGO_PKG_VERSION"),
+            enterprise: false,
+        }
     }
 }
 

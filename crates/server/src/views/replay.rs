@@ -12,22 +12,31 @@ use super::Iso;
 pub struct Replay {
     /// Id of the replay.
     pub id: i64,
+
     /// `running`, `paused`, `finished` or `cancelled`.
     pub state: &'static str,
+
     /// Filter that chooses the deliveries.
     pub filter: ReplayFilter,
+
     /// Maximum number of deliveries per second.
     pub rate: i64,
+
     /// Number of deliveries that were examined.
     pub looked_at: i64,
+
     /// Number of deliveries that were rescheduled.
     pub replayed: i64,
+
     /// Username of the creator.
     pub created_by: String,
+
     /// Time at which the replay was created.
     pub created_at: Iso,
+
     /// Time at which the replay ended.
     pub finished_at: Option<Iso>,
+
     /// States of the examined deliveries; only with `results=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<ReplayResults>,
@@ -38,15 +47,21 @@ pub struct Replay {
 pub struct ReplayResults {
     /// Number delivered since then.
     pub arrived: i64,
+
     /// Number that failed for good since then.
     pub given_up: i64,
+
     /// Number still owed.
     pub owed: i64,
 }
 
 impl From<replays::Results> for ReplayResults {
     fn from(results: replays::Results) -> Self {
-        Self { arrived: results.arrived, given_up: results.given_up, owed: results.owed }
+        Self {
+            arrived: results.arrived,
+            given_up: results.given_up,
+            owed: results.owed,
+        }
     }
 }
 
@@ -55,18 +70,25 @@ impl From<replays::Results> for ReplayResults {
 pub struct ReplayFilter {
     /// Only events that arrived at this time or later.
     pub from: Iso,
+
     /// Only events that arrived before this time.
     pub to: Iso,
+
     /// Only events of this kind.
     pub trigger: Option<&'static str>,
+
     /// Only events of this project.
     pub project_id: Option<i64>,
+
     /// Only deliveries to this hook.
     pub hook_id: Option<i64>,
+
     /// Only deliveries with this final state: `delivered` or `given_up`.
     pub state: Option<&'static str>,
+
     /// Only deliveries whose last answer had one of these statuses.
     pub status: Vec<String>,
+
     /// Only events with this text in their body.
     pub text: Option<String>,
 }

@@ -14,8 +14,10 @@ use super::Iso;
 pub enum Visibility {
     /// Visible to members.
     Private,
+
     /// Visible to signed-in users.
     Internal,
+
     /// Visible to all.
     Public,
 }
@@ -47,22 +49,31 @@ impl Visibility {
 pub struct Group {
     /// Id of the group.
     pub id: i64,
+
     /// Display name.
     pub name: String,
+
     /// Last segment of the path.
     pub path: String,
+
     /// Full path, including those of the parent groups.
     pub full_path: String,
+
     /// Full name, including those of the parent groups.
     pub full_name: String,
+
     /// Id of the parent group; null for a top-level group.
     pub parent_id: Option<i64>,
+
     /// Free text.
     pub description: Option<String>,
+
     /// Visibility of the group.
     pub visibility: Visibility,
+
     /// URL of the group's page.
     pub web_url: String,
+
     /// Time at which the group was created.
     pub created_at: Iso,
 }
@@ -91,18 +102,25 @@ impl Group {
 pub struct Namespace {
     /// Id of the group.
     pub id: i64,
+
     /// Display name.
     pub name: String,
+
     /// Last segment of the path.
     pub path: String,
+
     /// Always `group`.
     pub kind: &'static str,
+
     /// Full path, including those of the parent groups.
     pub full_path: String,
+
     /// Id of the parent group; null for a top-level group.
     pub parent_id: Option<i64>,
+
     /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
+
     /// URL of the group's page.
     pub web_url: String,
 }
@@ -111,8 +129,26 @@ impl Namespace {
     /// Builds the view, with URLs below `base_url`.
     #[must_use]
     pub fn new(group: &scope::Group, base_url: &str) -> Self {
-        let Group { id, name, path, full_path, parent_id, web_url, .. } = Group::new(group, String::new(), base_url);
-        Self { id, name, path, kind: "group", full_path, parent_id, avatar_url: None, web_url }
+        let Group {
+            id,
+            name,
+            path,
+            full_path,
+            parent_id,
+            web_url,
+            ..
+        } = Group::new(group, String::new(), base_url);
+
+        Self {
+            id,
+            name,
+            path,
+            kind: "group",
+            full_path,
+            parent_id,
+            avatar_url: None,
+            web_url,
+        }
     }
 }
 
@@ -121,40 +157,58 @@ impl Namespace {
 pub struct Project {
     /// Id of the project.
     pub id: i64,
+
     /// Display name.
     pub name: String,
+
     /// Last segment of the path.
     pub path: String,
+
     /// Full path, including that of the group.
     pub path_with_namespace: String,
+
     /// Full name, including those of the groups.
     pub name_with_namespace: String,
+
     /// Group of the project.
     pub namespace: Namespace,
+
     /// Free text.
     pub description: Option<String>,
+
     /// Default branch.
     pub default_branch: Option<String>,
+
     /// Visibility of the project.
     pub visibility: Visibility,
+
     /// URL of the project's page.
     pub web_url: String,
+
     /// Clone URL.
     pub http_url_to_repo: String,
+
     /// Clone URL for SSH, as in the bodies of webhooks.
     pub ssh_url_to_repo: String,
+
     /// Always null, because there are no repositories.
     pub readme_url: Option<String>,
+
     /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
+
     /// Always empty.
     pub topics: Vec<String>,
+
     /// True if the project is archived.
     pub archived: bool,
+
     /// Always false, because a project exists here only because events happen in it.
     pub empty_repo: bool,
+
     /// Time of the newest event; before the first event, the time of creation.
     pub last_activity_at: Iso,
+
     /// Time at which the project was created.
     pub created_at: Iso,
 }
@@ -165,8 +219,11 @@ impl Project {
     #[must_use]
     pub fn new(project: &scope::Project, details: Option<&ProjectDetails>, base_url: &str) -> Self {
         let path = &project.path_with_namespace;
-        let group_path = path.rsplit_once('/').map_or_else(String::new, |(groups, _)| groups.to_owned());
+        let group_path = path
+            .rsplit_once('/')
+            .map_or_else(String::new, |(groups, _)| groups.to_owned());
         let group_names = details.map_or(&project.namespace, |details| &details.group_names);
+
         Self {
             id: project.id.0,
             name: project.name.clone(),

@@ -17,6 +17,7 @@ impl Shown {
     pub fn json(text: &str) -> Option<Self> {
         // Only checks readability. No tree is built, so there is no limit.
         tree::weigh(text.as_bytes(), usize::MAX).ok()?;
+
         let raw: &RawValue = serde_json::from_str(text).ok()?;
         Some(Self(Arc::from(raw.to_owned())))
     }
@@ -30,7 +31,9 @@ impl Shown {
     /// An empty object.
     #[must_use]
     pub fn nothing() -> Self {
-        Self(Arc::from(to_raw_value(&serde_json::Map::new()).expect("an empty object can be written as JSON")))
+        Self(Arc::from(
+            to_raw_value(&serde_json::Map::new()).expect("an empty object can be written as JSON"),
+        ))
     }
 
     /// Length in bytes.
@@ -53,10 +56,20 @@ mod tests {
     #[test]
     fn json_is_shown_as_it_came_and_anything_else_as_a_text() {
         let shown = |text: &str| serde_json::to_string(&Shown::json_or_text(text)).expect("JSON");
-        assert_eq!(shown(r#"{"b": 1.50, "a": [],"b": 2}"#), r#"{"b": 1.50, "a": [],"b": 2}"#);
+        assert_eq!(
+            shown(r#"{"b": 1.50, "a": [],"b": 2}"#),
+            r#"{"b": 1.50, "a": [],"b": 2}"#
+        );
+
         assert_eq!(shown(" {}\n"), "{}");
         assert_eq!(shown("{"), r#""{""#);
-        assert_eq!(shown(r#"{"a":"\ud800"}"#), r#""{\"a\":\"\\ud800\"}""#, "not every reader accepts a lone surrogate");
+
+        assert_eq!(
+            shown(r#"{"a":"\ud800"}"#),
+            r#""{\"a\":\"\\ud800\"}""#,
+            "not every reader accepts a lone surrogate"
+        );
+
         assert_eq!(serde_json::to_string(&Shown::nothing()).expect("JSON"), "{}");
     }
 }

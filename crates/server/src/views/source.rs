@@ -13,30 +13,43 @@ use super::Iso;
 pub struct Source {
     /// Id of the source, which is the last segment of its URL; `default` for the source of the settings.
     pub id: String,
+
     /// URL to which GitLab posts.
     pub url: String,
+
     /// Display name.
     pub name: String,
+
     /// Required credentials: `any`, `token`, `signature` or `both`.
     pub mode: &'static str,
+
     /// Number of secrets that are valid at the moment.
     pub secrets: usize,
+
     /// Time until which replaced secrets remain valid; the latest one.
     pub replaced_secrets_until: Option<Iso>,
+
     /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     pub window: u64,
+
     /// IP addresses and blocks that can post. An empty list allows all addresses.
     pub addresses: Vec<String>,
+
     /// Maximum number of requests per minute from one IP address; null for no limit.
     pub rate_limit: Option<u32>,
+
     /// Largest body in bytes.
     pub body_limit: usize,
+
     /// True if an event that arrives through several GitLab hooks is delivered once only.
     pub deduplicate: bool,
+
     /// URL of the GitLab that the source belongs to, or `any`; null until the first request names one.
     pub instance: Option<String>,
+
     /// Time at which the source was created; null for the source of the settings.
     pub created_at: Option<Iso>,
+
     /// The generated secret; shown once, when it is generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -46,12 +59,26 @@ impl Source {
     /// Builds the view of a source at `now`.
     #[must_use]
     pub fn new(source: &source::Source, bound: Option<&BoundTo>, external_url: &str, now: Timestamp) -> Self {
-        let good: Vec<_> = source.secrets.iter().filter(|one| one.until.is_none_or(|until| now < until)).collect();
+        let good: Vec<_> = source
+            .secrets
+            .iter()
+            .filter(|one| one.until.is_none_or(|until| now < until))
+            .collect();
+
         let base = format!("{external_url}/api/v1/webhooks/gitlab");
         let is_default = source.key.is_empty();
+
         Self {
-            id: if is_default { "default".to_owned() } else { source.key.clone() },
-            url: if is_default { base } else { format!("{base}/{}", source.key) },
+            id: if is_default {
+                "default".to_owned()
+            } else {
+                source.key.clone()
+            },
+            url: if is_default {
+                base
+            } else {
+                format!("{base}/{}", source.key)
+            },
             name: source.name.clone(),
             mode: source.mode.word(),
             secrets: good.len(),
@@ -73,17 +100,23 @@ impl Source {
 pub struct SourceRequest {
     /// Time of the request.
     pub at: Iso,
+
     /// IP address of the client.
     pub address: String,
+
     /// HTTP status of the answer.
     pub status: u16,
+
     /// Reason for a refusal; `duplicate` if the key was seen before; a sentence if the event repeats one from another
     /// hook; otherwise null.
     pub note: Option<String>,
+
     /// `X-Gitlab-Event`, as sent.
     pub event: Option<String>,
+
     /// Number of body bytes that were read.
     pub bytes: usize,
+
     /// Id of the stored event; for a duplicate, the id of the first copy.
     pub event_id: Option<String>,
 }

@@ -20,7 +20,10 @@ impl Access for Postgres {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.execute("DELETE FROM access_tokens WHERE is_root", &[]).await?;
+        transaction
+            .execute("DELETE FROM access_tokens WHERE is_root", &[])
+            .await?;
+
         transaction
             .execute(
                 "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, is_root)
@@ -28,6 +31,7 @@ impl Access for Postgres {
                 &[&digest.as_slice(), &now.as_micros()],
             )
             .await?;
+
         Ok(transaction.commit().await?)
     }
 
@@ -47,12 +51,18 @@ impl Access for Postgres {
                     AND (t.expires_at IS NULL OR t.expires_at > $2)",
             )
             .await?;
-        let Some(row) = client.query_opt(&statement, &[&digest.as_slice(), &now.as_micros()]).await? else {
+
+        let Some(row) = client
+            .query_opt(&statement, &[&digest.as_slice(), &now.as_micros()])
+            .await?
+        else {
             return Ok(None);
         };
+
         if row.get("blocked") {
             return Err(Error::Blocked);
         }
+
         let actor = Actor {
             user_id: row.get("id"),
             username: row.get("username"),
@@ -62,10 +72,15 @@ impl Access for Postgres {
             read_only: row.get("read_only"),
             bot_of: bot_of(row.get("project_id"), row.get("group_id")),
         };
-        if row.get::<_, Option<i64>>("last_used_at").is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
+
+        if row
+            .get::<_, Option<i64>>("last_used_at")
+            .is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS)
+        {
             let sql = "UPDATE access_tokens SET last_used_at = $2 WHERE id = $1";
             client.execute(sql, &[&actor.token, &now.as_micros()]).await?;
         }
+
         Ok(Some(actor))
     }
 
@@ -73,6 +88,7 @@ impl Access for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(EMAILS_LOCK, &[]).await?;
+
         let row = transaction
             .query_opt(
                 "INSERT INTO users (username, name, email, is_admin, created_at) VALUES ($1, $2, $3, $4, $5)
@@ -83,20 +99,41 @@ impl Access for Postgres {
         let id: i64 = scalar(&row.ok_or(Error::Taken("username"))?);
         check_email(&*transaction, new.email.as_deref(), id).await?;
         transaction.commit().await?;
-        let NewUser { username, name, email, is_admin } = new;
-        Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None, blocked: false })
+
+        let NewUser {
+            username,
+            name,
+            email,
+            is_admin,
+        } = new;
+
+        Ok(User {
+            id,
+            username,
+            name,
+            email,
+            is_admin,
+            created_at: now,
+            bot_of: None,
+            blocked: false,
+        })
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+
         if let Edit::Set(email) = &edit.email {
             transaction.execute(EMAILS_LOCK, &[]).await?;
             // One that is known already may be that of others too, who were seen in events.
             check_email(&*transaction, Some(email), id).await?;
         }
+
         let sql = format!("SELECT {USER} FROM users u WHERE u.id = $1 FOR UPDATE");
-        let Some(known) = transaction.query_opt(&sql, &[&id]).await?.as_ref().map(user) else { return Ok(None) };
+        let Some(known) = transaction.query_opt(&sql, &[&id]).await?.as_ref().map(user) else {
+            return Ok(None);
+        };
+
         let changed = User {
             username: edit.username.unwrap_or(known.username),
             name: edit.name.unwrap_or(known.name),
@@ -105,31 +142,54 @@ impl Access for Postgres {
             blocked: edit.blocked.unwrap_or(known.blocked),
             ..known
         };
+
         // Two who want the same login at once: the index lets one of them have it.
         transaction
             .execute(
                 "UPDATE users SET username = $2, name = $3, email = $4, is_admin = $5, blocked = $6 WHERE id = $1",
-                &[&id, &changed.username, &changed.name, &changed.email, &changed.is_admin, &changed.blocked],
+                &[
+                    &id,
+                    &changed.username,
+                    &changed.name,
+                    &changed.email,
+                    &changed.is_admin,
+                    &changed.blocked,
+                ],
             )
             .await?;
+
         transaction.commit().await?;
         Ok(Some(changed))
     }
 
     async fn delete_user(&self, id: i64) -> Result<bool> {
-        Ok(self.client().await?.execute("DELETE FROM users WHERE id = $1", &[&id]).await? > 0)
+        Ok(self
+            .client()
+            .await?
+            .execute("DELETE FROM users WHERE id = $1", &[&id])
+            .await?
+            > 0)
     }
 
     async fn find_user(&self, id: i64) -> Result<Option<User>> {
         let sql = format!("SELECT {USER} FROM users u WHERE u.id = $1");
-        Ok(self.client().await?.query_opt(&sql, &[&id]).await?.map(|row| user(&row)))
+        Ok(self
+            .client()
+            .await?
+            .query_opt(&sql, &[&id])
+            .await?
+            .map(|row| user(&row)))
     }
 
     async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>> {
         let mut client = self.client().await?;
         let client = search::begin(&mut client).await?;
         let text = filter.search.as_deref().map(search::pattern);
-        let email = filter.search.as_ref().filter(|text| filter.by_email && text.contains('@'));
+        let email = filter
+            .search
+            .as_ref()
+            .filter(|text| filter.by_email && text.contains('@'));
+
         // The planner sees the values, so conditions whose parameter is NULL cost nothing.
         let rows = format!(
             "FROM users u WHERE ($1::text IS NULL OR lower(u.username) LIKE lower($1::text)
@@ -138,18 +198,31 @@ impl Access for Postgres {
             filter.conditions("u")
         );
         let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $4) l");
-        let total = scalar(&client.query_one(&count, &[&text, &email, &filter.username, &page.counted()]).await?);
+
+        let total = scalar(
+            &client
+                .query_one(&count, &[&text, &email, &filter.username, &page.counted()])
+                .await?,
+        );
+
         let (before, order) = (page.before("u.id"), page.order());
         let sql = format!("SELECT {USER} {rows}{before} AND u.id > $4 ORDER BY u.id {order} LIMIT $5 OFFSET $6");
         let (after, offset) = (page.after(), page.offset());
-        let found = client.query(&sql, &[&text, &email, &filter.username, &after, &page.limit, &offset]).await?;
-        Ok(Paged { rows: found.iter().map(user).collect(), total })
+        let found = client
+            .query(&sql, &[&text, &email, &filter.username, &after, &page.limit, &offset])
+            .await?;
+
+        Ok(Paged {
+            rows: found.iter().map(user).collect(),
+            total,
+        })
     }
 
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let expires_at = new.expires_at.map(Timestamp::as_micros);
+
         let user = match &new.holder {
             Holder::User(user) => *user,
             Holder::Bot { scope, level, username } => {
@@ -158,21 +231,27 @@ impl Access for Postgres {
                     Scope::Group(_) => ("SELECT 1 FROM groups WHERE id = $5", "group"),
                     _ => ("SELECT 1 FROM projects WHERE id = $4", "project"),
                 };
+
                 let sql = format!(
                     "INSERT INTO users (username, name, is_admin, created_at, project_id, group_id)
                      SELECT $1, $2, false, $3, $4::bigint, $5::bigint WHERE EXISTS ({owner}) RETURNING id"
                 );
-                let row =
-                    transaction.query_opt(&sql, &[username, &new.name, &now.as_micros(), &project, &group]).await?;
+                let row = transaction
+                    .query_opt(&sql, &[username, &new.name, &now.as_micros(), &project, &group])
+                    .await?;
                 let user: i64 = scalar(&row.ok_or(Error::Missing(what))?);
                 let sql = "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
                     VALUES ($1, $2, $3, $4, $5)";
-                transaction.execute(sql, &[&user, &project, &group, &level.number(), &expires_at]).await?;
+
+                transaction
+                    .execute(sql, &[&user, &project, &group, &level.number(), &expires_at])
+                    .await?;
                 user
             }
         };
         let made = insert_token(&*transaction, new.digest, user, &new.name, &new.scopes, expires_at, now).await?;
         transaction.commit().await?;
+
         Ok(made)
     }
 
@@ -184,6 +263,7 @@ impl Access for Postgres {
         let client = self.client().await?;
         let (condition, number) = tokens_of(which, &filter, '$');
         let pattern = filter.pattern();
+
         let count = format!(
             "SELECT count(*) FROM (SELECT 1 FROM access_tokens t JOIN users u ON u.id = t.user_id
                 WHERE {condition} LIMIT $3) l"
@@ -192,8 +272,14 @@ impl Access for Postgres {
         let (before, order) = (page.before("t.id"), page.order());
         let sql =
             format!("SELECT {TOKEN} WHERE {condition}{before} AND t.id > $3 ORDER BY t.id {order} LIMIT $4 OFFSET $5");
-        let rows = client.query(&sql, &[&number, &pattern, &page.after(), &page.limit, &page.offset()]).await?;
-        Ok(Paged { rows: rows.iter().map(token).collect(), total })
+        let rows = client
+            .query(&sql, &[&number, &pattern, &page.after(), &page.limit, &page.offset()])
+            .await?;
+
+        Ok(Paged {
+            rows: rows.iter().map(token).collect(),
+            total,
+        })
     }
 
     async fn rotate_token(
@@ -210,13 +296,27 @@ impl Access for Postgres {
         if transaction.execute(sql, &[&id, &now.as_micros()]).await? == 0 {
             return Ok(None);
         }
-        let Some(old) = find_token(&*transaction, id).await? else { return Ok(None) };
+
+        let Some(old) = find_token(&*transaction, id).await? else {
+            return Ok(None);
+        };
         let expires_at = expires_at.map(Timestamp::as_micros);
         if old.scope.is_some() {
             let sql = "UPDATE members SET expires_at = $2 WHERE user_id = $1";
             transaction.execute(sql, &[&old.user_id, &expires_at]).await?;
         }
-        let made = insert_token(&*transaction, digest, old.user_id, &old.name, &old.scopes, expires_at, now).await?;
+
+        let made = insert_token(
+            &*transaction,
+            digest,
+            old.user_id,
+            &old.name,
+            &old.scopes,
+            expires_at,
+            now,
+        )
+        .await?;
+
         transaction.commit().await?;
         Ok(Some(made))
     }
@@ -224,15 +324,22 @@ impl Access for Postgres {
     async fn revoke_token(&self, id: i64) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        if transaction.execute("UPDATE access_tokens SET revoked = true WHERE id = $1", &[&id]).await? == 0 {
+
+        if transaction
+            .execute("UPDATE access_tokens SET revoked = true WHERE id = $1", &[&id])
+            .await?
+            == 0
+        {
             return Ok(false);
         }
+
         let sql =
             "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
             WHERE t.id = $1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL)
                    AND NOT EXISTS (SELECT 1 FROM access_tokens o WHERE o.user_id = u.id AND NOT o.revoked))";
         transaction.execute(sql, &[&id]).await?;
         transaction.commit().await?;
+
         Ok(true)
     }
 
@@ -243,7 +350,9 @@ impl Access for Postgres {
         level: AccessLevel,
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
-        self.write_member(scope, user, level, expires_at, "DO NOTHING").await?.ok_or(Error::Taken("member"))
+        self.write_member(scope, user, level, expires_at, "DO NOTHING")
+            .await?
+            .ok_or(Error::Taken("member"))
     }
 
     async fn set_member(
@@ -254,7 +363,9 @@ impl Access for Postgres {
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
         let change = "DO UPDATE SET access_level = excluded.access_level, expires_at = excluded.expires_at";
-        self.write_member(scope, user, level, expires_at, change).await?.ok_or(Error::Damaged("a membership"))
+        self.write_member(scope, user, level, expires_at, change)
+            .await?
+            .ok_or(Error::Damaged("a membership"))
     }
 
     async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
@@ -267,7 +378,14 @@ impl Access for Postgres {
     async fn find_member(&self, scope: Scope, id: i64) -> Result<Option<Member>> {
         let (here, owner) = columns::in_scope(scope, "m", '$');
         let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id = $2");
-        Ok(self.client().await?.query_opt(&sql, &[&owner, &id]).await?.as_ref().map(member))
+
+        Ok(self
+            .client()
+            .await?
+            .query_opt(&sql, &[&owner, &id])
+            .await?
+            .as_ref()
+            .map(member))
     }
 
     async fn list_members(&self, scope: Scope, filter: MemberFilter, page: Page) -> Result<Paged<Member>> {
@@ -276,12 +394,18 @@ impl Access for Postgres {
         let client = self.client().await?;
         let count = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT $3) l");
         let total = scalar(&client.query_one(&count, &[&owner, &pattern, &page.counted()]).await?);
+
         let sql = format!(
             "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > $3
              ORDER BY m.user_id LIMIT $4 OFFSET $5"
         );
-        let rows = client.query(&sql, &[&owner, &pattern, &page.after(), &page.limit, &page.offset()]).await?;
-        Ok(Paged { rows: rows.iter().map(member).collect(), total })
+        let rows = client
+            .query(&sql, &[&owner, &pattern, &page.after(), &page.limit, &page.offset()])
+            .await?;
+        Ok(Paged {
+            rows: rows.iter().map(member).collect(),
+            total,
+        })
     }
 
     async fn list_all_members(
@@ -294,6 +418,7 @@ impl Access for Postgres {
         let (project, group) = columns::scope_columns(scope);
         let (narrowed, pattern) = (filter.conditions("$5"), filter.pattern());
         let client = self.client().await?;
+
         let rows = "WITH RECURSIVE chain (id) AS (
                 (SELECT $2::bigint WHERE $2::bigint IS NOT NULL
                  UNION SELECT group_id FROM projects WHERE id = $1)
@@ -302,20 +427,32 @@ impl Access for Postgres {
                 SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
                 FROM members WHERE (project_id = $1 OR group_id IN (SELECT id FROM chain))
                    AND (expires_at IS NULL OR expires_at > $3) AND user_id > $4 GROUP BY user_id)";
+
         let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
         let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT $6) l");
         let (now, after, offset) = (now.as_micros(), page.after(), page.offset());
-        let total =
-            scalar(&client.query_one(&sql, &[&project, &group, &now, &after, &pattern, &page.counted()]).await?);
+
+        let total = scalar(
+            &client
+                .query_one(&sql, &[&project, &group, &now, &after, &pattern, &page.counted()])
+                .await?,
+        );
+
         let sql =
             format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT $6 OFFSET $7");
-        let rows = client.query(&sql, &[&project, &group, &now, &after, &pattern, &page.limit, &offset]).await?;
-        Ok(Paged { rows: rows.iter().map(member).collect(), total })
+        let rows = client
+            .query(&sql, &[&project, &group, &now, &after, &pattern, &page.limit, &offset])
+            .await?;
+        Ok(Paged {
+            rows: rows.iter().map(member).collect(),
+            total,
+        })
     }
 
     async fn role(&self, scope: Scope, user: i64, now: Timestamp) -> Result<Option<AccessLevel>> {
         let (project, group) = columns::scope_columns(scope);
         let client = self.client().await?;
+
         let statement = client
             .prepare_cached(
                 "WITH RECURSIVE chain (id) AS (
@@ -327,7 +464,9 @@ impl Access for Postgres {
                    AND (expires_at IS NULL OR expires_at > $4)",
             )
             .await?;
-        let row = client.query_one(&statement, &[&project, &group, &user, &now.as_micros()]).await?;
+        let row = client
+            .query_one(&statement, &[&project, &group, &user, &now.as_micros()])
+            .await?;
         Ok(scalar::<Option<i64>>(&row).and_then(AccessLevel::by_number))
     }
 }
@@ -344,21 +483,32 @@ impl Postgres {
     ) -> Result<Option<Member>> {
         let user = self.find_user(id).await?.ok_or(Error::Missing("user"))?;
         let (project, group) = columns::scope_columns(scope);
+
         let (owner, what, target) = match scope {
             Scope::Group(_) => ("SELECT id FROM groups WHERE id = $1", "group", "group_id"),
             _ => ("SELECT id FROM projects WHERE id = $1", "project", "project_id"),
         };
+
         let client = self.client().await?;
         if client.query_opt(owner, &[&project.or(group)]).await?.is_none() {
             return Err(Error::Missing(what));
         }
+
         let sql = format!(
             "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT ({target}, user_id) WHERE {target} IS NOT NULL {on_conflict}"
         );
+
         let expires = expires_at.map(Timestamp::as_micros);
-        let written = client.execute(&sql, &[&id, &project, &group, &level.number(), &expires]).await?;
-        Ok((written > 0).then_some(Member { user, level, expires_at }))
+        let written = client
+            .execute(&sql, &[&id, &project, &group, &level.number(), &expires])
+            .await?;
+
+        Ok((written > 0).then_some(Member {
+            user,
+            level,
+            expires_at,
+        }))
     }
 }
 
@@ -370,7 +520,12 @@ const EMAILS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw emai
 async fn check_email(client: &impl GenericClient, email: Option<&str>, id: i64) -> Result<()> {
     let Some(email) = email else { return Ok(()) };
     let sql = "SELECT 1 FROM users WHERE lower(email) = lower($1) AND id <> $2 LIMIT 1";
-    if client.query_opt(sql, &[&email, &id]).await?.is_none() { Ok(()) } else { Err(Error::Taken("email")) }
+
+    if client.query_opt(sql, &[&email, &id]).await?.is_none() {
+        Ok(())
+    } else {
+        Err(Error::Taken("email"))
+    }
 }
 
 const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id";
@@ -395,15 +550,29 @@ async fn insert_token(
         .query_opt(
             "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
              SELECT $1, u.id, $3, $4, $5, $6, $7 FROM users u WHERE u.id = $2 RETURNING id",
-            &[&digest.as_slice(), &user, &name, &read_only, &scopes, &now.as_micros(), &expires_at],
+            &[
+                &digest.as_slice(),
+                &user,
+                &name,
+                &read_only,
+                &scopes,
+                &now.as_micros(),
+                &expires_at,
+            ],
         )
         .await?;
     let id = scalar(&row.ok_or(Error::Missing("user"))?);
-    find_token(client, id).await?.ok_or(Error::Damaged("a token that was just made"))
+    find_token(client, id)
+        .await?
+        .ok_or(Error::Damaged("a token that was just made"))
 }
 
 async fn find_token(client: &impl GenericClient, id: i64) -> Result<Option<Token>> {
-    Ok(client.query_opt(&format!("SELECT {TOKEN} WHERE t.id = $1"), &[&id]).await?.as_ref().map(token))
+    Ok(client
+        .query_opt(&format!("SELECT {TOKEN} WHERE t.id = $1"), &[&id])
+        .await?
+        .as_ref()
+        .map(token))
 }
 
 fn token(row: &Row) -> Token {

@@ -22,12 +22,14 @@ impl Appends for Postgres {
         );
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&from, &columns::limit(limit)]).await?;
+
         let batch = |row: &tokio_postgres::Row| Batch {
             number: row.get("number"),
             at: Timestamp::from_micros(row.get("at")),
             events: row.get::<_, Vec<Uuid>>("events").into_iter().map(EventId).collect(),
         };
         let batches: Vec<Batch> = rows.iter().map(batch).collect();
+
         // Only the first row can be an empty one.
         let lost = batches.first().is_some_and(|batch| batch.events.is_empty());
         Ok(Followed { batches, lost })

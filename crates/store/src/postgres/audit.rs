@@ -18,10 +18,17 @@ impl Audit for Postgres {
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         let client = self.client().await?;
-        let who = if filter.user.is_some() { "user_id = $2" } else { "$2::bigint IS NULL" };
+        let who = if filter.user.is_some() {
+            "user_id = $2"
+        } else {
+            "$2::bigint IS NULL"
+        };
         let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < $1 AND {who} ORDER BY id DESC LIMIT $3");
         let before = filter.before.unwrap_or(i64::MAX);
-        let rows = client.query(&sql, &[&before, &filter.user, &columns::limit(filter.limit)]).await?;
+        let rows = client
+            .query(&sql, &[&before, &filter.user, &columns::limit(filter.limit)])
+            .await?;
+
         let entry = |row: &tokio_postgres::Row| AuditEntry {
             id: row.get("id"),
             at: Timestamp::from_micros(row.get("at")),
@@ -39,7 +46,11 @@ impl Audit for Postgres {
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize> {
         let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM
             (SELECT id, at FROM audit ORDER BY id LIMIT $2) a WHERE at < $1)";
-        let gone = self.client().await?.execute(sql, &[&before.as_micros(), &columns::limit(limit)]).await?;
+        let gone = self
+            .client()
+            .await?
+            .execute(sql, &[&before.as_micros(), &columns::limit(limit)])
+            .await?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 }
@@ -62,5 +73,6 @@ pub(super) async fn write(client: &impl GenericClient, entry: &AuditEntry) -> Re
             ],
         )
         .await?;
+
     Ok(())
 }

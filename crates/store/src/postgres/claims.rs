@@ -58,18 +58,26 @@ impl Postgres {
         );
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0, &lease_until.as_micros()]).await?;
+
         Ok(row.map(|row| claimed(&row, lease_until)))
     }
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let client = self.client().await?;
         let mut rooms = claim.rooms.clone();
-        let mut claimed = self.claim_stage(&client, &claim, &rooms, Stage::Waiting, claim.first).await?;
+        let mut claimed = self
+            .claim_stage(&client, &claim, &rooms, Stage::Waiting, claim.first)
+            .await?;
         for taken in &claimed {
             let room = rooms.entry(taken.hook).or_insert(claim.per_hook);
             *room = room.saturating_sub(1);
         }
-        claimed.extend(self.claim_stage(&client, &claim, &rooms, Stage::Retrying, claim.retries).await?);
+
+        claimed.extend(
+            self.claim_stage(&client, &claim, &rooms, Stage::Retrying, claim.retries)
+                .await?,
+        );
+
         Ok(claimed)
     }
 
@@ -84,11 +92,13 @@ impl Postgres {
         if wanted == 0 {
             return Ok(Vec::new());
         }
+
         let (hooks, room): (Vec<i64>, Vec<i64>) =
             rooms.iter().map(|(hook, room)| (hook.0, columns::limit(*room))).unzip();
         let next = &self.next_hook[usize::from(stage == Stage::Retrying)];
         let sql = format!("{CLAIM}{}", read_leased());
         let statement = client.prepare_cached(&sql).await?;
+
         let rows = client
             .query(
                 &statement,
@@ -105,12 +115,14 @@ impl Postgres {
             )
             .await?;
         let claimed: Vec<Claimed> = rows.iter().map(|row| claimed(row, claim.lease_until)).collect();
+
         // Only when the claim was cut short does it matter who is first next time.
         if claimed.len() == wanted {
             next.store(claimed.last().map_or(0, |last| last.hook.0), Ordering::Relaxed);
         } else {
             next.store(0, Ordering::Relaxed);
         }
+
         Ok(claimed)
     }
 }
@@ -118,6 +130,7 @@ impl Postgres {
 fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
     let hook = HookId(row.get(LEASED.hook_id));
     let (event, payload) = event_with_body(row);
+
     Claimed {
         delivery: DeliveryId(row.get(LEASED.id)),
         hook,
@@ -126,6 +139,9 @@ fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
         lease_until,
         event,
         payload,
-        queue: row.get::<_, Option<i64>>(LEASED.object).map(|object| OrderingQueue { hook, object: ObjectKey(object) }),
+        queue: row.get::<_, Option<i64>>(LEASED.object).map(|object| OrderingQueue {
+            hook,
+            object: ObjectKey(object),
+        }),
     }
 }

@@ -59,6 +59,7 @@ impl Deliveries for Postgres {
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
         let (ids, fences): (Vec<Uuid>, Vec<i64>) = deliveries.iter().map(|(id, fence)| (id.0, *fence)).unzip();
         let client = self.client().await?;
+
         client
             .execute(
                 "UPDATE deliveries d SET leased_until = NULL FROM UNNEST($1::uuid[], $2::bigint[]) AS i(id, fence)
@@ -66,6 +67,7 @@ impl Deliveries for Postgres {
                 &[&ids, &fences],
             )
             .await?;
+
         self.notify(&client, "deliver").await;
         Ok(())
     }
@@ -79,10 +81,12 @@ impl Deliveries for Postgres {
             )
             .await?;
         let rows = client.query(&statement, &[&now.as_micros(), &EXPIRE_BATCH]).await?;
+
         drop(client);
         if rows.is_empty() {
             return Ok(0);
         }
+
         // A worker that settles at this very moment wins or loses by the fence, like any other.
         let lapsed: Vec<Finished> = rows
             .iter()
@@ -97,9 +101,14 @@ impl Deliveries for Postgres {
                 occasion: Occasion::Usual,
                 chance: Chance(0.0),
                 retry: None,
-                record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
+                record: Record {
+                    started_at: now,
+                    error: Some(UNKNOWN.to_owned()),
+                    ..Record::default()
+                },
             })
             .collect();
+
         let settled = self.finish(&lapsed, now, &policies).await?;
         Ok(settled.iter().filter(|settlement| settlement.state.is_some()).count())
     }
@@ -157,6 +166,7 @@ impl Deliveries for Postgres {
                 UPDATE deliveries d SET state = 3, finished_at = $5 FROM held h WHERE d.id = h.id RETURNING d.event_id)
             INSERT INTO skips SELECT event_id, $1, $6 FROM dropped
             ON CONFLICT (event_id, hook_id) DO UPDATE SET reason = excluded.reason";
+
         let client = self.client().await?;
         let parameters: [&(dyn ToSql + Sync); 7] = [
             &hook.0,
@@ -167,14 +177,16 @@ impl Deliveries for Postgres {
             &held.reason.code(),
             &BLOCKED,
         ];
+
         let dropped = client.execute(sql, &parameters).await?;
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
     }
 
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached(&format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = $1")).await?;
+        let statement = client
+            .prepare_cached(&format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = $1"))
+            .await?;
         Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(delivery))
     }
 
@@ -185,6 +197,7 @@ impl Deliveries for Postgres {
                 "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
             )
         };
+
         let sql = format!(
             "SELECT * FROM ({}) l
              WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
@@ -193,9 +206,15 @@ impl Deliveries for Postgres {
             looked_at(DELIVERY_COLUMNS),
             columns::is_in(filter.state)
         );
-        let (low, high) = filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+
+        let (low, high) = filter
+            .event
+            .map(id_range)
+            .map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+
         let before = filter.before.map_or(Uuid::max(), |id| id.0);
         let statement = client.prepare_cached(&sql).await?;
+
         let rows = client
             .query(
                 &statement,
@@ -210,12 +229,19 @@ impl Deliveries for Postgres {
             )
             .await?;
         let found: Vec<Delivery> = rows.iter().map(delivery).collect();
+
         let end = if found.len() < filter.limit {
             super::events::end(&client, &looked_at("id"), &[&low, &high, &before]).await?
         } else {
             None
         };
-        Ok(Scanned::new(found, filter.limit, |delivery| delivery.id, end.map(DeliveryId)))
+
+        Ok(Scanned::new(
+            found,
+            filter.limit,
+            |delivery| delivery.id,
+            end.map(DeliveryId),
+        ))
     }
 
     async fn backlog(&self) -> Result<Backlog> {
@@ -239,6 +265,7 @@ impl Deliveries for Postgres {
             )
             .await?;
         let row = client.query_one(&statement, &[]).await?;
+
         Ok(Backlog {
             owed: row.get("owed"),
             oldest_due_at: row.get::<_, Option<i64>>("oldest_due_at").map(Timestamp::from_micros),
@@ -253,9 +280,14 @@ fn delivery(row: &Row) -> Delivery {
         id: DeliveryId(row.get(DELIVERY.id)),
         event: EventId(row.get(DELIVERY.event_id)),
         hook: HookId(row.get(DELIVERY.hook_id)),
-        state: State::from_code(row.get(DELIVERY.state), Timestamp::from_micros(row.get(DELIVERY.due_at))),
+        state: State::from_code(
+            row.get(DELIVERY.state),
+            Timestamp::from_micros(row.get(DELIVERY.due_at)),
+        ),
         tally: columns::tally(row.get(DELIVERY.attempts), row.get(DELIVERY.unknown)),
         created_at: Timestamp::from_micros(row.get(DELIVERY.created_at)),
-        finished_at: row.get::<_, Option<i64>>(DELIVERY.finished_at).map(Timestamp::from_micros),
+        finished_at: row
+            .get::<_, Option<i64>>(DELIVERY.finished_at)
+            .map(Timestamp::from_micros),
     }
 }

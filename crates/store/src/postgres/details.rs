@@ -19,6 +19,7 @@ impl Details for Postgres {
     async fn project_details(&self, projects: Vec<ProjectId>) -> Result<HashMap<ProjectId, ProjectDetails>> {
         let client = self.client().await?;
         let found = client.query(&details_of_projects(&projects), &[]).await?;
+
         let read = |row: &Row| ProjectRow {
             project: ProjectId(row.get("id")),
             group: GroupId(row.get("group_id")),
@@ -28,11 +29,15 @@ impl Details for Postgres {
         };
         let rows: Vec<ProjectRow> = found.iter().map(read).collect();
         let groups: Vec<GroupId> = rows.iter().map(|row| row.group).collect();
+
         Ok(join(rows, &names(&**client, &groups).await?))
     }
 }
 
 async fn names(client: &impl GenericClient, groups: &[GroupId]) -> Result<HashMap<GroupId, String>> {
     let found = client.query(&names_of_groups(groups), &[]).await?;
-    Ok(found.iter().map(|row| (GroupId(row.get("id")), row.get::<_, String>("names"))).collect())
+    Ok(found
+        .iter()
+        .map(|row| (GroupId(row.get("id")), row.get::<_, String>("names")))
+        .collect())
 }

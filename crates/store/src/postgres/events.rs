@@ -27,20 +27,30 @@ impl Events for Postgres {
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
         let mut client = self.accept_client().await?;
         let mut appended = append(&client, &batch).await;
+
         if matches!(&appended, Err(error) if error.kind() == Some(Kind::NoPartition)) {
             // The clock may have left the days that were prepared: make room for today and try once more.
             let now = batch.first().map(|new| new.event.received_at).unwrap_or_default();
             partitions::prepare(&mut **client, now).await?;
             appended = append(&client, &batch).await;
         }
+
         let appended = appended?;
-        if appended.iter().any(|one| matches!(one, Appended::New { fence: None, .. })) {
+        if appended
+            .iter()
+            .any(|one| matches!(one, Appended::New { fence: None, .. }))
+        {
             self.notify(&client, "fan_out").await;
         }
+
         let decided = batch.iter().filter_map(|new| new.decided.as_ref());
-        if decided.into_iter().any(|decided| decided.taken.len() < decided.audience.deliver.len()) {
+        if decided
+            .into_iter()
+            .any(|decided| decided.taken.len() < decided.audience.deliver.len())
+        {
             self.notify(&client, "deliver").await;
         }
+
         Ok(appended)
     }
 
@@ -54,6 +64,7 @@ impl Events for Postgres {
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+
         let sql = format!(
             "WITH p AS MATERIALIZED (SELECT event_id FROM fan_out_pending WHERE event_id >= $2
                 ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
@@ -62,32 +73,46 @@ impl Events for Postgres {
         let statement = transaction.prepare_cached(&sql).await?;
         let from = self.fan_out_from(now);
         let rows = transaction.query(&statement, &[&columns::limit(limit), &from]).await?;
+
         if rows.len() == limit {
             // There is more than a batch, and it may be old: look at everything next time.
             self.last_full_look.store(0, Ordering::Relaxed);
         }
+
         if rows.is_empty() {
             return Ok(FanOutCount::default());
         }
+
         // Read after the events: a hook that was committed before one of them has raised the version by now.
         let statement = transaction.prepare_cached("SELECT version FROM directory").await?;
         let current: i64 = scalar(&transaction.query_one(&statement, &[]).await?);
+
         if current != version {
-            return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
+            return Ok(FanOutCount {
+                outdated: true,
+                ..FanOutCount::default()
+            });
         }
+
         let (mut done, mut deliveries, mut skips) = (Vec::new(), Owed::default(), Skipped::default());
         let mut fired: (Vec<Uuid>, Vec<i64>) = Default::default();
         let events: Vec<Event> = rows.iter().map(event).collect();
         let continued: Vec<Uuid> = events.iter().filter_map(|event| event.chain).collect();
         let mut unjudged = Vec::new();
-        let mut chains =
-            if continued.is_empty() { Chains::default() } else { read_chains(&*transaction, &continued, now).await? };
+
+        let mut chains = if continued.is_empty() {
+            Chains::default()
+        } else {
+            read_chains(&*transaction, &continued, now).await?
+        };
+
         for event in events {
             let chain = event.chain.map(|chain| chains.entry(chain).or_default());
             let Some(audience) = decide(&event, chain.unwrap_or(&mut Chain::default())) else {
                 unjudged.push(event);
                 continue;
             };
+
             for hook in audience.deliver {
                 deliveries.push(&event, hook, &audience.in_order, None);
                 if let Some(chain) = event.chain {
@@ -95,11 +120,14 @@ impl Events for Postgres {
                     fired.1.push(hook.0);
                 }
             }
+
             for (hook, reason) in audience.skip {
                 skips.push(event.id, hook, reason);
             }
+
             done.push(event.id.0);
         }
+
         let statement = transaction
             .prepare_cached(
                 // DO NOTHING: the id is a function of event and hook, so a second fan-out of one event changes nothing.
@@ -116,6 +144,7 @@ impl Events for Postgres {
                  ON CONFLICT DO NOTHING",
             )
             .await?;
+
         let made = transaction
             .execute(
                 &statement,
@@ -135,12 +164,19 @@ impl Events for Postgres {
                 ],
             )
             .await?;
+
         transaction.commit().await?;
         if made > 0 {
             self.notify(&client, "deliver").await;
         }
+
         let deliveries = usize::try_from(made).unwrap_or(usize::MAX);
-        Ok(FanOutCount { events: done.len(), deliveries, outdated: false, unjudged })
+        Ok(FanOutCount {
+            events: done.len(),
+            deliveries,
+            outdated: false,
+            unjudged,
+        })
     }
 
     async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
@@ -151,7 +187,11 @@ impl Events for Postgres {
     async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize> {
         let sql = "DELETE FROM chains WHERE (chain, hook_id) IN
             (SELECT chain, hook_id FROM chains WHERE fired_at < $1 ORDER BY fired_at LIMIT $2)";
-        let gone = self.client().await?.execute(sql, &[&before.as_micros(), &columns::limit(limit)]).await?;
+        let gone = self
+            .client()
+            .await?
+            .execute(sql, &[&before.as_micros(), &columns::limit(limit)])
+            .await?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
@@ -160,6 +200,7 @@ impl Events for Postgres {
         let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = $1");
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
+
         Ok(row.as_ref().map(event_with_body))
     }
 
@@ -168,16 +209,26 @@ impl Events for Postgres {
         let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ANY ($1)");
         let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
         let rows = client.query(&client.prepare_cached(&sql).await?, &[&ids]).await?;
+
         Ok(rows.iter().map(event).collect())
     }
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         let client = self.client().await?;
+
         // Both name the parameter, but only a plain condition finds the index.
-        let place =
-            if filter.project.is_some() { "e.place_kind = 1 AND e.place_id = $2" } else { "$2::bigint IS NULL" };
+        let place = if filter.project.is_some() {
+            "e.place_kind = 1 AND e.place_id = $2"
+        } else {
+            "$2::bigint IS NULL"
+        };
+
         // Where every row counts, a page of them is enough.
-        let most = if filter.trigger.is_some() { MOST_LOOKED_AT } else { filter.limit };
+        let most = if filter.trigger.is_some() {
+            MOST_LOOKED_AT
+        } else {
+            filter.limit
+        };
         let looked_at = |columns: &str| {
             format!("SELECT {columns} FROM events e WHERE e.id < $1 AND {place} ORDER BY e.id DESC LIMIT {most}")
         };
@@ -185,12 +236,20 @@ impl Events for Postgres {
             "SELECT * FROM ({}) l WHERE $3::smallint IS NULL OR trigger_code = $3 ORDER BY id DESC LIMIT $4",
             looked_at(EVENT_COLUMNS)
         );
+
         let before = filter.before.map_or(Uuid::max(), |id| id.0);
         let project = filter.project.map(|id| id.0);
         let trigger = filter.trigger.map(|trigger| i16::from(trigger.row().code));
         let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&before, &project, &trigger, &columns::limit(filter.limit)]).await?;
+
+        let rows = client
+            .query(
+                &statement,
+                &[&before, &project, &trigger, &columns::limit(filter.limit)],
+            )
+            .await?;
         let found: Vec<Event> = rows.iter().map(event).collect();
+
         let end = match trigger {
             Some(_) if found.len() < filter.limit => end(&client, &looked_at("e.id"), &[&before, &project]).await?,
             _ => None,
@@ -200,8 +259,9 @@ impl Events for Postgres {
 
     async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>> {
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = $1 ORDER BY hook_id").await?;
+        let statement = client
+            .prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = $1 ORDER BY hook_id")
+            .await?;
         let rows = client.query(&statement, &[&event.0]).await?;
         Ok(rows
             .iter()
@@ -214,6 +274,7 @@ impl Events for Postgres {
         let edge = partitions::uuid_at(before.as_seconds());
         let limit = columns::limit(limit);
         let mut gone = appends::prune(&**client, before, limit).await?;
+
         gone += client
             .execute(
                 "DELETE FROM deliveries WHERE id IN
@@ -221,6 +282,7 @@ impl Events for Postgres {
                 &[&edge, &limit],
             )
             .await?;
+
         gone += client
             .execute(
                 "DELETE FROM idempotency_keys WHERE key_hash IN
@@ -228,6 +290,7 @@ impl Events for Postgres {
                 &[&before.as_micros(), &limit],
             )
             .await?;
+
         gone += client
             .execute(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN
@@ -235,6 +298,7 @@ impl Events for Postgres {
                 &[&edge, &limit],
             )
             .await?;
+
         gone += client
             .execute(
                 "DELETE FROM hook_versions WHERE (hook_id, version) IN (SELECT o.hook_id, o.version FROM hook_versions o
@@ -242,10 +306,12 @@ impl Events for Postgres {
                 &[&before.as_micros(), &limit],
             )
             .await?;
+
         let gone = usize::try_from(gone).unwrap_or(usize::MAX);
         if i64::try_from(gone).is_ok_and(|gone| gone >= limit) {
             return Ok(gone);
         }
+
         // Whole days go at once, which costs no more for a million rows than for one.
         Ok(gone + partitions::drop_before(&mut **client, before).await?)
     }
@@ -256,11 +322,13 @@ impl Postgres {
     /// that are gone. Every few seconds at the beginning of time, for what was left over.
     fn fan_out_from(&self, now: Timestamp) -> Uuid {
         const FULL_LOOK_SECONDS: i64 = 5;
+
         let seconds = now.as_seconds();
         if (seconds - self.last_full_look.load(Ordering::Relaxed)).abs() >= FULL_LOOK_SECONDS {
             self.last_full_look.store(seconds, Ordering::Relaxed);
             return Uuid::nil();
         }
+
         partitions::uuid_at(seconds - 60)
     }
 }
@@ -274,9 +342,14 @@ async fn read_chains(client: &impl GenericClient, chains: &[Uuid], now: Timestam
         FROM UNNEST($1::uuid[], $2::uuid[]) AS o(chain, id) JOIN deliveries d ON d.id = o.id";
     let statement = client.prepare(sql).await?;
     let rows = client.query(&statement, &[&chains, &origins, &now.as_micros()]).await?;
-    let fired = rows
-        .iter()
-        .map(|row| (row.get("chain"), HookId(row.get("hook_id")), Timestamp::from_micros(row.get("fired_at"))));
+
+    let fired = rows.iter().map(|row| {
+        (
+            row.get("chain"),
+            HookId(row.get("hook_id")),
+            Timestamp::from_micros(row.get("fired_at")),
+        )
+    });
     Ok(chains_of(chains, fired, now))
 }
 
@@ -310,6 +383,10 @@ pub(super) async fn end(
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Option<Uuid>> {
     let sql = format!("SELECT id, count(*) OVER () AS count FROM ({looked_at}) l ORDER BY id LIMIT 1");
-    let row = client.query_opt(&client.prepare_cached(&sql).await?, parameters).await?;
-    Ok(row.filter(|row| row.get::<_, i64>("count") == columns::limit(MOST_LOOKED_AT)).map(|row| row.get("id")))
+    let row = client
+        .query_opt(&client.prepare_cached(&sql).await?, parameters)
+        .await?;
+    Ok(row
+        .filter(|row| row.get::<_, i64>("count") == columns::limit(MOST_LOOKED_AT))
+        .map(|row| row.get("id")))
 }

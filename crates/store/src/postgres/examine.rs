@@ -15,9 +15,11 @@ pub(crate) async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: T
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{options} -c default_transaction_read_only=on"));
     config.target_session_attrs(TargetSessionAttrs::Any);
+
     let pool = pool(&config, 1)?;
     let client = pool.get().await?;
     let version: String = scalar(&client.query_one("SHOW server_version", &[]).await?);
+
     let mut found = Examination {
         engine: format!("postgres {version}"),
         schema_version: None,
@@ -30,18 +32,34 @@ pub(crate) async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: T
     if depth == Depth::Whole {
         found.problems = nodes::problems(&client, now).await?;
     }
-    let is_migrated: bool = scalar(&client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await?);
+
+    let is_migrated: bool = scalar(
+        &client
+            .query_one("SELECT to_regclass('migrations') IS NOT NULL", &[])
+            .await?,
+    );
+
     if !is_migrated {
         return Ok(found);
     }
+
     found.schema_version = scalar(&client.query_one("SELECT max(version) FROM migrations", &[]).await?);
     if found.schema_version.is_none() {
         return Ok(found);
     }
-    let sealed = client.query_opt("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
+
+    let sealed = client
+        .query_opt("SELECT value FROM settings WHERE name = 'key_check'", &[])
+        .await?;
     let sealed: Option<Vec<u8>> = sealed.as_ref().map(scalar);
     found.key = KeyFit::of(sealed.as_deref(), ring);
+
     let seen = now.minus(SILENCE).as_micros();
-    found.nodes = scalar(&client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?);
+    found.nodes = scalar(
+        &client
+            .query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen])
+            .await?,
+    );
+
     Ok(found)
 }

@@ -38,26 +38,37 @@ impl Hooks for Postgres {
         let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+
         // The lock on the owner also makes those who count its hooks take turns.
         let there = match hook.scope {
             Scope::Instance => true,
-            Scope::Group(id) => {
-                transaction.query_opt("SELECT 1 FROM groups WHERE id = $1 FOR UPDATE", &[&id.0]).await?.is_some()
-            }
-            Scope::Project(id) => {
-                transaction.query_opt("SELECT 1 FROM projects WHERE id = $1 FOR UPDATE", &[&id.0]).await?.is_some()
-            }
+            Scope::Group(id) => transaction
+                .query_opt("SELECT 1 FROM groups WHERE id = $1 FOR UPDATE", &[&id.0])
+                .await?
+                .is_some(),
+            Scope::Project(id) => transaction
+                .query_opt("SELECT 1 FROM projects WHERE id = $1 FOR UPDATE", &[&id.0])
+                .await?
+                .is_some(),
         };
+
         if !there {
-            return Err(Error::Missing(if matches!(hook.scope, Scope::Group(_)) { "group" } else { "project" }));
+            return Err(Error::Missing(if matches!(hook.scope, Scope::Group(_)) {
+                "group"
+            } else {
+                "project"
+            }));
         }
+
         let (project, group) = columns::scope_columns(hook.scope);
         let (here, owner) = columns::in_scope(hook.scope, "h", '$');
         let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
         let there: i64 = scalar(&transaction.query_one(&count, &[&owner]).await?);
+
         if there >= most {
             return Err(Error::Full(most));
         }
+
         let row = transaction
             .query_one(
                 "INSERT INTO hooks (uuid, project_id, group_id, url, enable_ssl_verification, branch_filter_strategy,
@@ -66,11 +77,18 @@ impl Hooks for Postgres {
                 &[&hook.uuid, &project, &group, &sealed.url, &hook.created_at.as_micros()],
             )
             .await?;
-        let hook = Hook { id: HookId(scalar(&row)), ..hook };
+        let hook = Hook {
+            id: HookId(scalar(&row)),
+            ..hook
+        };
         write(&transaction, &hook, &sealed, &past, hook.created_at).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
-        Ok(HookWithHealth { hook, health: Health::default() })
+
+        Ok(HookWithHealth {
+            hook,
+            health: Health::default(),
+        })
     }
 
     async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>> {
@@ -80,9 +98,11 @@ impl Hooks for Postgres {
         if !write(&transaction, &hook, &sealed, &past, unchanged_since).await? {
             return Ok(None);
         }
+
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         drop(client);
+
         self.find_hook(hook.scope, hook.id).await
     }
 
@@ -98,9 +118,18 @@ impl Hooks for Postgres {
         let client = self.client().await?;
         let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT $2) l");
         let total = scalar(&client.query_one(&count, &[&owner, &page.counted()]).await?);
-        let sql = format!("{} WHERE {here} AND h.id > $2 ORDER BY h.id LIMIT $3 OFFSET $4", select());
-        let rows = client.query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()]).await?;
-        Ok(Paged { rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?, total })
+
+        let sql = format!(
+            "{} WHERE {here} AND h.id > $2 ORDER BY h.id LIMIT $3 OFFSET $4",
+            select()
+        );
+        let rows = client
+            .query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()])
+            .await?;
+        Ok(Paged {
+            rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
+            total,
+        })
     }
 
     async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool> {
@@ -108,22 +137,33 @@ impl Hooks for Postgres {
         let client = self.client().await?;
         let sql =
             format!("DELETE FROM hooks h WHERE {here} AND h.id = $2 AND ($3::bigint IS NULL OR h.updated_at = $3)");
-        let gone = client.execute(&sql, &[&owner, &id.0, &unchanged_since.map(Timestamp::as_micros)]).await?;
+        let gone = client
+            .execute(&sql, &[&owner, &id.0, &unchanged_since.map(Timestamp::as_micros)])
+            .await?;
+
         self.notify(&client, "directory").await;
         Ok(gone > 0)
     }
 
     async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>> {
         let sql = "SELECT settings FROM hook_versions WHERE hook_id = $1 AND version = $2";
-        let row = self.client().await?.query_opt(sql, &[&hook.id.0, &version.as_micros()]).await?;
-        row.map(|row| open_past(&self.ring, hook.uuid, scalar(&row))).transpose()
+        let row = self
+            .client()
+            .await?
+            .query_opt(sql, &[&hook.id.0, &version.as_micros()])
+            .await?;
+        row.map(|row| open_past(&self.ring, hook.uuid, scalar(&row)))
+            .transpose()
     }
 
     async fn failing_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         let client = self.client().await?;
         let sql = "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health";
         let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
-        Ok(rows.iter().map(|row| (HookId(row.get("hook_id")), health(row))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (HookId(row.get("hook_id")), health(row)))
+            .collect())
     }
 
     async fn directory_version(&self) -> Result<i64> {
@@ -134,6 +174,7 @@ impl Hooks for Postgres {
 
     async fn directory(&self) -> Result<Directory> {
         let mut client = self.client().await?;
+
         // One snapshot for all of it: a version must not be paired with another version's hooks.
         let transaction = client
             .build_transaction()
@@ -144,27 +185,48 @@ impl Hooks for Postgres {
         let version = scalar(&transaction.query_one("SELECT version FROM directory", &[]).await?);
         let hooks = transaction.query(&format!("{} ORDER BY h.id", select()), &[]).await?;
         let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
-        let groups = transaction.query("SELECT id, parent_id, full_path FROM groups", &[]).await?;
-        let known = transaction.query("SELECT instance, foreign_id, project_id, path FROM known_projects", &[]).await?;
-        let known_groups =
-            transaction.query("SELECT instance, foreign_id, group_id, path FROM known_groups", &[]).await?;
+        let groups = transaction
+            .query("SELECT id, parent_id, full_path FROM groups", &[])
+            .await?;
+        let known = transaction
+            .query("SELECT instance, foreign_id, project_id, path FROM known_projects", &[])
+            .await?;
+        let known_groups = transaction
+            .query("SELECT instance, foreign_id, group_id, path FROM known_groups", &[])
+            .await?;
         let sql = "SELECT id FROM groups WHERE path_chosen_by = $1";
         let named_by_members = transaction.query(sql, &[&ChosenBy::Member.code()]).await?;
         let instances = super::sources::instances(&*transaction).await?;
-        let sources =
-            transaction.query(&format!("SELECT {} FROM sources ORDER BY id", crate::sources::COLUMNS), &[]).await?;
+
+        let sources = transaction
+            .query(
+                &format!("SELECT {} FROM sources ORDER BY id", crate::sources::COLUMNS),
+                &[],
+            )
+            .await?;
+
         transaction.commit().await?;
         Ok(Directory {
             version,
             hooks: hooks.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
-            projects: projects.iter().map(|row| (ProjectId(row.get("id")), GroupId(row.get("group_id")))).collect(),
+            projects: projects
+                .iter()
+                .map(|row| (ProjectId(row.get("id")), GroupId(row.get("group_id"))))
+                .collect(),
             groups: groups
                 .iter()
                 .map(|row| {
-                    (GroupId(row.get("id")), row.get::<_, Option<i64>>("parent_id").map(GroupId), row.get("full_path"))
+                    (
+                        GroupId(row.get("id")),
+                        row.get::<_, Option<i64>>("parent_id").map(GroupId),
+                        row.get("full_path"),
+                    )
                 })
                 .collect(),
-            sources: sources.iter().map(|row| super::sources::stored(row).open(&self.ring)).collect::<Result<_>>()?,
+            sources: sources
+                .iter()
+                .map(|row| super::sources::stored(row).open(&self.ring))
+                .collect::<Result<_>>()?,
             instances,
             known: known
                 .iter()
@@ -238,13 +300,20 @@ async fn write(
     if written == 0 {
         return Ok(false);
     }
+
     let sql = "INSERT INTO hook_versions VALUES ($1, $2, $3)
         ON CONFLICT (hook_id, version) DO UPDATE SET settings = excluded.settings";
-    transaction.execute(sql, &[&hook.id.0, &hook.updated_at.as_micros(), &past]).await?;
-    transaction.execute("DELETE FROM hook_triggers WHERE hook_id = $1", &[&hook.id.0]).await?;
+    transaction
+        .execute(sql, &[&hook.id.0, &hook.updated_at.as_micros(), &past])
+        .await?;
+    transaction
+        .execute("DELETE FROM hook_triggers WHERE hook_id = $1", &[&hook.id.0])
+        .await?;
+
     let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
     let sql = "INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])";
     transaction.execute(sql, &[&hook.id.0, &names]).await?;
+
     Ok(true)
 }
 
@@ -264,6 +333,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
     let (strategy, filter): (String, Option<String>) =
         (row.get(HOOK.branch_filter_strategy), row.get(HOOK.branch_filter));
     let names: Vec<String> = row.get("triggers");
+
     let hook = Hook {
         id: HookId(row.get(HOOK.id)),
         scope: columns::scope(row.get(HOOK.project_id), row.get(HOOK.group_id)),
@@ -289,5 +359,8 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(HOOK.url_since)),
         updated_at: Timestamp::from_micros(row.get(HOOK.updated_at)),
     };
-    Ok(HookWithHealth { hook, health: health(row) })
+    Ok(HookWithHealth {
+        hook,
+        health: health(row),
+    })
 }

@@ -102,6 +102,7 @@ impl<'a> Columns<'a> {
                 let taken = decided.taken.contains(hook).then(|| decided.lease_until.as_micros());
                 made.push(&new.event, *hook, &decided.audience.in_order, taken);
             }
+
             for (hook, reason) in &decided.audience.skip {
                 skipped.push(new.event.id, *hook, *reason);
             }
@@ -111,7 +112,10 @@ impl<'a> Columns<'a> {
             ids: batch.iter().map(|new| new.event.id.0).collect(),
             place_kinds,
             place_ids,
-            triggers: batch.iter().map(|new| i16::from(new.event.trigger.row().code)).collect(),
+            triggers: batch
+                .iter()
+                .map(|new| i16::from(new.event.trigger.row().code))
+                .collect(),
             origin_kinds,
             origin_ids,
             received: batch.iter().map(|new| new.event.received_at.as_micros()).collect(),
@@ -119,16 +123,28 @@ impl<'a> Columns<'a> {
             refs: batch.iter().map(|new| new.event.git_ref.as_deref()).collect(),
             payloads: batch.iter().map(|new| new.payload.as_bytes()).collect(),
             keys: batch.iter().map(key).collect(),
-            decided: batch.iter().map(|new| new.decided.as_ref().map(|one| one.holds.version())).collect(),
+            decided: batch
+                .iter()
+                .map(|new| new.decided.as_ref().map(|one| one.holds.version()))
+                .collect(),
             counts: batch.iter().map(|new| new.counts).collect(),
             made,
             skipped,
             // One batch is decided at one time.
-            now: batch.iter().find_map(|new| new.decided.as_ref()).map_or(0, |decided| decided.now.as_micros()),
-            objects: batch.iter().map(|new| new.event.object.map(|object| object.0)).collect(),
+            now: batch
+                .iter()
+                .find_map(|new| new.decided.as_ref())
+                .map_or(0, |decided| decided.now.as_micros()),
+            objects: batch
+                .iter()
+                .map(|new| new.event.object.map(|object| object.0))
+                .collect(),
             sent_as: batch.iter().map(|new| new.event.sent_as.as_deref()).collect(),
             instances: batch.iter().map(|new| new.event.instance.as_deref()).collect(),
-            duplicates: batch.iter().map(|new| new.event.duplicate_of.map(|event| event.0)).collect(),
+            duplicates: batch
+                .iter()
+                .map(|new| new.event.duplicate_of.map(|event| event.0))
+                .collect(),
             unlisted: batch.iter().map(|new| columns::unlisted(&new.event.unlisted)).collect(),
         }
     }
@@ -177,10 +193,18 @@ pub(super) async fn append(client: &Object, batch: &[NewEvent]) -> Result<Vec<Ap
     for row in &rows {
         fresh.insert(row.get("id"), row.get::<_, bool>("decided").then_some(FIRST_FENCE));
     }
-    let known = if fresh.len() == batch.len() { HashMap::new() } else { known_keys(client, &columns.keys).await? };
+
+    let known = if fresh.len() == batch.len() {
+        HashMap::new()
+    } else {
+        known_keys(client, &columns.keys).await?
+    };
 
     let answer = |(id, key): (&Uuid, &Option<Vec<u8>>)| match (fresh.get(id), key) {
-        (Some(fence), _) => Ok(Appended::New { id: EventId(*id), fence: *fence }),
+        (Some(fence), _) => Ok(Appended::New {
+            id: EventId(*id),
+            fence: *fence,
+        }),
         (None, Some(key)) if known.contains_key(key) => Ok(Appended::Duplicate(EventId(known[key]))),
         _ => Err(Error::Damaged("an idempotency key")),
     };
@@ -190,10 +214,14 @@ pub(super) async fn append(client: &Object, batch: &[NewEvent]) -> Result<Vec<Ap
 /// The events that have these keys.
 pub(super) async fn known_keys(client: &Object, keys: &[Option<Vec<u8>>]) -> Result<HashMap<Vec<u8>, Uuid>> {
     let keys: Vec<&Vec<u8>> = keys.iter().flatten().collect();
-    let statement =
-        client.prepare_cached("SELECT key_hash, event_id FROM idempotency_keys WHERE key_hash = ANY ($1)").await?;
+    let statement = client
+        .prepare_cached("SELECT key_hash, event_id FROM idempotency_keys WHERE key_hash = ANY ($1)")
+        .await?;
     let rows = client.query(&statement, &[&keys]).await?;
-    Ok(rows.iter().map(|row| (row.get("key_hash"), row.get("event_id"))).collect())
+    Ok(rows
+        .iter()
+        .map(|row| (row.get("key_hash"), row.get("event_id")))
+        .collect())
 }
 
 /// Deliveries to be made, column by column.

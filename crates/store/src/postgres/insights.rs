@@ -37,19 +37,26 @@ impl Insights for Postgres {
         let statement = client.prepare_cached(&sql).await?;
         let most = i64::try_from(insights::LARGEST_BATCH).unwrap_or(i64::MAX);
         let rows = client.query(&statement, &[&columns::limit(limit), &most]).await?;
+
         Ok(rows.iter().map(event_with_body).collect())
     }
 
     async fn pending(&self) -> Result<Pending> {
         let client = self.client().await?;
-        let row = client.query_one(&client.prepare_cached(insights::PENDING).await?, &[]).await?;
-        Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>("oldest").map(EventId), count: row.get("count") })
+        let row = client
+            .query_one(&client.prepare_cached(insights::PENDING).await?, &[])
+            .await?;
+        Ok(Pending {
+            oldest: row.get::<_, Option<uuid::Uuid>>("oldest").map(EventId),
+            count: row.get("count"),
+        })
     }
 
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         facts::apply(&transaction, batch).await?;
+
         Ok(transaction.commit().await?)
     }
 
@@ -63,8 +70,14 @@ impl Insights for Postgres {
         );
         let statement = client.prepare_cached(&sql).await?;
         let parameters = (filter.from.as_micros(), filter.to.as_micros());
-        let rows =
-            client.query(&statement, &[&parameters.0, &parameters.1, &filter.projects, &filter.identities]).await?;
+
+        let rows = client
+            .query(
+                &statement,
+                &[&parameters.0, &parameters.1, &filter.projects, &filter.identities],
+            )
+            .await?;
+
         let cell = |row: &tokio_postgres::Row| {
             let metric = Metric::from_code(row.get(CELL.metric))?;
             Some(Cell {
@@ -79,7 +92,10 @@ impl Insights for Postgres {
 
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
         let found = self.found_commits(&filter).await?;
-        Ok(found.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+        Ok(found
+            .iter()
+            .filter_map(|(commit, identity)| CommitRow::of(commit, *identity))
+            .collect())
     }
 
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
@@ -87,11 +103,17 @@ impl Insights for Postgres {
     }
 
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>> {
-        Ok(self.found_commits(&filter).await?.into_iter().map(|(commit, _)| commit).collect())
+        Ok(self
+            .found_commits(&filter)
+            .await?
+            .into_iter()
+            .map(|(commit, _)| commit)
+            .collect())
     }
 
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {
         let client = self.client().await?;
+
         // One move counts once, whatever refs it was made on.
         let statement = client
             .prepare_cached(
@@ -101,8 +123,11 @@ impl Insights for Postgres {
                     GROUP BY project, before_sha, after_sha) p",
             )
             .await?;
+
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
-        Ok(scalar(&client.query_one(&statement, &[&from, &to, &filter.projects]).await?))
+        Ok(scalar(
+            &client.query_one(&statement, &[&from, &to, &filter.projects]).await?,
+        ))
     }
 
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
@@ -114,9 +139,13 @@ impl Insights for Postgres {
             )
             .await?;
         let rows = client.query(&statement, &[&text]).await?;
+
         let identity = |row: &tokio_postgres::Row| Identity {
             id: row.get("id"),
-            author: Author { email: row.get("email"), name: row.get("name") },
+            author: Author {
+                email: row.get("email"),
+                name: row.get("name"),
+            },
         };
         Ok(rows.iter().map(identity).collect())
     }
@@ -130,9 +159,14 @@ impl Insights for Postgres {
                  ORDER BY project, number",
             )
             .await?;
+
         let (from, to) = (window.from.as_micros(), window.to.as_micros());
-        let rows = client.query(&statement, &[&family.code(), &window.projects, &from, &to]).await?;
-        rows.iter().map(|row| insights::read_item(family, scalar(row))).collect()
+        let rows = client
+            .query(&statement, &[&family.code(), &window.projects, &from, &to])
+            .await?;
+        rows.iter()
+            .map(|row| insights::read_item(family, scalar(row)))
+            .collect()
     }
 
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
@@ -145,8 +179,12 @@ impl Insights for Postgres {
              WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND at >= $2 AND at < $3",
             MOVE.sql
         );
+
         let times = (from.as_micros(), before.as_micros());
-        let rows = client.query(&client.prepare_cached(&sql).await?, &[&projects, &times.0, &times.1]).await?;
+        let rows = client
+            .query(&client.prepare_cached(&sql).await?, &[&projects, &times.0, &times.1])
+            .await?;
+
         let push = |row: &tokio_postgres::Row| Push {
             project: row.get(MOVE.project),
             git_ref: row.get(MOVE.git_ref),
@@ -165,7 +203,10 @@ impl Insights for Postgres {
 
     async fn insights_users(&self) -> Result<Vec<User>> {
         let client = self.client().await?;
-        let rows = client.query("SELECT id, seen_at, username, name FROM insights_users", &[]).await?;
+        let rows = client
+            .query("SELECT id, seen_at, username, name FROM insights_users", &[])
+            .await?;
+
         let user = |row: &tokio_postgres::Row| User {
             id: row.get("id"),
             seen_at: Timestamp::from_micros(row.get("seen_at")),
@@ -177,7 +218,10 @@ impl Insights for Postgres {
 
     async fn insights_projects(&self) -> Result<Vec<NamedProject>> {
         let client = self.client().await?;
-        let rows = client.query("SELECT id, path, seen_at FROM insights_projects ORDER BY id", &[]).await?;
+        let rows = client
+            .query("SELECT id, path, seen_at FROM insights_projects ORDER BY id", &[])
+            .await?;
+
         let named = |row: &tokio_postgres::Row| NamedProject {
             id: row.get("id"),
             path: row.get("path"),
@@ -195,8 +239,15 @@ impl Insights for Postgres {
             FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
             GROUP BY i.id, i.email, i.name, c.project ORDER BY i.id, c.project";
         let rows = client.query(sql, &[]).await?;
+
         let one = |row: &tokio_postgres::Row| IdentityUse {
-            identity: Identity { id: row.get("id"), author: Author { email: row.get("email"), name: row.get("name") } },
+            identity: Identity {
+                id: row.get("id"),
+                author: Author {
+                    email: row.get("email"),
+                    name: row.get("name"),
+                },
+            },
             project: row.get("project"),
             commits: row.get("commits"),
             merge_commits: row.get("merge_commits"),
@@ -212,7 +263,9 @@ impl Insights for Postgres {
                 SELECT min(received_at) AS since FROM insights_pushes WHERE $1::bigint[] IS NULL OR project = ANY ($1)
                 UNION ALL
                 SELECT min(received_at) FROM insights_seen WHERE $1::bigint[] IS NULL OR project = ANY ($1)) r";
-        let row = client.query_one(&client.prepare_cached(sql).await?, &[&projects]).await?;
+        let row = client
+            .query_one(&client.prepare_cached(sql).await?, &[&projects])
+            .await?;
         Ok(scalar::<Option<i64>>(&row).map(Timestamp::from_micros))
     }
 
@@ -237,9 +290,13 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let (first, last) = projects.span();
         let of = |column: &str| format!("{column} BETWEEN $1 AND $2");
-        let statement =
-            client.prepare_cached(&insights::completeness(&of("p.project"), &of("s.project"), "$3")).await?;
-        let rows = client.query(&statement, &[&first, &last, &columns::limit(limit)]).await?;
+        let statement = client
+            .prepare_cached(&insights::completeness(&of("p.project"), &of("s.project"), "$3"))
+            .await?;
+        let rows = client
+            .query(&statement, &[&first, &last, &columns::limit(limit)])
+            .await?;
+
         let completeness = |row: &tokio_postgres::Row| Completeness {
             project: row.get("project"),
             project_path: row.get("path"),
@@ -263,7 +320,10 @@ impl Insights for Postgres {
                 let behind = "(g.received_at, g.before_sha) > ($2, $3)";
                 let sql = insights::page_of_pushes("p.project = $1", behind, "$4");
                 let statement = client.prepare_cached(&sql).await?;
-                let rows = client.query(&statement, &[&project, &time.as_micros(), &sha, &limit]).await?;
+                let rows = client
+                    .query(&statement, &[&project, &time.as_micros(), &sha, &limit])
+                    .await?;
+
                 let gap = |row: &tokio_postgres::Row| Gap::Pushes {
                     git_ref: row.get("git_ref"),
                     before: row.get("last_sha"),
@@ -272,16 +332,24 @@ impl Insights for Postgres {
                 };
                 Ok(rows.iter().map(gap).collect())
             }
+
             After::Objects(metric, iid) => {
                 let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
                         SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
                         WHERE project = $1 AND metric = $2 AND iid > $3) s
                     WHERE iid - before > 1 ORDER BY iid LIMIT $4";
                 let statement = client.prepare_cached(sql).await?;
-                let rows = client.query(&statement, &[&project, &metric.code(), &iid, &limit]).await?;
+                let rows = client
+                    .query(&statement, &[&project, &metric.code(), &iid, &limit])
+                    .await?;
+
                 Ok(rows
                     .iter()
-                    .map(|row| Gap::Objects { metric, first: row.get("first"), last: row.get("last") })
+                    .map(|row| Gap::Objects {
+                        metric,
+                        first: row.get("first"),
+                        last: row.get("last"),
+                    })
                     .collect())
             }
         }
@@ -290,24 +358,31 @@ impl Insights for Postgres {
     async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
+
         for one in &identities {
             let spelled: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
                 [&one.author.email, &one.author.name, &one.id];
             let there = "SELECT id FROM insights_identities WHERE email = $1 AND name = $2 AND id <> $3";
             let there: Option<i64> = tx.query_opt(there, &spelled).await?.as_ref().map(scalar);
+
             let Some(there) = there else {
                 let sql = "UPDATE insights_identities SET email = $1, name = $2 WHERE id = $3";
                 tx.execute(sql, &spelled).await?;
                 continue;
             };
+
             for sql in MERGE_IDENTITIES {
                 tx.execute(&sql.replace('?', "$"), &[&there, &one.id]).await?;
             }
         }
-        let user = tx.prepare_cached("UPDATE insights_users SET username = $2, name = $3 WHERE id = $1").await?;
+
+        let user = tx
+            .prepare_cached("UPDATE insights_users SET username = $2, name = $3 WHERE id = $1")
+            .await?;
         for one in &users {
             tx.execute(&user, &[&one.id, &one.username, &one.name]).await?;
         }
+
         Ok(tx.commit().await?)
     }
 
@@ -315,17 +390,24 @@ impl Insights for Postgres {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         let mut gone = 0;
+
         for (table, time) in FORGOTTEN {
             let sql = format!(
                 "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
                     SELECT ctid FROM {table} WHERE project = $1 AND {time} < $2 LIMIT $3))"
             );
             let statement = tx.prepare_cached(&sql).await?;
-            gone += tx.execute(&statement, &[&project, &before.as_micros(), &columns::limit(limit)]).await?;
+            gone += tx
+                .execute(&statement, &[&project, &before.as_micros(), &columns::limit(limit)])
+                .await?;
         }
-        let sums = tx.prepare_cached("DELETE FROM insights_rollups WHERE project = $1 AND hour < $2").await?;
+
+        let sums = tx
+            .prepare_cached("DELETE FROM insights_rollups WHERE project = $1 AND hour < $2")
+            .await?;
         gone += tx.execute(&sums, &[&project, &before.as_micros()]).await?;
         tx.commit().await?;
+
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
@@ -333,7 +415,10 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let sql = "SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT $1";
         let rows = client.query(sql, &[&columns::limit(limit)]).await?;
-        Ok(rows.iter().map(|row| (EventId(row.get("event_id")), row.get("reason"))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (EventId(row.get("event_id")), row.get("reason")))
+            .collect())
     }
 
     async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
@@ -341,7 +426,12 @@ impl Insights for Postgres {
             "WITH gone AS (DELETE FROM projection_poison WHERE $1::uuid IS NULL OR event_id = $1 RETURNING event_id)
             INSERT INTO projection_pending SELECT e.id FROM gone g JOIN events e ON e.id = g.event_id
             ON CONFLICT DO NOTHING";
-        let retried = self.client().await?.execute(sql, &[&event.map(|event| event.0)]).await?;
+
+        let retried = self
+            .client()
+            .await?
+            .execute(sql, &[&event.map(|event| event.0)])
+            .await?;
         Ok(usize::try_from(retried).unwrap_or(usize::MAX))
     }
 }
@@ -356,7 +446,10 @@ impl Postgres {
         );
         let statement = client.prepare_cached(&sql).await?;
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
-        let rows = client.query(&statement, &[&from, &to, &filter.projects, &filter.identities]).await?;
+        let rows = client
+            .query(&statement, &[&from, &to, &filter.projects, &filter.identities])
+            .await?;
+
         Ok(rows.iter().map(facts::read_commit).collect())
     }
 }

@@ -24,20 +24,28 @@ const CLOCKS_APART_MICROS: i64 = 2_000_000;
 pub(super) async fn problems(client: &Object, now: Timestamp) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let settings = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')";
+
     for row in client.query(settings, &[]).await? {
         if row.get::<_, &str>("setting") == "off" {
             let name: &str = row.get("name");
-            problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
+            problems.push(format!(
+                "{name} is off: acknowledged events can be lost with the server's power"
+            ));
         }
     }
-    let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[]).await?;
+
+    let row = client
+        .query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[])
+        .await?;
     let ahead = now.as_micros() - scalar::<i64>(&row);
+
     if ahead.abs() > CLOCKS_APART_MICROS {
         let seconds = ahead / 1_000_000;
         problems.push(format!(
             "this node's clock is {seconds:+} s from the database's: nodes share leases by their clocks"
         ));
     }
+
     Ok(problems)
 }
 
@@ -52,14 +60,24 @@ impl Nodes for Postgres {
                  SELECT count(*) FROM nodes WHERE id <> $1 AND seen_at >= $3",
             )
             .await?;
+
         let silent = now.minus(SILENCE).as_micros();
-        let others: i64 = scalar(&client.query_one(&statement, &[&node.0, &now.as_micros(), &silent]).await?);
+        let others: i64 = scalar(
+            &client
+                .query_one(&statement, &[&node.0, &now.as_micros(), &silent])
+                .await?,
+        );
+
         self.alone.store(others == 0, Ordering::Relaxed);
         Ok(())
     }
 
     async fn node_stopped(&self, node: NodeId) -> Result<()> {
-        self.client().await?.execute("DELETE FROM nodes WHERE id = $1", &[&node.0]).await?;
+        self.client()
+            .await?
+            .execute("DELETE FROM nodes WHERE id = $1", &[&node.0])
+            .await?;
+
         Ok(())
     }
 
@@ -68,6 +86,7 @@ impl Nodes for Postgres {
         let mut messages = std::pin::pin!(stream::poll_fn(|context| connection.poll_message(context)));
         let mut listening = std::pin::pin!(client.batch_execute("LISTEN quickdraw"));
         let mut asked = false;
+
         loop {
             tokio::select! {
                 result = &mut listening, if !asked => {
@@ -104,7 +123,13 @@ impl Nodes for Postgres {
         let client = self.client().await?;
         let version: String = scalar(&client.query_one("SHOW server_version", &[]).await?);
         let seen = now.minus(SILENCE).as_micros();
-        let nodes = scalar(&client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?);
+
+        let nodes = scalar(
+            &client
+                .query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen])
+                .await?,
+        );
+
         Ok(Condition {
             engine: format!("postgres {version}"),
             schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),

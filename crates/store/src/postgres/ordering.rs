@@ -19,7 +19,10 @@ impl Postgres {
         // Two nodes that look at once could each see another delivery at the head of a queue, so the second must look
         // when the first is done. The lock is a statement of its own, so that the view of the next statement begins
         // after it.
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+        transaction
+            .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+            .await?;
+
         let statement = transaction
             .prepare_cached(
                 "UPDATE deliveries d SET due_at = $4 FROM (
@@ -33,8 +36,11 @@ impl Postgres {
                     AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < f.event_id)",
             )
             .await?;
-        transaction.execute(&statement, &[&hooks, &objects, &BLOCKED, &now.as_micros()]).await?;
+        transaction
+            .execute(&statement, &[&hooks, &objects, &BLOCKED, &now.as_micros()])
+            .await?;
         transaction.commit().await?;
+
         Ok(())
     }
 
@@ -44,6 +50,7 @@ impl Postgres {
         number: usize,
     ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
         let client = self.client().await?;
+
         // The look goes from queue to queue in the index, and does not read the deliveries of each.
         let statement = client
             .prepare_cached(
@@ -61,12 +68,19 @@ impl Postgres {
                  FROM walk w ORDER BY w.step",
             )
             .await?;
+
         let from = after.map_or((i64::MIN, i64::MIN), |queue| (queue.hook.0, queue.object.0));
         let steps = i32::try_from(number).unwrap_or(i32::MAX);
         let rows = client.query(&statement, &[&BLOCKED, &from.0, &from.1, &steps]).await?;
-        let queue =
-            |row: &Row| OrderingQueue { hook: HookId(row.get("hook_id")), object: ObjectKey(row.get("object")) };
+
+        let queue = |row: &Row| OrderingQueue {
+            hook: HookId(row.get("hook_id")),
+            object: ObjectKey(row.get("object")),
+        };
         let last = rows.last().filter(|_| rows.len() >= number).map(queue);
-        Ok((rows.iter().filter(|row| row.get("is_blocked")).map(queue).collect(), last))
+        Ok((
+            rows.iter().filter(|row| row.get("is_blocked")).map(queue).collect(),
+            last,
+        ))
     }
 }

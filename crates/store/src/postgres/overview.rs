@@ -37,14 +37,19 @@ impl Overview for Postgres {
                  JOIN insights_identities i ON i.id = s.identity",
             )
             .await?;
+
         let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
         let (first, last) = overview::whole_hours(from, to);
         let metric = Metric::Commits.code();
         let parameters: [&(dyn ToSql + Sync); 7] = [&from, &first, &last, &to, &piece.first, &piece.last, &metric];
         let rows = client.query(&statement, &parameters).await?;
+
         let counted = |row: &Row| CommitCount {
             project: row.get("project"),
-            author: Author { email: row.get("email"), name: row.get("name") },
+            author: Author {
+                email: row.get("email"),
+                name: row.get("name"),
+            },
             hour: Timestamp::from_micros(row.get("hour")),
             commits: row.get("commits"),
         };
@@ -65,7 +70,10 @@ impl Overview for Postgres {
         };
         let statement = client.prepare_cached(&sql).await?;
         let (from, to, code) = overview::weighed(piece);
-        let rows = client.query(&statement, &[&from, &to, &code, &piece.first, &piece.last]).await?;
+        let rows = client
+            .query(&statement, &[&from, &to, &code, &piece.first, &piece.last])
+            .await?;
+
         Ok(rows.iter().map(|row| (row.get("project"), row.get("bytes"))).collect())
     }
 
@@ -80,14 +88,17 @@ impl Overview for Postgres {
         let parameters: [&(dyn ToSql + Sync); 5] = [&from, &to, &code, &piece.first, &piece.last];
         let mut found = std::pin::pin!(client.query_raw(&statement, parameters).await?);
         let (mut items, mut left) = (Vec::new(), bytes);
+
         while let Some(row) = found.try_next().await? {
             let state: &[u8] = scalar(&row);
             if state.len() > left {
                 return Ok((items, true));
             }
+
             left -= state.len();
             items.push(insights::read_item(piece.family, state)?);
         }
+
         Ok((items, false))
     }
 
@@ -99,17 +110,30 @@ impl Overview for Postgres {
                    AND (opened_at IS NULL OR opened_at < $5) ORDER BY project, number LIMIT $6",
             )
             .await?;
+
         let (code, before) = (Family::Branches.code(), piece.to.as_micros());
-        let parameters: [&(dyn ToSql + Sync); 6] =
-            [&code, &behind.0, &behind.1, &piece.last, &before, &columns::limit(limit)];
+        let parameters: [&(dyn ToSql + Sync); 6] = [
+            &code,
+            &behind.0,
+            &behind.1,
+            &piece.last,
+            &before,
+            &columns::limit(limit),
+        ];
+
         let mut known = Vec::new();
         for row in client.query(&statement, &parameters).await? {
             if let Item::Branch(branch) = insights::read_item(Family::Branches, scalar(&row))? {
-                known.push(KnownBranch { branch, moves: Vec::new() });
+                known.push(KnownBranch {
+                    branch,
+                    moves: Vec::new(),
+                });
             }
         }
+
         let projects: Vec<i64> = known.iter().map(|one| one.branch.project).collect();
         let names: Vec<String> = known.iter().map(|one| one.branch.git_ref.clone()).collect();
+
         // Only of branches that were ever deleted.
         let statement = client
             .prepare_cached(
@@ -128,10 +152,17 @@ impl Overview for Postgres {
                     AND d.after_sha BETWEEN '0' AND $4 AND ltrim(d.after_sha, '0') = '' AND d.at < $3)",
             )
             .await?;
+
         let most = columns::limit(MOST_MOVES);
-        for row in client.query(&statement, &[&projects, &names, &before, &ZEROS, &most]).await? {
+        for row in client
+            .query(&statement, &[&projects, &names, &before, &ZEROS, &most])
+            .await?
+        {
             let place: i64 = row.get("place");
-            let Some(one) = usize::try_from(place - 1).ok().and_then(|place| known.get_mut(place)) else { continue };
+            let Some(one) = usize::try_from(place - 1).ok().and_then(|place| known.get_mut(place)) else {
+                continue;
+            };
+
             one.moves.push(Push {
                 project: one.branch.project,
                 git_ref: one.branch.git_ref.clone(),
@@ -146,6 +177,7 @@ impl Overview for Postgres {
                 received: None,
             });
         }
+
         Ok(known)
     }
 }

@@ -22,10 +22,14 @@ pub(super) fn uuid_at(seconds: i64) -> Uuid {
 pub(super) async fn prepare(client: &mut impl GenericClient, now: Timestamp) -> Result<()> {
     let today = now.as_seconds().div_euclid(DAY_SECONDS);
     let transaction = client.transaction().await?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&super::MIGRATION_LOCK]).await?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&super::MIGRATION_LOCK])
+        .await?;
+
     for day in today - 1..=today + AHEAD {
         let (from, to) = (day * DAY_SECONDS, (day + 1) * DAY_SECONDS);
         let micros = quickdraw_domain::time::SECOND;
+
         // Bounds cannot be parameters of such a statement; all of these are numbers of ours.
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS events_{day} PARTITION OF events FOR VALUES FROM ('{}') TO ('{}');
@@ -37,6 +41,7 @@ pub(super) async fn prepare(client: &mut impl GenericClient, now: Timestamp) -> 
         );
         transaction.batch_execute(&sql).await?;
     }
+
     transaction.commit().await?;
     Ok(())
 }
@@ -51,20 +56,27 @@ pub(super) async fn drop_before(client: &mut impl GenericClient, before: Timesta
             &[],
         )
         .await?;
+
     let mut dropped = 0;
     for row in rows {
         let name: String = scalar(&row);
-        let Some((table, day)) = name.split_once('_') else { continue };
+        let Some((table, day)) = name.split_once('_') else {
+            continue;
+        };
         let Ok(day) = day.parse::<i64>() else { continue };
+
         if day >= last {
             continue;
         }
+
         if table == "events" && is_needed(client, day).await? {
             continue;
         }
+
         client.batch_execute(&format!("DROP TABLE {name}")).await?;
         dropped += 1;
     }
+
     Ok(dropped)
 }
 

@@ -26,14 +26,23 @@ impl Replays for Postgres {
             "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
              VALUES ($1, $2, $3, $4, 0, $5, $2, 0, 0) RETURNING {COLUMNS}"
         );
+
         let client = self.client().await?;
-        let row = client.query_one(&sql, &[&created_by, &now.as_micros(), &text, &rate, &Uuid::nil()]).await?;
+        let row = client
+            .query_one(&sql, &[&created_by, &now.as_micros(), &text, &rate, &Uuid::nil()])
+            .await?;
         replay(&row)
     }
 
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>> {
         let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = $1");
-        self.client().await?.query_opt(&sql, &[&id]).await?.as_ref().map(replay).transpose()
+        self.client()
+            .await?
+            .query_opt(&sql, &[&id])
+            .await?
+            .as_ref()
+            .map(replay)
+            .transpose()
     }
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
@@ -45,8 +54,15 @@ impl Replays for Postgres {
         let statement = client.prepare_cached(sql).await?;
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
         let began = replay.created_at.as_micros();
-        let row = client.query_one(&statement, &[&after, &replay.cursor.0, &began, &replay.filter.hook]).await?;
-        Ok(Results { arrived: row.get("arrived"), given_up: row.get("given_up"), owed: row.get("owed") })
+        let row = client
+            .query_one(&statement, &[&after, &replay.cursor.0, &began, &replay.filter.hook])
+            .await?;
+
+        Ok(Results {
+            arrived: row.get("arrived"),
+            given_up: row.get("given_up"),
+            owed: row.get("owed"),
+        })
     }
 
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
@@ -54,7 +70,10 @@ impl Replays for Postgres {
         let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < $1{only} ORDER BY id DESC LIMIT $2");
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&before.unwrap_or(i64::MAX), &columns::limit(limit)]).await?;
+        let rows = client
+            .query(&statement, &[&before.unwrap_or(i64::MAX), &columns::limit(limit)])
+            .await?;
+
         rows.iter().map(replay).collect()
     }
 
@@ -64,8 +83,11 @@ impl Replays for Postgres {
             "UPDATE replays SET progress = $2, finished_at = $3, advanced_at = $4 WHERE id = $1 AND progress < 2
              RETURNING {COLUMNS}"
         );
+
         let client = self.client().await?;
-        let row = client.query_opt(&sql, &[&id, &progress.code(), &finished, &now.as_micros()]).await?;
+        let row = client
+            .query_opt(&sql, &[&id, &progress.code(), &finished, &now.as_micros()])
+            .await?;
         row.as_ref().map(replay).transpose()
     }
 
@@ -77,16 +99,22 @@ impl Replays for Postgres {
              FROM (SELECT * FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) d
              CROSS JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id) e ORDER BY d.id"
         );
+
         let after = look.after.0.max(partitions::uuid_at(look.from.as_seconds()));
         let before = partitions::uuid_at(look.to.plus(Duration::from_secs(1)).as_seconds());
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&after, &before, &columns::limit(look.limit)]).await?;
+        let rows = client
+            .query(&statement, &[&after, &before, &columns::limit(look.limit)])
+            .await?;
+
         let candidate = |row: &Row| Candidate {
             delivery: DeliveryId(row.get("delivery_id")),
             hook: HookId(row.get("hook_id")),
             state: State::from_code(row.get("state"), Timestamp::default()),
-            status: row.get::<_, Option<i16>>("status").and_then(|status| u16::try_from(status).ok()),
+            status: row
+                .get::<_, Option<i16>>("status")
+                .and_then(|status| u16::try_from(status).ok()),
             payload: row.get::<_, Option<Vec<u8>>>(BODY.payload).map(Packed::from_stored),
             event: event(row),
         };
@@ -94,11 +122,17 @@ impl Replays for Postgres {
     }
 
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
-        let progress = if step.finished { Progress::Finished } else { Progress::Running };
+        let progress = if step.finished {
+            Progress::Finished
+        } else {
+            Progress::Running
+        };
+
         let chosen: Vec<Uuid> = step.chosen.iter().map(|delivery| delivery.0).collect();
         let blocked: Vec<i64> = step.chosen.iter().map(|delivery| blocked_at(*delivery)).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+
         let moved = transaction
             .execute(
                 "UPDATE replays SET cursor = $3, looked_at = looked_at + $4, progress = $5,
@@ -119,6 +153,7 @@ impl Replays for Postgres {
         if moved == 0 {
             return Ok(0);
         }
+
         let due = transaction
             .query_one(
                 "WITH due AS (
@@ -137,9 +172,11 @@ impl Replays for Postgres {
         let sql = "UPDATE replays SET replayed = replayed + $2 WHERE id = $1";
         transaction.execute(sql, &[&step.replay, &columns::limit(due)]).await?;
         transaction.commit().await?;
+
         if due > 0 {
             self.notify(&client, "deliver").await;
         }
+
         Ok(due)
     }
 }

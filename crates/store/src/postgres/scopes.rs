@@ -52,8 +52,18 @@ struct Kind {
     parent: &'static str,
 }
 
-const GROUPS: Kind = Kind { listed: Listed::Groups, rows: GROUP, table: "groups", parent: "parent_id" };
-const PROJECTS: Kind = Kind { listed: Listed::Projects, rows: PROJECT, table: "projects", parent: "group_id" };
+const GROUPS: Kind = Kind {
+    listed: Listed::Groups,
+    rows: GROUP,
+    table: "groups",
+    parent: "parent_id",
+};
+const PROJECTS: Kind = Kind {
+    listed: Listed::Projects,
+    rows: PROJECT,
+    table: "projects",
+    parent: "group_id",
+};
 
 /// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
 async fn list<T>(
@@ -63,29 +73,46 @@ async fn list<T>(
     page: Page,
     read: fn(&Row) -> T,
 ) -> Result<Paged<T>> {
-    let Kind { listed, rows, table, parent } = kind;
+    let Kind {
+        listed,
+        rows,
+        table,
+        parent,
+    } = kind;
+
     let (least, order) = (filter.least_level(), page.order());
     let (after, offset, counted) = (page.after(), page.offset(), page.counted());
     let visible_to = filter.visible_to.map(|(user, now)| (user, now.as_micros()));
     let inside = filter.parent.map(|id| id.0);
-    let mut conditions = format!("FROM {table} l WHERE l.id > $1{}{}", page.before("l.id"), filter.conditions(listed));
+
+    let mut conditions = format!(
+        "FROM {table} l WHERE l.id > $1{}{}",
+        page.before("l.id"),
+        filter.conditions(listed)
+    );
+
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &page.limit, &offset];
     let mut with = String::new();
+
     if let Some((user, now)) = &visible_to {
         parameters.extend::<[&(dyn ToSql + Sync); 2]>([user, now]);
         conditions += &is_mine(listed, least);
         with = mine(least);
     }
+
     let text = filter.search.as_deref().map(search::pattern);
     if let Some(text) = &text {
         parameters.push(text);
+
         let at = parameters.len();
         conditions += &format!(" AND (lower(l.name) LIKE lower(${at}) OR lower(l.full_path) LIKE lower(${at}))");
     }
+
     if let Some(inside) = &inside {
         parameters.push(inside);
         conditions += &format!(" AND l.{parent} = ${}", parameters.len());
     }
+
     let id = if table == "projects" { "p.id" } else { "id" };
     let sql = format!(
         "{with} {rows} WHERE {id} IN (SELECT l.id {conditions} ORDER BY l.id {order} LIMIT $2 OFFSET $3)
@@ -93,11 +120,16 @@ async fn list<T>(
     );
     let found = client.query(&sql, &parameters).await?;
     let no_offset = 0_i64;
+
     parameters[1] = &counted;
     parameters[2] = &no_offset;
+
     let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT $2 OFFSET $3) c");
     let total = scalar(&client.query_one(&sql, &parameters).await?);
-    Ok(Paged { rows: found.iter().map(read).collect(), total })
+    Ok(Paged {
+        rows: found.iter().map(read).collect(),
+        total,
+    })
 }
 
 #[async_trait]
@@ -106,14 +138,18 @@ impl Scopes for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
+
         let full_path = match new.parent {
             Some(parent) => {
-                let parent = group(&*transaction, &Name::Id(parent.0)).await?.ok_or(Error::Missing("parent group"))?;
+                let parent = group(&*transaction, &Name::Id(parent.0))
+                    .await?
+                    .ok_or(Error::Missing("parent group"))?;
                 format!("{}/{}", parent.full_path, new.path)
             }
             None => new.path.clone(),
         };
         check_free(&*transaction, &full_path).await?;
+
         let row = transaction
             .query_one(
                 "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
@@ -131,6 +167,7 @@ impl Scopes for Postgres {
         let made = group(&*transaction, &Name::Id(scalar(&row))).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
+
         made.ok_or(Error::Damaged("a group that was just made"))
     }
 
@@ -143,6 +180,7 @@ impl Scopes for Postgres {
         if filter.search.is_none() {
             return list(&**client, GROUPS, filter, page, read_group).await;
         }
+
         list(&*search::begin(&mut client).await?, GROUPS, filter, page, read_group).await
     }
 
@@ -150,19 +188,29 @@ impl Scopes for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
-        let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
+
+        let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else {
+            return Ok(None);
+        };
         let (parent, full_path) = match edit.place {
             None => (known.parent, moved_path(&known.full_path, None, edit.path.as_deref())),
             Some(GroupPlace::Top) => (None, placed_path(&known.full_path, None, edit.path.as_deref())?),
             Some(GroupPlace::In(id)) => {
-                let target = group(&*transaction, &Name::Id(id.0)).await?.ok_or(Error::Missing("group"))?;
-                (Some(id), placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?)
+                let target = group(&*transaction, &Name::Id(id.0))
+                    .await?
+                    .ok_or(Error::Missing("group"))?;
+                (
+                    Some(id),
+                    placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?,
+                )
             }
         };
+
         if full_path != known.full_path {
             if !full_path.eq_ignore_ascii_case(&known.full_path) {
                 check_free(&*transaction, &full_path).await?;
             }
+
             for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
                 let sql = format!(
                     "WITH RECURSIVE inside (id) AS (
@@ -170,11 +218,15 @@ impl Scopes for Postgres {
                      UPDATE {table} SET full_path = $3 || substr(full_path, length($2::text) + 1)
                      WHERE {column} IN (SELECT id FROM inside)"
                 );
-                transaction.execute(&sql, &[&id.0, &known.full_path, &full_path]).await?;
+                transaction
+                    .execute(&sql, &[&id.0, &known.full_path, &full_path])
+                    .await?;
             }
+
             let sql = "UPDATE groups SET path_chosen_by = $2 WHERE id = $1";
             transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
         }
+
         transaction
             .execute(
                 "UPDATE groups SET full_path = $2, name = $3, description = $4, visibility_level = $5, parent_id = $6
@@ -189,9 +241,11 @@ impl Scopes for Postgres {
                 ],
             )
             .await?;
+
         let changed = group(&*transaction, &Name::Id(id.0)).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
+
         Ok(changed)
     }
 
@@ -199,6 +253,7 @@ impl Scopes for Postgres {
         let client = self.client().await?;
         let gone = client.execute("DELETE FROM groups WHERE id = $1", &[&id.0]).await?;
         self.notify(&client, "directory").await;
+
         Ok(gone > 0)
     }
 
@@ -206,9 +261,13 @@ impl Scopes for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
-        let group = group(&*transaction, &Name::Id(new.group.0)).await?.ok_or(Error::Missing("group"))?;
+
+        let group = group(&*transaction, &Name::Id(new.group.0))
+            .await?
+            .ok_or(Error::Missing("group"))?;
         let full_path = format!("{}/{}", group.full_path, new.path);
         check_free(&*transaction, &full_path).await?;
+
         let row = transaction
             .query_one(
                 "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level,
@@ -227,6 +286,7 @@ impl Scopes for Postgres {
         let made = project(&*transaction, &Name::Id(scalar(&row))).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
+
         made.ok_or(Error::Damaged("a project that was just made"))
     }
 
@@ -239,24 +299,42 @@ impl Scopes for Postgres {
         if filter.search.is_none() {
             return list(&**client, PROJECTS, filter, page, read_project).await;
         }
-        list(&*search::begin(&mut client).await?, PROJECTS, filter, page, read_project).await
+
+        list(
+            &*search::begin(&mut client).await?,
+            PROJECTS,
+            filter,
+            page,
+            read_project,
+        )
+        .await
     }
 
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
-        let Some(known) = project(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
+
+        let Some(known) = project(&*transaction, &Name::Id(id.0)).await? else {
+            return Ok(None);
+        };
         let target = match edit.group.filter(|group| *group != known.group) {
-            Some(id) => Some(group(&*transaction, &Name::Id(id.0)).await?.ok_or(Error::Missing("group"))?),
+            Some(id) => Some(
+                group(&*transaction, &Name::Id(id.0))
+                    .await?
+                    .ok_or(Error::Missing("group"))?,
+            ),
             None => None,
         };
         let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
+
         if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
             check_free(&*transaction, &full_path).await?;
+
             let sql = "UPDATE projects SET path_chosen_by = $2 WHERE id = $1";
             transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
         }
+
         transaction
             .execute(
                 "UPDATE projects SET group_id = $2, full_path = $3, name = $4, description = $5, default_branch = $6,
@@ -273,9 +351,11 @@ impl Scopes for Postgres {
                 ],
             )
             .await?;
+
         let changed = project(&*transaction, &Name::Id(id.0)).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
+
         Ok(changed)
     }
 
@@ -283,6 +363,7 @@ impl Scopes for Postgres {
         let client = self.client().await?;
         let gone = client.execute("DELETE FROM projects WHERE id = $1", &[&id.0]).await?;
         self.notify(&client, "directory").await;
+
         Ok(gone > 0)
     }
 }
@@ -291,13 +372,21 @@ impl Scopes for Postgres {
 async fn check_free(client: &impl GenericClient, full_path: &str) -> Result<()> {
     let sql = "SELECT 1 FROM groups WHERE lower(full_path) = lower($1)
         UNION ALL SELECT 1 FROM projects WHERE lower(full_path) = lower($1)";
-    if client.query(sql, &[&full_path]).await?.is_empty() { Ok(()) } else { Err(Error::Taken("path")) }
+    if client.query(sql, &[&full_path]).await?.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Taken("path"))
+    }
 }
 
 async fn group(client: &impl GenericClient, name: &Name) -> Result<Option<Group>> {
     let row = match name {
         Name::Id(id) => client.query_opt(&format!("{GROUP} WHERE id = $1"), &[id]).await?,
-        Name::Path(path) => client.query_opt(&format!("{GROUP} WHERE lower(full_path) = lower($1)"), &[path]).await?,
+        Name::Path(path) => {
+            client
+                .query_opt(&format!("{GROUP} WHERE lower(full_path) = lower($1)"), &[path])
+                .await?
+        }
     };
     Ok(row.as_ref().map(read_group))
 }
@@ -306,7 +395,9 @@ async fn project(client: &impl GenericClient, name: &Name) -> Result<Option<Proj
     let row = match name {
         Name::Id(id) => client.query_opt(&format!("{PROJECT} WHERE p.id = $1"), &[id]).await?,
         Name::Path(path) => {
-            client.query_opt(&format!("{PROJECT} WHERE lower(p.full_path) = lower($1)"), &[path]).await?
+            client
+                .query_opt(&format!("{PROJECT} WHERE lower(p.full_path) = lower($1)"), &[path])
+                .await?
         }
     };
     Ok(row.as_ref().map(read_project))

@@ -9,7 +9,9 @@ use crate::lists::is_part;
 /// until the page is full, depends on how rare it is: here the planner sees the text.
 pub(super) async fn begin(client: &mut Object) -> Result<Transaction<'_>> {
     let transaction = client.build_transaction().read_only(true).start().await?;
-    transaction.batch_execute("SET LOCAL plan_cache_mode = force_custom_plan").await?;
+    transaction
+        .batch_execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        .await?;
     Ok(transaction)
 }
 

@@ -63,20 +63,28 @@ impl Postgres {
 
     async fn try_finish(&self, batch: &[Finished], now: Timestamp, policies: &Policies) -> Result<Vec<Settlement>> {
         // State and tally do not depend on health, so they can be written before it is known.
-        let verdicts: Vec<Settled> = batch.iter().map(|one| verdict(one, Health::default(), now, policies)).collect();
+        let verdicts: Vec<Settled> = batch
+            .iter()
+            .map(|one| verdict(one, Health::default(), now, policies))
+            .collect();
+
         let columns = Columns::of(batch, &verdicts, now);
         let mut client = self.client().await?;
+
         if batch.iter().all(|finished| finished.outcome.is_delivered()) {
             let statement = client.prepare_cached(WRITE).await?;
             let rows = client.query(&statement, &columns.parameters(&true)).await?;
             let kept: HashSet<Uuid> = rows.iter().map(scalar).collect();
+
             return Ok(settlements(batch, &verdicts, &kept, &HashMap::new()));
         }
+
         let transaction = client.transaction().await?;
         let statement = transaction.prepare_cached(WRITE).await?;
         let rows = transaction.query(&statement, &columns.parameters(&false)).await?;
         let kept: HashSet<Uuid> = rows.iter().map(scalar).collect();
         let health = settle_health(&transaction, batch, &kept, now, policies).await?;
+
         transaction.commit().await?;
         Ok(settlements(batch, &verdicts, &kept, &health))
     }
@@ -97,6 +105,7 @@ async fn settle_health(
     let mut hooks: Vec<i64> = batch.iter().map(|finished| finished.hook.0).collect();
     hooks.sort_unstable();
     hooks.dedup();
+
     transaction
         .execute(
             "INSERT INTO hook_health SELECT h.id, 0, 0, NULL, false FROM hooks h WHERE h.id = ANY ($1)
@@ -104,6 +113,7 @@ async fn settle_health(
             &[&hooks],
         )
         .await?;
+
     let rows = transaction
         .query(
             "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health
@@ -111,21 +121,32 @@ async fn settle_health(
             &[&hooks],
         )
         .await?;
-    let mut health: HashMap<HookId, Health> =
-        rows.iter().map(|row| (HookId(row.get("hook_id")), health(row))).collect();
+    let mut health: HashMap<HookId, Health> = rows
+        .iter()
+        .map(|row| (HookId(row.get("hook_id")), health(row)))
+        .collect();
+
     for finished in batch.iter().filter(|finished| kept.contains(&finished.delivery.0)) {
         if let Some(known) = health.get_mut(&finished.hook) {
             *known = verdict(finished, *known, now, policies).health;
         }
     }
+
     let (well, ill): (Vec<_>, Vec<_>) = health.iter().partition(|(_, health)| **health == Health::default());
     let well: Vec<i64> = well.into_iter().map(|(hook, _)| hook.0).collect();
-    transaction.execute("DELETE FROM hook_health WHERE hook_id = ANY ($1)", &[&well]).await?;
+    transaction
+        .execute("DELETE FROM hook_health WHERE hook_id = ANY ($1)", &[&well])
+        .await?;
+
     let column = |of: fn(&Health) -> i64| -> Vec<i64> { ill.iter().map(|(_, health)| of(health)).collect() };
-    let disabled_until: Vec<Option<i64>> =
-        ill.iter().map(|(_, health)| health.disabled_until.map(Timestamp::as_micros)).collect();
+    let disabled_until: Vec<Option<i64>> = ill
+        .iter()
+        .map(|(_, health)| health.disabled_until.map(Timestamp::as_micros))
+        .collect();
+
     let disabled: Vec<bool> = ill.iter().map(|(_, health)| health.disabled).collect();
     let ids: Vec<i64> = ill.iter().map(|(hook, _)| hook.0).collect();
+
     transaction
         .execute(
             "UPDATE hook_health h SET recent_failures = i.recent_failures, pauses = i.pauses,
@@ -141,12 +162,18 @@ async fn settle_health(
             ],
         )
         .await?;
+
     Ok(health)
 }
 
 /// Reads the columns of `hook_health` from a row that has them under their names.
 pub(super) fn health(row: &Row) -> Health {
-    columns::health(row.get("recent_failures"), row.get("pauses"), row.get("disabled_until"), row.get("disabled"))
+    columns::health(
+        row.get("recent_failures"),
+        row.get("pauses"),
+        row.get("disabled_until"),
+        row.get("disabled"),
+    )
 }
 
 fn settlements(
@@ -190,6 +217,7 @@ impl<'a> Columns<'a> {
     fn of(batch: &'a [Finished], verdicts: &[Settled], now: Timestamp) -> Self {
         let settled = |one: &Settled| columns::state_columns(one.state, one.tally);
         let status = |one: &Finished| one.outcome.status().and_then(|status| i16::try_from(status).ok());
+
         Self {
             ids: batch.iter().map(|one| one.delivery.0).collect(),
             fences: batch.iter().map(|one| one.fence).collect(),
@@ -197,7 +225,10 @@ impl<'a> Columns<'a> {
             due: verdicts.iter().map(|one| settled(one).1).collect(),
             attempts: verdicts.iter().map(|one| settled(one).2).collect(),
             unknown: verdicts.iter().map(|one| settled(one).3).collect(),
-            finished: verdicts.iter().map(|one| (!one.state.is_owed()).then(|| now.as_micros())).collect(),
+            finished: verdicts
+                .iter()
+                .map(|one| (!one.state.is_owed()).then(|| now.as_micros()))
+                .collect(),
             hooks: batch.iter().map(|one| one.hook.0).collect(),
             outcomes: batch.iter().map(|one| outcome_code(one.outcome)).collect(),
             statuses: batch.iter().map(status).collect(),
@@ -207,8 +238,14 @@ impl<'a> Columns<'a> {
             errors: batch.iter().map(|one| one.record.error.as_deref()).collect(),
             headers: batch.iter().map(|one| one.record.response_headers.as_deref()).collect(),
             bodies: batch.iter().map(|one| one.record.response_body.as_deref()).collect(),
-            phases: batch.iter().map(|one| one.record.phases.map(|phases| phases.to_bytes().to_vec())).collect(),
-            versions: batch.iter().map(|one| one.record.hook_version.map(Timestamp::as_micros)).collect(),
+            phases: batch
+                .iter()
+                .map(|one| one.record.phases.map(|phases| phases.to_bytes().to_vec()))
+                .collect(),
+            versions: batch
+                .iter()
+                .map(|one| one.record.hook_version.map(Timestamp::as_micros))
+                .collect(),
         }
     }
 

@@ -20,9 +20,11 @@ impl Sources for Postgres {
         let client = self.client().await?;
         // Two that are made at this very moment may both count the same: one more than the limit harms nobody.
         let there: i64 = scalar(&client.query_one("SELECT count(*) FROM sources", &[]).await?);
+
         if there >= most {
             return Err(Error::Full(most));
         }
+
         let row = client
             .query_one(
                 "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
@@ -42,13 +44,18 @@ impl Sources for Postgres {
                 ],
             )
             .await?;
+
         self.notify(&client, "directory").await;
-        Ok(Source { id: SourceId(scalar(&row)), ..source })
+        Ok(Source {
+            id: SourceId(scalar(&row)),
+            ..source
+        })
     }
 
     async fn update_source(&self, source: Source, unchanged_since: Timestamp) -> Result<Option<Source>> {
         let sealed = StoredSource::seal(&source, &self.ring)?;
         let client = self.client().await?;
+
         let written = client
             .execute(
                 "UPDATE sources SET name = $3, mode = $4, secrets = $5, window_seconds = $6, addresses = $7,
@@ -69,6 +76,7 @@ impl Sources for Postgres {
                 ],
             )
             .await?;
+
         self.notify(&client, "directory").await;
         Ok((written > 0).then_some(source))
     }
@@ -80,7 +88,11 @@ impl Sources for Postgres {
     }
 
     async fn list_sources(&self) -> Result<Vec<Source>> {
-        let rows = self.client().await?.query(&format!("SELECT {COLUMNS} FROM sources ORDER BY id"), &[]).await?;
+        let rows = self
+            .client()
+            .await?
+            .query(&format!("SELECT {COLUMNS} FROM sources ORDER BY id"), &[])
+            .await?;
         rows.iter().map(|row| stored(row).open(&self.ring)).collect()
     }
 
@@ -90,6 +102,7 @@ impl Sources for Postgres {
             instance AS (DELETE FROM source_instances WHERE source_id IN (SELECT id FROM gone))
             SELECT count(*) FROM gone";
         let gone: i64 = scalar(&client.query_one(sql, &[&key]).await?);
+
         self.notify(&client, "directory").await;
         Ok(gone > 0)
     }
@@ -99,15 +112,18 @@ impl Sources for Postgres {
         let transaction = client.transaction().await?;
         // Two sources that learn the same instance at the same moment take turns.
         transaction.execute(PATHS_LOCK, &[]).await?;
+
         let sql = "INSERT INTO source_instances (source_id, instance)
             SELECT $1::bigint, $2::text WHERE NOT EXISTS (SELECT 1 FROM source_instances WHERE instance = $2)
             ON CONFLICT DO NOTHING";
         if transaction.execute(sql, &[&source.0, &instance.text()]).await? > 0 {
             adopt(&transaction, source, &instance).await?;
         }
+
         let sql = "SELECT instance FROM source_instances WHERE source_id = $1";
         let noted = transaction.query_opt(sql, &[&source.0]).await?;
         let noted = noted.map(|row| bound(scalar(&row))).transpose()?;
+
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(noted)
@@ -116,6 +132,7 @@ impl Sources for Postgres {
     async fn set_instance(&self, source: SourceId, instance: Option<BoundTo>) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+
         if let Some(instance) = instance {
             let sql = "INSERT INTO source_instances AS known (source_id, instance) VALUES ($1, $2)
                 ON CONFLICT (source_id) DO UPDATE SET instance = excluded.instance
@@ -124,8 +141,11 @@ impl Sources for Postgres {
                 adopt(&transaction, source, &instance).await?;
             }
         } else {
-            transaction.execute("DELETE FROM source_instances WHERE source_id = $1", &[&source.0]).await?;
+            transaction
+                .execute("DELETE FROM source_instances WHERE source_id = $1", &[&source.0])
+                .await?;
         }
+
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(())
@@ -135,7 +155,12 @@ impl Sources for Postgres {
         let sealed = self.ring.seal(DEFAULT_SECRET, made.expose())?;
         // Nothing is written where another node was first.
         self.put_document(Document::DefaultSecret, 0, sealed).await?;
-        let (_, stored) = self.document(Document::DefaultSecret).await?.ok_or(Error::Damaged("the default secret"))?;
+
+        let (_, stored) = self
+            .document(Document::DefaultSecret)
+            .await?
+            .ok_or(Error::Damaged("the default secret"))?;
+
         Ok(Secret::new(self.ring.open(DEFAULT_SECRET, &stored)?))
     }
 
@@ -152,8 +177,11 @@ impl Sources for Postgres {
              INSERT INTO source_requests SELECT source_id, $2, $3, requests
              FROM UNNEST($1::bigint[], $4::text[]) AS l(source_id, requests)
              ON CONFLICT (source_id, node_id) DO UPDATE SET saved_at = excluded.saved_at, requests = excluded.requests";
+
         let client = self.client().await?;
-        client.execute(sql, &[&sources, &node.0, &now.as_micros(), &texts, &forget.as_micros()]).await?;
+        client
+            .execute(sql, &[&sources, &node.0, &now.as_micros(), &texts, &forget.as_micros()])
+            .await?;
         Ok(())
     }
 
@@ -166,7 +194,9 @@ impl Sources for Postgres {
 
 /// Moves projects and groups that are known by the source alone to its instance, except those that the instance has.
 async fn adopt(transaction: &Transaction<'_>, source: SourceId, instance: &BoundTo) -> Result<()> {
-    let BoundTo::Instance(address) = instance else { return Ok(()) };
+    let BoundTo::Instance(address) = instance else {
+        return Ok(());
+    };
     for table in ["known_projects", "known_groups"] {
         let sql = format!(
             "UPDATE {table} k SET instance = $2 WHERE instance = $1 AND NOT EXISTS
@@ -174,12 +204,17 @@ async fn adopt(transaction: &Transaction<'_>, source: SourceId, instance: &Bound
         );
         transaction.execute(&sql, &[&unnamed(source), &address]).await?;
     }
+
     Ok(())
 }
 
 pub(super) async fn instances(client: &impl GenericClient) -> Result<Vec<(SourceId, BoundTo)>> {
-    let rows = client.query("SELECT source_id, instance FROM source_instances", &[]).await?;
-    rows.iter().map(|row| Ok((SourceId(row.get("source_id")), bound(row.get("instance"))?))).collect()
+    let rows = client
+        .query("SELECT source_id, instance FROM source_instances", &[])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((SourceId(row.get("source_id")), bound(row.get("instance"))?)))
+        .collect()
 }
 
 pub(super) fn stored(row: &Row) -> StoredSource {

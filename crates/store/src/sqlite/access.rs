@@ -27,6 +27,7 @@ impl Access for Sqlite {
                  VALUES (?1, 1, 'root token', 'api', ?2, TRUE)",
                 (digest, now.as_micros()),
             )?;
+
             Ok(())
         })
         .await
@@ -50,6 +51,7 @@ impl Access for Sqlite {
                      WHERE t.digest = ?1 AND NOT t.revoked
                        AND (t.expires_at IS NULL OR t.expires_at > ?2)",
                 )?;
+
                 let found = statement.query_row((digest, now.as_micros()), |row| {
                     let actor = Actor {
                         user_id: row.get("id")?,
@@ -65,10 +67,14 @@ impl Access for Sqlite {
                 Ok(found.optional()?)
             })
             .await?;
-        let Some((actor, used, is_blocked)) = found else { return Ok(None) };
+        let Some((actor, used, is_blocked)) = found else {
+            return Ok(None);
+        };
+
         if is_blocked {
             return Err(Error::Blocked);
         }
+
         if used.is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
             let token = actor.token;
             self.write(move |tx| {
@@ -78,6 +84,7 @@ impl Access for Sqlite {
             })
             .await?;
         }
+
         Ok(Some(actor))
     }
 
@@ -87,42 +94,72 @@ impl Access for Sqlite {
             if tx.connection.prepare_cached(sql)?.exists([&new.username])? {
                 return Err(Error::Taken("username"));
             }
+
             check_email(tx.connection, new.email.as_deref(), 0)?;
             tx.connection.execute(
                 "INSERT INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
                 (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
             )?;
-            let NewUser { username, name, email, is_admin } = new;
+
+            let NewUser {
+                username,
+                name,
+                email,
+                is_admin,
+            } = new;
+
             let id = tx.connection.last_insert_rowid();
-            Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None, blocked: false })
+            Ok(User {
+                id,
+                username,
+                name,
+                email,
+                is_admin,
+                created_at: now,
+                bot_of: None,
+                blocked: false,
+            })
         })
         .await
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
         self.configure(move |tx| {
-            let Some(known) = find_user(tx.connection, id)? else { return Ok(None) };
+            let Some(known) = find_user(tx.connection, id)? else {
+                return Ok(None);
+            };
             let username = edit.username.unwrap_or(known.username);
             let sql = "SELECT 1 FROM users WHERE lower(username) = lower(?1) AND id <> ?2";
             if tx.connection.prepare_cached(sql)?.exists((&username, id))? {
                 return Err(Error::Taken("username"));
             }
+
             // One that is known already may be that of others too, who were seen in events.
             if let Edit::Set(email) = &edit.email {
                 check_email(tx.connection, Some(email), id)?;
             }
+
             let (email, is_admin) = (edit.email.apply(known.email), edit.is_admin.unwrap_or(known.is_admin));
             tx.connection.execute(
                 "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5, blocked = ?6 WHERE id = ?1",
-                (id, username, edit.name.unwrap_or(known.name), email, is_admin, edit.blocked.unwrap_or(known.blocked)),
+                (
+                    id,
+                    username,
+                    edit.name.unwrap_or(known.name),
+                    email,
+                    is_admin,
+                    edit.blocked.unwrap_or(known.blocked),
+                ),
             )?;
+
             find_user(tx.connection, id)
         })
         .await
     }
 
     async fn delete_user(&self, id: i64) -> Result<bool> {
-        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM users WHERE id = ?1", [id])? > 0)).await
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM users WHERE id = ?1", [id])? > 0))
+            .await
     }
 
     async fn find_user(&self, id: i64) -> Result<Option<User>> {
@@ -132,16 +169,32 @@ impl Access for Sqlite {
     async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>> {
         self.read(move |connection| {
             let Found { from, id, text } = match &filter.search {
-                None => Found { from: "FROM users l WHERE ?1 = ''".to_owned(), id: "l.id", text: String::new() },
+                None => Found {
+                    from: "FROM users l WHERE ?1 = ''".to_owned(),
+                    id: "l.id",
+                    text: String::new(),
+                },
                 Some(text) if filter.by_email && text.contains('@') => find_users(text, "?1"),
-                Some(text) => find("users", text, "?1", "lower(l.username) = lower(?1) OR lower(l.name) = lower(?1)"),
+                Some(text) => find(
+                    "users",
+                    text,
+                    "?1",
+                    "lower(l.username) = lower(?1) OR lower(l.name) = lower(?1)",
+                ),
             };
-            let named = if filter.username.is_some() { "lower(l.username) = lower(?2)" } else { "?2 IS NULL" };
+
+            let named = if filter.username.is_some() {
+                "lower(l.username) = lower(?2)"
+            } else {
+                "?2 IS NULL"
+            };
+
             let (narrowed, before, order) = (filter.conditions("l"), page.before(id), page.order());
             let rows = format!("{from} AND {named}{narrowed}{before}");
             let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?3)");
             let parameters = (&text, &filter.username, page.counted());
             let total = connection.query_row(&count, parameters, scalar)?;
+
             let sql = format!(
                 "SELECT {USER} FROM users u
                  WHERE u.id IN (SELECT {id} {rows} AND {id} > ?3 ORDER BY {id} {order} LIMIT ?4 OFFSET ?5)
@@ -150,7 +203,11 @@ impl Access for Sqlite {
             let mut statement = connection.prepare(&sql)?;
             let parameters = (&text, &filter.username, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, user)?;
-            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+
+            Ok(Paged {
+                rows: found.collect::<rusqlite::Result<_>>()?,
+                total,
+            })
         })
         .await
     }
@@ -161,26 +218,44 @@ impl Access for Sqlite {
                 Holder::User(user) => *user,
                 Holder::Bot { scope, level, username } => {
                     super::hooks::check_scope(tx.connection, *scope)?;
+
                     let (project, group) = columns::scope_columns(*scope);
                     tx.connection.execute(
                         "INSERT INTO users (username, name, is_admin, created_at, project_id, group_id)
                          VALUES (?1, ?2, FALSE, ?3, ?4, ?5)",
                         (username, &new.name, now.as_micros(), project, group),
                     )?;
+
                     let user = tx.connection.last_insert_rowid();
                     let expires_at = new.expires_at.map(Timestamp::as_micros);
+
                     tx.connection.execute(
                         "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
                          VALUES (?1, ?2, ?3, ?4, ?5)",
                         (user, project, group, level.number(), expires_at),
                     )?;
+
                     user
                 }
             };
-            if !tx.connection.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([user])? {
+
+            if !tx
+                .connection
+                .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?
+                .exists([user])?
+            {
                 return Err(Error::Missing("user"));
             }
-            insert_token(tx.connection, new.digest, user, &new.name, &new.scopes, new.expires_at, now)
+
+            insert_token(
+                tx.connection,
+                new.digest,
+                user,
+                &new.name,
+                &new.scopes,
+                new.expires_at,
+                now,
+            )
         })
         .await
     }
@@ -202,7 +277,11 @@ impl Access for Sqlite {
             let mut statement = connection.prepare(&sql)?;
             let parameters = (number, &pattern, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, token)?;
-            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+
+            Ok(Paged {
+                rows: found.collect::<rusqlite::Result<_>>()?,
+                total,
+            })
         })
         .await
     }
@@ -220,27 +299,47 @@ impl Access for Sqlite {
             if tx.connection.execute(sql, (id, now.as_micros()))? == 0 {
                 return Ok(None);
             }
-            let Some(old) = find_token(tx.connection, id)? else { return Ok(None) };
+
+            let Some(old) = find_token(tx.connection, id)? else {
+                return Ok(None);
+            };
             if old.scope.is_some() {
                 let sql = "UPDATE members SET expires_at = ?2 WHERE user_id = ?1";
-                tx.connection.execute(sql, (old.user_id, expires_at.map(Timestamp::as_micros)))?;
+                tx.connection
+                    .execute(sql, (old.user_id, expires_at.map(Timestamp::as_micros)))?;
             }
-            insert_token(tx.connection, digest, old.user_id, &old.name, &old.scopes, expires_at, now).map(Some)
+
+            insert_token(
+                tx.connection,
+                digest,
+                old.user_id,
+                &old.name,
+                &old.scopes,
+                expires_at,
+                now,
+            )
+            .map(Some)
         })
         .await
     }
 
     async fn revoke_token(&self, id: i64) -> Result<bool> {
         self.configure(move |tx| {
-            if tx.connection.execute("UPDATE access_tokens SET revoked = TRUE WHERE id = ?1", [id])? == 0 {
+            if tx
+                .connection
+                .execute("UPDATE access_tokens SET revoked = TRUE WHERE id = ?1", [id])?
+                == 0
+            {
                 return Ok(false);
             }
+
             tx.connection.execute(
                 "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
                    WHERE t.id = ?1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL)
                    AND NOT EXISTS (SELECT 1 FROM access_tokens o WHERE o.user_id = u.id AND NOT o.revoked))",
                 [id],
             )?;
+
             Ok(true)
         })
         .await
@@ -253,7 +352,8 @@ impl Access for Sqlite {
         level: AccessLevel,
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
-        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, true)).await
+        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, true))
+            .await
     }
 
     async fn set_member(
@@ -263,7 +363,8 @@ impl Access for Sqlite {
         level: AccessLevel,
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
-        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, false)).await
+        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, false))
+            .await
     }
 
     async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
@@ -279,7 +380,10 @@ impl Access for Sqlite {
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "m", '?');
             let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id = ?2");
-            Ok(connection.prepare_cached(&sql)?.query_row((owner, id), member).optional()?)
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row((owner, id), member)
+                .optional()?)
         })
         .await
     }
@@ -290,6 +394,7 @@ impl Access for Sqlite {
             let (narrowed, pattern) = (filter.conditions("?2"), filter.pattern());
             let sql = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT ?3)");
             let total = connection.query_row(&sql, (owner, &pattern, page.counted()), scalar)?;
+
             let sql = format!(
                 "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > ?3
                  ORDER BY m.user_id LIMIT ?4 OFFSET ?5"
@@ -297,7 +402,11 @@ impl Access for Sqlite {
             let mut statement = connection.prepare(&sql)?;
             let parameters = (owner, &pattern, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, member)?;
-            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+
+            Ok(Paged {
+                rows: found.collect::<rusqlite::Result<_>>()?,
+                total,
+            })
         })
         .await
     }
@@ -312,6 +421,7 @@ impl Access for Sqlite {
         self.read(move |connection| {
             let (project, group) = columns::scope_columns(scope);
             let (narrowed, pattern) = (filter.conditions("?5"), filter.pattern());
+
             let rows = "WITH RECURSIVE chain (id) AS (
                     SELECT ?2 WHERE ?2 IS NOT NULL
                     UNION SELECT group_id FROM projects WHERE id = ?1
@@ -320,6 +430,7 @@ impl Access for Sqlite {
                     SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
                     FROM members WHERE (project_id = ?1 OR group_id IN (SELECT id FROM chain))
                        AND (expires_at IS NULL OR expires_at > ?3) AND user_id > ?4 GROUP BY user_id)";
+
             let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
             let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT ?6)");
             let parameters = (project, group, now.as_micros(), page.after(), &pattern, page.counted());
@@ -327,9 +438,21 @@ impl Access for Sqlite {
             let sql =
                 format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT ?6 OFFSET ?7");
             let mut statement = connection.prepare(&sql)?;
-            let parameters = (project, group, now.as_micros(), page.after(), &pattern, page.limit, page.offset());
+
+            let parameters = (
+                project,
+                group,
+                now.as_micros(),
+                page.after(),
+                &pattern,
+                page.limit,
+                page.offset(),
+            );
             let found = statement.query_map(parameters, member)?;
-            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+            Ok(Paged {
+                rows: found.collect::<rusqlite::Result<_>>()?,
+                total,
+            })
         })
         .await
     }
@@ -347,6 +470,7 @@ impl Access for Sqlite {
                    AND (expires_at IS NULL OR expires_at > ?4)",
             )?;
             let found: Option<i64> = statement.query_row((project, group, user, now.as_micros()), scalar)?;
+
             Ok(found.and_then(AccessLevel::by_number))
         })
         .await
@@ -370,24 +494,36 @@ fn write_member(
     only_new: bool,
 ) -> Result<Member> {
     super::hooks::check_scope(connection, scope)?;
+
     let user = find_user(connection, id)?.ok_or(Error::Missing("user"))?;
     let (project, group) = columns::scope_columns(scope);
     let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
     if connection.execute(sql, (id, project, group))? > 0 && only_new {
         return Err(Error::Taken("member"));
     }
+
     connection.execute(
         "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         (id, project, group, level.number(), expires_at.map(Timestamp::as_micros)),
     )?;
-    Ok(Member { user, level, expires_at })
+
+    Ok(Member {
+        user,
+        level,
+        expires_at,
+    })
 }
 
 /// Refuses an address that another user has, in whatever case. Configuration is written by one at a time.
 fn check_email(connection: &Connection, email: Option<&str>, id: i64) -> Result<()> {
     let Some(email) = email else { return Ok(()) };
     let sql = "SELECT 1 FROM users WHERE lower(email) = lower(?1) AND id <> ?2";
-    if connection.prepare_cached(sql)?.exists((email, id))? { Err(Error::Taken("email")) } else { Ok(()) }
+
+    if connection.prepare_cached(sql)?.exists((email, id))? {
+        Err(Error::Taken("email"))
+    } else {
+        Ok(())
+    }
 }
 
 fn find_user(connection: &Connection, id: i64) -> Result<Option<User>> {
@@ -406,11 +542,21 @@ fn insert_token(
 ) -> Result<Token> {
     let read_only = !scopes.contains(&TokenScope::Api);
     let expires_at = expires_at.map(Timestamp::as_micros);
+
     connection.execute(
         "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (digest, user, name, read_only, scopes_column(scopes), now.as_micros(), expires_at),
+        (
+            digest,
+            user,
+            name,
+            read_only,
+            scopes_column(scopes),
+            now.as_micros(),
+            expires_at,
+        ),
     )?;
+
     find_token(connection, connection.last_insert_rowid())?.ok_or(Error::Damaged("a token that was just made"))
 }
 
@@ -451,5 +597,10 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
 fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
     let expires_at = row.get::<_, Option<i64>>("expires_at")?.map(Timestamp::from_micros);
     let level = AccessLevel::by_number(row.get("access_level")?).unwrap_or(AccessLevel::Guest);
-    Ok(Member { user: user(row)?, level, expires_at })
+
+    Ok(Member {
+        user: user(row)?,
+        level,
+        expires_at,
+    })
 }

@@ -17,9 +17,14 @@ impl Appends for Sqlite {
         self.read(move |connection| {
             let sql = "SELECT number, at, events FROM appends WHERE number >= ?1 ORDER BY number LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
+
             let found = statement.query_map((from, columns::limit(limit)), |row| {
                 let events: Vec<u8> = row.get("events")?;
-                let ids = events.chunks_exact(16).filter_map(|bytes| Uuid::from_slice(bytes).ok()).map(EventId);
+                let ids = events
+                    .chunks_exact(16)
+                    .filter_map(|bytes| Uuid::from_slice(bytes).ok())
+                    .map(EventId);
+
                 Ok(Batch {
                     number: row.get("number")?,
                     at: Timestamp::from_micros(row.get("at")?),
@@ -48,16 +53,21 @@ pub(super) fn number(connection: &Connection, at: Timestamp, events: &[EventId])
     let bytes: Vec<u8> = events.iter().flat_map(|event| event.0.into_bytes()).collect();
     let sql = "INSERT INTO appends (at, events) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute((at.as_micros(), bytes))?;
+
     Ok(())
 }
 
 /// Forgets batches from before a point. The last of them stays, empty.
 pub(super) fn prune(connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
     let sql = "SELECT max(number) FROM (SELECT number, at FROM appends ORDER BY number LIMIT ?2) WHERE at < ?1";
-    let last: Option<i64> =
-        connection.prepare_cached(sql)?.query_row((before.as_micros(), columns::limit(limit)), scalar)?;
+    let last: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row((before.as_micros(), columns::limit(limit)), scalar)?;
     let Some(last) = last else { return Ok(0) };
-    let gone = connection.prepare_cached("DELETE FROM appends WHERE number < ?1")?.execute([last])?;
+    let gone = connection
+        .prepare_cached("DELETE FROM appends WHERE number < ?1")?
+        .execute([last])?;
+
     connection
         .prepare_cached("UPDATE appends SET events = x'' WHERE number = ?1 AND events <> x''")?
         .execute([last])?;

@@ -24,6 +24,7 @@ impl Attempts for Sqlite {
                 (None, Some(hook)) => ("hook_id = ?1", hook.0.into()),
                 (None, None) => ("?1 IS NULL", rusqlite::types::Value::Null),
             };
+
             let sql = format!(
                 "SELECT {COLUMNS} FROM attempts WHERE {column} AND id < ?2 AND (?3 IS NULL OR hook_id = ?3) ORDER BY id DESC LIMIT ?4"
             );
@@ -31,6 +32,7 @@ impl Attempts for Sqlite {
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (value, before, filter.hook.map(|hook| hook.0), columns::limit(filter.limit));
             let found = statement.query_map(parameters, attempt)?;
+
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -50,7 +52,11 @@ impl Attempts for Sqlite {
             let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare(&sql)?;
             let found = statement.query_map((hook, since, filter.page.limit, filter.page.offset()), attempt)?;
-            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+
+            Ok(Paged {
+                rows: found.collect::<rusqlite::Result<_>>()?,
+                total,
+            })
         })
         .await
     }
@@ -58,7 +64,10 @@ impl Attempts for Sqlite {
     async fn find_attempt(&self, hook: HookId, id: AttemptId) -> Result<Option<Attempt>> {
         self.read(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM attempts WHERE id = ?1 AND hook_id = ?2");
-            Ok(connection.prepare_cached(&sql)?.query_row((id.0, hook.0), attempt).optional()?)
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row((id.0, hook.0), attempt)
+                .optional()?)
         })
         .await
     }
@@ -79,7 +88,10 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
             error: row.get("error")?,
             response_headers: row.get("response_headers")?,
             response_body: row.get("response_body")?,
-            phases: row.get::<_, Option<Vec<u8>>>("phases")?.as_deref().and_then(Phases::from_bytes),
+            phases: row
+                .get::<_, Option<Vec<u8>>>("phases")?
+                .as_deref()
+                .and_then(Phases::from_bytes),
             hook_version: row.get::<_, Option<i64>>("hook_version")?.map(Timestamp::from_micros),
         },
     })

@@ -17,10 +17,20 @@ impl Audit for Sqlite {
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         self.read(move |connection| {
-            let who = if filter.user.is_some() { "user_id = ?2" } else { "?2 IS NULL" };
+            let who = if filter.user.is_some() {
+                "user_id = ?2"
+            } else {
+                "?2 IS NULL"
+            };
             let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < ?1 AND {who} ORDER BY id DESC LIMIT ?3");
             let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (filter.before.unwrap_or(i64::MAX), filter.user, columns::limit(filter.limit));
+
+            let parameters = (
+                filter.before.unwrap_or(i64::MAX),
+                filter.user,
+                columns::limit(filter.limit),
+            );
+
             let found = statement.query_map(parameters, |row| {
                 Ok(AuditEntry {
                     id: row.get("id")?,
@@ -44,7 +54,10 @@ impl Audit for Sqlite {
             // Entries are numbered as they are written: the oldest come first, and the first young one ends the look.
             let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM
                 (SELECT id, at FROM audit ORDER BY id LIMIT ?2) WHERE at < ?1)";
-            Ok(tx.connection.prepare_cached(sql)?.execute((before.as_micros(), columns::limit(limit)))?)
+            Ok(tx
+                .connection
+                .prepare_cached(sql)?
+                .execute((before.as_micros(), columns::limit(limit)))?)
         })
         .await
     }
@@ -66,5 +79,6 @@ pub(super) fn write(connection: &Connection, entry: AuditEntry) -> Result<()> {
             entry.status,
             entry.attributes,
         ))?;
+
     Ok(())
 }

@@ -44,7 +44,12 @@ impl Checkpointer {
             .name("sqlite-checkpoint".into())
             .spawn(move || copy(&path, &begun, &shared))
             .map_err(Error::thread)?;
-        Ok(Self { progress, begin: Some(begin), thread: Some(thread) })
+
+        Ok(Self {
+            progress,
+            begin: Some(begin),
+            thread: Some(thread),
+        })
     }
 
     /// Has a connection report the length of the log, instead of copying by itself.
@@ -59,6 +64,7 @@ impl Checkpointer {
     pub(super) fn after_commit(&self, connection: &Connection) {
         let pages = PAGES.get();
         let progress = self.progress.load(Ordering::Acquire);
+
         if progress == COPIED || pages >= ENOUGH_PAGES {
             passive(connection);
             if progress == COPIED {
@@ -66,6 +72,7 @@ impl Checkpointer {
             }
         } else if progress == IDLE && pages >= BEGIN_PAGES {
             self.progress.store(COPYING, Ordering::Release);
+
             // The thread takes each signal before the next can be sent.
             let _ = self.begin.as_ref().map(|begin| begin.try_send(()));
         }
@@ -90,9 +97,11 @@ fn copy(path: &Path, begun: &Receiver<()>, progress: &AtomicU8) {
                 Err(error) => tracing::warn!(%error, "failed to open the database for a checkpoint"),
             }
         }
+
         if let Some(connection) = &connection {
             passive(connection);
         }
+
         // Also after a failure: then the writer copies all of it.
         progress.store(COPIED, Ordering::Release);
     }

@@ -19,14 +19,18 @@ pub(super) struct Lease {
 #[derive(Default)]
 pub(super) struct Claims {
     leases: HashMap<DeliveryId, Lease>,
+
     /// Deliveries of a claim that are not settled yet.
     open: HashMap<i64, usize>,
     in_flight: HashMap<HookId, usize>,
+
     /// Whether claims of an earlier life have been looked for. Nothing may be claimed before that: a delivery that was
     /// sent and not recorded would be sent again without a trace of the first time.
     pub(super) adopted: bool,
+
     /// How far retention has looked; it goes on there.
     pub(super) pruned_to: Uuid,
+
     /// Where the walk over hooks goes on, so that none is always first.
     pub(super) next_hook: [i64; 2],
 }
@@ -52,24 +56,33 @@ impl Claims {
         if lease.claim != fence {
             return None;
         }
+
         self.leases.remove(&delivery);
+
         if let Some(count) = self.in_flight.get_mut(&lease.hook) {
             *count -= 1;
             if *count == 0 {
                 self.in_flight.remove(&lease.hook);
             }
         }
+
         let count = self.open.get_mut(&lease.claim)?;
         *count -= 1;
+
         let settled = *count == 0;
         if settled {
             self.open.remove(&lease.claim);
         }
+
         Some((lease, settled))
     }
 
     pub(super) fn lapsed(&self, now: Timestamp) -> Vec<(DeliveryId, Lease)> {
-        self.leases.iter().filter(|(_, lease)| lease.until <= now).map(|(id, lease)| (*id, *lease)).collect()
+        self.leases
+            .iter()
+            .filter(|(_, lease)| lease.until <= now)
+            .map(|(id, lease)| (*id, *lease))
+            .collect()
     }
 
     pub(super) fn knows(&self, claim: i64) -> bool {

@@ -37,6 +37,7 @@ impl Deliveries for Sqlite {
         if picked.is_empty() {
             return Ok(Vec::new());
         }
+
         // Bodies are read after the commit and beside the writer, which has better things to do.
         self.read(move |connection| {
             let mut claimed = Vec::with_capacity(picked.len());
@@ -48,6 +49,7 @@ impl Deliveries for Sqlite {
                     Err(error) => tracing::error!(delivery.id = %id, %error, "failed to read what is to be delivered"),
                 }
             }
+
             Ok(claimed)
         })
         .await
@@ -59,20 +61,51 @@ impl Deliveries for Sqlite {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>> {
-        self.write(move |tx| batch.iter().map(|finished| finish(tx, finished, now, &policies)).collect()).await
+        self.write(move |tx| {
+            batch
+                .iter()
+                .map(|finished| finish(tx, finished, now, &policies))
+                .collect()
+        })
+        .await
     }
 
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
         let picked = self
             .write(move |tx| {
-                let found = tx.connection.prepare_cached(&read_owed())?.query_row([id.0], owed).optional()?;
-                let Some(found) = found.filter(|_| !tx.claims.holds(id)) else { return Ok(None) };
-                let Owed { event, hook, tally, object } = found;
+                let found = tx
+                    .connection
+                    .prepare_cached(&read_owed())?
+                    .query_row([id.0], owed)
+                    .optional()?;
+                let Some(found) = found.filter(|_| !tx.claims.holds(id)) else {
+                    return Ok(None);
+                };
+
+                let Owed {
+                    event,
+                    hook,
+                    tally,
+                    object,
+                } = found;
+
                 let queue = queue_of(hook, object);
                 let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
-                let lease = Lease { claim, hook, until: lease_until, tally };
+
+                let lease = Lease {
+                    claim,
+                    hook,
+                    until: lease_until,
+                    tally,
+                };
                 tx.claims.add(id, lease);
-                Ok(Some(Picked { delivery: id, event, queue, lease }))
+
+                Ok(Some(Picked {
+                    delivery: id,
+                    event,
+                    queue,
+                    lease,
+                }))
             })
             .await?;
         let Some(picked) = picked else { return Ok(None) };
@@ -80,7 +113,8 @@ impl Deliveries for Sqlite {
     }
 
     async fn advance(&self, queues: Vec<OrderingQueue>, now: Timestamp) -> Result<()> {
-        self.write(move |tx| ordering::advance(tx.connection, &queues, now)).await
+        self.write(move |tx| ordering::advance(tx.connection, &queues, now))
+            .await
     }
 
     async fn blocked_queues_after(
@@ -88,7 +122,8 @@ impl Deliveries for Sqlite {
         after: Option<OrderingQueue>,
         number: usize,
     ) -> Result<(Vec<OrderingQueue>, Option<OrderingQueue>)> {
-        self.read(move |connection| ordering::blocked(connection, after, number)).await
+        self.read(move |connection| ordering::blocked(connection, after, number))
+            .await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -98,6 +133,7 @@ impl Deliveries for Sqlite {
                     forget_claim(tx.connection, lease.claim)?;
                 }
             }
+
             Ok(())
         })
         .await
@@ -110,6 +146,7 @@ impl Deliveries for Sqlite {
                 let finished = unknown(delivery, &lease, now);
                 count += usize::from(finish(tx, &finished, now, &policies)?.state.is_some());
             }
+
             Ok(count)
         })
         .await
@@ -122,10 +159,12 @@ impl Deliveries for Sqlite {
                 "SELECT d.hook_id, EXISTS (SELECT 1 FROM hooks h WHERE h.id = d.hook_id) AS is_there FROM deliveries d
                  WHERE d.state = ?1 AND d.state < 2 AND d.hook_id > ?2 ORDER BY d.hook_id LIMIT 1",
             )?;
+
             let mut cancel = tx.connection.prepare_cached(
                 "UPDATE deliveries SET state = 4, finished_at = ?1 WHERE id IN
                  (SELECT id FROM deliveries WHERE state = ?2 AND state < 2 AND hook_id = ?3 LIMIT ?4)",
             )?;
+
             let mut count = 0;
             for state in [Stage::Waiting, Stage::Retrying].map(Stage::code) {
                 let mut after = 0_i64;
@@ -141,6 +180,7 @@ impl Deliveries for Sqlite {
                     }
                 }
             }
+
             Ok(count)
         })
         .await
@@ -158,10 +198,12 @@ impl Deliveries for Sqlite {
                 Ok(of.into_iter().collect::<rusqlite::Result<_>>()?)
             })
             .await?;
+
         // So many of those that wait, and so many of those behind them.
         let age = held.older_than.as_micros();
         let edge = edges[0].map_or(age, |edge| age.max(edge + 1));
         let blocked_edge = edges[1].map_or(BLOCKED + age, |edge| (BLOCKED + age).max(edge + 1));
+
         self.write(move |tx| {
             let mut dropped = Vec::new();
             // A result of a moment ago may have made the hook healthy.
@@ -169,15 +211,19 @@ impl Deliveries for Sqlite {
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
+
             let (waiting, retrying) = (Stage::Waiting.code(), Stage::Retrying.code());
-            for (state, from, to) in
-                [(waiting, i64::MIN, edge), (waiting, BLOCKED, blocked_edge), (retrying, i64::MIN, edge)]
-            {
+            for (state, from, to) in [
+                (waiting, i64::MIN, edge),
+                (waiting, BLOCKED, blocked_edge),
+                (retrying, i64::MIN, edge),
+            ] {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
                      AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",
                 )?;
                 let mut rows = due.query((state, hook.0, from, to, columns::limit(limit)))?;
+
                 while let Some(row) = rows.next()? {
                     let id = DeliveryId(row.get("id")?);
                     if !tx.claims.holds(id) {
@@ -185,13 +231,18 @@ impl Deliveries for Sqlite {
                     }
                 }
             }
-            let mut give_up =
-                tx.connection.prepare_cached("UPDATE deliveries SET state = 3, finished_at = ?2 WHERE id = ?1")?;
-            let mut skip = tx.connection.prepare_cached("INSERT OR REPLACE INTO skips VALUES (?1, ?2, ?3)")?;
+
+            let mut give_up = tx
+                .connection
+                .prepare_cached("UPDATE deliveries SET state = 3, finished_at = ?2 WHERE id = ?1")?;
+            let mut skip = tx
+                .connection
+                .prepare_cached("INSERT OR REPLACE INTO skips VALUES (?1, ?2, ?3)")?;
             for (id, event) in &dropped {
                 give_up.execute((id.0, now.as_micros()))?;
                 skip.execute((event, hook.0, held.reason.code()))?;
             }
+
             Ok(dropped.len())
         })
         .await
@@ -214,6 +265,7 @@ impl Deliveries for Sqlite {
                      ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
                 )
             };
+
             let sql = format!(
                 "SELECT * FROM ({})
                  WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5)
@@ -222,10 +274,15 @@ impl Deliveries for Sqlite {
                 looked_at(DELIVERY_COLUMNS),
                 columns::is_in(filter.state)
             );
-            let (low, high) =
-                filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+
+            let (low, high) = filter
+                .event
+                .map(id_range)
+                .map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+
             let before = filter.before.map_or(Uuid::max(), |id| id.0);
             let mut statement = connection.prepare_cached(&sql)?;
+
             let parameters = (
                 low,
                 high,
@@ -234,13 +291,22 @@ impl Deliveries for Sqlite {
                 filter.hook.map(|id| id.0),
                 columns::limit(filter.limit),
             );
-            let found: Vec<Delivery> = statement.query_map(parameters, delivery)?.collect::<rusqlite::Result<_>>()?;
+            let found: Vec<Delivery> = statement
+                .query_map(parameters, delivery)?
+                .collect::<rusqlite::Result<_>>()?;
+
             let end = if found.len() < filter.limit {
                 super::events::end(connection, &looked_at("id"), (low, high, before))?
             } else {
                 None
             };
-            Ok(Scanned::new(found, filter.limit, |delivery| delivery.id, end.map(DeliveryId)))
+
+            Ok(Scanned::new(
+                found,
+                filter.limit,
+                |delivery| delivery.id,
+                end.map(DeliveryId),
+            ))
         })
         .await
     }
@@ -262,6 +328,7 @@ impl Deliveries for Sqlite {
                         WHERE d.state = w.state AND d.state < 2 AND d.hook_id = w.hook)) FROM walk w",
                 )?
                 .query_row([], scalar)?;
+
             Ok(Backlog {
                 owed: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
                 oldest_due_at: oldest.map(Timestamp::from_micros),
@@ -307,45 +374,87 @@ struct Picked {
 }
 
 fn queue_of(hook: HookId, object: Option<i64>) -> Option<OrderingQueue> {
-    object.map(|object| OrderingQueue { hook, object: ObjectKey(object) })
+    object.map(|object| OrderingQueue {
+        hook,
+        object: ObjectKey(object),
+    })
 }
 
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
 fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if !tx.claims.adopted {
         // The result of an unknown outcome depends on no policy.
-        adopt(tx, claim.now, &Policies { retry: RetryPolicy::gitlab(), disable: DisablePolicy::Off })?;
+        adopt(
+            tx,
+            claim.now,
+            &Policies {
+                retry: RetryPolicy::gitlab(),
+                disable: DisablePolicy::Off,
+            },
+        )?;
     }
+
     let mut taken = Vec::new();
     for (stage, wanted) in [(Stage::Waiting, claim.first), (Stage::Retrying, claim.retries)] {
         pick_stage(tx, claim, stage, wanted, &mut taken)?;
     }
+
     if taken.is_empty() {
         return Ok(Vec::new());
     }
+
     let mut read = tx.connection.prepare_cached(&read_owed())?;
     let mut picked = Vec::with_capacity(taken.len());
+
     for (delivery, hook) in taken {
-        let Owed { event, tally, object, .. } = read.query_row([delivery.0], owed)?;
-        let lease = Lease { claim: 0, hook, until: claim.lease_until, tally };
-        picked.push(Picked { delivery, event, queue: queue_of(hook, object), lease });
+        let Owed {
+            event, tally, object, ..
+        } = read.query_row([delivery.0], owed)?;
+        let lease = Lease {
+            claim: 0,
+            hook,
+            until: claim.lease_until,
+            tally,
+        };
+
+        picked.push(Picked {
+            delivery,
+            event,
+            queue: queue_of(hook, object),
+            lease,
+        });
     }
-    let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
+
+    let rows: Vec<_> = picked
+        .iter()
+        .map(|picked| (picked.delivery, picked.lease.tally.attempts))
+        .collect();
+
     let number = write_claim(tx, claim.lease_until, &rows)?;
     for picked in &mut picked {
         picked.lease.claim = number;
     }
+
     for picked in &picked {
         tx.claims.add(picked.delivery, picked.lease);
     }
+
     Ok(picked)
 }
 
 /// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the
 /// claim.
 pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(DeliveryId, u32)]) -> Result<i64> {
-    let ids: Vec<u8> = deliveries.iter().flat_map(|(delivery, _)| *delivery.0.as_bytes()).collect();
-    let attempts: Vec<u8> = deliveries.iter().flat_map(|(_, attempts)| attempts.to_le_bytes()).collect();
+    let ids: Vec<u8> = deliveries
+        .iter()
+        .flat_map(|(delivery, _)| *delivery.0.as_bytes())
+        .collect();
+
+    let attempts: Vec<u8> = deliveries
+        .iter()
+        .flat_map(|(_, attempts)| attempts.to_le_bytes())
+        .collect();
+
     tx.connection
         .prepare_cached("INSERT INTO leases (lease_until, deliveries, attempts) VALUES (?1, ?2, ?3)")?
         .execute((until.as_micros(), ids, attempts))?;
@@ -364,36 +473,55 @@ fn pick_stage(
     let mut next = tx.connection.prepare_cached(
         "SELECT hook_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id > ?2 ORDER BY hook_id LIMIT 1",
     )?;
+
     let mut due = tx.connection.prepare_cached(
         "SELECT id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2 AND due_at <= ?3
          ORDER BY due_at LIMIT ?4",
     )?;
+
     let mut exists = tx.connection.prepare_cached("SELECT 1 FROM hooks WHERE id = ?1")?;
     let (start, before) = (tx.claims.next_hook[turn], taken.len());
     let (mut after, mut wrapped) = (start, false);
+
     while taken.len() - before < wanted {
         let hook: Option<i64> = next.query_row((state, after), scalar).optional()?;
         let Some(hook) = hook.filter(|hook| !wrapped || *hook <= start) else {
             if wrapped || start == 0 {
                 break;
             }
+
             (after, wrapped) = (0, true);
             continue;
         };
+
         after = hook;
         tx.claims.next_hook[turn] = hook;
+
         let hook = HookId(hook);
         let in_flight = tx.claims.in_flight(hook);
+
         // Deliveries that this claim has taken for the hook in the other state count too.
-        let taken_now = if turn == 1 { taken[..before].iter().filter(|(_, taken)| *taken == hook).count() } else { 0 };
-        let room = claim.rooms.get(&hook).copied().unwrap_or(claim.per_hook).saturating_sub(taken_now);
+        let taken_now = if turn == 1 {
+            taken[..before].iter().filter(|(_, taken)| *taken == hook).count()
+        } else {
+            0
+        };
+
+        let room = claim
+            .rooms
+            .get(&hook)
+            .copied()
+            .unwrap_or(claim.per_hook)
+            .saturating_sub(taken_now);
         let room = room.min(wanted - (taken.len() - before));
         if room == 0 || !exists.exists([hook.0])? {
             continue;
         }
+
         // Leased ones are still in the index and come first; there are never more than are in flight.
         let mut found = due.query((state, hook.0, claim.now.as_micros(), columns::limit(room + in_flight)))?;
         let mut left = room;
+
         while let (true, Some(row)) = (left > 0, found.next()?) {
             let id = DeliveryId(scalar(row)?);
             if !tx.claims.holds(id) {
@@ -402,21 +530,42 @@ fn pick_stage(
             }
         }
     }
+
     Ok(())
 }
 
 fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
     let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_row([picked.event.0], rows::event_with_body).optional()?;
+    let found = statement
+        .query_row([picked.event.0], rows::event_with_body)
+        .optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
-    let Lease { claim, hook, until, tally } = picked.lease;
+
+    let Lease {
+        claim,
+        hook,
+        until,
+        tally,
+    } = picked.lease;
+
     let Picked { delivery, queue, .. } = picked;
-    Ok(Claimed { delivery, hook, tally, fence: claim, lease_until: until, event, payload, queue })
+    Ok(Claimed {
+        delivery,
+        hook,
+        tally,
+        fence: claim,
+        lease_until: until,
+        event,
+        payload,
+        queue,
+    })
 }
 
 pub(super) fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {
-    connection.prepare_cached("DELETE FROM leases WHERE claim = ?1")?.execute([claim])?;
+    connection
+        .prepare_cached("DELETE FROM leases WHERE claim = ?1")?
+        .execute([claim])?;
     Ok(())
 }
 
@@ -425,18 +574,31 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
     let claims: Vec<(i64, Vec<u8>, Option<Vec<u8>>)> = tx
         .connection
         .prepare_cached("SELECT claim, deliveries, attempts FROM leases")?
-        .query_map([], |row| Ok((row.get("claim")?, row.get("deliveries")?, row.get("attempts")?)))?
+        .query_map([], |row| {
+            Ok((row.get("claim")?, row.get("deliveries")?, row.get("attempts")?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
+
     tx.claims.adopted = true;
+
     let mut count = 0;
     for (claim, ids, had) in claims {
         if tx.claims.knows(claim) {
             continue;
         }
+
         forget_claim(tx.connection, claim)?;
+
         let had = had.unwrap_or_default();
-        let had = had.chunks_exact(4).map(|four| four.try_into().map(u32::from_le_bytes).ok());
-        let ids = ids.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(DeliveryId);
+        let had = had
+            .chunks_exact(4)
+            .map(|four| four.try_into().map(u32::from_le_bytes).ok());
+
+        let ids = ids
+            .chunks_exact(16)
+            .filter_map(|id| Uuid::from_slice(id).ok())
+            .map(DeliveryId);
+
         for (id, had) in ids.zip(had.chain(std::iter::repeat(None))) {
             let owed = tx
                 .connection
@@ -449,13 +611,22 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
                     Ok((HookId(row.get("hook_id")?), row.get("attempts")?, row.get("unknown")?))
                 })
                 .optional()?;
-            let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else { continue };
-            let lease = Lease { claim, hook, until: now, tally: columns::tally(attempts, unknown_before) };
+            let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else {
+                continue;
+            };
+
+            let lease = Lease {
+                claim,
+                hook,
+                until: now,
+                tally: columns::tally(attempts, unknown_before),
+            };
             tx.claims.add(id, lease);
             finish(tx, &unknown(id, &lease, now), now, policies)?;
             count += 1;
         }
     }
+
     Ok(count)
 }
 
@@ -471,7 +642,11 @@ fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
         occasion: Occasion::Usual,
         chance: Chance(0.0),
         retry: None,
-        record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
+        record: Record {
+            started_at: now,
+            error: Some(UNKNOWN.to_owned()),
+            ..Record::default()
+        },
     }
 }
 
@@ -480,9 +655,14 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         id: DeliveryId(row.get(DELIVERY.id)?),
         event: EventId(row.get(DELIVERY.event_id)?),
         hook: HookId(row.get(DELIVERY.hook_id)?),
-        state: State::from_code(row.get(DELIVERY.state)?, Timestamp::from_micros(row.get(DELIVERY.due_at)?)),
+        state: State::from_code(
+            row.get(DELIVERY.state)?,
+            Timestamp::from_micros(row.get(DELIVERY.due_at)?),
+        ),
         tally: columns::tally(row.get(DELIVERY.attempts)?, row.get(DELIVERY.unknown)?),
         created_at: Timestamp::from_micros(row.get(DELIVERY.created_at)?),
-        finished_at: row.get::<_, Option<i64>>(DELIVERY.finished_at)?.map(Timestamp::from_micros),
+        finished_at: row
+            .get::<_, Option<i64>>(DELIVERY.finished_at)?
+            .map(Timestamp::from_micros),
     })
 }

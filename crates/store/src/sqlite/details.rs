@@ -28,8 +28,11 @@ impl Details for Sqlite {
                     last_activity_at: Timestamp::from_micros(row.get("last_activity_at")?),
                 })
             };
-            let rows = statement.query_map([], read)?.collect::<rusqlite::Result<Vec<ProjectRow>>>()?;
+            let rows = statement
+                .query_map([], read)?
+                .collect::<rusqlite::Result<Vec<ProjectRow>>>()?;
             let groups: Vec<GroupId> = rows.iter().map(|row| row.group).collect();
+
             Ok(join(rows, &names(connection, &groups)?))
         })
         .await

@@ -29,12 +29,26 @@ impl Events for Sqlite {
         self.write(move |tx| {
             let version = directory_version(tx.connection)?;
             let mut born = Born::default();
-            let appended = batch.iter().map(|new| append(tx, new, version, &mut born)).collect::<Result<Vec<_>>>()?;
-            let new: Vec<EventId> =
-                appended.iter().filter(|one| matches!(one, Appended::New { .. })).map(|one| one.id()).collect();
-            if let Some(at) = batch.iter().map(|new| new.event.received_at).min().filter(|_| !new.is_empty()) {
+            let appended = batch
+                .iter()
+                .map(|new| append(tx, new, version, &mut born))
+                .collect::<Result<Vec<_>>>()?;
+
+            let new: Vec<EventId> = appended
+                .iter()
+                .filter(|one| matches!(one, Appended::New { .. }))
+                .map(|one| one.id())
+                .collect();
+
+            if let Some(at) = batch
+                .iter()
+                .map(|new| new.event.received_at)
+                .min()
+                .filter(|_| !new.is_empty())
+            {
                 appends::number(tx.connection, at, &new)?;
             }
+
             born.lease(tx, appended)
         })
         .await
@@ -48,8 +62,12 @@ impl Events for Sqlite {
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {
         self.write(move |tx| {
             if directory_version(tx.connection)? != version {
-                return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
+                return Ok(FanOutCount {
+                    outdated: true,
+                    ..FanOutCount::default()
+                });
             }
+
             fan_out(tx.connection, limit, now, &decide)
         })
         .await
@@ -63,7 +81,10 @@ impl Events for Sqlite {
         self.write(move |tx| {
             let sql = "DELETE FROM chains WHERE (chain, hook_id) IN
                 (SELECT chain, hook_id FROM chains WHERE fired_at < ?1 ORDER BY fired_at LIMIT ?2)";
-            Ok(tx.connection.prepare_cached(sql)?.execute((before.as_micros(), columns::limit(limit)))?)
+            Ok(tx
+                .connection
+                .prepare_cached(sql)?
+                .execute((before.as_micros(), columns::limit(limit)))?)
         })
         .await
     }
@@ -71,7 +92,10 @@ impl Events for Sqlite {
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
         self.read(move |connection| {
             let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ?1");
-            Ok(connection.prepare_cached(&sql)?.query_row([id.0], rows::event_with_body).optional()?)
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row([id.0], rows::event_with_body)
+                .optional()?)
         })
         .await
     }
@@ -81,7 +105,9 @@ impl Events for Sqlite {
             let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
             let found = ids.iter().map(|id| statement.query_row([id.0], rows::event).optional());
-            Ok(found.filter_map(|event| event.transpose()).collect::<rusqlite::Result<_>>()?)
+            Ok(found
+                .filter_map(|event| event.transpose())
+                .collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
@@ -95,8 +121,13 @@ impl Events for Sqlite {
             } else {
                 "?2 IS NULL"
             };
+
             // Where every row counts, a page of them is enough.
-            let most = if filter.trigger.is_some() { MOST_LOOKED_AT } else { filter.limit };
+            let most = if filter.trigger.is_some() {
+                MOST_LOOKED_AT
+            } else {
+                filter.limit
+            };
             let looked_at = |columns: &str| {
                 format!("SELECT {columns} FROM events e WHERE e.id < ?1 AND {place} ORDER BY e.id DESC LIMIT {most}")
             };
@@ -104,6 +135,7 @@ impl Events for Sqlite {
                 "SELECT * FROM ({}) WHERE ?3 IS NULL OR trigger_code = ?3 ORDER BY id DESC LIMIT ?4",
                 looked_at(EVENT_COLUMNS)
             );
+
             let before = filter.before.map_or(Uuid::max(), |id| id.0);
             let project = filter.project.map(|id| id.0);
             let trigger = filter.trigger.map(|trigger| trigger.row().code);
@@ -111,6 +143,7 @@ impl Events for Sqlite {
             let parameters = (before, project, trigger, columns::limit(filter.limit));
             let found = statement.query_map(parameters, rows::event)?;
             let found: Vec<Event> = found.collect::<rusqlite::Result<_>>()?;
+
             let end = match trigger {
                 Some(_) if found.len() < filter.limit => end(connection, &looked_at("e.id"), (before, project))?,
                 _ => None,
@@ -124,10 +157,15 @@ impl Events for Sqlite {
         self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = ?1 ORDER BY hook_id")?;
-            let found = statement
-                .query_map([event.0], |row| Ok((HookId(row.get("hook_id")?), row.get::<_, i16>("reason")?)))?;
+            let found = statement.query_map([event.0], |row| {
+                Ok((HookId(row.get("hook_id")?), row.get::<_, i16>("reason")?))
+            })?;
             let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
-            Ok(found.into_iter().filter_map(|(hook, code)| Some((hook, SkipReason::from_code(code)?))).collect())
+
+            Ok(found
+                .into_iter()
+                .filter_map(|(hook, code)| Some((hook, SkipReason::from_code(code)?)))
+                .collect())
         })
         .await
     }
@@ -138,6 +176,7 @@ impl Events for Sqlite {
             gone += prune_history(tx, before, limit)?;
             gone += tx.keys.prune(tx.connection, before, limit)?;
             gone += tx.keys.archive(tx.connection)?;
+
             Ok(gone)
         })
         .await
@@ -145,7 +184,9 @@ impl Events for Sqlite {
 }
 
 fn directory_version(connection: &Connection) -> Result<i64> {
-    Ok(connection.prepare_cached("SELECT version FROM directory")?.query_row([], scalar)?)
+    Ok(connection
+        .prepare_cached("SELECT version FROM directory")?
+        .query_row([], scalar)?)
 }
 
 /// Deliveries that are made with their event and begun at once: their claim is written like any other.
@@ -154,16 +195,29 @@ struct Born(Vec<(DeliveryId, HookId, Timestamp)>);
 
 impl Born {
     fn lease(self, tx: &mut Tx<'_>, mut appended: Vec<Appended>) -> Result<Vec<Appended>> {
-        let Some((_, _, until)) = self.0.first().copied() else { return Ok(appended) };
+        let Some((_, _, until)) = self.0.first().copied() else {
+            return Ok(appended);
+        };
         let claim = write_claim(tx, until, &self.0.iter().map(|(id, ..)| (*id, 0)).collect::<Vec<_>>())?;
+
         for (id, hook, until) in self.0 {
-            tx.claims.add(id, Lease { claim, hook, until, tally: Tally::default() });
+            tx.claims.add(
+                id,
+                Lease {
+                    claim,
+                    hook,
+                    until,
+                    tally: Tally::default(),
+                },
+            );
         }
+
         for one in &mut appended {
             if let Appended::New { fence: Some(fence), .. } = one {
                 *fence = claim;
             }
         }
+
         Ok(appended)
     }
 }
@@ -175,8 +229,10 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     {
         return Ok(Appended::Duplicate(known));
     }
+
     let (place_kind, place_id) = columns::place_columns(event.place);
     let (origin_kind, origin_id) = columns::origin_columns(event.origin);
+
     tx.connection
         .prepare_cached(
             "INSERT INTO events (id, place_kind, place_id, trigger_code, origin_kind, origin_id, received_at, chain,
@@ -200,27 +256,50 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.duplicate_of.map(|event| event.0),
             columns::unlisted(&event.unlisted),
         ))?;
+
     let decided = new.decided.as_ref().filter(|one| one.holds.at(directory_version));
     if let Some(decided) = decided {
         write_audience(tx.connection, event, &decided.audience, decided.now)?;
-        let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
+
+        let taken = decided
+            .taken
+            .iter()
+            .map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
         born.0.extend(taken);
     } else {
-        tx.connection.prepare_cached("INSERT INTO fan_out_pending VALUES (?1)")?.execute([event.id.0])?;
+        tx.connection
+            .prepare_cached("INSERT INTO fan_out_pending VALUES (?1)")?
+            .execute([event.id.0])?;
     }
+
     if new.counts {
-        tx.connection.prepare_cached("INSERT INTO projection_pending VALUES (?1)")?.execute([event.id.0])?;
+        tx.connection
+            .prepare_cached("INSERT INTO projection_pending VALUES (?1)")?
+            .execute([event.id.0])?;
     }
+
     // The number of the claim is not known before the last event of the batch.
-    Ok(Appended::New { id: event.id, fence: decided.map(|_| 0) })
+    Ok(Appended::New {
+        id: event.id,
+        fence: decided.map(|_| 0),
+    })
 }
 
 fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, now: Timestamp) -> Result<usize> {
     let mut made = 0;
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
-        let queued = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
-        let due_at = if queued.is_some() { blocked_at(id) } else { now.as_micros() };
+        let queued = event
+            .object
+            .filter(|_| audience.in_order.contains(hook))
+            .map(|object| object.0);
+
+        let due_at = if queued.is_some() {
+            blocked_at(id)
+        } else {
+            now.as_micros()
+        };
+
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(
@@ -229,21 +308,20 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
                  VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, ?6)",
             )?
             .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), queued))?;
+
         if let Some(chain) = event.chain {
-            connection.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?.execute((
-                chain,
-                hook.0,
-                now.as_micros(),
-            ))?;
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?
+                .execute((chain, hook.0, now.as_micros()))?;
         }
     }
+
     for (hook, reason) in &audience.skip {
-        connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?.execute((
-            event.id.0,
-            hook.0,
-            reason.code(),
-        ))?;
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?
+            .execute((event.id.0, hook.0, reason.code()))?;
     }
+
     Ok(made)
 }
 
@@ -255,8 +333,10 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
         .prepare_cached(&sql)?
         .query_map([columns::limit(limit)], rows::event)?
         .collect::<rusqlite::Result<_>>()?;
+
     let mut count = FanOutCount::default();
     let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
+
     for event in events {
         let mut chain = match event.chain {
             Some(id) => read_chains(connection, &[id], now)?.remove(&id).unwrap_or_default(),
@@ -266,10 +346,12 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
             count.unjudged.push(event);
             continue;
         };
+
         count.deliveries += write_audience(connection, &event, &audience, now)?;
         count.events += 1;
         done.execute([event.id.0])?;
     }
+
     Ok(count)
 }
 
@@ -280,10 +362,16 @@ fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Resu
         "SELECT hook_id, max(created_at, min(coalesce(finished_at, due_at), ?2)) AS fired_at FROM deliveries
          WHERE id = ?1",
     )?;
+
     let mut rows = Vec::new();
     for chain in chains {
         let mut add = |row: &rusqlite::Row<'_>| {
-            rows.push((*chain, HookId(row.get("hook_id")?), Timestamp::from_micros(row.get("fired_at")?)));
+            rows.push((
+                *chain,
+                HookId(row.get("hook_id")?),
+                Timestamp::from_micros(row.get("fired_at")?),
+            ));
+
             Ok(())
         };
         fired.query_map([chain], &mut add)?.collect::<rusqlite::Result<()>>()?;
@@ -291,6 +379,7 @@ fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Resu
             .query_map((recursion::origin(*chain).0, now.as_micros()), &mut add)?
             .collect::<rusqlite::Result<()>>()?;
     }
+
     Ok(chains_of(chains, rows, now))
 }
 
@@ -300,6 +389,7 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
     let connection = tx.connection;
     let edge = edge(before);
     let rows = columns::limit(limit);
+
     // Attempts are numbered as they are recorded: the oldest come first, and the first young one ends the look.
     let mut gone = connection
         .prepare_cached(
@@ -309,39 +399,55 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
                  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = a.delivery_id AND d.state < 2))",
         )?
         .execute((before.as_micros(), rows))?;
+
     gone += connection
         .prepare_cached(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE id < ?1 AND state >= 2
              ORDER BY id LIMIT ?2)",
         )?
         .execute((edge, rows))?;
+
     gone += connection
         .prepare_cached(
             "DELETE FROM hook_versions WHERE (hook_id, version) IN (SELECT o.hook_id, o.version FROM hook_versions o
                JOIN hook_versions n ON n.hook_id = o.hook_id AND n.version > o.version AND n.version < ?1 LIMIT ?2)",
         )?
         .execute((before.as_micros(), rows))?;
+
     let events: Vec<Uuid> = connection
         .prepare_cached("SELECT id FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
         .query_map((tx.claims.pruned_to, edge, rows), scalar)?
         .collect::<rusqlite::Result<_>>()?;
+
     // Events that have to stay are passed over, and looked at again when the look has come to its end.
-    tx.claims.pruned_to = if events.len() < limit { Uuid::nil() } else { events.last().copied().unwrap_or_default() };
+    tx.claims.pruned_to = if events.len() < limit {
+        Uuid::nil()
+    } else {
+        events.last().copied().unwrap_or_default()
+    };
+
     let mut owed =
         connection.prepare_cached("SELECT 1 FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3")?;
     let mut waits = connection.prepare_cached(
         "SELECT 1 FROM fan_out_pending WHERE event_id = ?1 UNION ALL
          SELECT 1 FROM projection_pending WHERE event_id = ?1",
     )?;
+
     for event in events {
         let (low, high) = id_range(EventId(event));
         if owed.exists((low.0, high.0, event))? || waits.exists([event])? {
             continue;
         }
-        connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event])?;
-        connection.prepare_cached("DELETE FROM skips WHERE event_id = ?1")?.execute([event])?;
+
+        connection
+            .prepare_cached("DELETE FROM events WHERE id = ?1")?
+            .execute([event])?;
+        connection
+            .prepare_cached("DELETE FROM skips WHERE event_id = ?1")?
+            .execute([event])?;
         gone += 1;
     }
+
     Ok(gone)
 }
 
@@ -354,7 +460,8 @@ pub(super) fn edge(at: Timestamp) -> Uuid {
 /// The last of the rows that were looked at, if there may be more behind it.
 pub(super) fn end(connection: &Connection, looked_at: &str, parameters: impl rusqlite::Params) -> Result<Option<Uuid>> {
     let sql = format!("SELECT min(id) AS last, count(*) AS count FROM ({looked_at})");
-    let (last, count): (Option<Uuid>, i64) =
-        connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok((row.get("last")?, row.get("count")?)))?;
+    let (last, count): (Option<Uuid>, i64) = connection
+        .prepare_cached(&sql)?
+        .query_row(parameters, |row| Ok((row.get("last")?, row.get("count")?)))?;
     Ok(last.filter(|_| count == columns::limit(MOST_LOOKED_AT)))
 }

@@ -21,6 +21,7 @@ pub(crate) async fn examine(path: PathBuf, ring: Option<&Ring>, depth: Depth) ->
 
 fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examination> {
     refuse_if_in_use(path)?;
+
     let mut found = Examination {
         engine: format!("sqlite {}", rusqlite::version()),
         schema_version: None,
@@ -33,30 +34,41 @@ fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examin
     if !holds_something(path) {
         return Ok(found);
     }
+
     let connection = open_unchanged(path)?;
     let is_migrated = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')";
     if !connection.query_row(is_migrated, [], scalar::<bool>)? {
         return Ok(found);
     }
+
     found.schema_version = connection.query_row("SELECT max(version) FROM migrations", [], scalar)?;
     if found.schema_version.is_none() {
         return Ok(found);
     }
-    let sealed: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], scalar).optional()?;
+
+    let sealed: Option<Vec<u8>> = connection
+        .query_row("SELECT value FROM settings WHERE name = 'key_check'", [], scalar)
+        .optional()?;
     found.key = KeyFit::of(sealed.as_deref(), ring);
     found.nodes = connection.query_row("SELECT count(*) FROM nodes", [], scalar)?;
+
     let insights = beside(path, "-insights");
     found.insights_missing = !holds_something(&insights);
+
     if depth == Depth::Whole {
         found.problems.extend(quick_check(&connection, path)?);
         drop(connection);
+
         if !found.insights_missing {
-            found.problems.extend(quick_check(&open_unchanged(&insights)?, &insights)?);
+            found
+                .problems
+                .extend(quick_check(&open_unchanged(&insights)?, &insights)?);
         }
+
         // A server that began to write meanwhile makes what was read mean nothing.
         refuse_if_in_use(path)?;
     }
+
     Ok(found)
 }
 
@@ -69,11 +81,13 @@ fn quick_check(connection: &Connection, path: &Path) -> Result<Option<String>> {
 fn refuse_if_in_use(path: &Path) -> Result<()> {
     let lock = beside(path, "-lock");
     let unavailable = |error| Error::file(&lock, error);
+
     let file = match File::open(&lock) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unavailable(error)),
     };
+
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(path.display().to_string())),
@@ -89,11 +103,13 @@ fn open_unchanged(path: &Path) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         return Ok(Connection::open_with_flags(immutable(path)?, flags)?);
     }
+
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "locking_mode", "exclusive")?;
     connection.pragma_update(None, "query_only", true)?;
+
     Ok(connection)
 }
 
@@ -101,6 +117,7 @@ fn open_unchanged(path: &Path) -> Result<Connection> {
 fn immutable(path: &Path) -> Result<String> {
     let whole = path.canonicalize().map_err(|error| Error::file(path, error))?;
     let mut uri = String::from("file:");
+
     for byte in whole.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(byte) {
             uri.push(char::from(*byte));
@@ -108,6 +125,7 @@ fn immutable(path: &Path) -> Result<String> {
             uri.push_str(&format!("%{byte:02X}"));
         }
     }
+
     uri.push_str("?immutable=1");
     Ok(uri)
 }
@@ -123,11 +141,14 @@ mod tests {
         let path = folder.path().join("a b?c#d%e.db");
         let mut connection = super::super::connect(&path).expect("it opens");
         super::super::migrate(&mut connection, MIGRATIONS).expect("migrated");
+
         let crashed = folder.path().join("crashed.db");
         for suffix in ["", "-wal"] {
             std::fs::copy(beside(&path, suffix), beside(&crashed, suffix)).expect("copied");
         }
+
         drop(connection);
+
         for path in [path, crashed] {
             let files = || -> Vec<(std::ffi::OsString, u64, std::time::SystemTime)> {
                 let mut files: Vec<_> = std::fs::read_dir(folder.path())
@@ -138,6 +159,7 @@ mod tests {
                         (entry.file_name(), about.len(), about.modified().expect("a time"))
                     })
                     .collect();
+
                 files.sort();
                 files
             };

@@ -28,15 +28,18 @@ pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     for fact in facts {
         batch.apply(fact)?;
     }
+
     batch.write_sums()?;
     write_gathered(&transaction, &batch.gathered)?;
     drop(batch);
+
     Ok(transaction.commit()?)
 }
 
 /// Sums of a batch, so that a cell of the rollups is written once and not once for each commit.
 struct Batch<'a> {
     connection: &'a Connection,
+
     /// By hour, metric, project and identity.
     sums: BTreeMap<(i64, i16, i64, i64), i64>,
     identities: HashMap<Author, i64>,
@@ -49,9 +52,13 @@ pub(super) fn mark(connection: &Connection, done: &[(EventId, Option<String>)]) 
     for (event, poison) in done {
         let waited = unmark.execute([event.0])? > 0;
         if let Some(reason) = poison.as_ref().filter(|_| waited) {
-            connection.execute("INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)", (event.0, reason))?;
+            connection.execute(
+                "INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)",
+                (event.0, reason),
+            )?;
         }
     }
+
     Ok(())
 }
 
@@ -76,9 +83,13 @@ impl Batch<'_> {
                 self.connection
                     .prepare_cached("INSERT OR IGNORE INTO insights_merge_commits VALUES (?1, ?2)")?
                     .execute((project, &sha))?;
+
                 match find(self.connection, project, &sha)? {
                     Some((commit, identity)) if !commit.is_merge_commit => {
-                        let merged = Commit { is_merge_commit: true, ..commit.clone() };
+                        let merged = Commit {
+                            is_merge_commit: true,
+                            ..commit.clone()
+                        };
                         self.replace(Some((&commit, identity)), &merged)
                     }
                     _ => Ok(()),
@@ -91,13 +102,19 @@ impl Batch<'_> {
         match find(self.connection, commit.project, &commit.sha)? {
             Some((known, identity)) => {
                 let joined = known.clone().join(commit);
-                if joined == known { Ok(()) } else { self.replace(Some((&known, identity)), &joined) }
+                if joined == known {
+                    Ok(())
+                } else {
+                    self.replace(Some((&known, identity)), &joined)
+                }
             }
+
             None => {
                 commit.is_merge_commit = self
                     .connection
                     .prepare_cached("SELECT 1 FROM insights_merge_commits WHERE project = ?1 AND sha = ?2")?
                     .exists((commit.project, &commit.sha))?;
+
                 self.replace(None, &commit)
             }
         }
@@ -107,6 +124,7 @@ impl Batch<'_> {
         if let Some((old, identity)) = old {
             self.add(old, identity, -1);
         }
+
         let identity = self.identity(&new.told.author)?;
         self.connection
             .prepare_cached(
@@ -134,6 +152,7 @@ impl Batch<'_> {
                 new.landed,
                 new.is_merge_commit,
             ))?;
+
         self.add(new, identity, 1);
         Ok(())
     }
@@ -141,7 +160,10 @@ impl Batch<'_> {
     fn add(&mut self, commit: &Commit, identity: i64, sign: i64) {
         let hour = commit.at().as_micros().div_euclid(HOUR) * HOUR;
         for (metric, value) in commit.contribution() {
-            *self.sums.entry((hour, metric.code(), commit.project, identity)).or_default() += sign * value;
+            *self
+                .sums
+                .entry((hour, metric.code(), commit.project, identity))
+                .or_default() += sign * value;
         }
     }
 
@@ -153,6 +175,7 @@ impl Batch<'_> {
         for ((hour, metric, project, identity), value) in self.sums.iter().filter(|(_, value)| **value != 0) {
             statement.execute((hour, metric, project, identity, value))?;
         }
+
         Ok(())
     }
 
@@ -160,11 +183,13 @@ impl Batch<'_> {
         if let Some(id) = self.identities.get(author) {
             return Ok(*id);
         }
+
         let known = self
             .connection
             .prepare_cached("SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2")?
             .query_row((&author.email, &author.name), scalar)
             .optional()?;
+
         let id = match known {
             Some(id) => id,
             None => {
@@ -181,7 +206,10 @@ impl Batch<'_> {
 
 fn find(connection: &Connection, project: i64, sha: &str) -> Result<Option<(Commit, i64)>> {
     let sql = format!("{} WHERE c.project = ?1 AND c.sha = ?2", insights::select_commits());
-    Ok(connection.prepare_cached(&sql)?.query_row((project, sha), read_commit).optional()?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row((project, sha), read_commit)
+        .optional()?)
 }
 
 pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
@@ -192,7 +220,10 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
             undated: row.get(COMMIT.undated)?,
             committed_at: Timestamp::from_micros(row.get(COMMIT.committed_at)?),
             offset_minutes: row.get(COMMIT.offset_minutes)?,
-            author: Author { email: row.get(AUTHOR.email)?, name: row.get(AUTHOR.name)? },
+            author: Author {
+                email: row.get(AUTHOR.email)?,
+                name: row.get(AUTHOR.name)?,
+            },
             merge_message: row.get(COMMIT.merge_message)?,
             change: row.get(COMMIT.change)?,
             paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(COMMIT.paths)?),
@@ -207,6 +238,7 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
 fn join_push(connection: &Connection, push: &Push) -> Result<()> {
     // Gaps lie between what was received.
     let Some(received) = push.received else { return Ok(()) };
+
     // The first receipt and the larger numbers win, in whatever order the copies come.
     connection
         .prepare_cached(
@@ -225,6 +257,7 @@ fn join_push(connection: &Connection, push: &Push) -> Result<()> {
             received.total,
             received.listed,
         ))?;
+
     Ok(())
 }
 
@@ -246,6 +279,7 @@ fn write_told_push(connection: &Connection, push: &Push, known: bool) -> Result<
             )?
             .execute(key)?;
     }
+
     Ok(())
 }
 
@@ -256,6 +290,7 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
              DO UPDATE SET received_at = excluded.received_at WHERE received_at > excluded.received_at",
         )?
         .execute((seen.project, seen.metric.code(), seen.iid, seen.received_at.as_micros()))?;
+
     Ok(())
 }
 
@@ -266,20 +301,24 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
         "INSERT INTO insights_items VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (family, project, number)
          DO UPDATE SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state",
     )?;
+
     for ((family, project, number), item) in &gathered.items {
         if let Item::Push(push) = item {
             join_push(connection, push)?;
         }
+
         let stored: Option<Vec<u8>> = find.query_row((family, project, number), scalar).optional()?;
         if let Some(joined) = insights::join_stored(stored.as_deref(), item)? {
             let [opened, settled] =
                 [joined.opened_at(), joined.settled_at()].map(|time| time.map(Timestamp::as_micros));
             write.execute((family, project, number, opened, settled, insights::write_item(&joined)?))?;
+
             if let Item::Push(push) = &joined {
                 write_told_push(connection, push, stored.is_some())?;
             }
         }
     }
+
     let mut path = connection.prepare_cached(
         "INSERT INTO insights_projects (id, seen_at, path) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE
          SET seen_at = excluded.seen_at, path = excluded.path
@@ -288,6 +327,7 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     for (id, seen) in &gathered.projects {
         path.execute((id, seen.0, &seen.1))?;
     }
+
     let mut name = connection.prepare_cached(
         "INSERT INTO insights_users VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE
          SET seen_at = excluded.seen_at, username = excluded.username, name = excluded.name
@@ -296,5 +336,6 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     for user in gathered.users.values() {
         name.execute((user.id, user.seen_at.as_micros(), &user.username, &user.name))?;
     }
+
     Ok(())
 }

@@ -37,21 +37,31 @@ impl Hooks for Sqlite {
         let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         self.configure(move |tx| {
             check_scope(tx.connection, hook.scope)?;
+
             let (project, group) = columns::scope_columns(hook.scope);
             let (here, owner) = columns::in_scope(hook.scope, "h", '?');
             let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
             if tx.connection.query_row(&count, [owner], scalar::<i64>)? >= most {
                 return Err(Error::Full(most));
             }
+
             tx.connection.execute(
                 "INSERT INTO hooks (uuid, project_id, group_id, url, enable_ssl_verification, branch_filter_strategy,
                    created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, TRUE, 'wildcard', ?5, ?5)",
                 (hook.uuid, project, group, &sealed.url, hook.created_at.as_micros()),
             )?;
-            let hook = Hook { id: HookId(tx.connection.last_insert_rowid()), ..hook };
+
+            let hook = Hook {
+                id: HookId(tx.connection.last_insert_rowid()),
+                ..hook
+            };
             write(tx.connection, &hook, &sealed, &past, hook.created_at)?;
-            Ok(HookWithHealth { hook, health: Health::default() })
+
+            Ok(HookWithHealth {
+                hook,
+                health: Health::default(),
+            })
         })
         .await
     }
@@ -62,6 +72,7 @@ impl Hooks for Sqlite {
             if !write(tx.connection, &hook, &sealed, &past, unchanged_since)? {
                 return Ok(None);
             }
+
             let health = settle::health(tx.connection, hook.id)?;
             Ok(Some(HookWithHealth { hook, health }))
         })
@@ -73,8 +84,10 @@ impl Hooks for Sqlite {
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "h", '?');
             let sql = format!("{} WHERE {here} AND h.id = ?2", select());
-            let found =
-                connection.prepare_cached(&sql)?.query_row((owner, id.0), |row| Ok(read(row, &ring))).optional();
+            let found = connection
+                .prepare_cached(&sql)?
+                .query_row((owner, id.0), |row| Ok(read(row, &ring)))
+                .optional();
             found?.transpose()
         })
         .await
@@ -86,11 +99,16 @@ impl Hooks for Sqlite {
             let (here, owner) = columns::in_scope(scope, "h", '?');
             let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT ?2)");
             let total = connection.query_row(&count, (owner, page.counted()), scalar)?;
-            let sql = format!("{} WHERE {here} AND h.id > ?2 ORDER BY h.id LIMIT ?3 OFFSET ?4", select());
+
+            let sql = format!(
+                "{} WHERE {here} AND h.id > ?2 ORDER BY h.id LIMIT ?3 OFFSET ?4",
+                select()
+            );
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (owner, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| Ok(read(row, &ring)))?;
             let rows = found.map(|row| row?).collect::<Result<_>>()?;
+
             Ok(Paged { rows, total })
         })
         .await
@@ -113,6 +131,7 @@ impl Hooks for Sqlite {
             let sql = "SELECT settings FROM hook_versions WHERE hook_id = ?1 AND version = ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let sealed: Option<Vec<u8>> = statement.query_row((id, version.as_micros()), scalar).optional()?;
+
             sealed.map(|sealed| open_past(&ring, uuid, &sealed)).transpose()
         })
         .await
@@ -129,7 +148,8 @@ impl Hooks for Sqlite {
     }
 
     async fn directory_version(&self) -> Result<i64> {
-        self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], scalar)?)).await
+        self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], scalar)?))
+            .await
     }
 
     async fn directory(&self) -> Result<Directory> {
@@ -139,6 +159,7 @@ impl Hooks for Sqlite {
             let transaction = connection.unchecked_transaction()?;
             let directory = read_directory(&transaction, &ring)?;
             transaction.commit()?;
+
             Ok(directory)
         })
         .await
@@ -165,6 +186,7 @@ fn write(
            client_certificate = :client_certificate, event_filter = :event_filter
          WHERE id = :id AND project_id IS :project_id AND group_id IS :group_id AND updated_at = :unchanged_since",
     )?;
+
     let written = update.execute(rusqlite::named_params! {
         ":id": hook.id.0,
         ":project_id": project,
@@ -194,33 +216,46 @@ fn write(
     if written == 0 {
         return Ok(false);
     }
-    connection.prepare_cached("INSERT OR REPLACE INTO hook_versions VALUES (?1, ?2, ?3)")?.execute((
-        hook.id.0,
-        hook.updated_at.as_micros(),
-        past,
-    ))?;
-    connection.prepare_cached("DELETE FROM hook_triggers WHERE hook_id = ?1")?.execute([hook.id.0])?;
+
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO hook_versions VALUES (?1, ?2, ?3)")?
+        .execute((hook.id.0, hook.updated_at.as_micros(), past))?;
+    connection
+        .prepare_cached("DELETE FROM hook_triggers WHERE hook_id = ?1")?
+        .execute([hook.id.0])?;
+
     let mut insert = connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
     for trigger in hook.triggers.iter() {
         insert.execute((hook.id.0, trigger.row().name))?;
     }
+
     Ok(true)
 }
 
 fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let version = connection.query_row("SELECT version FROM directory", [], scalar)?;
     let mut statement = connection.prepare_cached(&format!("{} ORDER BY h.id", select()))?;
-    let hooks = statement.query_map([], |row| Ok(read(row, ring)))?.map(|row| row?).collect::<Result<_>>()?;
+    let hooks = statement
+        .query_map([], |row| Ok(read(row, ring)))?
+        .map(|row| row?)
+        .collect::<Result<_>>()?;
+
     let mut statement = connection.prepare_cached("SELECT id, group_id FROM projects")?;
     let projects = statement.query_map([], |row| Ok((ProjectId(row.get("id")?), GroupId(row.get("group_id")?))))?;
     let projects = projects.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id, parent_id, full_path FROM groups")?;
+
     let groups = statement.query_map([], |row| {
-        Ok((GroupId(row.get("id")?), row.get::<_, Option<i64>>("parent_id")?.map(GroupId), row.get("full_path")?))
+        Ok((
+            GroupId(row.get("id")?),
+            row.get::<_, Option<i64>>("parent_id")?.map(GroupId),
+            row.get("full_path")?,
+        ))
     })?;
     let groups = groups.collect::<rusqlite::Result<_>>()?;
     let mut statement =
         connection.prepare_cached("SELECT instance, foreign_id, project_id, path FROM known_projects")?;
+
     let known = statement.query_map([], |row| {
         let project = ProjectId(row.get("project_id")?);
         Ok(KnownProject {
@@ -232,9 +267,15 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     })?;
     let known = known.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT instance, foreign_id, group_id, path FROM known_groups")?;
+
     let known_groups = statement.query_map([], |row| {
         let group = GroupId(row.get("group_id")?);
-        Ok(KnownGroup { instance: row.get("instance")?, number: row.get("foreign_id")?, group, path: row.get("path")? })
+        Ok(KnownGroup {
+            instance: row.get("instance")?,
+            number: row.get("foreign_id")?,
+            group,
+            path: row.get("path")?,
+        })
     })?;
     let known_groups = known_groups.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_chosen_by = ?1")?;
@@ -242,7 +283,18 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let named_by_members = named_by_members.collect::<rusqlite::Result<_>>()?;
     let sources = super::sources::all(connection, ring)?;
     let instances = super::sources::instances(connection)?;
-    Ok(Directory { version, hooks, projects, groups, sources, instances, known, known_groups, named_by_members })
+
+    Ok(Directory {
+        version,
+        hooks,
+        projects,
+        groups,
+        sources,
+        instances,
+        known,
+        known_groups,
+        named_by_members,
+    })
 }
 
 pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
@@ -251,7 +303,12 @@ pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
         Scope::Group(id) => ("SELECT 1 FROM groups WHERE id = ?1", id.0, "group"),
         Scope::Project(id) => ("SELECT 1 FROM projects WHERE id = ?1", id.0, "project"),
     };
-    if connection.prepare_cached(sql)?.exists([id])? { Ok(()) } else { Err(Error::Missing(what)) }
+
+    if connection.prepare_cached(sql)?.exists([id])? {
+        Ok(())
+    } else {
+        Err(Error::Missing(what))
+    }
 }
 
 fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
@@ -270,6 +327,7 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
     let (strategy, filter): (String, Option<String>) =
         (row.get(HOOK.branch_filter_strategy)?, row.get(HOOK.branch_filter)?);
     let triggers: Option<String> = row.get("triggers")?;
+
     let hook = Hook {
         id: HookId(row.get(HOOK.id)?),
         scope: columns::scope(row.get(HOOK.project_id)?, row.get(HOOK.group_id)?),
@@ -299,5 +357,8 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(HOOK.url_since)?),
         updated_at: Timestamp::from_micros(row.get(HOOK.updated_at)?),
     };
-    Ok(HookWithHealth { hook, health: settle::read_health(row)? })
+    Ok(HookWithHealth {
+        hook,
+        health: settle::read_health(row)?,
+    })
 }

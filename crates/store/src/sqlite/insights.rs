@@ -35,14 +35,17 @@ impl Insights for Sqlite {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut found = statement.query([columns::limit(limit)])?;
             let (mut all, mut bytes) = (Vec::new(), 0);
+
             while let Some(row) = found.next()? {
                 let (event, body) = rows::event_with_body(row)?;
                 bytes += body.as_bytes().len();
                 all.push((event, body));
+
                 if bytes > insights::LARGEST_BATCH {
                     break;
                 }
             }
+
             Ok(all)
         })
         .await
@@ -73,8 +76,11 @@ impl Insights for Sqlite {
                 Err(reason) => done.push((projected.event, Some(reason))),
             }
         }
+
         // First the facts, then the marks: a crash in between repeats the batch, which changes nothing.
-        self.insights.run(move |connection| facts::apply(connection, facts)).await?;
+        self.insights
+            .run(move |connection| facts::apply(connection, facts))
+            .await?;
         self.write(move |tx| facts::mark(tx.connection, &done)).await
     }
 
@@ -90,11 +96,18 @@ impl Insights for Sqlite {
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let parameters = (filter.from.as_micros(), filter.to.as_micros());
+
                 let found = statement.query_map(parameters, |row| {
                     let metric: i16 = row.get(CELL.metric)?;
                     let at = Timestamp::from_micros(row.get(CELL.hour)?);
                     let (identity, value) = (row.get(CELL.identity)?, row.get(CELL.value)?);
-                    Ok(Metric::from_code(metric).map(|metric| Cell { at, metric, identity, value }))
+
+                    Ok(Metric::from_code(metric).map(|metric| Cell {
+                        at,
+                        metric,
+                        identity,
+                        value,
+                    }))
                 })?;
                 let cells: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
                 Ok(cells.into_iter().flatten().collect())
@@ -103,17 +116,29 @@ impl Insights for Sqlite {
     }
 
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
-        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
-        Ok(found.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+        let found = self
+            .insights
+            .run(move |connection| commits(connection, &filter))
+            .await?;
+        Ok(found
+            .iter()
+            .filter_map(|(commit, identity)| CommitRow::of(commit, *identity))
+            .collect())
     }
 
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
-        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
+        let found = self
+            .insights
+            .run(move |connection| commits(connection, &filter))
+            .await?;
         Ok(insights::cells(&found))
     }
 
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>> {
-        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
+        let found = self
+            .insights
+            .run(move |connection| commits(connection, &filter))
+            .await?;
         Ok(found.into_iter().map(|(commit, _)| commit).collect())
     }
 
@@ -141,10 +166,14 @@ impl Insights for Sqlite {
                     "SELECT id, email, name FROM insights_identities
                  WHERE ?1 IS NULL OR email = lower(?1) OR lower(name) = lower(?1) ORDER BY id",
                 )?;
+
                 let found = statement.query_map([text], |row| {
                     Ok(Identity {
                         id: row.get("id")?,
-                        author: Author { email: row.get("email")?, name: row.get("name")? },
+                        author: Author {
+                            email: row.get("email")?,
+                            name: row.get("name")?,
+                        },
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -164,6 +193,7 @@ impl Insights for Sqlite {
                 let mut statement = connection.prepare(&sql)?;
                 let parameters = (family.code(), window.from.as_micros(), window.to.as_micros());
                 let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
+
                 found.map(|state| insights::read_item(family, &state?)).collect()
             })
             .await
@@ -182,6 +212,7 @@ impl Insights for Sqlite {
                     MOVE.sql
                 );
                 let mut statement = connection.prepare(&sql)?;
+
                 let found = statement.query_map([from.as_micros(), before.as_micros()], |row| {
                     Ok(Push {
                         project: row.get(MOVE.project)?,
@@ -209,7 +240,12 @@ impl Insights for Sqlite {
                     connection.prepare_cached("SELECT id, seen_at, username, name FROM insights_users")?;
                 let found = statement.query_map([], |row| {
                     let seen_at = Timestamp::from_micros(row.get("seen_at")?);
-                    Ok(User { id: row.get("id")?, seen_at, username: row.get("username")?, name: row.get("name")? })
+                    Ok(User {
+                        id: row.get("id")?,
+                        seen_at,
+                        username: row.get("username")?,
+                        name: row.get("name")?,
+                    })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
@@ -221,9 +257,14 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let sql = "SELECT id, path, seen_at FROM insights_projects ORDER BY id";
                 let mut statement = connection.prepare_cached(sql)?;
+
                 let found = statement.query_map([], |row| {
                     let seen_at = Timestamp::from_micros(row.get("seen_at")?);
-                    Ok(NamedProject { id: row.get("id")?, path: row.get("path")?, seen_at })
+                    Ok(NamedProject {
+                        id: row.get("id")?,
+                        path: row.get("path")?,
+                        seen_at,
+                    })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
@@ -241,6 +282,7 @@ impl Insights for Sqlite {
                      FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
                      GROUP BY i.id, c.project ORDER BY i.id, c.project",
                 )?;
+
                 let found = statement.query_map([], |row| {
                     Ok(IdentityUse {
                         identity: Identity {
@@ -268,6 +310,7 @@ impl Insights for Sqlite {
                      UNION ALL SELECT min(received_at) FROM insights_seen WHERE {is_asked})"
                 );
                 let first: Option<i64> = connection.prepare(&sql)?.query_row([], scalar)?;
+
                 Ok(first.map(Timestamp::from_micros))
             })
             .await
@@ -276,7 +319,9 @@ impl Insights for Sqlite {
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT version, document FROM documents WHERE name = ?1")?;
-            Ok(statement.query_row([name.name()], |row| Ok((row.get("version")?, row.get("document")?))).optional()?)
+            Ok(statement
+                .query_row([name.name()], |row| Ok((row.get("version")?, row.get("document")?)))
+                .optional()?)
         })
         .await
     }
@@ -288,7 +333,12 @@ impl Insights for Sqlite {
             } else {
                 "UPDATE documents SET version = version + 1, document = ?2 WHERE version = ?1 AND name = ?3"
             };
-            Ok(tx.connection.prepare_cached(sql)?.execute((version, document, name.name()))? == 1)
+
+            Ok(tx
+                .connection
+                .prepare_cached(sql)?
+                .execute((version, document, name.name()))?
+                == 1)
         })
         .await
     }
@@ -300,6 +350,7 @@ impl Insights for Sqlite {
                 let of = |column: &str| format!("{column} BETWEEN ?1 AND ?2");
                 let sql = insights::completeness(&of("p.project"), &of("s.project"), "?3");
                 let mut statement = connection.prepare_cached(&sql)?;
+
                 let found = statement.query_map((first, last, columns::limit(limit)), |row| {
                     Ok(Completeness {
                         project: row.get("project")?,
@@ -325,6 +376,7 @@ impl Insights for Sqlite {
                     let mut statement =
                         connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", behind, "?4"))?;
                     let parameters = (project, time.as_micros(), sha, columns::limit(limit));
+
                     let found = statement.query_map(parameters, |row| {
                         let received_at = Timestamp::from_micros(row.get("received_at")?);
                         Ok(Gap::Pushes {
@@ -336,6 +388,7 @@ impl Insights for Sqlite {
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
+
                 After::Objects(metric, iid) => {
                     let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
                             SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
@@ -343,8 +396,13 @@ impl Insights for Sqlite {
                         WHERE iid - before > 1 ORDER BY iid LIMIT ?4";
                     let mut statement = connection.prepare_cached(sql)?;
                     let parameters = (project, metric.code(), iid, columns::limit(limit));
+
                     let found = statement.query_map(parameters, |row| {
-                        Ok(Gap::Objects { metric, first: row.get("first")?, last: row.get("last")? })
+                        Ok(Gap::Objects {
+                            metric,
+                            first: row.get("first")?,
+                            last: row.get("last")?,
+                        })
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
@@ -361,21 +419,25 @@ impl Insights for Sqlite {
                         let spelled = (&one.author.email, &one.author.name, one.id);
                         let there = "SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2 AND id <> ?3";
                         let there: Option<i64> = tx.prepare_cached(there)?.query_row(spelled, scalar).optional()?;
+
                         let Some(there) = there else {
                             let sql = "UPDATE insights_identities SET email = ?1, name = ?2 WHERE id = ?3";
                             tx.prepare_cached(sql)?.execute(spelled)?;
                             continue;
                         };
+
                         for sql in MERGE_IDENTITIES {
                             tx.prepare_cached(sql)?.execute((there, one.id))?;
                         }
                     }
+
                     let mut user =
                         tx.prepare_cached("UPDATE insights_users SET username = ?2, name = ?3 WHERE id = ?1")?;
                     for one in &users {
                         user.execute((one.id, &one.username, &one.name))?;
                     }
                 }
+
                 Ok(tx.commit()?)
             })
             .await
@@ -386,16 +448,21 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let tx = connection.unchecked_transaction()?;
                 let mut gone = 0;
+
                 for (table, time) in FORGOTTEN {
                     let sql = format!(
                         "DELETE FROM {table} WHERE rowid IN (
                             SELECT rowid FROM {table} WHERE project = ?1 AND {time} < ?2 LIMIT ?3)"
                     );
-                    gone += tx.prepare_cached(&sql)?.execute((project, before.as_micros(), columns::limit(limit)))?;
+                    gone += tx
+                        .prepare_cached(&sql)?
+                        .execute((project, before.as_micros(), columns::limit(limit)))?;
                 }
+
                 let sums = "DELETE FROM insights_rollups WHERE project = ?1 AND hour < ?2";
                 gone += tx.prepare_cached(sums)?.execute((project, before.as_micros()))?;
                 tx.commit()?;
+
                 Ok(gone)
             })
             .await
@@ -405,8 +472,9 @@ impl Insights for Sqlite {
         self.read(move |connection| {
             let mut statement = connection
                 .prepare_cached("SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT ?1")?;
-            let found = statement
-                .query_map([columns::limit(limit)], |row| Ok((EventId(row.get("event_id")?), row.get("reason")?)))?;
+            let found = statement.query_map([columns::limit(limit)], |row| {
+                Ok((EventId(row.get("event_id")?), row.get("reason")?))
+            })?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -420,7 +488,12 @@ impl Insights for Sqlite {
                  JOIN events e ON e.id = p.event_id WHERE ?1 IS NULL OR p.event_id = ?1",
                 [event],
             )?;
-            tx.connection.execute("DELETE FROM projection_poison WHERE ?1 IS NULL OR event_id = ?1", [event])?;
+
+            tx.connection.execute(
+                "DELETE FROM projection_poison WHERE ?1 IS NULL OR event_id = ?1",
+                [event],
+            )?;
+
             Ok(retried)
         })
         .await
@@ -437,6 +510,7 @@ fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit
     let mut statement = connection.prepare(&sql)?;
     let parameters = (filter.from.as_micros(), filter.to.as_micros());
     let found = statement.query_map(parameters, facts::read_commit)?;
+
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 

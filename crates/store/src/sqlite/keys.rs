@@ -36,14 +36,18 @@ impl Keys {
             archived: connection.query_row("SELECT EXISTS (SELECT 1 FROM idempotency_archive)", [], scalar)?,
             ..Self::default()
         };
+
         let mut statement = connection.prepare("SELECT event_id, key_hash FROM idempotency_keys ORDER BY event_id")?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get::<_, Uuid>("event_id")?, row.get::<_, KeyHash>("key_hash")?)))?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, Uuid>("event_id")?, row.get::<_, KeyHash>("key_hash")?))
+        })?;
+
         for row in rows {
             let (event, hash) = row?;
             keys.recent.insert(hash, EventId(event));
             keys.order.push_back(hash);
         }
+
         Ok(keys)
     }
 
@@ -56,9 +60,11 @@ impl Keys {
         if let Some(known) = self.recent.get(&hash) {
             return Ok(Some(*known));
         }
+
         if !self.archived {
             return Ok(None);
         }
+
         let known = connection
             .prepare_cached("SELECT event_id FROM idempotency_archive WHERE key_hash = ?1")?
             .query_row([hash], scalar)
@@ -78,11 +84,13 @@ impl Keys {
         if let Some(known) = self.find_hash(connection, hash)? {
             return Ok(Some(known));
         }
+
         connection
             .prepare_cached("INSERT INTO idempotency_keys (event_id, key_hash, received_at) VALUES (?1, ?2, ?3)")?
             .execute((event.0, hash, now.as_micros()))?;
         self.recent.insert(hash, event);
         self.order.push_back(hash);
+
         Ok(None)
     }
 
@@ -92,23 +100,31 @@ impl Keys {
         if surplus == 0 {
             return Ok(0);
         }
+
         let oldest: Vec<KeyHash> = self.order.iter().take(surplus).copied().collect();
-        let Some(last) = oldest.last().and_then(|hash| self.recent.get(hash)).copied() else { return Ok(0) };
+        let Some(last) = oldest.last().and_then(|hash| self.recent.get(hash)).copied() else {
+            return Ok(0);
+        };
+
         connection.execute(
             "INSERT OR IGNORE INTO idempotency_archive (key_hash, event_id, received_at)
              SELECT key_hash, event_id, received_at FROM idempotency_keys WHERE event_id <= ?1 ORDER BY key_hash",
             [last.0],
         )?;
+
         connection.execute("DELETE FROM idempotency_keys WHERE event_id <= ?1", [last.0])?;
         self.archived = true;
+
         // Everything up to that event went, which may be a few more than asked for.
         while let Some(hash) = self.order.front() {
             if self.recent.get(hash).is_some_and(|event| *event > last) {
                 break;
             }
+
             self.recent.remove(hash);
             self.order.pop_front();
         }
+
         Ok(surplus)
     }
 
@@ -118,18 +134,24 @@ impl Keys {
             .prepare_cached(
                 "SELECT event_id, key_hash FROM idempotency_keys WHERE event_id < ?1 ORDER BY event_id LIMIT ?2",
             )?
-            .query_map((super::events::edge(before), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-                Ok((row.get("event_id")?, row.get("key_hash")?))
-            })?
+            .query_map(
+                (super::events::edge(before), i64::try_from(limit).unwrap_or(i64::MAX)),
+                |row| Ok((row.get("event_id")?, row.get("key_hash")?)),
+            )?
             .collect::<rusqlite::Result<_>>()?;
+
         for (event, hash) in &gone {
-            connection.prepare_cached("DELETE FROM idempotency_keys WHERE event_id = ?1")?.execute([event])?;
+            connection
+                .prepare_cached("DELETE FROM idempotency_keys WHERE event_id = ?1")?
+                .execute([event])?;
             self.recent.remove(hash);
         }
+
         if !gone.is_empty() {
             let recent = &self.recent;
             self.order.retain(|hash| recent.contains_key(hash));
         }
+
         let archived = connection
             .prepare_cached(
                 "DELETE FROM idempotency_archive WHERE key_hash IN

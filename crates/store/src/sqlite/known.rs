@@ -37,7 +37,11 @@ impl Known for Sqlite {
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
         self.configure(move |tx| {
-            let received = Received { instance: &instance, source, now };
+            let received = Received {
+                instance: &instance,
+                source,
+                now,
+            };
             Ok(know_project(tx.connection, received, &seen)?.map(ProjectId))
         })
         .await
@@ -51,7 +55,11 @@ impl Known for Sqlite {
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
         self.configure(move |tx| {
-            let received = Received { instance: &instance, source, now };
+            let received = Received {
+                instance: &instance,
+                source,
+                now,
+            };
             Ok(know_group(tx.connection, received, &seen)?.map(GroupId))
         })
         .await
@@ -63,6 +71,7 @@ impl Known for Sqlite {
             if tx.connection.query_row(count, [], scalar::<i64>)? >= MOST_USERS {
                 return Ok(());
             }
+
             let mut insert = tx.connection.prepare_cached(
                 "INSERT OR IGNORE INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2,
                     CASE WHEN EXISTS (SELECT 1 FROM users WHERE lower(email) = lower(?3)) THEN NULL ELSE ?3 END, 0, ?4)",
@@ -70,6 +79,7 @@ impl Known for Sqlite {
             for user in seen {
                 insert.execute((user.username, user.name, user.email, now.as_micros()))?;
             }
+
             Ok(())
         })
         .await
@@ -81,22 +91,34 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &Project)
         follow_project(connection, received, seen, &project)?;
         return Ok(Some(project.id));
     }
+
     if count(connection, "known_projects")? >= MOST_PROJECTS {
         return Ok(None);
     }
+
     let mut there = vec![seen.path_with_namespace.as_str()];
     there.extend(seen.old_path.as_deref());
+
     let context = context(connection, received.instance, &there, seen.id, None)?;
     let link = |id: i64, path: &str| {
         let sql = "INSERT INTO known_projects (instance, foreign_id, project_id, path) VALUES (?1, ?2, ?3, ?4)";
         connection.execute(sql, (received.instance, seen.id, id, path))
     };
+
     if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &context) {
         link(id, old_path)?;
+
         let project = known(connection, PROJECT, received.instance, seen.id)?;
-        follow_project(connection, received, seen, &project.ok_or(Error::Damaged("a project that was just found"))?)?;
+        follow_project(
+            connection,
+            received,
+            seen,
+            &project.ok_or(Error::Damaged("a project that was just found"))?,
+        )?;
+
         return Ok(Some(id));
     }
+
     let id = match identity::place(received.instance, seen, &context) {
         Placed::Join(id) => id,
         Placed::Make(room) => make_project(connection, seen, &room, received.now)?,
@@ -112,6 +134,7 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &Projec
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
     }
+
     let context = context(connection, received.instance, &[path], seen.id, Some(&project.path))?;
     if let Some(room) = identity::follow(received.instance, seen, project, &context) {
         let group = make_groups(connection, &room, seen.visibility_level, received.now)?;
@@ -119,11 +142,20 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &Projec
             "UPDATE projects SET group_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
             (project.id, group, &room.path, ChosenBy::Maker.code()),
         )?;
+
         audit::write(
             connection,
-            moved("project", project.id, &project.path, &room.path, received.source, received.now),
+            moved(
+                "project",
+                project.id,
+                &project.path,
+                &room.path,
+                received.source,
+                received.now,
+            ),
         )?;
     }
+
     let sql = "UPDATE known_projects SET path = ?3 WHERE instance = ?1 AND foreign_id = ?2";
     connection.execute(sql, (received.instance, seen.id, path))?;
     Ok(())
@@ -134,17 +166,29 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &Group) -> 
         follow_group(connection, received, seen, &group)?;
         return Ok(Some(group.id));
     }
+
     if count(connection, "known_groups")? >= MOST_PROJECTS {
         return Ok(None);
     }
+
     let mut there = vec![seen.path.as_str()];
     there.extend(seen.old_path.as_deref());
+
     let context = context(connection, received.instance, &there, seen.number, None)?;
-    let Some((id, path)) = identity::find_group(received.instance, seen, &context) else { return Ok(None) };
+    let Some((id, path)) = identity::find_group(received.instance, seen, &context) else {
+        return Ok(None);
+    };
     let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES (?1, ?2, ?3, ?4)";
     connection.execute(sql, (received.instance, seen.number, id, path))?;
+
     let group = known(connection, GROUP, received.instance, seen.number)?;
-    follow_group(connection, received, seen, &group.ok_or(Error::Damaged("a group that was just found"))?)?;
+    follow_group(
+        connection,
+        received,
+        seen,
+        &group.ok_or(Error::Damaged("a group that was just found"))?,
+    )?;
+
     Ok(Some(id))
 }
 
@@ -153,7 +197,15 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
-    let context = context(connection, received.instance, &[&seen.path], seen.number, Some(&group.path))?;
+
+    let context = context(
+        connection,
+        received.instance,
+        &[&seen.path],
+        seen.number,
+        Some(&group.path),
+    )?;
+
     if let Some(room) = identity::follow_group(received.instance, seen, group, &context) {
         let parent = make_groups(connection, &room, 0, received.now)?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
@@ -165,12 +217,25 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
             );
             connection.execute(&sql, (group.id, &group.path, &room.path))?;
         }
+
         connection.execute(
             "UPDATE groups SET parent_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
             (group.id, parent, &room.path, ChosenBy::Maker.code()),
         )?;
-        audit::write(connection, moved("group", group.id, &group.path, &room.path, received.source, received.now))?;
+
+        audit::write(
+            connection,
+            moved(
+                "group",
+                group.id,
+                &group.path,
+                &room.path,
+                received.source,
+                received.now,
+            ),
+        )?;
     }
+
     let sql = "UPDATE known_groups SET path = ?3 WHERE instance = ?1 AND foreign_id = ?2";
     connection.execute(sql, (received.instance, seen.number, &seen.path))?;
     Ok(())
@@ -178,7 +243,10 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
 
 fn known(connection: &Connection, select: &str, instance: &str, number: i64) -> Result<Option<Local>> {
     let sql = format!("{select} WHERE k.instance = ?1 AND k.foreign_id = ?2");
-    Ok(connection.prepare_cached(&sql)?.query_row((instance, number), local).optional()?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row((instance, number), local)
+        .optional()?)
 }
 
 /// Groups and projects at the paths that a decision looks at.
@@ -196,15 +264,18 @@ fn context(
         context.groups.extend(groups.query_row([&path], local).optional()?);
         context.projects.extend(projects.query_row([&path], local).optional()?);
     }
+
     let mut others = connection.prepare_cached(
         "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
          WHERE k.instance <> ?1 AND lower(substr(p.full_path, 1, length(?2) + 1)) = lower(?2) || '/' LIMIT 1",
     )?;
+
     for top in there.iter().map(|path| identity::top(path)).collect::<BTreeSet<_>>() {
         if others.exists((instance, top))? {
             context.others.push(top.to_owned());
         }
     }
+
     Ok(context)
 }
 
@@ -221,8 +292,10 @@ fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Times
              VALUES (?1, ?2, ?3, NULL, ?4, ?5)",
             (parent, &group.name, &group.path, visibility, now.as_micros()),
         )?;
+
         parent = Some(connection.last_insert_rowid());
     }
+
     Ok(parent)
 }
 
@@ -241,15 +314,21 @@ fn make_project(connection: &Connection, seen: &Project, room: &Room, now: Times
             now.as_micros(),
         ),
     )?;
+
     Ok(connection.last_insert_rowid())
 }
 
 fn local(row: &Row<'_>) -> rusqlite::Result<Local> {
     let instance: Option<String> = row.get("instance")?;
     let stands_for = match instance {
-        Some(instance) => Some(Foreign { instance, number: row.get("foreign_id")?, path: row.get("path")? }),
+        Some(instance) => Some(Foreign {
+            instance,
+            number: row.get("foreign_id")?,
+            path: row.get("path")?,
+        }),
         None => None,
     };
+
     Ok(Local {
         id: row.get("id")?,
         path: row.get("full_path")?,

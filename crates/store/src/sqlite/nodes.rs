@@ -16,8 +16,11 @@ impl Nodes for Sqlite {
             tx.connection
                 .prepare_cached("INSERT INTO nodes VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET seen_at = ?2")?
                 .execute((node.0, now.as_micros()))?;
+
             // Another row belongs to a process that died: the lock on the file is ours.
-            tx.connection.prepare_cached("DELETE FROM nodes WHERE id <> ?1")?.execute([node.0])?;
+            tx.connection
+                .prepare_cached("DELETE FROM nodes WHERE id <> ?1")?
+                .execute([node.0])?;
             Ok(())
         })
         .await
@@ -40,13 +43,19 @@ impl Nodes for Sqlite {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
+        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+            .await
     }
 
     async fn condition(&self, _now: Timestamp) -> Result<Condition> {
         self.read(|connection| {
             let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], scalar)?;
-            let problems = if verdict == "ok" { Vec::new() } else { vec![format!("quick_check: {verdict}")] };
+            let problems = if verdict == "ok" {
+                Vec::new()
+            } else {
+                vec![format!("quick_check: {verdict}")]
+            };
+
             Ok(Condition {
                 engine: format!("sqlite {}", rusqlite::version()),
                 schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),

@@ -38,7 +38,10 @@ impl Operations for Sqlite {
                 "SELECT {COLUMNS} FROM operations WHERE place_kind = ?1 AND place_id = ?2 AND name = ?3
                  AND (closed = 0 OR key = ?4) ORDER BY closed DESC LIMIT 1"
             );
-            Ok(connection.prepare_cached(&sql)?.query_row((kind, id, name, key), operation).optional()?)
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row((kind, id, name, key), operation)
+                .optional()?)
         })
         .await
     }
@@ -47,16 +50,19 @@ impl Operations for Sqlite {
         self.configure(move |tx| {
             let Operation { id, place, name, version, closed, due_at, chain, key, saves } = operation;
             let due_at = due_at.as_micros();
+
             if version > 0 {
                 let sql = "UPDATE operations SET version = version + 1, closed = ?3, due_at = ?4, chain = ?5, key = ?6, saves = ?7
                     WHERE id = ?1 AND version = ?2 AND closed = 0";
                 let parameters = (id, version, closed, due_at, chain, key, saves.as_bytes());
                 return Ok(tx.connection.prepare_cached(sql)?.execute(parameters)? == 1);
             }
+
             let waiting: i64 = tx.connection.query_row("SELECT count(*) FROM operations", [], scalar)?;
             if waiting >= MOST {
                 return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
             }
+
             let (kind, place) = columns::place_columns(place);
             let sql = "INSERT OR IGNORE INTO operations VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9)";
             let parameters = (id, kind, place, name, closed, due_at, chain, key, saves.as_bytes());
@@ -77,7 +83,9 @@ impl Operations for Sqlite {
 
     async fn end_operation(&self, id: Uuid) -> Result<()> {
         self.write(move |tx| {
-            tx.connection.prepare_cached("DELETE FROM operations WHERE id = ?1")?.execute([id])?;
+            tx.connection
+                .prepare_cached("DELETE FROM operations WHERE id = ?1")?
+                .execute([id])?;
             Ok(())
         })
         .await

@@ -19,11 +19,13 @@ pub(super) fn advance(connection: &Connection, queues: &[OrderingQueue], now: Ti
             ORDER BY due_at, event_id LIMIT 1)
          AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < deliveries.event_id)",
     )?;
+
     for queue in queues {
         if !busy.exists((queue.hook.0, queue.object.0, BLOCKED))? {
             first.execute((queue.hook.0, queue.object.0, now.as_micros()))?;
         }
     }
+
     Ok(())
 }
 
@@ -37,20 +39,29 @@ pub(super) fn blocked(
         "SELECT hook_id, object FROM deliveries WHERE object IS NOT NULL AND state < 2
          AND (hook_id, object) > (?1, ?2) ORDER BY hook_id, object LIMIT 1",
     )?;
+
     let mut busy = connection.prepare_cached(BUSY)?;
     let (mut queues, mut last) = (Vec::new(), after);
+
     for _ in 0..number {
         let from = last.map_or((i64::MIN, i64::MIN), |queue| (queue.hook.0, queue.object.0));
-        let Some((hook, object)) =
-            next.query_row(from, |row| Ok((row.get("hook_id")?, row.get("object")?))).optional()?
+        let Some((hook, object)) = next
+            .query_row(from, |row| Ok((row.get("hook_id")?, row.get("object")?)))
+            .optional()?
         else {
             return Ok((queues, None));
         };
-        let queue = OrderingQueue { hook: HookId(hook), object: ObjectKey(object) };
+
+        let queue = OrderingQueue {
+            hook: HookId(hook),
+            object: ObjectKey(object),
+        };
         last = Some(queue);
+
         if !busy.exists((hook, object, BLOCKED))? {
             queues.push(queue);
         }
     }
+
     Ok((queues, last))
 }

@@ -26,6 +26,7 @@ impl Overview for Sqlite {
             .run(move |connection| {
                 let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
                 let (first, last) = overview::whole_hours(from, to);
+
                 // Times are an index's, and projects are not.
                 let mut statement = connection.prepare_cached(
                     "SELECT s.project, i.email, i.name, s.hour, s.commits FROM (
@@ -38,6 +39,7 @@ impl Overview for Sqlite {
                         GROUP BY project, identity, at - at % 3600000000) s
                      JOIN insights_identities i ON i.id = s.identity",
                 )?;
+
                 let parameters = (from, first, last, to, piece.first, piece.last, Metric::Commits.code());
                 let found = statement.query_map(parameters, |row| {
                     Ok(CommitCount {
@@ -70,6 +72,7 @@ impl Overview for Sqlite {
                 let mut statement = connection.prepare_cached(&sql)?;
                 let parameters = (from, to, code, piece.first, piece.last);
                 let found = statement.query_map(parameters, |row| Ok((row.get("project")?, row.get("bytes")?)))?;
+
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await
@@ -86,14 +89,17 @@ impl Overview for Sqlite {
                 let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
                 let mut found = statement.query((from, to, piece.family.code(), piece.first, piece.last))?;
                 let (mut items, mut left) = (Vec::new(), bytes);
+
                 while let Some(row) = found.next()? {
                     let state: Vec<u8> = scalar(row)?;
                     if state.len() > left {
                         return Ok((items, true));
                     }
+
                     left -= state.len();
                     items.push(insights::read_item(piece.family, &state)?);
                 }
+
                 Ok((items, false))
             })
             .await
@@ -106,17 +112,20 @@ impl Overview for Sqlite {
                     "SELECT state FROM insights_items WHERE family = ?1 AND (project, number) > (?2, ?3) AND project <= ?4
                        AND (opened_at IS NULL OR opened_at < ?5) ORDER BY project, number LIMIT ?6",
                 )?;
+
                 let before = piece.to.as_micros();
                 let parameters =
                     (Family::Branches.code(), behind.0, behind.1, piece.last, before, columns::limit(limit));
                 let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
                 let mut known = Vec::new();
+
                 for state in found {
                     if let Item::Branch(branch) = insights::read_item(Family::Branches, &state?)? {
                         let moves = moves_of_deleted(connection, &branch, before)?;
                         known.push(KnownBranch { branch, moves });
                     }
                 }
+
                 Ok(known)
             })
             .await
@@ -136,6 +145,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
     if !deleted.exists((branch.project, &branch.git_ref, ZEROS, before))? {
         return Ok(Vec::new());
     }
+
     let mut moves = connection.prepare_cached(
         "SELECT * FROM (SELECT before_sha, after_sha, received_at FROM insights_pushes
              WHERE project = ?1 AND git_ref = ?2 AND received_at < ?3 ORDER BY received_at DESC LIMIT ?4)
@@ -143,6 +153,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
          SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_told_pushes
              WHERE project = ?1 AND git_ref = ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4)",
     )?;
+
     let parameters = (branch.project, &branch.git_ref, before, columns::limit(MOST_MOVES));
     let found = moves.query_map(parameters, |row| {
         Ok(Push {

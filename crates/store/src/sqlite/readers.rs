@@ -20,6 +20,7 @@ impl Readers {
     pub(super) fn start(connections: Vec<Connection>) -> Result<Self> {
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
+
         for connection in connections {
             let waiting = Arc::clone(&waiting);
             std::thread::Builder::new()
@@ -27,7 +28,10 @@ impl Readers {
                 .spawn(move || work(&connection, &waiting))
                 .map_err(Error::thread)?;
         }
-        Ok(Self { jobs: Mutex::new(Some(jobs)) })
+
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+        })
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -35,6 +39,7 @@ impl Readers {
         job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         telemetry::called("sqlite");
+
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
         let closed = || Error::unavailable("the store is closed");
@@ -42,6 +47,7 @@ impl Readers {
             Some(jobs) => jobs.send(job).map_err(|_| closed())?,
             None => return Err(closed()),
         }
+
         answered.await.map_err(|_| closed())?
     }
 
@@ -55,7 +61,9 @@ fn work(connection: &Connection, waiting: &Mutex<Receiver<Job>>) {
         let job = waiting.lock().recv();
         match job {
             // The caller gets an error, because its answer is dropped. The thread goes on.
-            Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(connection)))),
+            Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                job(connection)
+            }))),
             Err(_) => return,
         }
     }

@@ -26,6 +26,7 @@ impl Replays for Sqlite {
                 "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
                  VALUES (?1, ?2, ?3, ?4, 0, ?5, ?2, 0, 0) RETURNING {COLUMNS}"
             );
+
             let parameters = (created_by, now.as_micros(), text, rate, Uuid::nil());
             tx.connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok(replay(row)))?
         })
@@ -44,10 +45,16 @@ impl Replays for Sqlite {
                     count(*) FILTER (WHERE state < 2) AS owed
                  FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
             )?;
+
             let (after, last) = (edge(replay.filter.begin()), replay.cursor.0);
             let parameters = (after, last, replay.created_at.as_micros(), replay.filter.hook);
+
             let counted = statement.query_row(parameters, |row| {
-                Ok(Results { arrived: row.get("arrived")?, given_up: row.get("given_up")?, owed: row.get("owed")? })
+                Ok(Results {
+                    arrived: row.get("arrived")?,
+                    given_up: row.get("given_up")?,
+                    owed: row.get("owed")?,
+                })
             })?;
             Ok(counted)
         })
@@ -60,7 +67,11 @@ impl Replays for Sqlite {
             let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1{only} ORDER BY id DESC LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (before.unwrap_or(i64::MAX), columns::limit(limit));
-            statement.query_map(parameters, |row| Ok(replay(row)))?.map(|row| row?).collect()
+
+            statement
+                .query_map(parameters, |row| Ok(replay(row)))?
+                .map(|row| row?)
+                .collect()
         })
         .await
     }
@@ -74,6 +85,7 @@ impl Replays for Sqlite {
             if tx.connection.prepare_cached(sql)?.execute(parameters)? == 0 {
                 return Ok(None);
             }
+
             find(tx.connection, id)
         })
         .await
@@ -88,8 +100,12 @@ impl Replays for Sqlite {
                  FROM (SELECT * FROM deliveries WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3) d
                  JOIN events e ON e.id = d.event_id ORDER BY d.id"
             );
-            let (after, before) =
-                (look.after.0.max(edge(look.from)), edge(look.to.plus(std::time::Duration::from_secs(1))));
+
+            let (after, before) = (
+                look.after.0.max(edge(look.from)),
+                edge(look.to.plus(std::time::Duration::from_secs(1))),
+            );
+
             let mut statement = connection.prepare_cached(&sql)?;
             let found = statement.query_map((after, before, columns::limit(look.limit)), |row| {
                 Ok(Candidate {
@@ -110,6 +126,7 @@ impl Replays for Sqlite {
         self.write(move |tx| {
             let mut due = 0;
             let progress = if step.finished { Progress::Finished } else { Progress::Running };
+
             let moved = tx
                 .connection
                 .prepare_cached(
@@ -130,12 +147,14 @@ impl Replays for Sqlite {
             if moved == 0 {
                 return Ok(0);
             }
+
             let mut again = tx.connection.prepare_cached(
                 // Where events are wanted in order, it goes back to its place among what waits.
                 "UPDATE deliveries SET state = 0, unknown = attempts, finished_at = NULL,
                    due_at = CASE WHEN object IS NULL THEN ?2 ELSE ?3 END
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
+
             let mut told = tx.connection.prepare_cached(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
@@ -145,6 +164,7 @@ impl Replays for Sqlite {
                     told.execute([delivery.0])?;
                 }
             }
+
             tx.connection
                 .prepare_cached("UPDATE replays SET replayed = replayed + ?2 WHERE id = ?1")?
                 .execute((step.replay, columns::limit(due)))?;
@@ -156,7 +176,11 @@ impl Replays for Sqlite {
 
 fn find(connection: &Connection, id: i64) -> Result<Option<Replay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
-    connection.prepare_cached(&sql)?.query_row([id], |row| Ok(replay(row))).optional()?.transpose()
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id], |row| Ok(replay(row)))
+        .optional()?
+        .transpose()
 }
 
 fn replay(row: &Row<'_>) -> Result<Replay> {

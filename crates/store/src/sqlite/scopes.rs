@@ -51,9 +51,20 @@ struct Kind {
     parent: &'static str,
 }
 
-const GROUPS: Kind = Kind { listed: Listed::Groups, rows: GROUP, id: "id", table: "groups", parent: "parent_id" };
-const PROJECTS: Kind =
-    Kind { listed: Listed::Projects, rows: PROJECT, id: "p.id", table: "projects", parent: "group_id" };
+const GROUPS: Kind = Kind {
+    listed: Listed::Groups,
+    rows: GROUP,
+    id: "id",
+    table: "groups",
+    parent: "parent_id",
+};
+const PROJECTS: Kind = Kind {
+    listed: Listed::Projects,
+    rows: PROJECT,
+    id: "p.id",
+    table: "projects",
+    parent: "group_id",
+};
 
 /// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
 fn list<T>(
@@ -63,22 +74,42 @@ fn list<T>(
     page: Page,
     read: fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Paged<T>> {
-    let Kind { listed, rows, id, table, parent } = kind;
-    let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+    let Kind {
+        listed,
+        rows,
+        id,
+        table,
+        parent,
+    } = kind;
+
+    let (user, now) = filter
+        .visible_to
+        .map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
     let least = filter.least_level();
-    let (with, mine) =
-        if user.is_some() { (mine(least), is_mine(*listed, least)) } else { (String::new(), String::new()) };
+
+    let (with, mine) = if user.is_some() {
+        (mine(least), is_mine(*listed, least))
+    } else {
+        (String::new(), String::new())
+    };
+
     let inside = match (filter.parent, &filter.search) {
         (None, _) => String::new(),
         (Some(_), None) => format!(" AND l.{parent} = ?4"),
         // With a plus the column's index is not used: a text finds fewer rows than a large group has.
         (Some(_), Some(_)) => format!(" AND +l.{parent} = ?4"),
     };
+
     let whole = "lower(l.name) = lower(?3) OR l.full_path = ?3";
     let Found { from, id: key, text } = match &filter.search {
         Some(text) => find(table, text, "?3", whole),
-        None => Found { from: format!("FROM {table} l WHERE true"), id: "l.id", text: String::new() },
+        None => Found {
+            from: format!("FROM {table} l WHERE true"),
+            id: "l.id",
+            text: String::new(),
+        },
     };
+
     let within = filter.parent.map(|id| id.0);
     let (narrowed, before, order) = (filter.conditions(*listed), page.before(key), page.order());
     let conditions = format!("{from} AND {key} > ?5{mine}{inside}{narrowed}{before}");
@@ -86,6 +117,7 @@ fn list<T>(
     let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT ?6)");
     let parameters = (user, now, &text, within, page.after(), page.counted());
     let total = connection.query_row(&sql, parameters, scalar)?;
+
     let sql = format!(
         "{with} {rows} WHERE {id} IN (SELECT {key} {conditions} ORDER BY {key} {order} LIMIT ?6 OFFSET ?7)
          ORDER BY {id} {order}"
@@ -93,7 +125,11 @@ fn list<T>(
     let mut statement = connection.prepare(&sql)?;
     let parameters = (user, now, &text, within, page.after(), page.limit, page.offset());
     let found = statement.query_map(parameters, read)?;
-    Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+
+    Ok(Paged {
+        rows: found.collect::<rusqlite::Result<_>>()?,
+        total,
+    })
 }
 
 #[async_trait]
@@ -108,6 +144,7 @@ impl Scopes for Sqlite {
                 None => new.path.clone(),
             };
             check_free(tx.connection, &full_path)?;
+
             tx.connection.execute(
                 "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -120,6 +157,7 @@ impl Scopes for Sqlite {
                     now.as_micros(),
                 ),
             )?;
+
             let id = tx.connection.last_insert_rowid();
             group(tx.connection, &Name::Id(id))?.ok_or(Error::Damaged("a group that was just made"))
         })
@@ -131,24 +169,32 @@ impl Scopes for Sqlite {
     }
 
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
-        self.read(move |connection| list(connection, &GROUPS, filter, page, read_group)).await
+        self.read(move |connection| list(connection, &GROUPS, filter, page, read_group))
+            .await
     }
 
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
         self.configure(move |tx| {
-            let Some(known) = group(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
+            let Some(known) = group(tx.connection, &Name::Id(id.0))? else {
+                return Ok(None);
+            };
             let (parent, full_path) = match edit.place {
                 None => (known.parent, moved_path(&known.full_path, None, edit.path.as_deref())),
                 Some(GroupPlace::Top) => (None, placed_path(&known.full_path, None, edit.path.as_deref())?),
                 Some(GroupPlace::In(id)) => {
                     let target = group(tx.connection, &Name::Id(id.0))?.ok_or(Error::Missing("group"))?;
-                    (Some(id), placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?)
+                    (
+                        Some(id),
+                        placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?,
+                    )
                 }
             };
+
             if full_path != known.full_path {
                 if !full_path.eq_ignore_ascii_case(&known.full_path) {
                     check_free(tx.connection, &full_path)?;
                 }
+
                 for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
                     let sql = format!(
                         "WITH RECURSIVE inside (id) AS (
@@ -158,9 +204,11 @@ impl Scopes for Sqlite {
                     );
                     tx.connection.execute(&sql, (id.0, &known.full_path, &full_path))?;
                 }
+
                 let sql = "UPDATE groups SET path_chosen_by = ?2 WHERE id = ?1";
                 tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
             }
+
             tx.connection.execute(
                 "UPDATE groups SET full_path = ?2, name = ?3, description = ?4, visibility_level = ?5, parent_id = ?6
                  WHERE id = ?1",
@@ -173,13 +221,15 @@ impl Scopes for Sqlite {
                     parent.map(|id| id.0),
                 ),
             )?;
+
             group(tx.connection, &Name::Id(id.0))
         })
         .await
     }
 
     async fn delete_group(&self, id: GroupId) -> Result<bool> {
-        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM groups WHERE id = ?1", [id.0])? > 0)).await
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM groups WHERE id = ?1", [id.0])? > 0))
+            .await
     }
 
     async fn create_project(&self, new: NewProject, now: Timestamp) -> Result<Project> {
@@ -187,6 +237,7 @@ impl Scopes for Sqlite {
             let group = group(tx.connection, &Name::Id(new.group.0))?.ok_or(Error::Missing("group"))?;
             let full_path = format!("{}/{}", group.full_path, new.path);
             check_free(tx.connection, &full_path)?;
+
             tx.connection.execute(
                 "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level,
                    created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -200,6 +251,7 @@ impl Scopes for Sqlite {
                     now.as_micros(),
                 ),
             )?;
+
             let id = tx.connection.last_insert_rowid();
             project(tx.connection, &Name::Id(id))?.ok_or(Error::Damaged("a project that was just made"))
         })
@@ -211,22 +263,28 @@ impl Scopes for Sqlite {
     }
 
     async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
-        self.read(move |connection| list(connection, &PROJECTS, filter, page, read_project)).await
+        self.read(move |connection| list(connection, &PROJECTS, filter, page, read_project))
+            .await
     }
 
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
         self.configure(move |tx| {
-            let Some(known) = project(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
+            let Some(known) = project(tx.connection, &Name::Id(id.0))? else {
+                return Ok(None);
+            };
             let target = match edit.group.filter(|group| *group != known.group) {
                 Some(id) => Some(group(tx.connection, &Name::Id(id.0))?.ok_or(Error::Missing("group"))?),
                 None => None,
             };
             let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
+
             if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
                 check_free(tx.connection, &full_path)?;
+
                 let sql = "UPDATE projects SET path_chosen_by = ?2 WHERE id = ?1";
                 tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
             }
+
             tx.connection.execute(
                 "UPDATE projects SET group_id = ?2, full_path = ?3, name = ?4, description = ?5, default_branch = ?6,
                    visibility_level = ?7, archived = coalesce(?8, archived) WHERE id = ?1",
@@ -241,27 +299,34 @@ impl Scopes for Sqlite {
                     edit.archived,
                 ),
             )?;
+
             project(tx.connection, &Name::Id(id.0))
         })
         .await
     }
 
     async fn delete_project(&self, id: ProjectId) -> Result<bool> {
-        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM projects WHERE id = ?1", [id.0])? > 0)).await
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM projects WHERE id = ?1", [id.0])? > 0))
+            .await
     }
 }
 
 /// Groups and projects share one space of paths.
 fn check_free(connection: &Connection, full_path: &str) -> Result<()> {
     let sql = "SELECT 1 FROM groups WHERE full_path = ?1 UNION ALL SELECT 1 FROM projects WHERE full_path = ?1";
-    if connection.prepare_cached(sql)?.exists([full_path])? { Err(Error::Taken("path")) } else { Ok(()) }
+    if connection.prepare_cached(sql)?.exists([full_path])? {
+        Err(Error::Taken("path"))
+    } else {
+        Ok(())
+    }
 }
 
 fn group(connection: &Connection, name: &Name) -> Result<Option<Group>> {
     let found = match name {
-        Name::Id(id) => {
-            connection.prepare_cached(&format!("{GROUP} WHERE id = ?1"))?.query_row([id], read_group).optional()
-        }
+        Name::Id(id) => connection
+            .prepare_cached(&format!("{GROUP} WHERE id = ?1"))?
+            .query_row([id], read_group)
+            .optional(),
         Name::Path(path) => connection
             .prepare_cached(&format!("{GROUP} WHERE full_path = ?1"))?
             .query_row([path], read_group)
@@ -272,9 +337,10 @@ fn group(connection: &Connection, name: &Name) -> Result<Option<Group>> {
 
 fn project(connection: &Connection, name: &Name) -> Result<Option<Project>> {
     let found = match name {
-        Name::Id(id) => {
-            connection.prepare_cached(&format!("{PROJECT} WHERE p.id = ?1"))?.query_row([id], read_project).optional()
-        }
+        Name::Id(id) => connection
+            .prepare_cached(&format!("{PROJECT} WHERE p.id = ?1"))?
+            .query_row([id], read_project)
+            .optional(),
         Name::Path(path) => connection
             .prepare_cached(&format!("{PROJECT} WHERE p.full_path = ?1"))?
             .query_row([path], read_project)

@@ -6,8 +6,10 @@ use crate::lists::is_part;
 pub(super) struct Found {
     /// A `FROM` with the condition in its `WHERE`.
     pub(super) from: String,
+
     /// The number of a row, in the order that rows are found in.
     pub(super) id: &'static str,
+
     /// The parameter of the condition.
     pub(super) text: String,
 }
@@ -17,7 +19,12 @@ pub(super) struct Found {
 pub(super) fn find_users(text: &str, parameter: &str) -> Found {
     let by_email = format!("lower(l.email) = lower(trim({parameter}, '\"'))");
     let within = format!("SELECT rowid FROM users_search WHERE users_search MATCH {parameter}");
-    Found { from: format!("FROM users l WHERE (l.id IN ({within}) OR {by_email})"), id: "l.id", text: phrase(text) }
+
+    Found {
+        from: format!("FROM users l WHERE (l.id IN ({within}) OR {by_email})"),
+        id: "l.id",
+        text: phrase(text),
+    }
 }
 
 /// One phrase, which has no operators: <https://sqlite.org/fts5.html#fts5_strings>
@@ -29,8 +36,13 @@ fn phrase(text: &str) -> String {
 /// it.
 pub(super) fn find(table: &str, text: &str, parameter: &str, whole: &str) -> Found {
     if !is_part(text) {
-        return Found { from: format!("FROM {table} l WHERE ({whole})"), id: "l.id", text: text.to_owned() };
+        return Found {
+            from: format!("FROM {table} l WHERE ({whole})"),
+            id: "l.id",
+            text: text.to_owned(),
+        };
     }
+
     Found {
         // A cross join keeps the order: a page begins behind its number and ends when it is full.
         from: format!(

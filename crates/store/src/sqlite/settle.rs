@@ -17,12 +17,19 @@ use crate::error::Result;
 pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Policies) -> Result<Settlement> {
     let health = health(tx.connection, finished.hook)?;
     let Some((_, settled_claim)) = tx.claims.end(finished.delivery, finished.fence) else {
-        return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
+        return Ok(Settlement {
+            delivery: finished.delivery,
+            hook: finished.hook,
+            state: None,
+            health,
+        });
     };
+
     let Finished { outcome, record, .. } = finished;
     let settled = settle(finished.attempted(), health, now, &finished.policies(policies));
     let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
     let finished_at = (!settled.state.is_owed()).then(|| now.as_micros());
+
     tx.connection
         .prepare_cached(
             // A delivery that was cancelled meanwhile stays so; one that was given up and is resent may get
@@ -33,7 +40,16 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
                  WHEN state < 2 OR (state = 3 AND ?2 = 2) THEN ?2 ELSE state END
              WHERE id = ?1",
         )?
-        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at, BLOCKED))?;
+        .execute((
+            finished.delivery.0,
+            state,
+            due_at,
+            attempts,
+            unknown,
+            finished_at,
+            BLOCKED,
+        ))?;
+
     tx.connection
         .prepare_cached(
             "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
@@ -55,12 +71,15 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
             record.phases.map(Phases::to_bytes),
             record.hook_version.map(Timestamp::as_micros),
         ))?;
+
     if settled.health != health {
         write_health(tx.connection, finished.hook, settled.health)?;
     }
+
     if settled_claim {
         forget_claim(tx.connection, finished.fence)?;
     }
+
     Ok(Settlement {
         delivery: finished.delivery,
         hook: finished.hook,
@@ -89,9 +108,12 @@ pub(super) fn read_health(row: &Row<'_>) -> rusqlite::Result<Health> {
 
 fn write_health(connection: &Connection, hook: HookId, health: Health) -> Result<()> {
     if health == Health::default() {
-        connection.prepare_cached("DELETE FROM hook_health WHERE hook_id = ?1")?.execute([hook.0])?;
+        connection
+            .prepare_cached("DELETE FROM hook_health WHERE hook_id = ?1")?
+            .execute([hook.0])?;
         return Ok(());
     }
+
     connection
         .prepare_cached(
             // The hook may have been deleted while its delivery was under way.
@@ -105,5 +127,6 @@ fn write_health(connection: &Connection, hook: HookId, health: Health) -> Result
             health.disabled_until.map(Timestamp::as_micros),
             health.disabled,
         ))?;
+
     Ok(())
 }

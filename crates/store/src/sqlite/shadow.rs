@@ -39,6 +39,7 @@ impl ShadowFile {
     pub(crate) fn create(path: PathBuf) -> Result<Self> {
         let _ = std::fs::remove_file(&path);
         make_private(&path)?;
+
         let mut connection = Connection::open(&path)?;
         // Nobody misses it after a crash.
         connection.pragma_update(None, "journal_mode", "off")?;
@@ -46,11 +47,17 @@ impl ShadowFile {
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection, INSIGHTS_MIGRATIONS)?;
-        Ok(Self { connection: Readers::start(vec![connection])?, path })
+
+        Ok(Self {
+            connection: Readers::start(vec![connection])?,
+            path,
+        })
     }
 
     pub(crate) async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
-        self.connection.run(move |connection| facts::apply(connection, facts)).await
+        self.connection
+            .run(move |connection| facts::apply(connection, facts))
+            .await
     }
 
     pub(crate) async fn digests(&self) -> Result<Digests> {
@@ -73,6 +80,7 @@ impl ShadowFile {
                 let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
                 let mut found = statement.query([])?;
                 let (mut page, mut bytes) = (Vec::new(), 0);
+
                 while let Some(row) = found.next()? {
                     let mut object = Map::new();
                     for (at, name) in names.iter().enumerate() {
@@ -80,15 +88,19 @@ impl ShadowFile {
                         bytes += value.as_bytes().map_or(8, <[u8]>::len);
                         object.insert(name.clone(), json(value));
                     }
+
                     page.push(Value::Object(object));
+
                     if bytes > PAGE_BYTES || page.len() >= PAGE_ROWS {
                         bytes = 0;
+
                         // The receiver of the pages is gone, so nothing more is read.
                         if pages.blocking_send(std::mem::take(&mut page)).is_err() {
                             return Ok(());
                         }
                     }
                 }
+
                 drop(pages.blocking_send(page));
                 Ok(())
             })
@@ -99,6 +111,7 @@ impl ShadowFile {
 impl Drop for ShadowFile {
     fn drop(&mut self) {
         self.connection.stop();
+
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -120,23 +133,35 @@ fn digests(connection: &Connection) -> Result<Digests> {
         let (commit, _) = commit?;
         digests.add("commits", commit.at().as_micros(), &commit)?;
     }
+
     for (part, list, from, at) in LISTS {
         let mut statement = connection.prepare(&format!("SELECT {list} FROM {from}"))?;
         let width = statement.column_count();
         let mut found = statement.query([])?;
+
         while let Some(row) = found.next()? {
-            let values = (0..width).map(|column| Ok(json(row.get_ref(column)?))).collect::<Result<Vec<_>>>()?;
+            let values = (0..width)
+                .map(|column| Ok(json(row.get_ref(column)?)))
+                .collect::<Result<Vec<_>>>()?;
             digests.add(part, values[at].as_i64().unwrap_or_default(), &values)?;
         }
     }
+
     let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
     let mut found = statement.query([])?;
+
     while let Some(row) = found.next()? {
         let (family, opened_at): (i16, Option<i64>) = (row.get("family")?, row.get("opened_at")?);
         let key: (i64, i64) = (row.get("project")?, row.get("number")?);
-        let state = String::from_utf8_lossy(row.get_ref("state")?.as_blob().map_err(|_| Error::Damaged("insights"))?);
+
+        let state = String::from_utf8_lossy(
+            row.get_ref("state")?
+                .as_blob()
+                .map_err(|_| Error::Damaged("insights"))?,
+        );
         digests.add(part(family), opened_at.unwrap_or_default(), &(key, &state))?;
     }
+
     Ok(digests)
 }
 
@@ -147,6 +172,7 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
     let sql = "SELECT project, state FROM insights_items WHERE family = ?1 ORDER BY project";
     let mut statement = connection.prepare(sql)?;
     let mut found = statement.query([Family::Pushes.code()])?;
+
     while let Some(row) = found.next()? {
         let project: i64 = row.get("project")?;
         if project != of_one.0 {
@@ -155,15 +181,21 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
                 numbers.insert(known, BranchNumbers::of(&pushes));
             }
         }
-        let state = row.get_ref("state")?.as_blob().map_err(|_| Error::Damaged("insights"))?;
+
+        let state = row
+            .get_ref("state")?
+            .as_blob()
+            .map_err(|_| Error::Damaged("insights"))?;
         if let Item::Push(push) = insights::read_item(Family::Pushes, state)? {
             of_one.1.push(push);
         }
     }
+
     let (known, pushes) = of_one;
     if !pushes.is_empty() {
         numbers.insert(known, BranchNumbers::of(&pushes));
     }
+
     Ok(numbers)
 }
 
@@ -171,7 +203,9 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
 impl Rebuild for Sqlite {
     async fn shadow(&self) -> Result<Shadow> {
         let path = beside(&self.path, "-shadow");
-        tokio::task::spawn_blocking(move || Shadow::create(path)).await.map_err(Error::task)?
+        tokio::task::spawn_blocking(move || Shadow::create(path))
+            .await
+            .map_err(Error::task)?
     }
 
     async fn digests(&self) -> Result<Digests> {
@@ -196,6 +230,7 @@ impl Rebuild for Sqlite {
             for id in ids {
                 all.extend(statement.query_row([id.0], rows::event_with_body).optional()?);
             }
+
             Ok(all)
         })
         .await
@@ -209,6 +244,7 @@ impl Rebuild for Sqlite {
             for id in &ids {
                 mark.execute([id.0])?;
             }
+
             Ok(())
         })
         .await
@@ -219,6 +255,7 @@ impl Rebuild for Sqlite {
         self.insights
             .run(move |connection| {
                 connection.execute("ATTACH ?1 AS shadow", [&path])?;
+
                 let swapped = swap(connection);
                 connection.execute("DETACH shadow", [])?;
                 swapped
@@ -233,5 +270,6 @@ fn swap(connection: &Connection) -> Result<()> {
         transaction.execute(&format!("DELETE FROM main.{table}"), [])?;
         transaction.execute(&format!("INSERT INTO main.{table} SELECT * FROM shadow.{table}"), [])?;
     }
+
     Ok(transaction.commit()?)
 }

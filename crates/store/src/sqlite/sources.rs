@@ -18,9 +18,14 @@ impl Sources for Sqlite {
     async fn create_source(&self, source: Source, most: i64) -> Result<Source> {
         let sealed = StoredSource::seal(&source, &self.ring)?;
         self.configure(move |tx| {
-            if tx.connection.query_row("SELECT count(*) FROM sources", [], scalar::<i64>)? >= most {
+            if tx
+                .connection
+                .query_row("SELECT count(*) FROM sources", [], scalar::<i64>)?
+                >= most
+            {
                 return Err(Error::Full(most));
             }
+
             tx.connection.execute(
                 "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
                    body_limit, deduplicate, created_at, updated_at)
@@ -39,7 +44,11 @@ impl Sources for Sqlite {
                     ":created_at": sealed.created_at,
                 },
             )?;
-            Ok(Source { id: SourceId(tx.connection.last_insert_rowid()), ..source })
+
+            Ok(Source {
+                id: SourceId(tx.connection.last_insert_rowid()),
+                ..source
+            })
         })
         .await
     }
@@ -91,7 +100,11 @@ impl Sources for Sqlite {
             let sql = "DELETE FROM source_instances
                 WHERE source_id IN (SELECT id FROM sources WHERE source_key = ?1)";
             tx.connection.execute(sql, [&key])?;
-            Ok(tx.connection.execute("DELETE FROM sources WHERE source_key = ?1", [&key])? > 0)
+
+            Ok(tx
+                .connection
+                .execute("DELETE FROM sources WHERE source_key = ?1", [&key])?
+                > 0)
         })
         .await
     }
@@ -103,6 +116,7 @@ impl Sources for Sqlite {
             if tx.connection.execute(sql, (source.0, instance.text()))? > 0 {
                 adopt(tx.connection, source, &instance)?;
             }
+
             let sql = "SELECT instance FROM source_instances WHERE source_id = ?1";
             let noted = tx.connection.query_row(sql, [source.0], scalar::<String>).optional()?;
             noted.map(|text| bound(&text)).transpose()
@@ -113,14 +127,17 @@ impl Sources for Sqlite {
     async fn set_instance(&self, source: SourceId, instance: Option<BoundTo>) -> Result<()> {
         self.configure(move |tx| {
             let Some(instance) = instance else {
-                tx.connection.execute("DELETE FROM source_instances WHERE source_id = ?1", [source.0])?;
+                tx.connection
+                    .execute("DELETE FROM source_instances WHERE source_id = ?1", [source.0])?;
                 return Ok(());
             };
+
             let sql = "INSERT INTO source_instances (source_id, instance) VALUES (?1, ?2)
                 ON CONFLICT (source_id) DO UPDATE SET instance = excluded.instance WHERE instance <> excluded.instance";
             if tx.connection.execute(sql, (source.0, instance.text()))? > 0 {
                 adopt(tx.connection, source, &instance)?;
             }
+
             Ok(())
         })
         .await
@@ -130,7 +147,12 @@ impl Sources for Sqlite {
         let sealed = self.ring.seal(DEFAULT_SECRET, made.expose())?;
         // Nothing is written where another node was first.
         self.put_document(Document::DefaultSecret, 0, sealed).await?;
-        let (_, stored) = self.document(Document::DefaultSecret).await?.ok_or(Error::Damaged("the default secret"))?;
+
+        let (_, stored) = self
+            .document(Document::DefaultSecret)
+            .await?
+            .ok_or(Error::Damaged("the default secret"))?;
+
         Ok(Secret::new(self.ring.open(DEFAULT_SECRET, &stored)?))
     }
 
@@ -142,11 +164,13 @@ impl Sources for Sqlite {
         forget: Timestamp,
     ) -> Result<()> {
         self.write(move |tx| {
-            let mut save =
-                tx.connection.prepare_cached("INSERT OR REPLACE INTO source_requests VALUES (?1, ?2, ?3, ?4)")?;
+            let mut save = tx
+                .connection
+                .prepare_cached("INSERT OR REPLACE INTO source_requests VALUES (?1, ?2, ?3, ?4)")?;
             for (source, list) in lists {
                 save.execute((source.0, node.0, now.as_micros(), list))?;
             }
+
             let sql = "DELETE FROM source_requests WHERE saved_at < ?1";
             tx.connection.prepare_cached(sql)?.execute([forget.as_micros()])?;
             Ok(())
@@ -167,20 +191,27 @@ impl Sources for Sqlite {
 
 /// Moves projects and groups that are known by the source alone to its instance, except those that the instance has.
 fn adopt(connection: &Connection, source: SourceId, instance: &BoundTo) -> Result<()> {
-    let BoundTo::Instance(address) = instance else { return Ok(()) };
+    let BoundTo::Instance(address) = instance else {
+        return Ok(());
+    };
     for table in ["known_projects", "known_groups"] {
         let sql = format!("UPDATE OR IGNORE {table} SET instance = ?2 WHERE instance = ?1");
         connection.execute(&sql, (unnamed(source), address))?;
     }
+
     Ok(())
 }
 
 pub(super) fn instances(connection: &Connection) -> Result<Vec<(SourceId, BoundTo)>> {
     let mut statement = connection.prepare_cached("SELECT source_id, instance FROM source_instances")?;
-    let rows =
-        statement.query_map([], |row| Ok((SourceId(row.get("source_id")?), row.get::<_, String>("instance")?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok((SourceId(row.get("source_id")?), row.get::<_, String>("instance")?))
+    })?;
     let rows: Vec<(SourceId, String)> = rows.collect::<rusqlite::Result<_>>()?;
-    rows.into_iter().map(|(source, text)| Ok((source, bound(&text)?))).collect()
+
+    rows.into_iter()
+        .map(|(source, text)| Ok((source, bound(&text)?)))
+        .collect()
 }
 
 pub(super) fn all(connection: &Connection, ring: &Ring) -> Result<Vec<Source>> {

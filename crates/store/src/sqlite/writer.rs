@@ -43,6 +43,7 @@ type Job = Box<dyn FnOnce(&mut Tx<'_>) -> (Answer, Result<()>) + Send>;
 pub(super) enum Failing {
     /// Only its own changes go. It costs a copy of every page that the job touches.
     Alone,
+
     /// The whole transaction is rolled back. For the steps of the pipeline, which fail only when the engine does.
     Together,
 }
@@ -61,7 +62,11 @@ impl Writer {
             .name("sqlite-writer".into())
             .spawn(move || state.work(&waiting, &checkpointer))
             .map_err(Error::thread)?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -70,6 +75,7 @@ impl Writer {
         job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         telemetry::called("sqlite");
+
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
             // A job that panics must not take the writer along.
@@ -81,31 +87,38 @@ impl Writer {
                 Ok(result) => (result, failing),
                 Err(_) => (Err(Error::panicked()), Failing::Together),
             };
+
             let keep = match (&result, failing) {
                 (Err(error), Failing::Together) => Err(error.clone()),
                 _ => Ok(()),
             };
+
             let answer: Answer = Box::new(move |commit| {
                 // The caller may have gone; what was committed stays committed.
                 let _ = answer.send(commit.map_err(Clone::clone).and(result));
             });
+
             (answer, keep)
         });
+
         let sent = match &*self.jobs.lock() {
             Some(jobs) => jobs.try_send(job),
             None => Err(TrySendError::Disconnected(job)),
         };
+
         match sent {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Error::Busy("too many writes are waiting".into())),
             Err(TrySendError::Disconnected(_)) => return Err(Error::unavailable("the store is closed")),
         }
+
         answered.await.map_err(|_| Error::unavailable("the store is closed"))?
     }
 
     /// Ends the thread after everything that waits has been committed.
     pub(super) fn stop(&self) {
         drop(self.jobs.lock().take());
+
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             // A panic of the writer has already failed every job in flight.
@@ -116,10 +129,12 @@ impl Writer {
 
 fn in_savepoint<T>(tx: &mut Tx<'_>, job: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
     tx.connection.execute_batch("SAVEPOINT job")?;
+
     let result = job(tx);
     if result.is_err() {
         tx.connection.execute_batch("ROLLBACK TO job")?;
     }
+
     tx.connection.execute_batch("RELEASE job")?;
     result
 }
@@ -129,6 +144,7 @@ struct State {
     path: PathBuf,
     keys: Keys,
     claims: Claims,
+
     /// The last commit failed: that is logged once, and once more when one succeeds.
     failing: bool,
 }
@@ -136,8 +152,15 @@ struct State {
 impl State {
     fn load(connection: Connection, path: PathBuf) -> Result<Self> {
         Checkpointer::watch(&connection);
+
         let keys = Keys::load(&connection)?;
-        Ok(Self { connection: Some(connection), path, keys, claims: Claims::default(), failing: false })
+        Ok(Self {
+            connection: Some(connection),
+            path,
+            keys,
+            claims: Claims::default(),
+            failing: false,
+        })
     }
 
     fn work(&mut self, waiting: &Receiver<Job>, checkpointer: &Checkpointer) {
@@ -146,6 +169,7 @@ impl State {
             let (answers, committed) = self.commit(first, waiting);
             metrics::histogram!(COMMIT_JOBS).record(f64::from(u32::try_from(answers.len()).unwrap_or(u32::MAX)));
             metrics::histogram!(COMMIT_SECONDS, "engine" => "sqlite").record(started.elapsed());
+
             match &committed {
                 Ok(()) if self.failing => tracing::warn!("commits succeed again"),
                 Ok(()) => {}
@@ -153,13 +177,16 @@ impl State {
                     if !self.failing {
                         tracing::error!(%error, "a commit failed; the database is opened again until one succeeds");
                     }
+
                     self.connection = None;
                 }
             }
+
             self.failing = committed.is_err();
             for answer in answers {
                 answer(committed.as_ref().copied());
             }
+
             if let Some(connection) = &self.connection {
                 checkpointer.after_commit(connection);
             }
@@ -168,17 +195,26 @@ impl State {
 
     /// Runs a job, and every other that is waiting by the time it is done, and flushes once for all of them.
     fn commit(&mut self, first: Job, waiting: &Receiver<Job>) -> (Vec<Answer>, Result<()>) {
-        let Self { connection, path, keys, claims, .. } = self;
+        let Self {
+            connection,
+            path,
+            keys,
+            claims,
+            ..
+        } = self;
+
         // The caller of a dropped job gets the error that the store is closed.
         let refuse = |job: Job, error: Error| {
             drop(job);
             (Vec::new(), Err(error))
         };
+
         if connection.is_none() {
             match super::connect(path).and_then(|connection| Self::load(connection, path.clone())) {
                 Ok(fresh) => {
                     *connection = fresh.connection;
                     *keys = fresh.keys;
+
                     // Leases of the batch that failed are not known to be on disk: what they claimed is due again, and
                     // a settle under them is refused.
                     *claims = Claims::default();
@@ -186,13 +222,25 @@ impl State {
                 Err(error) => return refuse(first, error),
             }
         }
-        let Some(connection) = connection else { return refuse(first, Error::unavailable("not open")) };
-        if let Err(error) = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
+
+        let Some(connection) = connection else {
+            return refuse(first, Error::unavailable("not open"));
+        };
+        if let Err(error) = connection
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut begin| begin.execute([]))
+        {
             return refuse(first, error.into());
         }
-        let mut tx = Tx { connection, keys, claims };
+
+        let mut tx = Tx {
+            connection,
+            keys,
+            claims,
+        };
         let (answer, mut kept) = first(&mut tx);
         let mut answers = vec![answer];
+
         while answers.len() < MAX_JOBS
             && kept.is_ok()
             && let Ok(job) = waiting.try_recv()
@@ -201,6 +249,7 @@ impl State {
             answers.push(answer);
             kept = keep;
         }
+
         let committed = kept.and_then(|()| {
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
@@ -209,6 +258,7 @@ impl State {
             // Harmless when a failed commit has already rolled back.
             let _ = connection.execute_batch("ROLLBACK");
         }
+
         (answers, committed)
     }
 }

@@ -30,6 +30,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Fixture {
     pub(crate) store: SharedStore,
     pub(crate) url: String,
+
     /// PostgreSQL only: the server and the schema.
     server: Option<(String, String)>,
     folder: Arc<tempfile::TempDir>,
@@ -44,7 +45,10 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 pub(crate) fn policies() -> Arc<Policies> {
-    Arc::new(Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published })
+    Arc::new(Policies {
+        retry: RetryPolicy::standard(),
+        disable: DisablePolicy::Published,
+    })
 }
 
 impl Fixture {
@@ -55,13 +59,24 @@ impl Fixture {
             Some(server) => {
                 let schema = format!("check_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
                 execute(&server, &format!("CREATE SCHEMA {schema}")).await;
+
                 let glue = if server.contains('?') { '&' } else { '?' };
-                (format!("{server}{glue}options=-csearch_path%3D{schema}"), Some((server, schema)))
+                (
+                    format!("{server}{glue}options=-csearch_path%3D{schema}"),
+                    Some((server, schema)),
+                )
             }
         };
+
         let store = quickdraw_store::open(&url, ring(1)).await.expect("the store opens");
         store.prepare_partitions(NOON).await.expect("partitions");
-        Self { store, url, server, folder }
+
+        Self {
+            store,
+            url,
+            server,
+            folder,
+        }
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
@@ -88,6 +103,7 @@ impl Fixture {
             visibility_level: 0,
         };
         let group = self.store.create_group(group, NOON).await.expect("a group").id;
+
         let project = NewProject {
             group,
             name: path.to_owned(),
@@ -109,6 +125,7 @@ impl Fixture {
         let new = event(Place::Instance, b"{\"object_kind\":\"push\"}");
         let id = self.store.append_events(vec![new]).await.expect("appended")[0].id();
         self.fan_out(now, to(hooks)).await;
+
         id
     }
 
@@ -128,13 +145,17 @@ impl Fixture {
         now: Timestamp,
     ) -> quickdraw_store::deliveries::Settlement {
         let batch = vec![finished(claimed, outcome, now)];
-        self.store.finish_attempts(batch, now, policies()).await.expect("settled")[0]
+        self.store
+            .finish_attempts(batch, now, policies())
+            .await
+            .expect("settled")[0]
     }
 }
 
 async fn execute(server: &str, sql: &str) {
-    let (client, connection) =
-        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server answers");
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
+        .await
+        .expect("the server answers");
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.expect("the statement runs");
     drop(client);
@@ -145,7 +166,10 @@ async fn execute(server: &str, sql: &str) {
 pub(crate) fn event_id(now: Timestamp) -> EventId {
     let counter = NEXT.fetch_add(1, Ordering::Relaxed);
     let milliseconds = u64::try_from(now.as_micros() / 1000).expect("after 1970");
-    EventId(Uuid::from_u64_pair((milliseconds << 16) | 0x7000, 0x8000_0000_0000_0000 | counter))
+    EventId(Uuid::from_u64_pair(
+        (milliseconds << 16) | 0x7000,
+        0x8000_0000_0000_0000 | counter,
+    ))
 }
 
 pub(crate) fn event(place: Place, body: &[u8]) -> NewEvent {
@@ -158,19 +182,37 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
         git_ref: Some("refs/heads/main".to_owned()),
         ..Event::new(event_id(now), place, Trigger::PUSH, Origin::Api, now)
     };
-    NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
+
+    NewEvent {
+        event,
+        payload: Packed::pack(body),
+        dedupe: None,
+        decided: None,
+        counts: false,
+    }
 }
 
 pub(crate) fn keyed(origin: Origin, key: &str) -> NewEvent {
     let mut new = event(Place::Elsewhere, b"{}");
     new.event.origin = origin;
-    new.dedupe = Some(DedupeKey { origin, place: Place::Elsewhere, key: key.to_owned() });
+
+    new.dedupe = Some(DedupeKey {
+        origin,
+        place: Place::Elsewhere,
+        key: key.to_owned(),
+    });
+
     new
 }
 
 pub(crate) fn to(hooks: &[HookId]) -> Decide {
     let deliver = hooks.to_vec();
-    Arc::new(move |_, _| Some(FannedOut { deliver: deliver.clone(), ..FannedOut::default() }))
+    Arc::new(move |_, _| {
+        Some(FannedOut {
+            deliver: deliver.clone(),
+            ..FannedOut::default()
+        })
+    })
 }
 
 pub(crate) fn claim(now: Timestamp) -> Claim {
@@ -201,7 +243,10 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
             duration_micros: 1500,
             address: Some("127.0.0.1:80".to_owned()),
             error: None,
-            phases: Some(Phases { took: [None, None, None, Some(Duration::from_millis(5)), None], tls_minor: Some(3) }),
+            phases: Some(Phases {
+                took: [None, None, None, Some(Duration::from_millis(5)), None],
+                tls_minor: Some(3),
+            }),
             hook_version: Some(NOON),
             response_headers: Some("Content-Type: text/plain".to_owned()),
             response_body: Some(b"ok\0\xff".to_vec()),
@@ -216,8 +261,14 @@ pub(crate) fn hook(scope: Scope) -> Hook {
     hook.token = Some(Secret::new("canary-token"));
     hook.triggers = [Trigger::PUSH].into_iter().collect();
     hook.name = Some("a name".to_owned());
-    hook.custom_headers.set("X-Key", Secret::new("canary-header")).expect("a header");
+    hook.custom_headers
+        .set("X-Key", Secret::new("canary-header"))
+        .expect("a header");
+
     hook
 }
 
-pub(crate) const NEW: Tally = Tally { attempts: 0, unknown: 0 };
+pub(crate) const NEW: Tally = Tally {
+    attempts: 0,
+    unknown: 0,
+};

@@ -129,43 +129,73 @@ fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
     let mut trials = Vec::new();
+
     for (name, check) in CHECKS {
         let check = *check;
         trials.push(Trial::test(format!("sqlite::{name}"), move || run(check, None)));
+
         let url = postgres.clone();
         let trial = Trial::test(format!("postgres::{name}"), move || run(check, url));
         trials.push(trial.with_ignored_flag(postgres.is_none()));
     }
+
     let url = postgres.clone();
     let parity = Trial::test("both::schemas_have_the_same_tables_columns_and_checks", move || {
-        block_on(schema::schemas_have_the_same_tables_columns_and_checks(url.unwrap_or_default()));
+        block_on(schema::schemas_have_the_same_tables_columns_and_checks(
+            url.unwrap_or_default(),
+        ));
         Ok(())
     });
     trials.push(parity.with_ignored_flag(postgres.is_none()));
+
     let url = postgres.clone();
-    let turns = Trial::test("postgres::ordering::two_nodes_advance_a_queue_one_after_the_other", move || {
-        block_on(ordering::two_nodes_advance_a_queue_one_after_the_other(url.unwrap_or_default()));
-        Ok(())
-    });
+    let turns = Trial::test(
+        "postgres::ordering::two_nodes_advance_a_queue_one_after_the_other",
+        move || {
+            block_on(ordering::two_nodes_advance_a_queue_one_after_the_other(
+                url.unwrap_or_default(),
+            ));
+            Ok(())
+        },
+    );
     trials.push(turns.with_ignored_flag(postgres.is_none()));
+
     let url = postgres.clone();
-    let waited = Trial::test("postgres::appends::events_wait_for_older_open_transactions", move || {
-        block_on(appends::events_wait_for_older_open_transactions(url.unwrap_or_default()));
-        Ok(())
-    });
+    let waited = Trial::test(
+        "postgres::appends::events_wait_for_older_open_transactions",
+        move || {
+            block_on(appends::events_wait_for_older_open_transactions(
+                url.unwrap_or_default(),
+            ));
+            Ok(())
+        },
+    );
     trials.push(waited.with_ignored_flag(postgres.is_none()));
+
     let url = postgres.clone();
-    let restored = Trial::test("postgres::appends::numbers_continue_after_a_dump_was_restored", move || {
-        block_on(appends::numbers_continue_after_a_dump_was_restored(url.unwrap_or_default()));
-        Ok(())
-    });
+    let restored = Trial::test(
+        "postgres::appends::numbers_continue_after_a_dump_was_restored",
+        move || {
+            block_on(appends::numbers_continue_after_a_dump_was_restored(
+                url.unwrap_or_default(),
+            ));
+            Ok(())
+        },
+    );
     trials.push(restored.with_ignored_flag(postgres.is_none()));
+
     let url = postgres.clone();
-    let written = Trial::test("postgres::examine::a_store_writes_again_as_soon_as_its_server_is_writable", move || {
-        block_on(examine::a_store_writes_again_as_soon_as_its_server_is_writable(url.unwrap_or_default()));
-        Ok(())
-    });
+    let written = Trial::test(
+        "postgres::examine::a_store_writes_again_as_soon_as_its_server_is_writable",
+        move || {
+            block_on(examine::a_store_writes_again_as_soon_as_its_server_is_writable(
+                url.unwrap_or_default(),
+            ));
+            Ok(())
+        },
+    );
     trials.push(written.with_ignored_flag(postgres.is_none()));
+
     let url = postgres.clone();
     let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
         block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));
@@ -182,6 +212,7 @@ fn run(check: Check, postgres: Option<String>) -> Result<(), libtest_mimic::Fail
         check(fixture).await;
         cleanup.close().await;
     });
+
     Ok(())
 }
 

@@ -21,8 +21,10 @@ async fn project(store: &SharedStore, (before, after): (&str, &str), at: Timesta
     let body = body.to_string();
     let mut new = event(Place::Elsewhere, body.as_bytes());
     new.counts = true;
+
     let id = store.append_events(vec![new]).await.expect("appended")[0].id();
     let mut found = facts(Trigger::PUSH, at, body.as_bytes()).expect("JSON");
+
     for fact in &mut found {
         if let Fact::Item(item) = fact
             && let Item::Push(push) = &mut **item
@@ -31,7 +33,14 @@ async fn project(store: &SharedStore, (before, after): (&str, &str), at: Timesta
             push.received = None;
         }
     }
-    store.apply_facts(vec![Projected { event: id, facts: Ok(found) }]).await.expect("applied");
+
+    store
+        .apply_facts(vec![Projected {
+            event: id,
+            facts: Ok(found),
+        }])
+        .await
+        .expect("applied");
 }
 
 async fn moves(store: &SharedStore) -> Vec<Push> {
@@ -40,12 +49,26 @@ async fn moves(store: &SharedStore) -> Vec<Push> {
 
 async fn value(store: &SharedStore, name: &str) -> Option<f64> {
     let metric = Metric::by_name(name).expect("a metric");
-    let question = Question::new(metric, Window { from: at(0), to: at(100), days: 1.0 }, at(100));
+    let question = Question::new(
+        metric,
+        Window {
+            from: at(0),
+            to: at(100),
+            days: 1.0,
+        },
+        at(100),
+    );
     let reads = question.reads();
 
-    let mut found = Found { items: read_items(store, reads.items, None).await.expect("found"), ..Found::default() };
+    let mut found = Found {
+        items: read_items(store, reads.items, None).await.expect("found"),
+        ..Found::default()
+    };
+
     for read in reads.context {
-        found.context.extend(read_items(store, read, None).await.expect("found"));
+        found
+            .context
+            .extend(read_items(store, read, None).await.expect("found"));
     }
 
     question.answer(found).expect("one group").whole().number.value
@@ -55,9 +78,24 @@ pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fix
     let store = &fixture.store;
     project(store, (ZEROS, "a"), at(1), true).await;
     project(store, ("a", "b"), at(2), true).await;
-    assert_eq!((value(store, "branches_open").await, value(store, "branch_lifetime").await), (Some(1.0), None));
+
+    assert_eq!(
+        (
+            value(store, "branches_open").await,
+            value(store, "branch_lifetime").await
+        ),
+        (Some(1.0), None)
+    );
+
     project(store, ("b", ZEROS), at(5), true).await;
-    assert_eq!((value(store, "branches_open").await, value(store, "branch_lifetime").await), (Some(0.0), Some(4.0)));
+    assert_eq!(
+        (
+            value(store, "branches_open").await,
+            value(store, "branch_lifetime").await
+        ),
+        (Some(0.0), Some(4.0))
+    );
+
     assert_eq!(moves(store).await.len(), 3);
     // Backfilled pushes do not count for completeness.
     assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted"), []);
@@ -66,21 +104,37 @@ pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fix
     // twice.
     project(store, ("a", "b"), at(9), false).await;
     project(store, ("b", ZEROS), at(4), false).await;
-    let mut times: Vec<(String, Timestamp)> =
-        moves(store).await.into_iter().map(|push| (push.after, push.received_at)).collect();
+
+    let mut times: Vec<(String, Timestamp)> = moves(store)
+        .await
+        .into_iter()
+        .map(|push| (push.after, push.received_at))
+        .collect();
+
     times.sort_unstable();
+
     let expected = [(ZEROS, at(4)), ("a", at(1)), ("b", at(2)), ("b", at(9))];
     assert_eq!(times, expected.map(|(after, time)| (after.to_owned(), time)));
     assert_eq!(value(store, "branch_lifetime").await, Some(3.0));
-    assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted")[0].known, 2);
+
+    assert_eq!(
+        store.completeness(Projects::ALL, 10).await.expect("counted")[0].known,
+        2
+    );
 
     // One batch in another order gives the same data.
     let shadow = store.shadow().await.expect("made");
-    let all = [((ZEROS, "a"), 1, true), (("a", "b"), 9, false), (("b", ZEROS), 4, false)];
+    let all = [
+        ((ZEROS, "a"), 1, true),
+        (("a", "b"), 9, false),
+        (("b", ZEROS), 4, false),
+    ];
+
     let more = [(("a", "b"), 2, true), (("b", ZEROS), 5, true)];
     for ((before, after), time, is_told) in all.into_iter().chain(more) {
         let body = json!({"ref": "refs/heads/x", "before": before, "after": after, "user_id": 2, "project": {"id": 7}});
         let mut found = facts(Trigger::PUSH, at(time), body.to_string().as_bytes()).expect("JSON");
+
         for fact in &mut found {
             if let Fact::Item(item) = fact
                 && let Item::Push(push) = &mut **item
@@ -89,10 +143,17 @@ pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fix
                 push.received = None;
             }
         }
+
         shadow.apply(found).await.expect("joined");
     }
-    let (live, anew) = (store.digests().await.expect("read"), shadow.digests().await.expect("read"));
+
+    let (live, anew) = (
+        store.digests().await.expect("read"),
+        shadow.digests().await.expect("read"),
+    );
+
     assert_eq!(live.differences(&anew), []);
+
     let numbers = shadow.branch_numbers().await.expect("read")[&7];
     assert_eq!((numbers.pushes, numbers.open, numbers.deleted), (3, 0, 1));
 }

@@ -9,10 +9,18 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at};
 
-const GONE: Outcome = Outcome::Rejected { status: 410, retry_after: None };
+const GONE: Outcome = Outcome::Rejected {
+    status: 410,
+    retry_after: None,
+};
 
 fn filter() -> Filter {
-    Filter { from: NOON.as_micros(), to: at(3600).as_micros(), text: Some("rope".to_owned()), ..Filter::default() }
+    Filter {
+        from: NOON.as_micros(),
+        to: at(3600).as_micros(),
+        text: Some("rope".to_owned()),
+        ..Filter::default()
+    }
 }
 
 pub(crate) async fn a_replay_reads_deliveries_in_order(fixture: Fixture) {
@@ -21,20 +29,61 @@ pub(crate) async fn a_replay_reads_deliveries_in_order(fixture: Fixture) {
     for second in 0..3 {
         events.push(fixture.owe(&hooks, at(second)).await);
     }
+
     for claimed in fixture.claim(at(5)).await {
         fixture.finish(&claimed, GONE, at(6)).await;
     }
-    let look = |after, bodies| Look { after, from: NOON, to: at(3600), bodies, limit: 2 };
-    let first = fixture.store.candidates(look(DeliveryId(Uuid::nil()), true)).await.expect("read");
+
+    let look = |after, bodies| Look {
+        after,
+        from: NOON,
+        to: at(3600),
+        bodies,
+        limit: 2,
+    };
+
+    let first = fixture
+        .store
+        .candidates(look(DeliveryId(Uuid::nil()), true))
+        .await
+        .expect("read");
     assert_eq!(first.len(), 2);
     assert!(first[0].delivery < first[1].delivery);
-    assert!(first.iter().all(|one| one.status == Some(410) && one.state == State::GivenUp && one.hook == hooks[0]));
-    let body = first[0].payload.as_ref().expect("the body was requested").unpack().expect("unpacked");
+
+    assert!(
+        first
+            .iter()
+            .all(|one| one.status == Some(410) && one.state == State::GivenUp && one.hook == hooks[0])
+    );
+
+    let body = first[0]
+        .payload
+        .as_ref()
+        .expect("the body was requested")
+        .unpack()
+        .expect("unpacked");
     assert_eq!(&body[..], b"{\"object_kind\":\"push\"}");
-    let rest = fixture.store.candidates(look(first[1].delivery, false)).await.expect("read");
+
+    let rest = fixture
+        .store
+        .candidates(look(first[1].delivery, false))
+        .await
+        .expect("read");
     assert!(rest.len() == 1 && rest[0].payload.is_none() && events.contains(&rest[0].event.id));
-    assert!(fixture.store.candidates(look(rest[0].delivery, false)).await.expect("read").is_empty());
-    let later = Look { from: at(60), ..look(DeliveryId(Uuid::nil()), false) };
+
+    assert!(
+        fixture
+            .store
+            .candidates(look(rest[0].delivery, false))
+            .await
+            .expect("read")
+            .is_empty()
+    );
+
+    let later = Look {
+        from: at(60),
+        ..look(DeliveryId(Uuid::nil()), false)
+    };
     assert!(fixture.store.candidates(later).await.expect("read").is_empty());
 }
 
@@ -42,10 +91,19 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     fixture.owe(&[hook], NOON).await;
+
     let claimed = fixture.claim(at(1)).await.remove(0);
     fixture.finish(&claimed, GONE, at(1)).await;
-    let made = store.create_replay(filter(), 50, "ida".to_owned(), at(2)).await.expect("made");
-    assert_eq!((made.progress, made.cursor, &made.filter), (Progress::Running, DeliveryId(Uuid::nil()), &filter()));
+
+    let made = store
+        .create_replay(filter(), 50, "ida".to_owned(), at(2))
+        .await
+        .expect("made");
+    assert_eq!(
+        (made.progress, made.cursor, &made.filter),
+        (Progress::Running, DeliveryId(Uuid::nil()), &filter())
+    );
+
     let step = Step {
         replay: made.id,
         from: made.cursor,
@@ -55,28 +113,93 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         finished: false,
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
-    assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("looked"), 0, "another node was faster");
-    let now = store.find_replay(made.id).await.expect("read").expect("the replay exists");
-    assert_eq!((now.looked_at, now.replayed, now.cursor, now.advanced_at), (1, 1, claimed.delivery, at(3)));
+
+    assert_eq!(
+        store.advance_replay(step.clone(), at(3)).await.expect("looked"),
+        0,
+        "another node was faster"
+    );
+
+    let now = store
+        .find_replay(made.id)
+        .await
+        .expect("read")
+        .expect("the replay exists");
+    assert_eq!(
+        (now.looked_at, now.replayed, now.cursor, now.advanced_at),
+        (1, 1, claimed.delivery, at(3))
+    );
+
     let again = fixture.claim(at(4)).await.remove(0);
-    assert_eq!((again.delivery, again.hook, again.event.id), (claimed.delivery, hook, claimed.event.id));
-    assert_eq!((again.tally.attempts, again.tally.counted()), (1, 0), "the delivery has all its attempts again");
+    assert_eq!(
+        (again.delivery, again.hook, again.event.id),
+        (claimed.delivery, hook, claimed.event.id)
+    );
+
+    assert_eq!(
+        (again.tally.attempts, again.tally.counted()),
+        (1, 0),
+        "the delivery has all its attempts again"
+    );
+
     // Deliveries that are being attempted or are owed already are not changed.
     let results = async || {
-        let replay = store.find_replay(made.id).await.expect("read").expect("the replay exists");
+        let replay = store
+            .find_replay(made.id)
+            .await
+            .expect("read")
+            .expect("the replay exists");
         store.replay_results(replay).await.expect("counted")
     };
-    assert_eq!(results().await, Results { owed: 1, ..Results::default() });
-    let step = Step { from: claimed.delivery, to: DeliveryId(Uuid::max()), ..step };
+
+    assert_eq!(
+        results().await,
+        Results {
+            owed: 1,
+            ..Results::default()
+        }
+    );
+
+    let step = Step {
+        from: claimed.delivery,
+        to: DeliveryId(Uuid::max()),
+        ..step
+    };
     assert_eq!(store.advance_replay(step.clone(), at(5)).await.expect("advanced"), 0);
     assert_eq!(fixture.finish(&again, GONE, at(6)).await.state, Some(State::GivenUp));
-    assert_eq!(results().await, Results { given_up: 1, ..Results::default() });
-    let end = Step { from: step.to, finished: true, chosen: Vec::new(), ..step };
+
+    assert_eq!(
+        results().await,
+        Results {
+            given_up: 1,
+            ..Results::default()
+        }
+    );
+
+    let end = Step {
+        from: step.to,
+        finished: true,
+        chosen: Vec::new(),
+        ..step
+    };
     store.advance_replay(end, at(7)).await.expect("advanced");
-    let now = store.find_replay(made.id).await.expect("read").expect("the replay exists");
-    assert_eq!((now.progress, now.finished_at, now.replayed), (Progress::Finished, Some(at(7)), 1));
+
+    let now = store
+        .find_replay(made.id)
+        .await
+        .expect("read")
+        .expect("the replay exists");
+    assert_eq!(
+        (now.progress, now.finished_at, now.replayed),
+        (Progress::Finished, Some(at(7)), 1)
+    );
+
     assert!(
-        store.set_progress(made.id, Progress::Running, at(8)).await.expect("looked").is_none(),
+        store
+            .set_progress(made.id, Progress::Running, at(8))
+            .await
+            .expect("looked")
+            .is_none(),
         "the replay has ended"
     );
 }
@@ -84,19 +207,38 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
 pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
     let store = &fixture.store;
     let mut ids = Vec::new();
+
     for _ in 0..3 {
-        ids.push(store.create_replay(filter(), 1, "ida".to_owned(), NOON).await.expect("made").id);
+        ids.push(
+            store
+                .create_replay(filter(), 1, "ida".to_owned(), NOON)
+                .await
+                .expect("made")
+                .id,
+        );
     }
-    let paused = store.set_progress(ids[0], Progress::Paused, at(1)).await.expect("written").expect("the replay runs");
+
+    let paused = store
+        .set_progress(ids[0], Progress::Paused, at(1))
+        .await
+        .expect("written")
+        .expect("the replay runs");
     assert_eq!((paused.progress, paused.finished_at), (Progress::Paused, None));
-    let gone = store.set_progress(ids[1], Progress::Cancelled, at(1)).await.expect("written").expect("the replay runs");
+
+    let gone = store
+        .set_progress(ids[1], Progress::Cancelled, at(1))
+        .await
+        .expect("written")
+        .expect("the replay runs");
     assert_eq!((gone.progress, gone.finished_at), (Progress::Cancelled, Some(at(1))));
+
     let list = async |before, running| {
         let found = store.list_replays(before, running, 10).await.expect("listed");
         found.iter().map(|replay| replay.id).collect::<Vec<_>>()
     };
     assert_eq!(list(None, true).await, [ids[2]]);
     assert_eq!(list(Some(ids[2]), false).await, [ids[1], ids[0]]);
+
     let step = Step {
         replay: ids[0],
         from: paused.cursor,
@@ -106,10 +248,24 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");
-    let now = store.find_replay(ids[0]).await.expect("read").expect("the replay exists");
-    assert_eq!((now.progress, now.looked_at), (Progress::Paused, 0), "a pause also stops a step that is in progress");
-    let running =
-        store.set_progress(ids[0], Progress::Running, at(3)).await.expect("written").expect("the replay exists");
+
+    let now = store
+        .find_replay(ids[0])
+        .await
+        .expect("read")
+        .expect("the replay exists");
+
+    assert_eq!(
+        (now.progress, now.looked_at),
+        (Progress::Paused, 0),
+        "a pause also stops a step that is in progress"
+    );
+
+    let running = store
+        .set_progress(ids[0], Progress::Running, at(3))
+        .await
+        .expect("written")
+        .expect("the replay exists");
     assert_eq!((running.progress, running.advanced_at), (Progress::Running, at(3)));
     assert!(store.find_replay(999).await.expect("read").is_none());
 }

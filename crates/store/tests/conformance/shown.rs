@@ -16,7 +16,10 @@ use crate::rest::{ALL, group};
 const NONE: [i64; 0] = [];
 
 fn named(parent: Option<GroupId>, path: &str, name: &str) -> NewGroup {
-    NewGroup { name: name.to_owned(), ..group(parent, path) }
+    NewGroup {
+        name: name.to_owned(),
+        ..group(parent, path)
+    }
 }
 
 fn rope(group: GroupId) -> NewProject {
@@ -32,9 +35,23 @@ fn rope(group: GroupId) -> NewProject {
 
 pub(crate) async fn details_contain_the_names_of_parent_groups(fixture: Fixture) {
     let store = &fixture.store;
-    let top = store.create_group(named(None, "gear", "Gear Works"), NOON).await.expect("made").id;
-    let sub = store.create_group(named(Some(top), "sub", "Sub Unit"), NOON).await.expect("made").id;
-    let deep = store.create_group(named(Some(sub), "deep", "Deep Down"), NOON).await.expect("made").id;
+    let top = store
+        .create_group(named(None, "gear", "Gear Works"), NOON)
+        .await
+        .expect("made")
+        .id;
+
+    let sub = store
+        .create_group(named(Some(top), "sub", "Sub Unit"), NOON)
+        .await
+        .expect("made")
+        .id;
+
+    let deep = store
+        .create_group(named(Some(sub), "deep", "Deep Down"), NOON)
+        .await
+        .expect("made")
+        .id;
     let names = store.group_names(vec![deep, top, GroupId(999)]).await.expect("read");
     assert_eq!(names.len(), 2, "a group that does not exist has no name");
     assert_eq!(names[&deep], "Gear Works / Sub Unit / Deep Down");
@@ -46,67 +63,214 @@ pub(crate) async fn details_contain_the_names_of_parent_groups(fixture: Fixture)
     assert_eq!(details.group_names, "Gear Works / Sub Unit / Deep Down");
     assert_eq!((details.group_parent, details.archived), (Some(sub), false));
     assert_eq!(details.last_activity_at, NOON, "the project has no event yet");
+
     for seconds in [60, 30] {
         let new = event_at(Place::Project(project), b"{}", at(seconds));
         store.append_events(vec![new]).await.expect("appended");
     }
+
     let details = store.project_details(vec![project]).await.expect("read")[&project].clone();
-    assert_eq!(details.last_activity_at, at(60), "the newest event counts, in any order of arrival");
+    assert_eq!(
+        details.last_activity_at,
+        at(60),
+        "the newest event counts, in any order of arrival"
+    );
+
     assert!(store.project_details(Vec::new()).await.expect("read").is_empty());
 }
 
 pub(crate) async fn groups_and_projects_are_filtered_by_role_place_and_visibility(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
-    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
-    let deep = store.create_group(group(Some(sub), "deep"), NOON).await.expect("made").id;
-    let other = NewGroup { visibility_level: 0, ..group(None, "other") };
+
+    let sub = store
+        .create_group(group(Some(top), "sub"), NOON)
+        .await
+        .expect("made")
+        .id;
+
+    let deep = store
+        .create_group(group(Some(sub), "deep"), NOON)
+        .await
+        .expect("made")
+        .id;
+
+    let other = NewGroup {
+        visibility_level: 0,
+        ..group(None, "other")
+    };
     let other = store.create_group(other, NOON).await.expect("made").id;
     let mut projects = Vec::new();
+
     for (group, visibility_level) in [(top, 0), (deep, 10), (other, 20)] {
-        let new = NewProject { visibility_level, ..rope(group) };
+        let new = NewProject {
+            visibility_level,
+            ..rope(group)
+        };
         projects.push(store.create_project(new, NOON).await.expect("made").id);
     }
-    let ida = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+
+    let ida = NewUser {
+        username: "ida".to_owned(),
+        name: "Ida".to_owned(),
+        email: None,
+        is_admin: false,
+    };
     let ida = store.create_user(ida, NOON).await.expect("made").id;
-    store.add_member(Scope::Group(sub), ida, AccessLevel::Developer, Some(at(10))).await.expect("added");
-    store.add_member(Scope::Project(projects[2]), ida, AccessLevel::Owner, None).await.expect("added");
+    store
+        .add_member(Scope::Group(sub), ida, AccessLevel::Developer, Some(at(10)))
+        .await
+        .expect("added");
+
+    store
+        .add_member(Scope::Project(projects[2]), ida, AccessLevel::Owner, None)
+        .await
+        .expect("added");
 
     let all = ScopeFilter::default;
     let listed = async |filter: ScopeFilter| {
         let found = store.list_projects(filter, ALL).await.expect("listed");
         let ids: Vec<i64> = found.rows.iter().map(|project| project.id.0).collect();
         assert_eq!(found.total, i64::try_from(ids.len()).expect("few"));
+
         ids
     };
+
     let ids = |at: &[usize]| at.iter().map(|at| projects[*at].0).collect::<Vec<_>>();
-    assert_eq!(listed(ScopeFilter { below: Some(top), ..all() }).await, ids(&[0, 1]));
-    assert_eq!(listed(ScopeFilter { below: Some(deep), ..all() }).await, ids(&[1]));
-    assert_eq!(listed(ScopeFilter { visibility_level: Some(20), ..all() }).await, ids(&[2]));
-    assert_eq!(listed(ScopeFilter { without: vec![projects[1].0], ..all() }).await, ids(&[0, 2]));
-    let numbers = Numbers { after: Some(projects[0].0), before: Some(projects[2].0) };
-    assert_eq!(listed(ScopeFilter { numbers, ..all() }).await, ids(&[1]));
-    assert_eq!(listed(ScopeFilter { archived: Some(true), ..all() }).await, ids(&[]));
     assert_eq!(
-        listed(ScopeFilter { archived: Some(false), search: Some("rope".to_owned()), ..all() }).await,
+        listed(ScopeFilter {
+            below: Some(top),
+            ..all()
+        })
+        .await,
+        ids(&[0, 1])
+    );
+
+    assert_eq!(
+        listed(ScopeFilter {
+            below: Some(deep),
+            ..all()
+        })
+        .await,
+        ids(&[1])
+    );
+
+    assert_eq!(
+        listed(ScopeFilter {
+            visibility_level: Some(20),
+            ..all()
+        })
+        .await,
+        ids(&[2])
+    );
+
+    assert_eq!(
+        listed(ScopeFilter {
+            without: vec![projects[1].0],
+            ..all()
+        })
+        .await,
+        ids(&[0, 2])
+    );
+
+    let numbers = Numbers {
+        after: Some(projects[0].0),
+        before: Some(projects[2].0),
+    };
+    assert_eq!(listed(ScopeFilter { numbers, ..all() }).await, ids(&[1]));
+
+    assert_eq!(
+        listed(ScopeFilter {
+            archived: Some(true),
+            ..all()
+        })
+        .await,
+        ids(&[])
+    );
+
+    assert_eq!(
+        listed(ScopeFilter {
+            archived: Some(false),
+            search: Some("rope".to_owned()),
+            ..all()
+        })
+        .await,
         ids(&[0, 1, 2])
     );
-    let with = |least_role, now| ScopeFilter { visible_to: Some((ida, now)), least_role, ..all() };
+
+    let with = |least_role, now| ScopeFilter {
+        visible_to: Some((ida, now)),
+        least_role,
+        ..all()
+    };
     assert_eq!(listed(with(None, NOON)).await, ids(&[1, 2]));
-    assert_eq!(listed(with(Some(AccessLevel::Developer), NOON)).await, ids(&[1, 2]), "roles are inherited from groups");
+
+    assert_eq!(
+        listed(with(Some(AccessLevel::Developer), NOON)).await,
+        ids(&[1, 2]),
+        "roles are inherited from groups"
+    );
+
     assert_eq!(listed(with(Some(AccessLevel::Maintainer), NOON)).await, ids(&[2]));
-    assert_eq!(listed(with(Some(AccessLevel::Developer), at(10))).await, ids(&[2]), "the membership has expired");
+    assert_eq!(
+        listed(with(Some(AccessLevel::Developer), at(10))).await,
+        ids(&[2]),
+        "the membership has expired"
+    );
 
     let groups = async |filter: ScopeFilter| {
         let found = store.list_groups(filter, ALL).await.expect("listed").rows;
         found.iter().map(|group| group.id).collect::<Vec<_>>()
     };
-    assert_eq!(groups(ScopeFilter { top_level: true, ..all() }).await, [top, other]);
-    assert_eq!(groups(ScopeFilter { below: Some(top), ..all() }).await, [sub, deep]);
-    assert_eq!(groups(ScopeFilter { without: vec![top.0], visibility_level: Some(20), ..all() }).await, [sub, deep]);
+
+    assert_eq!(
+        groups(ScopeFilter {
+            top_level: true,
+            ..all()
+        })
+        .await,
+        [top, other]
+    );
+
+    assert_eq!(
+        groups(ScopeFilter {
+            below: Some(top),
+            ..all()
+        })
+        .await,
+        [sub, deep]
+    );
+
+    assert_eq!(
+        groups(ScopeFilter {
+            without: vec![top.0],
+            visibility_level: Some(20),
+            ..all()
+        })
+        .await,
+        [sub, deep]
+    );
+
     assert_eq!(groups(with(Some(AccessLevel::Developer), NOON)).await, [sub, deep]);
-    assert!(groups(ScopeFilter { archived: Some(true), ..all() }).await.is_empty(), "groups are not archived");
-    assert_eq!(groups(ScopeFilter { archived: Some(false), ..all() }).await.len(), 4);
+    assert!(
+        groups(ScopeFilter {
+            archived: Some(true),
+            ..all()
+        })
+        .await
+        .is_empty(),
+        "groups are not archived"
+    );
+
+    assert_eq!(
+        groups(ScopeFilter {
+            archived: Some(false),
+            ..all()
+        })
+        .await
+        .len(),
+        4
+    );
 }
 
 pub(crate) async fn lists_can_be_read_in_descending_order(fixture: Fixture) {
@@ -115,15 +279,28 @@ pub(crate) async fn lists_can_be_read_in_descending_order(fixture: Fixture) {
     for name in ["a", "b", "c"] {
         made.push(store.create_group(group(None, name), NOON).await.expect("made").id);
     }
+
     let page = async |start| {
-        let found = store.list_groups(ScopeFilter::default(), Page { start, limit: 2 }).await.expect("listed");
+        let found = store
+            .list_groups(ScopeFilter::default(), Page { start, limit: 2 })
+            .await
+            .expect("listed");
         (found.rows.iter().map(|group| group.id).collect::<Vec<_>>(), found.total)
     };
     assert_eq!(page(Start::OffsetDown(0)).await, (vec![made[2], made[1]], 3));
     assert_eq!(page(Start::OffsetDown(2)).await, (vec![made[0]], 3));
     assert_eq!(page(Start::Before(i64::MAX)).await, (vec![made[2], made[1]], 0));
     assert_eq!(page(Start::Before(made[1].0)).await, (vec![made[0]], 0));
-    let users = store.list_users(UserFilter::default(), Page { start: Start::OffsetDown(0), limit: 1 }).await;
+
+    let users = store
+        .list_users(
+            UserFilter::default(),
+            Page {
+                start: Start::OffsetDown(0),
+                limit: 1,
+            },
+        )
+        .await;
     assert_eq!(users.expect("listed").rows[0].id, 1, "root is the only user");
 }
 
@@ -135,8 +312,19 @@ pub(crate) async fn users_members_and_tokens_are_filtered(fixture: Fixture) {
         email: email.map(str::to_owned),
         is_admin,
     };
-    let ida = store.create_user(new("ida", Some("Ida@climb.example"), false), at(10)).await.expect("made").id;
-    let uma = store.create_user(new("uma", None, true), at(20)).await.expect("made").id;
+
+    let ida = store
+        .create_user(new("ida", Some("Ida@climb.example"), false), at(10))
+        .await
+        .expect("made")
+        .id;
+
+    let uma = store
+        .create_user(new("uma", None, true), at(20))
+        .await
+        .expect("made")
+        .id;
+
     let top = Scope::Group(store.create_group(group(None, "top"), NOON).await.expect("made").id);
     let token = |digest, holder, name: &str| NewToken {
         digest: [digest; 32],
@@ -145,90 +333,284 @@ pub(crate) async fn users_members_and_tokens_are_filtered(fixture: Fixture) {
         scopes: vec![TokenScope::Api],
         expires_at: Some(at(1000)),
     };
-    let bot = Holder::Bot { scope: top, level: AccessLevel::Guest, username: "bot".to_owned() };
-    let bot = store.create_token(token(1, bot, "ci"), at(30)).await.expect("made").user_id;
+
+    let bot = Holder::Bot {
+        scope: top,
+        level: AccessLevel::Guest,
+        username: "bot".to_owned(),
+    };
+
+    let bot = store
+        .create_token(token(1, bot, "ci"), at(30))
+        .await
+        .expect("made")
+        .user_id;
 
     let users = async |filter: UserFilter| {
         let found = store.list_users(filter, ALL).await.expect("listed");
         assert_eq!(found.total, i64::try_from(found.rows.len()).expect("few"));
         found.rows.iter().map(|user| user.id).collect::<Vec<_>>()
     };
+
     let all = UserFilter::default;
     assert_eq!(users(UserFilter { admins: true, ..all() }).await, [1, uma]);
     assert_eq!(users(UserFilter { humans: true, ..all() }).await, [1, ida, uma]);
     assert_eq!(users(UserFilter { bots: true, ..all() }).await, [bot]);
     assert_eq!(users(UserFilter { active: true, ..all() }).await, [1, ida, uma, bot]);
     assert_eq!(users(UserFilter { blocked: true, ..all() }).await, NONE);
-    let created = Between { after: Some(at(10)), before: Some(at(20)) };
-    assert_eq!(users(UserFilter { created, ..all() }).await, [ida, uma]);
-    let search = |text: &str, by_email| UserFilter { search: Some(text.to_owned()), by_email, ..all() };
-    assert_eq!(users(search("ida@CLIMB.example", true)).await, [ida]);
-    assert_eq!(users(search("ida@climb.example", false)).await, NONE, "addresses are searched only on request");
-    assert_eq!(users(search("@climb.example", true)).await, NONE, "only whole addresses are found");
-    assert_eq!(users(UserFilter { username: Some("UMA".to_owned()), ..search("the", false) }).await, [uma]);
 
-    store.add_member(top, ida, AccessLevel::Owner, None).await.expect("added");
-    store.add_member(top, uma, AccessLevel::Guest, None).await.expect("added");
+    let created = Between {
+        after: Some(at(10)),
+        before: Some(at(20)),
+    };
+    assert_eq!(users(UserFilter { created, ..all() }).await, [ida, uma]);
+
+    let search = |text: &str, by_email| UserFilter {
+        search: Some(text.to_owned()),
+        by_email,
+        ..all()
+    };
+    assert_eq!(users(search("ida@CLIMB.example", true)).await, [ida]);
+
+    assert_eq!(
+        users(search("ida@climb.example", false)).await,
+        NONE,
+        "addresses are searched only on request"
+    );
+
+    assert_eq!(
+        users(search("@climb.example", true)).await,
+        NONE,
+        "only whole addresses are found"
+    );
+
+    assert_eq!(
+        users(UserFilter {
+            username: Some("UMA".to_owned()),
+            ..search("the", false)
+        })
+        .await,
+        [uma]
+    );
+
+    store
+        .add_member(top, ida, AccessLevel::Owner, None)
+        .await
+        .expect("added");
+
+    store
+        .add_member(top, uma, AccessLevel::Guest, None)
+        .await
+        .expect("added");
+
     let members = async |filter: MemberFilter| {
         let direct = store.list_members(top, filter.clone(), ALL).await.expect("listed");
         let every = store.list_all_members(top, NOON, filter, ALL).await.expect("listed");
         let ids = |rows: &[quickdraw_store::access::Member]| rows.iter().map(|one| one.user.id).collect::<Vec<_>>();
         assert_eq!((ids(&direct.rows), direct.total), (ids(&every.rows), every.total));
+
         ids(&direct.rows)
     };
+
     let any = MemberFilter::default;
     assert_eq!(members(any()).await, [ida, uma, bot]);
-    assert_eq!(members(MemberFilter { users: Some(vec![uma, 999]), ..any() }).await, [uma]);
-    assert_eq!(members(MemberFilter { users: Some(Vec::new()), ..any() }).await, NONE);
-    assert_eq!(members(MemberFilter { without: vec![uma], ..any() }).await, [ida, bot]);
-    assert_eq!(members(MemberFilter { search: Some("THE I".to_owned()), ..any() }).await, [ida]);
-    let by_email = |by_email| MemberFilter { search: Some("climb.ex".to_owned()), by_email, ..any() };
-    assert_eq!((members(by_email(true)).await, members(by_email(false)).await), (vec![ida], vec![]));
+
     assert_eq!(
-        members(MemberFilter { search: Some("_m_".to_owned()), ..any() }).await,
+        members(MemberFilter {
+            users: Some(vec![uma, 999]),
+            ..any()
+        })
+        .await,
+        [uma]
+    );
+
+    assert_eq!(
+        members(MemberFilter {
+            users: Some(Vec::new()),
+            ..any()
+        })
+        .await,
+        NONE
+    );
+
+    assert_eq!(
+        members(MemberFilter {
+            without: vec![uma],
+            ..any()
+        })
+        .await,
+        [ida, bot]
+    );
+
+    assert_eq!(
+        members(MemberFilter {
+            search: Some("THE I".to_owned()),
+            ..any()
+        })
+        .await,
+        [ida]
+    );
+
+    let by_email = |by_email| MemberFilter {
+        search: Some("climb.ex".to_owned()),
+        by_email,
+        ..any()
+    };
+    assert_eq!(
+        (members(by_email(true)).await, members(by_email(false)).await),
+        (vec![ida], vec![])
+    );
+
+    assert_eq!(
+        members(MemberFilter {
+            search: Some("_m_".to_owned()),
+            ..any()
+        })
+        .await,
         NONE,
         "the search is for text and not for a pattern"
     );
 
-    let first = store.create_token(token(2, Holder::User(ida), "50% done"), at(40)).await.expect("made").id;
-    let second = store.create_token(token(3, Holder::User(ida), "deploy"), at(50)).await.expect("made").id;
+    let first = store
+        .create_token(token(2, Holder::User(ida), "50% done"), at(40))
+        .await
+        .expect("made")
+        .id;
+
+    let second = store
+        .create_token(token(3, Holder::User(ida), "deploy"), at(50))
+        .await
+        .expect("made")
+        .id;
+
     assert!(store.revoke_token(first).await.expect("written"));
+
     let tokens = async |filter: TokenFilter| {
         let found = store.list_tokens(Tokens::Of(ida), filter, ALL).await.expect("listed");
         assert_eq!(found.total, i64::try_from(found.rows.len()).expect("few"));
         found.rows.iter().map(|token| token.id).collect::<Vec<_>>()
     };
+
     let every = TokenFilter::default;
-    assert_eq!(tokens(TokenFilter { revoked: Some(true), ..every() }).await, [first]);
-    assert_eq!(tokens(TokenFilter { revoked: Some(false), ..every() }).await, [second]);
-    assert_eq!(tokens(TokenFilter { search: Some("50%".to_owned()), ..every() }).await, [first]);
-    let after = |seconds| Between { after: Some(at(seconds)), before: None };
-    assert_eq!(tokens(TokenFilter { created: after(45), ..every() }).await, [second]);
-    assert_eq!(tokens(TokenFilter { expires: after(2000), ..every() }).await, NONE);
-    assert_eq!(tokens(TokenFilter { last_used: after(0), ..every() }).await, NONE, "the tokens were never used");
-    let down = Page { start: Start::OffsetDown(0), limit: 1 };
-    let newest = store.list_tokens(Tokens::Of(ida), every(), down).await.expect("listed").rows;
+    assert_eq!(
+        tokens(TokenFilter {
+            revoked: Some(true),
+            ..every()
+        })
+        .await,
+        [first]
+    );
+
+    assert_eq!(
+        tokens(TokenFilter {
+            revoked: Some(false),
+            ..every()
+        })
+        .await,
+        [second]
+    );
+
+    assert_eq!(
+        tokens(TokenFilter {
+            search: Some("50%".to_owned()),
+            ..every()
+        })
+        .await,
+        [first]
+    );
+
+    let after = |seconds| Between {
+        after: Some(at(seconds)),
+        before: None,
+    };
+
+    assert_eq!(
+        tokens(TokenFilter {
+            created: after(45),
+            ..every()
+        })
+        .await,
+        [second]
+    );
+
+    assert_eq!(
+        tokens(TokenFilter {
+            expires: after(2000),
+            ..every()
+        })
+        .await,
+        NONE
+    );
+
+    assert_eq!(
+        tokens(TokenFilter {
+            last_used: after(0),
+            ..every()
+        })
+        .await,
+        NONE,
+        "the tokens were never used"
+    );
+
+    let down = Page {
+        start: Start::OffsetDown(0),
+        limit: 1,
+    };
+
+    let newest = store
+        .list_tokens(Tokens::Of(ida), every(), down)
+        .await
+        .expect("listed")
+        .rows;
     assert_eq!(newest[0].id, second);
 }
 
 pub(crate) async fn archiving_and_blocking_can_be_undone(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("p").await;
+
     let archived = async |archived| {
-        let edit = ProjectEdit { archived: Some(archived), ..ProjectEdit::default() };
-        store.update_project(project, edit).await.expect("written").expect("the project exists");
-        store.update_project(project, ProjectEdit::default()).await.expect("written").expect("another change");
-        let filter = ScopeFilter { archived: Some(true), ..ScopeFilter::default() };
+        let edit = ProjectEdit {
+            archived: Some(archived),
+            ..ProjectEdit::default()
+        };
+
+        store
+            .update_project(project, edit)
+            .await
+            .expect("written")
+            .expect("the project exists");
+
+        store
+            .update_project(project, ProjectEdit::default())
+            .await
+            .expect("written")
+            .expect("another change");
+
+        let filter = ScopeFilter {
+            archived: Some(true),
+            ..ScopeFilter::default()
+        };
         let listed = store.list_projects(filter, ALL).await.expect("listed").total == 1;
-        assert_eq!(store.project_details(vec![project]).await.expect("read")[&project].archived, listed);
+        assert_eq!(
+            store.project_details(vec![project]).await.expect("read")[&project].archived,
+            listed
+        );
+
         listed
     };
     assert!(archived(true).await);
     assert!(!archived(false).await);
 
-    let ida = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+    let ida = NewUser {
+        username: "ida".to_owned(),
+        name: "Ida".to_owned(),
+        email: None,
+        is_admin: false,
+    };
     let ida = store.create_user(ida, NOON).await.expect("made");
     assert!(!ida.blocked);
+
     let token = NewToken {
         digest: [1; 32],
         holder: Holder::User(ida.id),
@@ -237,16 +619,53 @@ pub(crate) async fn archiving_and_blocking_can_be_undone(fixture: Fixture) {
         expires_at: None,
     };
     store.create_token(token, NOON).await.expect("made");
+
     for blocked in [true, false] {
-        let edit = UserEdit { blocked: Some(blocked), ..UserEdit::default() };
-        let changed = store.update_user(ida.id, edit).await.expect("written").expect("the user exists");
-        let renamed = UserEdit { name: Some("I.".to_owned()), ..UserEdit::default() };
-        let later = store.update_user(ida.id, renamed).await.expect("written").expect("the user exists");
-        assert_eq!((changed.blocked, later.blocked), (blocked, blocked), "other changes keep the state");
+        let edit = UserEdit {
+            blocked: Some(blocked),
+            ..UserEdit::default()
+        };
+
+        let changed = store
+            .update_user(ida.id, edit)
+            .await
+            .expect("written")
+            .expect("the user exists");
+
+        let renamed = UserEdit {
+            name: Some("I.".to_owned()),
+            ..UserEdit::default()
+        };
+
+        let later = store
+            .update_user(ida.id, renamed)
+            .await
+            .expect("written")
+            .expect("the user exists");
+
+        assert_eq!(
+            (changed.blocked, later.blocked),
+            (blocked, blocked),
+            "other changes keep the state"
+        );
+
         let actor = store.find_actor([1; 32], NOON).await;
-        assert_eq!(matches!(actor, Err(Error::Blocked)), blocked, "the token of a blocked user: {actor:?}");
-        assert_eq!(matches!(actor, Ok(Some(_))), !blocked, "the token of an active user: {actor:?}");
-        let filter = UserFilter { blocked: true, ..UserFilter::default() };
+        assert_eq!(
+            matches!(actor, Err(Error::Blocked)),
+            blocked,
+            "the token of a blocked user: {actor:?}"
+        );
+
+        assert_eq!(
+            matches!(actor, Ok(Some(_))),
+            !blocked,
+            "the token of an active user: {actor:?}"
+        );
+
+        let filter = UserFilter {
+            blocked: true,
+            ..UserFilter::default()
+        };
         assert_eq!(store.list_users(filter, ALL).await.expect("listed").total == 1, blocked);
     }
 }
@@ -254,28 +673,71 @@ pub(crate) async fn archiving_and_blocking_can_be_undone(fixture: Fixture) {
 pub(crate) async fn a_moved_group_takes_its_projects_along(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
-    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
-    let deep = store.create_group(group(Some(sub), "deep"), NOON).await.expect("made").id;
+
+    let sub = store
+        .create_group(group(Some(top), "sub"), NOON)
+        .await
+        .expect("made")
+        .id;
+
+    let deep = store
+        .create_group(group(Some(sub), "deep"), NOON)
+        .await
+        .expect("made")
+        .id;
+
     let other = store.create_group(group(None, "other"), NOON).await.expect("made").id;
     let project = store.create_project(rope(deep), NOON).await.expect("made").id;
-    let to = |place| GroupEdit { place: Some(place), ..GroupEdit::default() };
+
+    let to = |place| GroupEdit {
+        place: Some(place),
+        ..GroupEdit::default()
+    };
+
     let before = store.directory_version().await.expect("a version");
-    let moved = store.update_group(sub, to(GroupPlace::In(other))).await.expect("written").expect("the group exists");
+    let moved = store
+        .update_group(sub, to(GroupPlace::In(other)))
+        .await
+        .expect("written")
+        .expect("the group exists");
     assert_eq!((moved.full_path.as_str(), moved.parent), ("other/sub", Some(other)));
-    assert!(store.directory_version().await.expect("a version") > before, "other nodes read the directory again");
+
+    assert!(
+        store.directory_version().await.expect("a version") > before,
+        "other nodes read the directory again"
+    );
+
     let path = async || {
-        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("the project exists");
+        let found = store
+            .find_project(Name::Id(project.0))
+            .await
+            .expect("read")
+            .expect("the project exists");
         found.path_with_namespace
     };
     assert_eq!(path().await, "other/sub/deep/rope");
+
     for inside in [sub, deep] {
-        assert!(matches!(store.update_group(sub, to(GroupPlace::In(inside))).await, Err(Error::Circular)));
+        assert!(matches!(
+            store.update_group(sub, to(GroupPlace::In(inside))).await,
+            Err(Error::Circular)
+        ));
     }
+
     let nowhere = store.update_group(sub, to(GroupPlace::In(GroupId(999)))).await;
     assert!(matches!(nowhere, Err(Error::Missing("group"))));
     store.create_group(group(Some(top), "sub"), NOON).await.expect("made");
-    assert!(matches!(store.update_group(sub, to(GroupPlace::In(top))).await, Err(Error::Taken("path"))));
-    let moved = store.update_group(sub, to(GroupPlace::Top)).await.expect("written").expect("the group exists");
+
+    assert!(matches!(
+        store.update_group(sub, to(GroupPlace::In(top))).await,
+        Err(Error::Taken("path"))
+    ));
+
+    let moved = store
+        .update_group(sub, to(GroupPlace::Top))
+        .await
+        .expect("written")
+        .expect("the group exists");
     assert_eq!((moved.full_path.as_str(), moved.parent), ("sub", None));
     assert_eq!(path().await, "sub/deep/rope");
 }

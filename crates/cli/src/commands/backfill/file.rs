@@ -32,15 +32,18 @@ pub(super) async fn run(file: &Path, mut reporter: Reporter) -> anyhow::Result<(
         let length = opened.metadata()?.len();
         (Box::new(opened), length)
     };
+
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}, {eta} left")?;
     let bar = ProgressBar::new(length).with_style(style);
     let values = serde_json::Deserializer::from_reader(BufReader::new(bar.wrap_read(input)));
     let (mut number, mut failed) = (0_u64, 0_u64);
+
     for value in values.into_iter::<Box<RawValue>>() {
         if value.is_err() {
             // The records before the damage are reported.
             reporter.flush().await?;
         }
+
         let value = value.with_context(|| {
             format!("the text after record {number} is not JSON; the records before it were reported")
         })?;
@@ -48,8 +51,10 @@ pub(super) async fn run(file: &Path, mut reporter: Reporter) -> anyhow::Result<(
             Ok(records) => records,
             Err(_) => vec![value],
         };
+
         for record in records {
             number += 1;
+
             match read(record) {
                 Ok(event) => reporter.report(event).await?,
                 Err(why) => {
@@ -59,9 +64,15 @@ pub(super) async fn run(file: &Path, mut reporter: Reporter) -> anyhow::Result<(
             }
         }
     }
+
     bar.finish_and_clear();
     say(reporter.end().await?);
-    anyhow::ensure!(failed == 0, "{failed} of {number} records could not be reported; the others were reported");
+
+    anyhow::ensure!(
+        failed == 0,
+        "{failed} of {number} records could not be reported; the others were reported"
+    );
+
     Ok(())
 }
 
@@ -72,6 +83,7 @@ fn read(record: Box<RawValue>) -> Result<Reported, String> {
     let received_at = parts.received_at.or(parts.created_at.filter(|_| !is_bare));
     let payload = parts.payload.or(parts.request_data).unwrap_or(record);
     let envelope = Envelope::read(payload.get().as_bytes()).map_err(|error| error.to_string())?;
+
     let trigger = match parts.trigger.filter(|_| !is_bare) {
         Some(name) => Trigger::by_name(&name).ok_or_else(|| format!("{name:?} is not a trigger"))?,
         None => Trigger::recognise(None, &envelope),
@@ -79,9 +91,15 @@ fn read(record: Box<RawValue>) -> Result<Reported, String> {
     if trigger == Trigger::UNKNOWN {
         return Err("unknown kind of event: the body has no object_kind, and the record has no trigger".to_owned());
     }
+
     let written = received_at.as_deref().map(quickdraw_domain::times::read);
     if written.is_some_and(|written| written.is_none()) {
         return Err("received_at is not a time; write it like 2026-03-16T08:30:00Z".to_owned());
     }
-    Ok(Reported { trigger: trigger.row().name, received_at, payload })
+
+    Ok(Reported {
+        trigger: trigger.row().name,
+        received_at,
+        payload,
+    })
 }

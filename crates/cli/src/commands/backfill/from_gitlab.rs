@@ -27,39 +27,64 @@ pub(super) async fn run(
     server: &client::Server,
 ) -> anyhow::Result<()> {
     let url = server.url.trim_end_matches('/').to_owned();
-    let mut one = One { gitlab, url, since, positions, reporter: Reporter::new(server)?, left_out: 0 };
+    let mut one = One {
+        gitlab,
+        url,
+        since,
+        positions,
+        reporter: Reporter::new(server)?,
+        left_out: 0,
+    };
+
     let mut failed = 0;
     for name in projects {
         let done = async {
             let home = gitlab.any_project(name).await?;
             let home = home.context("GitLab has no such project, or the token cannot read it")?;
-            say(format!("{} (project {})", plain(&home.project.path_with_namespace), home.project.id));
+
+            say(format!(
+                "{} (project {})",
+                plain(&home.project.path_with_namespace),
+                home.project.id
+            ));
+
             one.project(&home).await
         };
+
         if let Err(error) = done.await {
             // A failure of one project does not affect the others.
             say(format!("  FAILED: {}: {}", plain(name), plain(&format!("{error:#}"))));
             failed += 1;
         }
     }
+
     let left_out = one.left_out;
     say(one.reporter.end().await?);
+
     anyhow::ensure!(
         left_out == 0,
         "{left_out} objects could not be reported; to try all of them again, give another --position"
     );
-    anyhow::ensure!(failed == 0, "{failed} of {} projects are incomplete; run the command again", projects.len());
+
+    anyhow::ensure!(
+        failed == 0,
+        "{failed} of {} projects are incomplete; run the command again",
+        projects.len()
+    );
+
     Ok(())
 }
 
 /// The state of one run.
 struct One<'a> {
     gitlab: &'a GitLab,
+
     /// Base URL of the Quickdraw server.
     url: String,
     since: Option<jiff::civil::Date>,
     positions: Positions,
     reporter: Reporter,
+
     /// Number of objects that GitLab did not return or that the server refused.
     left_out: usize,
 }
@@ -77,11 +102,21 @@ enum List {
 impl List {
     /// Each list with its name for the user, its path in the API, and its query.
     const ALL: [(Self, &'static str, &'static str, &'static str); 6] = [
-        (Self::MergeRequests, "merge_requests", "merge_requests", "&scope=all&state=all"),
+        (
+            Self::MergeRequests,
+            "merge_requests",
+            "merge_requests",
+            "&scope=all&state=all",
+        ),
         (Self::Issues, "issues", "issues", "&scope=all&state=all"),
         (Self::Pipelines, "pipelines", "pipelines", ""),
         // GitLab lists child pipelines only if the query asks for them.
-        (Self::Pipelines, "child pipelines", "pipelines", "&source=parent_pipeline"),
+        (
+            Self::Pipelines,
+            "child pipelines",
+            "pipelines",
+            "&source=parent_pipeline",
+        ),
         (Self::Deployments, "deployments", "deployments", ""),
         // GitLab keeps these for a limited time.
         (Self::Pushes, "pushes", "events", "&action=pushed"),
@@ -89,7 +124,11 @@ impl List {
 
     /// The position at which a list starts if only changes since `day` are wanted.
     fn since(self, day: jiff::civil::Date) -> String {
-        if self == Self::Pushes { before(day) } else { format!("{day}T00:00:00Z") }
+        if self == Self::Pushes {
+            before(day)
+        } else {
+            format!("{day}T00:00:00Z")
+        }
     }
 
     /// The query for rows after a position, oldest first.
@@ -99,7 +138,10 @@ impl List {
             (Self::Pushes, Some(day)) => format!("&sort=asc&after={day}"),
             // Some lists accept `order_by` only together with `updated_after`.
             (_, at) => {
-                format!("&order_by=updated_at&sort=asc&updated_after={}", encoded(at.unwrap_or("1970-01-01T00:00:00Z")))
+                format!(
+                    "&order_by=updated_at&sort=asc&updated_after={}",
+                    encoded(at.unwrap_or("1970-01-01T00:00:00Z"))
+                )
             }
         }
     }
@@ -109,6 +151,7 @@ impl List {
         if self != Self::Pushes {
             return row["updated_at"].as_str().map(str::to_owned);
         }
+
         let at: jiff::Timestamp = row["created_at"].as_str()?.parse().ok()?;
         Some(before(at.to_zoned(jiff::tz::TimeZone::UTC).date()))
     }
@@ -119,6 +162,7 @@ impl One<'_> {
         for list in List::ALL {
             self.list(home, list).await?;
         }
+
         self.commits(home).await
     }
 
@@ -126,7 +170,12 @@ impl One<'_> {
     fn place(&self, home: &Home, name: &str) -> String {
         // Positions of another server or of another `--since` do not apply.
         let since = self.since.map(|day| format!(" since {day}")).unwrap_or_default();
-        format!("{} from {}, project {}: {name}{since}", self.url, self.gitlab.url(), home.project.id)
+        format!(
+            "{} from {}, project {}: {name}{since}",
+            self.url,
+            self.gitlab.url(),
+            home.project.id
+        )
     }
 
     async fn list(
@@ -134,37 +183,66 @@ impl One<'_> {
         home: &Home,
         (list, name, place_there, query): (List, &'static str, &'static str, &'static str),
     ) -> anyhow::Result<()> {
-        let tiers = if list == List::Deployments { self.tiers(home).await? } else { BTreeMap::new() };
+        let tiers = if list == List::Deployments {
+            self.tiers(home).await?
+        } else {
+            BTreeMap::new()
+        };
+
         let place = self.place(home, name);
-        let mut position = self.positions.get(&place).map(str::to_owned).or(self.since.map(|day| list.since(day)));
+        let mut position = self
+            .positions
+            .get(&place)
+            .map(str::to_owned)
+            .or(self.since.map(|day| list.since(day)));
+
         let bar = super::bar(name, 0)?;
         let mut page = 1;
+
         loop {
             let behind = list.behind(position.as_deref());
-            let path = format!("projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{behind}", home.project.id);
+            let path = format!(
+                "projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{behind}",
+                home.project.id
+            );
+
             let Some(rows) = self.gitlab.rows(&path).await? else {
                 bar.finish_and_clear();
                 say(format!("  {name}: not available, or the token cannot read it"));
                 return Ok(());
             };
+
             bar.inc_length(rows.len() as u64);
+
             for row in &rows {
-                let name = format!("{name} {}", if row["iid"].is_null() { &row["created_at"] } else { &row["iid"] });
+                let name = format!(
+                    "{name} {}",
+                    if row["iid"].is_null() {
+                        &row["created_at"]
+                    } else {
+                        &row["iid"]
+                    }
+                );
                 match self.events(home, list, row, &tiers).await {
                     Ok(events) => self.report(events, &name).await?,
                     Err(error) => self.leave_out(&name, &error),
                 }
+
                 bar.inc(1);
             }
+
             // The position is saved only after the server has the events.
             self.reporter.flush().await?;
+
             let last = rows.last().and_then(|row| list.position(row));
             if let Some(last) = &last {
                 self.positions.set(&place, last)?;
             }
+
             if rows.len() < PAGE {
                 break;
             }
+
             // A row that changes during the run moves to the end of its list. The next request therefore starts after
             // the last row, and uses a further page only if all rows of a page changed at the same time. Pushes do not
             // move, and their position is a day, so their pages are read in sequence.
@@ -174,9 +252,11 @@ impl One<'_> {
                 (page, position) = (1, last);
             }
         }
+
         let count = bar.position();
         bar.finish_and_clear();
         say(format!("  {name}: {count}"));
+
         Ok(())
     }
 
@@ -189,41 +269,73 @@ impl One<'_> {
     ) -> anyhow::Result<Vec<Reported>> {
         let project = home.project.id;
         let (notes, states);
+
         match list {
             List::MergeRequests => {
                 let place = format!("projects/{project}/merge_requests/{}", row["iid"]);
                 notes = self.all(&format!("{place}/notes?sort=asc&per_page={PAGE}")).await?;
-                states = self.all(&format!("{place}/resource_state_events?per_page={PAGE}")).await?;
-                Thing { home, there: row, notes: &notes, states: &states }.merge_request()
+                states = self
+                    .all(&format!("{place}/resource_state_events?per_page={PAGE}"))
+                    .await?;
+
+                Thing {
+                    home,
+                    there: row,
+                    notes: &notes,
+                    states: &states,
+                }
+                .merge_request()
             }
+
             List::Issues => {
                 let place = format!("projects/{project}/issues/{}", row["iid"]);
                 // Only comments of users count for issues; system notes do not.
                 let has_notes = row["user_notes_count"].as_i64() != Some(0);
+
                 notes = if has_notes {
                     self.all(&format!("{place}/notes?sort=asc&per_page={PAGE}")).await?
                 } else {
                     Vec::new()
                 };
-                states = self.all(&format!("{place}/resource_state_events?per_page={PAGE}")).await?;
-                Thing { home, there: row, notes: &notes, states: &states }.issue()
+
+                states = self
+                    .all(&format!("{place}/resource_state_events?per_page={PAGE}"))
+                    .await?;
+                Thing {
+                    home,
+                    there: row,
+                    notes: &notes,
+                    states: &states,
+                }
+                .issue()
             }
+
             List::Pipelines => {
-                let Some(there) = self.gitlab.get(&format!("projects/{project}/pipelines/{}", row["id"])).await? else {
+                let Some(there) = self
+                    .gitlab
+                    .get(&format!("projects/{project}/pipelines/{}", row["id"]))
+                    .await?
+                else {
                     return Ok(Vec::new());
                 };
+
                 let received_at = text(&there["updated_at"]).to_owned();
                 let place = format!("projects/{project}/pipelines/{}", row["id"]);
-                let jobs = self.all(&format!("{place}/jobs?per_page={PAGE}&include_retried=true")).await?;
+                let jobs = self
+                    .all(&format!("{place}/jobs?per_page={PAGE}&include_retried=true"))
+                    .await?;
                 let mut events = Vec::new();
+
                 if let Some(failed_at) = first_failure(&there, &jobs) {
                     // The pipeline failed and was then run again. The failure is reported as well.
                     let mut failed = there.clone();
                     failed["status"] = "failed".into();
                     failed["finished_at"] = failed_at.into();
+
                     let event = pipeline_with(self.gitlab, home, &failed, &ended_until(&jobs, failed_at)).await?;
                     events.push(Reported::new(event, Some(failed_at.to_owned()))?);
                 }
+
                 let event = pipeline_with(self.gitlab, home, &there, &jobs).await?;
                 events.push(Reported::new(event, Some(received_at))?);
                 Ok(events)
@@ -241,6 +353,7 @@ impl One<'_> {
                 reported => reported?,
             }
         }
+
         Ok(())
     }
 
@@ -256,27 +369,49 @@ impl One<'_> {
 
     /// Tiers of environments, by name.
     async fn tiers(&self, home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
-        let all = self.all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id)).await?;
+        let all = self
+            .all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id))
+            .await?;
         let tier = |one: &Value| Some((text(&one["name"]).to_owned(), one["tier"].as_str()?.to_owned()));
-        Ok(all.iter().filter_map(tier).filter(|(_, tier)| !tier.is_empty()).collect())
+
+        Ok(all
+            .iter()
+            .filter_map(tier)
+            .filter(|(_, tier)| !tier.is_empty())
+            .collect())
     }
 
     /// Composes a push to a branch, with the commits that GitLab still has. Returns `None` for a tag.
     async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Reported>> {
         let data = &row["push_data"];
-        let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else { return Ok(None) };
+        let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else {
+            return Ok(None);
+        };
         let (before, after) = (data["commit_from"].as_str(), data["commit_to"].as_str());
         let mut commits = Vec::new();
+
         if let Some(after) = after {
             let from = before.or(home.project.default_branch.as_deref()).unwrap_or(after);
-            let path = format!("projects/{}/repository/compare?from={}&to={after}", home.project.id, encoded(from));
+            let path = format!(
+                "projects/{}/repository/compare?from={}&to={after}",
+                home.project.id,
+                encoded(from)
+            );
             // The push happened even if GitLab no longer has its commits.
             let compared = self.gitlab.get(&path).await.ok().flatten().unwrap_or_default();
-            commits = compared["commits"].as_array().into_iter().flatten().map(with_parents).collect();
+
+            commits = compared["commits"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(with_parents)
+                .collect();
+
             if commits.len() > 1 && commits[0]["id"] == after {
                 commits.reverse();
             }
         }
+
         let who = user(&row["author"], &Value::Null);
         let body = json!({
             "object_kind": "push", "event_name": "push",
@@ -290,14 +425,23 @@ impl One<'_> {
 
     /// Reports all commits: first those of the default branch, then those of all branches.
     async fn commits(&mut self, home: &Home) -> anyhow::Result<()> {
-        let Some(branch) = home.project.default_branch.as_deref() else { return Ok(()) };
+        let Some(branch) = home.project.default_branch.as_deref() else {
+            return Ok(());
+        };
         let landed = format!("&ref_name={}", encoded(branch));
         let full_name = format!("refs/heads/{branch}");
-        let since = self.since.map(|day| format!("&since={day}T00:00:00Z")).unwrap_or_default();
-        for (name, which, git_ref) in
-            [("landed commits", landed.as_str(), Some(&full_name)), ("commits", "&all=true", None)]
-        {
+
+        let since = self
+            .since
+            .map(|day| format!("&since={day}T00:00:00Z"))
+            .unwrap_or_default();
+
+        for (name, which, git_ref) in [
+            ("landed commits", landed.as_str(), Some(&full_name)),
+            ("commits", "&all=true", None),
+        ] {
             let bar = super::bar(name, 0)?;
+
             // Rows come newest first and no position is saved. A commit that arrives during the run only shifts the
             // pages, and its neighbours are read twice.
             for page in 1_u32.. {
@@ -307,22 +451,27 @@ impl One<'_> {
                 );
                 let rows = self.gitlab.rows(&path).await?.unwrap_or_default();
                 bar.inc_length(rows.len() as u64);
+
                 if rows.is_empty() {
                     break;
                 }
+
                 let commits: Vec<Value> = rows.iter().map(with_parents).collect();
                 let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref,
                     "project_id": home.project.id.0, "project": project(home), "commits": commits });
                 self.reporter.report(Reported::of(Trigger::PUSH, None, &body)?).await?;
                 bar.inc(rows.len() as u64);
+
                 if rows.len() < PAGE {
                     break;
                 }
             }
+
             let count = bar.position();
             bar.finish_and_clear();
             say(format!("  {name}: {count}"));
         }
+
         Ok(())
     }
 }
@@ -335,10 +484,13 @@ fn with_parents(there: &Value) -> Value {
 
 fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> anyhow::Result<Reported> {
     let (environment, job) = (text(&row["environment"]["name"]), &row["deployable"]);
-    let finished_at = [&job["finished_at"], &row["updated_at"]].into_iter().find(|at| at.is_string());
+    let finished_at = [&job["finished_at"], &row["updated_at"]]
+        .into_iter()
+        .find(|at| at.is_string());
     let at = finished_at.unwrap_or(&Value::Null);
     let web_url = format!("{}/{}", home.base_url, home.project.path_with_namespace);
     let sha = text(&row["sha"]);
+
     let body = json!({
         "object_kind": "deployment",
         "status": row["status"],
@@ -371,9 +523,12 @@ fn project(home: &Home) -> Value {
 /// For a pipeline that passed in the end: the time of the first failure of a job that was then run again.
 fn first_failure<'a>(there: &Value, jobs: &'a [Value]) -> Option<&'a str> {
     let is_again = |failed: &Value| {
-        jobs.iter().any(|job| job["name"] == failed["name"] && job["id"].as_i64() > failed["id"].as_i64())
+        jobs.iter()
+            .any(|job| job["name"] == failed["name"] && job["id"].as_i64() > failed["id"].as_i64())
     };
-    let failed = jobs.iter().filter(|job| job["status"] == "failed" && job["allow_failure"] != true && is_again(job));
+    let failed = jobs
+        .iter()
+        .filter(|job| job["status"] == "failed" && job["allow_failure"] != true && is_again(job));
     let first = failed.filter_map(|job| job["finished_at"].as_str()).min();
     first.filter(|_| there["status"] == "success")
 }

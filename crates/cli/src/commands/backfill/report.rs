@@ -34,24 +34,38 @@ impl Reported {
     /// server would take them for the labels at the time of the event.
     pub(super) fn without_labels(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let mut body: Value = serde_json::from_slice(&found.body)?;
-        for place in ["/labels", "/object_attributes/labels", "/merge_request/labels", "/issue/labels"] {
+        for place in [
+            "/labels",
+            "/object_attributes/labels",
+            "/merge_request/labels",
+            "/issue/labels",
+        ] {
             let (parent, name) = place.rsplit_once('/').unwrap_or_default();
             if let Some(object) = body.pointer_mut(parent).and_then(Value::as_object_mut) {
                 object.shift_remove(name);
             }
         }
+
         Self::of(found.trigger, received_at, &body)
     }
 
     /// Takes a composed body.
     pub(super) fn new(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
-        Ok(Self { trigger: found.trigger.row().name, received_at, payload })
+        Ok(Self {
+            trigger: found.trigger.row().name,
+            received_at,
+            payload,
+        })
     }
 
     /// Takes a body as JSON.
     pub(super) fn of(trigger: Trigger, received_at: Option<String>, body: &Value) -> anyhow::Result<Self> {
-        Ok(Self { trigger: trigger.row().name, received_at, payload: serde_json::value::to_raw_value(body)? })
+        Ok(Self {
+            trigger: trigger.row().name,
+            received_at,
+            payload: serde_json::value::to_raw_value(body)?,
+        })
     }
 }
 
@@ -60,6 +74,7 @@ impl Reported {
 pub(super) enum Failed {
     /// The server refused the request.
     Refused(anyhow::Error),
+
     /// The server did not accept the request in any attempt. The events are kept.
     Away(anyhow::Error),
 }
@@ -82,8 +97,16 @@ pub(super) struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { taken, known, passed_over } = self;
-        write!(f, "events reported: {taken}, already known: {known}, of kinds that no metric uses: {passed_over}")
+        let Self {
+            taken,
+            known,
+            passed_over,
+        } = self;
+
+        write!(
+            f,
+            "events reported: {taken}, already known: {known}, of kinds that no metric uses: {passed_over}"
+        )
     }
 }
 
@@ -99,7 +122,13 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(server: &client::Server) -> anyhow::Result<Self> {
         let (token, tally) = (server.token()?, Tally::default());
-        Ok(Self { url: server.url.trim_end_matches('/').to_owned(), token, waiting: Vec::new(), bytes: 0, tally })
+        Ok(Self {
+            url: server.url.trim_end_matches('/').to_owned(),
+            token,
+            waiting: Vec::new(),
+            bytes: 0,
+            tally,
+        })
     }
 
     /// Queues an event. Sends the queue if it is full.
@@ -108,6 +137,7 @@ impl Reporter {
         if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
             self.flush().await?;
         }
+
         self.bytes += bytes;
         self.waiting.push(event);
         Ok(())
@@ -118,20 +148,24 @@ impl Reporter {
         if self.waiting.is_empty() {
             return Ok(());
         }
+
         let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))
             .map_err(|error| Failed::Refused(error.into()))?;
         let said = self.post(body).await;
         if let Err(Failed::Away(_)) = &said {
             return said.map(drop);
         }
+
         // The server would refuse this batch again, so it is dropped and later batches can pass.
         self.waiting.clear();
         self.bytes = 0;
+
         let said = said?;
         let number = |name: &str| said[name].as_u64().unwrap_or_default();
         self.tally.taken += number("taken");
         self.tally.known += number("known");
         self.tally.passed_over += number("passed_over");
+
         Ok(())
     }
 
@@ -143,8 +177,11 @@ impl Reporter {
 
     async fn post(&self, body: Vec<u8>) -> Result<Value, Failed> {
         let url = format!("{}/api/v1/insights/backfill", self.url);
-        let headers =
-            [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), self.token.clone())];
+        let headers = [
+            ("Content-Type".into(), "application/json".to_owned()),
+            ("PRIVATE-TOKEN".into(), self.token.clone()),
+        ];
+
         let mut tries = 0;
         loop {
             let failed = match client::call(Method::POST, &url, &headers, body.clone(), PATIENCE).await {
@@ -159,14 +196,17 @@ impl Reporter {
                     if !matches!(answer.status, 429 | 502..=504) {
                         return Err(Failed::Refused(failed));
                     }
+
                     failed
                 }
                 Err(error) => error,
             };
+
             tries += 1;
             if tries == TRIES {
                 return Err(Failed::Away(failed));
             }
+
             // If the server stored a part of the batch, it recognises those events in the next attempt.
             tokio::time::sleep(Duration::from_secs(1 << tries)).await;
         }

@@ -36,8 +36,10 @@ struct Step<'a> {
 pub(super) struct Thing<'a> {
     pub(super) home: &'a Home,
     pub(super) there: &'a Value,
+
     /// Comments, including system notes.
     pub(super) notes: &'a [Value],
+
     /// Changes of state.
     pub(super) states: &'a [Value],
 }
@@ -49,22 +51,36 @@ impl<'a> Thing<'a> {
         let mut steps = self.steps();
         steps.extend(self.system_steps());
         steps.extend(self.merge());
+
         // The current state comes last among steps with the same time.
         steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
+
         // The first draft change also shows the state before it: the opposite.
-        let first =
-            steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
-        let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
+        let first = steps.iter().find_map(|step| {
+            if let What::Draft(is_draft) = step.what {
+                Some(is_draft)
+            } else {
+                None
+            }
+        });
+        let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| {
+            !is_draft
+        });
         self.walk(&steps, &attributes, "merge_request", Trigger::MERGE_REQUEST, is_draft)
     }
 
     /// The merge. Old versions of GitLab have no `merged_at`; there the time comes from the changes of state.
     fn merge(&self) -> Option<Step<'a>> {
-        let seen = self.states.iter().find(|state| state["state"] == "merged").unwrap_or(&Value::Null);
+        let seen = self
+            .states
+            .iter()
+            .find(|state| state["state"] == "merged")
+            .unwrap_or(&Value::Null);
         let times = [&self.there["merged_at"], &seen["created_at"]];
         let people = [&self.there["merge_user"], &self.there["merged_by"], &seen["user"]];
         let merged_at = times.into_iter().find(|at| at.is_string())?;
         let merged_by = people.into_iter().find(|who| who.is_object()).unwrap_or(&Value::Null);
+
         step(merged_at, What::Merge, merged_by).next()
     }
 
@@ -72,14 +88,22 @@ impl<'a> Thing<'a> {
     pub(super) fn issue(&self) -> anyhow::Result<Vec<Reported>> {
         let mut steps = self.steps();
         steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
+
         let attributes = bodies::issue_attributes(self.there);
-        self.walk(&steps, &attributes, "issue", bodies::trigger_of_issue(self.there), false)
+        self.walk(
+            &steps,
+            &attributes,
+            "issue",
+            bodies::trigger_of_issue(self.there),
+            false,
+        )
     }
 
     /// The steps that merge requests and issues have in common.
     fn steps(&self) -> Vec<Step<'a>> {
         let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], What::Open, &self.there["author"]).collect();
         steps.extend(step(&self.there["updated_at"], What::Now, &Value::Null));
+
         for state in self.states {
             let what = match text(&state["state"]) {
                 "closed" => What::Close,
@@ -88,12 +112,14 @@ impl<'a> Thing<'a> {
             };
             steps.extend(step(&state["created_at"], what, &state["user"]));
         }
+
         if self.there["state"] == "closed" && self.there["closed_at"].is_string() {
             // For the last close, `closed_at` is used, because events have that time too.
             let last = steps.iter().rposition(|step| matches!(step.what, What::Close));
             last.map(|last| steps.remove(last));
             steps.extend(step(&self.there["closed_at"], What::Close, &self.there["closed_by"]));
         }
+
         let comments = self.notes.iter().filter(|note| note["system"] != true);
         steps.extend(comments.flat_map(|note| step(&note["created_at"], What::Comment(note), &note["author"])));
         steps
@@ -125,9 +151,11 @@ impl<'a> Thing<'a> {
     ) -> anyhow::Result<Vec<Reported>> {
         let (mut state, mut closed_at) = ("opened", Value::Null);
         let mut events = Vec::with_capacity(steps.len());
+
         for step in steps {
             let at = spelled(&step.at.to_string().into());
             let mut oldrev = None;
+
             let action = match &step.what {
                 What::Open => "open",
                 What::Close => {
@@ -161,34 +189,52 @@ impl<'a> Thing<'a> {
                         "merged" => "merged",
                         _ => state,
                     };
+
                     "update"
                 }
                 What::Comment(_) => "",
             };
+
             let mut object = attributes.clone();
-            for (name, value) in [("state", state.into()), ("updated_at", at.clone()), ("closed_at", closed_at.clone())]
-            {
+            for (name, value) in [
+                ("state", state.into()),
+                ("updated_at", at.clone()),
+                ("closed_at", closed_at.clone()),
+            ] {
                 object.insert(name.to_owned(), value);
             }
+
             if kind == "merge_request" {
                 object.insert("draft".to_owned(), is_draft.into());
                 object.insert("work_in_progress".to_owned(), is_draft.into());
             }
+
             let who: User = user(step.who, &Value::Null);
             let (trigger, object) = if let What::Comment(note) = &step.what {
                 let is_internal = note["internal"] == true || self.there["confidential"] == true;
-                let trigger = if is_internal { Trigger::CONFIDENTIAL_NOTE } else { Trigger::NOTE };
+                let trigger = if is_internal {
+                    Trigger::CONFIDENTIAL_NOTE
+                } else {
+                    Trigger::NOTE
+                };
                 (trigger, self.comment(note, kind, object))
             } else {
                 object.insert("action".to_owned(), action.into());
                 object.extend(oldrev.map(|oldrev| ("oldrev".to_owned(), oldrev.into())));
                 (trigger, Value::Object(object))
             };
+
             let event = found(self.home, trigger, &who, &object, String::new())?;
+
             // Only the current labels are known, so earlier events have none.
-            let reported = if matches!(step.what, What::Now) { Reported::new } else { Reported::without_labels };
+            let reported = if matches!(step.what, What::Now) {
+                Reported::new
+            } else {
+                Reported::without_labels
+            };
             events.push(reported(event, Some(step.at.to_string()))?);
         }
+
         Ok(events)
     }
 

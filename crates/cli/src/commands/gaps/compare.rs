@@ -26,6 +26,7 @@ pub(super) struct Compare<'a> {
     gitlab: &'a GitLab,
     repair: bool,
     hook: Option<i64>,
+
     /// Groups whose hooks were already read. Several projects may be in one group.
     groups: RefCell<HashSet<String>>,
 }
@@ -43,7 +44,14 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) const fn new(room: usize) -> Self {
-        Self { room, sent_again: 0, fetched: 0, gone: 0, older: 0, left: 0 }
+        Self {
+            room,
+            sent_again: 0,
+            fetched: 0,
+            gone: 0,
+            older: 0,
+            left: 0,
+        }
     }
 
     /// Uses up one lookup. Returns false if none is left.
@@ -54,8 +62,20 @@ impl Tally {
     }
 
     pub(super) fn words(&self, repair: bool) -> String {
-        let Self { sent_again, fetched, gone, older, left, .. } = self;
-        let done = if repair { "fetched and reported" } else { "found in GitLab (--repair fetches them)" };
+        let Self {
+            sent_again,
+            fetched,
+            gone,
+            older,
+            left,
+            ..
+        } = self;
+
+        let done = if repair {
+            "fetched and reported"
+        } else {
+            "found in GitLab (--repair fetches them)"
+        };
         format!("{sent_again} resent, {fetched} {done}, {gone} not found, {older} too old, {left} skipped by --limit")
     }
 }
@@ -68,7 +88,13 @@ struct Report<'a> {
 
 impl<'a> Compare<'a> {
     pub(super) fn new(ours: &'a Ours<'a>, gitlab: &'a GitLab, repair: bool, hook: Option<i64>) -> Self {
-        Self { ours, gitlab, repair, hook, groups: RefCell::default() }
+        Self {
+            ours,
+            gitlab,
+            repair,
+            hook,
+            groups: RefCell::default(),
+        }
     }
 
     /// Compares the gaps of one project.
@@ -89,32 +115,55 @@ impl<'a> Compare<'a> {
         if self.send_again(id, &home.project.path_with_namespace, tally).await? {
             tokio::time::sleep(COUNTED).await;
         }
+
         let gaps = self.ours.gaps(id).await?;
         self.pushes(&home, &gaps, tally).await?;
+
         for kind in ["merge_request", "issue", "pipeline"] {
-            let since = kinds.iter().find(|one| one.kind == kind).and_then(Measured::coverage_starts);
+            let since = kinds
+                .iter()
+                .find(|one| one.kind == kind)
+                .and_then(Measured::coverage_starts);
+
             let spans = gaps.iter().filter_map(|gap| match gap {
-                Gap::Objects { kind: of, first_iid, last_iid } if of == kind => Some((*first_iid, *last_iid)),
+                Gap::Objects {
+                    kind: of,
+                    first_iid,
+                    last_iid,
+                } if of == kind => Some((*first_iid, *last_iid)),
                 _ => None,
             });
-            self.objects(&home, kind, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
+
+            self.objects(
+                &home,
+                kind,
+                &spans.collect::<Vec<_>>(),
+                since.unwrap_or_default(),
+                tally,
+            )
+            .await?;
         }
+
         Ok(())
     }
 
     async fn pushes(&self, home: &Home, gaps: &[Gap], tally: &mut Tally) -> anyhow::Result<()> {
         for gap in gaps {
-            let Gap::Pushes { git_ref, before, after } = gap else { continue };
+            let Gap::Pushes { git_ref, before, after } = gap else {
+                continue;
+            };
             if !tally.take() {
                 tally.left += 1;
                 continue;
             }
+
             let there = match before {
                 Some(before) => bodies::pushes(self.gitlab, home, git_ref, before, after).await?,
                 None => There::Unclear("the commit before the push is unknown"),
             };
             self.settle(home, &gap.to_string(), there, tally).await?;
         }
+
         Ok(())
     }
 
@@ -128,13 +177,18 @@ impl<'a> Compare<'a> {
         since: Timestamp,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let (Some((lowest, _)), Some((_, highest))) = (spans.first(), spans.last()) else { return Ok(()) };
+        let (Some((lowest, _)), Some((_, highest))) = (spans.first(), spans.last()) else {
+            return Ok(());
+        };
         let pipelines = match kind {
             "pipeline" if tally.room > 0 => {
-                self.gitlab.pipelines(home.project.id.0, (*lowest, *highest), since).await?
+                self.gitlab
+                    .pipelines(home.project.id.0, (*lowest, *highest), since)
+                    .await?
             }
             _ => BTreeMap::new(),
         };
+
         let mut older = 0;
         for (first, last) in spans.iter().rev() {
             for iid in (*first..=*last).rev() {
@@ -143,10 +197,12 @@ impl<'a> Compare<'a> {
                     older += not_yet;
                     break;
                 }
+
                 if !tally.take() {
                     tally.left = tally.left.saturating_add(not_yet);
                     break;
                 }
+
                 let there = match kind {
                     "merge_request" => bodies::merge_request(self.gitlab, home, iid, since).await?,
                     "issue" => bodies::issue(self.gitlab, home, iid, since).await?,
@@ -159,13 +215,18 @@ impl<'a> Compare<'a> {
                     older = not_yet;
                     break;
                 }
+
                 self.settle(home, &format!("{kind} {iid}"), there, tally).await?;
             }
         }
+
         if older > 0 {
-            say(format!("    {kind}: older than the first event, so not missing: {older}"));
+            say(format!(
+                "    {kind}: older than the first event, so not missing: {older}"
+            ));
             tally.older += older;
         }
+
         Ok(())
     }
 
@@ -173,19 +234,27 @@ impl<'a> Compare<'a> {
     /// there was one.
     async fn send_again(&self, id: i64, path: &str, tally: &mut Tally) -> anyhow::Result<bool> {
         let mut places = vec![format!("projects/{id}")];
-        let groups = path.match_indices('/').map(|(end, _)| format!("groups/{}", super::encoded(&path[..end])));
+        let groups = path
+            .match_indices('/')
+            .map(|(end, _)| format!("groups/{}", super::encoded(&path[..end])));
         places.extend(groups.filter(|group| self.groups.borrow_mut().insert(group.clone())));
+
         let (mut sent, mut hooks) = (false, 0);
         for place in &places {
             let again = self.gitlab.not_taken(place, self.hook).await?;
             hooks += again.hooks;
+
             for note in &again.notes {
                 say(format!("    {}", plain(note)));
             }
+
             for event in &again.events {
                 let what = format!("{} of hook {} of {place}", plain(&event.trigger), event.hook);
                 if !self.repair {
-                    say(format!("    failed ({}): {what}; --repair resends it", plain(&event.status)));
+                    say(format!(
+                        "    failed ({}): {what}; --repair resends it",
+                        plain(&event.status)
+                    ));
                 } else if !tally.take() {
                     tally.left += 1;
                 } else {
@@ -196,9 +265,11 @@ impl<'a> Compare<'a> {
                 }
             }
         }
+
         if hooks == 0 {
             say("    failed requests are not compared: the token can see no webhook that posts to Quickdraw");
         }
+
         Ok(sent)
     }
 
@@ -217,12 +288,15 @@ impl<'a> Compare<'a> {
                 return Ok(());
             }
         };
+
         tally.fetched += 1;
+
         let shown = plain(&found.name);
         if !self.repair {
             say(format!("    {name}: in GitLab: {shown}"));
             return Ok(());
         }
+
         let id = self.report(home, name, found).await?;
         say(format!("    {name}: reported as {id}: {shown}"));
         Ok(())
@@ -234,7 +308,12 @@ impl<'a> Compare<'a> {
         let parts = [self.gitlab.url(), &project.id.to_string(), name].join("\n");
         let key = format!("gap-{}", hex::encode(Sha256::digest(parts)));
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
-        let report = Report { trigger: found.trigger.row().name, payload: &payload };
+
+        let report = Report {
+            trigger: found.trigger.row().name,
+            payload: &payload,
+        };
+
         let Ours { url, token, .. } = self.ours;
         let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
         reported.with_context(|| format!("failed to report {name} to the project {}", project.path_with_namespace))

@@ -36,8 +36,12 @@ pub(super) struct Pushed {
 /// branch, as in GitLab: those that are not on the default branch.
 pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result<Pushed> {
     if update.change == Change::Removed {
-        return Ok(Pushed { listed: json!([]), total: 0 });
+        return Ok(Pushed {
+            listed: json!([]),
+            total: 0,
+        });
     }
+
     let tip = id(&update.new)?;
     let hidden = match update.change {
         Change::Created => default_branch(repository, &update.name),
@@ -45,12 +49,20 @@ pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result
     };
     let mut newest = walk(repository, vec![tip], hidden)?;
     let total = newest.len();
+
     newest.truncate(LISTED);
     newest.reverse();
+
     let begun = Instant::now();
     let describe = |id| describe(repository, id, begun.elapsed() < LOOK);
-    let listed = newest.into_iter().map(describe).collect::<anyhow::Result<Vec<Value>>>()?;
-    Ok(Pushed { listed: Value::Array(listed), total })
+    let listed = newest
+        .into_iter()
+        .map(describe)
+        .collect::<anyhow::Result<Vec<Value>>>()?;
+    Ok(Pushed {
+        listed: Value::Array(listed),
+        total,
+    })
 }
 
 /// The commits that are reachable from `tips` and not from `hidden`, newest first.
@@ -60,9 +72,14 @@ pub(in crate::commands) fn walk(
     hidden: Option<ObjectId>,
 ) -> anyhow::Result<Vec<ObjectId>> {
     let order = gix::revision::walk::Sorting::ByCommitTime(gix::traverse::commit::simple::CommitTimeOrder::NewestFirst);
-    let walk =
-        repository.rev_walk(tips).with_hidden(hidden).sorting(order).all().context("failed to walk the history")?;
-    walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
+    let walk = repository
+        .rev_walk(tips)
+        .with_hidden(hidden)
+        .sorting(order)
+        .all()
+        .context("failed to walk the history")?;
+    walk.map(|commit| Ok(commit.context("failed to walk the history")?.id))
+        .collect()
 }
 
 /// The commit that a tag points at, if it points at one, and the message of an annotated tag. `None` for a removed tag.
@@ -73,11 +90,17 @@ pub(super) fn tag(
     if update.change == Change::Removed {
         return Ok(None);
     }
-    let object = repository.find_object(id(&update.new)?).context("failed to read the tag")?;
+
+    let object = repository
+        .find_object(id(&update.new)?)
+        .context("failed to read the tag")?;
     let message = match object.clone().try_into_tag() {
-        Ok(tag) => Some(text(tag.decode().context("failed to read the tag")?.message.trim().as_bstr())),
+        Ok(tag) => Some(text(
+            tag.decode().context("failed to read the tag")?.message.trim().as_bstr(),
+        )),
         Err(_) => None,
     };
+
     let end = object.peel_tags_to_end().context("failed to follow the tag")?;
     let commit = (end.kind == gix::object::Kind::Commit).then(|| end.id.to_string());
     Ok(Some((commit, message)))
@@ -93,6 +116,7 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
     if head.referent_name()?.as_bstr() == pushed.as_bytes().as_bstr() {
         return None;
     }
+
     Some(head.id()?.detach())
 }
 
@@ -101,33 +125,45 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
 pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId, look: bool) -> anyhow::Result<Value> {
     let commit = repository.find_commit(id).context("failed to read a commit")?;
     let (author, committer) = (commit.author()?, commit.committer()?);
+
     // GitLab shows the committer's time with the committer's offset. A time out of range becomes null.
     let written = committer.time().ok().and_then(|time| {
         let at = jiff::Timestamp::from_second(time.seconds).ok()?;
         let offset = jiff::tz::Offset::from_seconds(time.offset).unwrap_or(jiff::tz::Offset::UTC);
         Some(jiff::fmt::temporal::DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset))
     });
+
     let (mut added, mut modified, mut removed) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes(repository, &commit, look)? {
         match change {
-            ChangeDetached::Addition { location, entry_mode, .. } if !entry_mode.is_tree() => {
+            ChangeDetached::Addition {
+                location, entry_mode, ..
+            } if !entry_mode.is_tree() => {
                 added.push(text(location.as_bstr()));
             }
-            ChangeDetached::Deletion { location, entry_mode, .. } if !entry_mode.is_tree() => {
+            ChangeDetached::Deletion {
+                location, entry_mode, ..
+            } if !entry_mode.is_tree() => {
                 removed.push(text(location.as_bstr()));
             }
-            ChangeDetached::Modification { location, entry_mode, .. } if !entry_mode.is_tree() => {
+            ChangeDetached::Modification {
+                location, entry_mode, ..
+            } if !entry_mode.is_tree() => {
                 modified.push(text(location.as_bstr()));
             }
             // A rename is listed under its new name only.
-            ChangeDetached::Rewrite { location, entry_mode, .. } if !entry_mode.is_tree() => {
+            ChangeDetached::Rewrite {
+                location, entry_mode, ..
+            } if !entry_mode.is_tree() => {
                 added.push(text(location.as_bstr()));
             }
             _ => {}
         }
     }
+
     let encoding = commit.decode().context("failed to read a commit")?.encoding;
     let said = |bytes: &BStr| spelled(bytes, encoding);
+
     Ok(json!({
         "id": id.to_string(),
         "message": said(commit.message_raw()?),
@@ -143,13 +179,23 @@ pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId, look:
 fn changes(repository: &Repository, commit: &gix::Commit<'_>, look: bool) -> anyhow::Result<Vec<ChangeDetached>> {
     let parent = match commit.parent_ids().next() {
         // In a shallow repository the parent may be missing. Then all files count as added.
-        Some(parent) => repository.find_commit(parent).ok().map(|parent| parent.tree()).transpose()?,
+        Some(parent) => repository
+            .find_commit(parent)
+            .ok()
+            .map(|parent| parent.tree())
+            .transpose()?,
         None => None,
     };
+
     let tree = commit.tree().context("failed to read a tree")?;
-    let alike = gix::diff::Rewrites { percentage: None, ..gix::diff::Rewrites::default() };
+    let alike = gix::diff::Rewrites {
+        percentage: None,
+        ..gix::diff::Rewrites::default()
+    };
     let options = (!look).then(|| gix::diff::Options::default().with_rewrites(Some(alike)));
-    repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), options).context("failed to compare trees")
+    repository
+        .diff_tree_to_tree(parent.as_ref(), Some(&tree), options)
+        .context("failed to compare trees")
 }
 
 /// Decodes text of a commit with the encoding that the commit names, as `git log` does.

@@ -23,8 +23,10 @@ pub(super) struct Target {
 pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
     let opened = super::commits::open(repository)?;
     quickdraw_domain::hook::HookUrl::parse(&target.url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+
     let folder = opened.git_dir();
     let settings = opened.config_snapshot();
+
     if let Some(elsewhere) = settings.string("core.hooksPath") {
         anyhow::bail!(
             "the hooks of {} are in {elsewhere} (core.hooksPath), which may be shared with other repositories; add the \
@@ -32,6 +34,7 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
             repository.display()
         );
     }
+
     let form = settings.string("extensions.refStorage");
     anyhow::ensure!(
         form.as_ref().is_none_or(|form| form.as_slice() == b"files"),
@@ -39,6 +42,7 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
         repository.display(),
         form.unwrap_or_default()
     );
+
     let hook = folder.join("hooks").join("post-receive");
     if let Ok(present) = std::fs::read_to_string(&hook) {
         anyhow::ensure!(
@@ -47,16 +51,32 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
             hook.display()
         );
     }
+
     let mode = file_mode(&opened);
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(folder.join(FILE))?;
+
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(folder.join(FILE))?;
     // An existing file keeps its mode when it is opened.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(&serde_json::to_vec_pretty(target)?)?;
+
     let program = std::env::current_exe()?;
-    let program = program.to_str().context("the path of this program is not UTF-8")?.replace('\'', "'\\''");
+    let program = program
+        .to_str()
+        .context("the path of this program is not UTF-8")?
+        .replace('\'', "'\\''");
+
     std::fs::create_dir_all(folder.join("hooks"))?;
-    std::fs::write(&hook, format!("#!/bin/sh\n{MARK}\nexec '{program}' git-hook post-receive\n"))?;
+    std::fs::write(
+        &hook,
+        format!("#!/bin/sh\n{MARK}\nexec '{program}' git-hook post-receive\n"),
+    )?;
+
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755))?;
     Ok(hook)
 }
@@ -64,7 +84,10 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
 /// The mode of files in the git directory: for the owner, and for the group if git shares the repository
 /// (`core.sharedRepository`).
 pub(super) fn file_mode(repository: &gix::Repository) -> u32 {
-    let shared = repository.config_snapshot().string("core.sharedRepository").unwrap_or_default();
+    let shared = repository
+        .config_snapshot()
+        .string("core.sharedRepository")
+        .unwrap_or_default();
     match std::str::from_utf8(&shared).unwrap_or_default() {
         "" | "umask" | "false" | "0" | "no" | "off" => 0o600,
         _ => 0o660,

@@ -46,6 +46,7 @@ struct Waiting {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Sent {
     pub(super) sent: usize,
+
     /// These wait for the next push or for `quickdraw git-hook send`.
     pub(super) left: usize,
 }
@@ -53,8 +54,10 @@ pub(super) struct Sent {
 /// The result of an attempt to send the oldest report.
 enum Next {
     Sent,
+
     /// The report is not needed, or the server will never accept it.
     Gone,
+
     /// The server did not accept the report now, or the time is over.
     Later,
 }
@@ -63,6 +66,7 @@ enum Next {
 pub(super) struct Spool {
     folder: PathBuf,
     mode: u32,
+
     /// A time-ordered id of this push, which sorts the reports of several processes, and the number of reports so far.
     begun: Uuid,
     made: usize,
@@ -78,28 +82,54 @@ impl Spool {
             // A user who may read files also needs the right to list the folder.
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode | (mode & 0o440) >> 2))?;
         }
-        Ok(Self { folder, mode, begun: Uuid::now_v7(), made: 0 })
+
+        Ok(Self {
+            folder,
+            mode,
+            begun: Uuid::now_v7(),
+            made: 0,
+        })
     }
 
     /// Stores a report. It is on the disk when this returns.
     pub(super) fn add(&mut self, report: Value) -> anyhow::Result<()> {
         let waiting = self.waiting()?;
-        let bytes: u64 = waiting.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+        let bytes: u64 = waiting
+            .iter()
+            .filter_map(|file| fs::metadata(file).ok())
+            .map(|file| file.len())
+            .sum();
+
         anyhow::ensure!(
             waiting.len() < MOST && bytes < MOST_BYTES,
             "{} reports already wait in {}; find out why the server does not accept them",
             waiting.len(),
             self.folder.display()
         );
-        let text = serde_json::to_vec(&Waiting { key: Uuid::new_v4().to_string(), report })?;
+
+        let text = serde_json::to_vec(&Waiting {
+            key: Uuid::new_v4().to_string(),
+            report,
+        })?;
+
         self.made += 1;
+
         let name = format!("{}-{:06}", self.begun, self.made);
-        let (partial, whole) = (self.folder.join(format!("{name}.partial")), self.folder.join(format!("{name}.json")));
-        let mut file = File::options().write(true).create_new(true).mode(self.mode).open(&partial)?;
+        let (partial, whole) = (
+            self.folder.join(format!("{name}.partial")),
+            self.folder.join(format!("{name}.json")),
+        );
+
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(self.mode)
+            .open(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(self.mode))?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&partial, &whole)?;
+
         File::open(&self.folder)?.sync_all().context("failed to sync the spool")
     }
 
@@ -114,9 +144,16 @@ impl Spool {
     pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
         let begun = Instant::now();
         let mut until = begun + patience;
-        let lock =
-            File::options().write(true).create(true).truncate(false).mode(self.mode).open(self.folder.join(LOCK))?;
+
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(self.mode)
+            .open(self.folder.join(LOCK))?;
+
         let (mut sent, mut goes_on) = (0, true);
+
         // Another process may add a report and see the lock held, so the folder is read again after the lock is
         // released.
         while goes_on && !self.waiting()?.is_empty() && lock.try_lock().is_ok() {
@@ -134,10 +171,15 @@ impl Spool {
                     }
                 }
             }
+
             self.tidy(goes_on)?;
             lock.unlock()?;
         }
-        Ok(Sent { sent, left: self.waiting()?.len() })
+
+        Ok(Sent {
+            sent,
+            left: self.waiting()?.len(),
+        })
     }
 
     /// Records whether the server accepted all reports, and deletes partial files of processes that died.
@@ -148,14 +190,23 @@ impl Spool {
             let _ = fs::remove_file(&away);
         } else {
             let mut options = File::options();
+
             // Only the time of the last change matters.
-            options.write(true).create(true).truncate(true).mode(self.mode).open(&away)?.write_all(b"\n")?;
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(self.mode)
+                .open(&away)?
+                .write_all(b"\n")?;
         }
+
         for file in self.files("partial")? {
             if age(&file).is_some_and(|age| age > HALF_WRITTEN) {
                 fs::remove_file(file)?;
             }
         }
+
         Ok(())
     }
 
@@ -165,16 +216,26 @@ impl Spool {
             Ok(bytes) => bytes,
             // The file belongs to another user if people share the repository and core.sharedRepository is not set.
             Err(error) => {
-                complain(&format!("{} cannot be read ({error}); is core.sharedRepository set?", file.display()));
+                complain(&format!(
+                    "{} cannot be read ({error}); is core.sharedRepository set?",
+                    file.display()
+                ));
+
                 return Ok(Next::Later);
             }
         };
         let read: Result<Waiting, _> = serde_json::from_slice(&bytes);
+
         let Ok(Waiting { key, report }) = read else {
-            complain(&format!("{} does not contain a report; it is set aside", file.display()));
+            complain(&format!(
+                "{} does not contain a report; it is set aside",
+                file.display()
+            ));
+
             fs::rename(file, file.with_extension("refused"))?;
             return Ok(Next::Gone);
         };
+
         let Target { url, token, project } = target;
         if report["trigger"] == ONLY_IF_SUBSCRIBED.row().name
             && client::has_subscriber(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
@@ -182,9 +243,11 @@ impl Spool {
             fs::remove_file(file)?;
             return Ok(Next::Gone);
         }
+
         if left().is_zero() {
             return Ok(Next::Later);
         }
+
         match client::report(url, token, project, &report, &key, left()).await {
             Ok(_) => {
                 fs::remove_file(file)?;
@@ -196,9 +259,11 @@ impl Spool {
                     "{error:#}; the report is set aside as {}",
                     file.with_extension("refused").display()
                 ));
+
                 fs::rename(file, file.with_extension("refused"))?;
                 Ok(Next::Gone)
             }
+
             Err(error) => {
                 complain(&format!("{error:#}"));
                 Ok(Next::Later)
@@ -213,9 +278,14 @@ impl Spool {
     fn files(&self, end: &str) -> anyhow::Result<Vec<PathBuf>> {
         let entries =
             fs::read_dir(&self.folder).with_context(|| format!("failed to read {}", self.folder.display()))?;
-        let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-        let mut files: Vec<PathBuf> =
-            files.into_iter().filter(|file| file.extension().is_some_and(|known| known == end)).collect();
+        let files = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut files: Vec<PathBuf> = files
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|known| known == end))
+            .collect();
+
         files.sort();
         Ok(files)
     }

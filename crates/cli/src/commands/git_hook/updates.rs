@@ -58,6 +58,7 @@ pub(super) fn parse(input: &str) -> anyhow::Result<Vec<Update>> {
         let (Some(old), Some(new), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
             return None.with_context(|| format!("{line:?} is not a ref update"));
         };
+
         let kind = if name.starts_with("refs/heads/") {
             Kind::Branch
         } else if name.starts_with("refs/tags/") {
@@ -65,13 +66,22 @@ pub(super) fn parse(input: &str) -> anyhow::Result<Vec<Update>> {
         } else {
             continue;
         };
+
         let change = match (is_zero(old), is_zero(new)) {
             (true, _) => Change::Created,
             (false, true) => Change::Removed,
             (false, false) => Change::Updated,
         };
-        updates.push(Update { kind, change, old: old.to_owned(), new: new.to_owned(), name: name.to_owned() });
+
+        updates.push(Update {
+            kind,
+            change,
+            old: old.to_owned(),
+            new: new.to_owned(),
+            name: name.to_owned(),
+        });
     }
+
     Ok(updates)
 }
 
@@ -84,12 +94,19 @@ pub(super) fn over_the_limit(updates: &[Update]) -> Vec<(Kind, Change)> {
     for update in updates {
         *counts.entry((update.kind, update.change)).or_default() += 1;
     }
-    counts.into_iter().filter(|(_, count)| *count > LIMIT).map(|(key, _)| key).collect()
+
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count > LIMIT)
+        .map(|(key, _)| key)
+        .collect()
 }
 
 pub(super) fn within_the_limit(updates: &[Update]) -> impl Iterator<Item = &Update> {
     let over = over_the_limit(updates);
-    updates.iter().filter(move |update| !over.contains(&(update.kind, update.change)))
+    updates
+        .iter()
+        .filter(move |update| !over.contains(&(update.kind, update.change)))
 }
 
 #[cfg(test)]
@@ -103,9 +120,11 @@ mod tests {
         for n in 0..4 {
             input.push_str(&format!("{zero} {a} refs/tags/v{n}\n"));
         }
+
         let updates = parse(&input).expect("legal");
         assert_eq!(updates.len(), 6);
         assert_eq!(over_the_limit(&updates), [(Kind::Tag, Change::Created)]);
+
         let names: Vec<&str> = within_the_limit(&updates).map(|update| update.name.as_str()).collect();
         assert_eq!(names, ["refs/heads/main", "refs/heads/old"]);
         assert_eq!(updates[1].change, Change::Removed);

@@ -13,10 +13,13 @@ use crate::commands::encoded;
 pub(in crate::commands) enum There {
     /// The event can be reported.
     Found(Found),
+
     /// GitLab has no such object, or the token cannot read it.
     Gone,
+
     /// The object is older than the first event of its kind, so its event is not missing.
     Older,
+
     /// The event cannot be determined, for this reason.
     Unclear(&'static str),
 }
@@ -104,8 +107,20 @@ const JOB: [&str; 11] = [
     "failure_reason",
     "allow_failure",
 ];
-const TIMES: [&str; 6] = ["created_at", "updated_at", "closed_at", "prepared_at", "started_at", "finished_at"];
-const SPENT: [&str; 4] = ["time_estimate", "total_time_spent", "human_time_estimate", "human_total_time_spent"];
+const TIMES: [&str; 6] = [
+    "created_at",
+    "updated_at",
+    "closed_at",
+    "prepared_at",
+    "started_at",
+    "finished_at",
+];
+const SPENT: [&str; 4] = [
+    "time_estimate",
+    "total_time_spent",
+    "human_time_estimate",
+    "human_total_time_spent",
+];
 
 /// Combines the missing pushes between two commits into one push.
 pub(in crate::commands) async fn pushes(
@@ -117,43 +132,78 @@ pub(in crate::commands) async fn pushes(
 ) -> anyhow::Result<There> {
     let id = home.project.id;
     let is_new = before.trim_start_matches('0').is_empty();
+
     // For a new branch: the commits that are not on the default branch.
-    let from = if is_new { home.project.default_branch.as_deref().unwrap_or(after) } else { before };
+    let from = if is_new {
+        home.project.default_branch.as_deref().unwrap_or(after)
+    } else {
+        before
+    };
     let (from, to) = (encoded(from), encoded(after));
-    let Some(compared) = gitlab.get(&format!("projects/{id}/repository/compare?from={from}&to={to}")).await? else {
+
+    let Some(compared) = gitlab
+        .get(&format!("projects/{id}/repository/compare?from={from}&to={to}"))
+        .await?
+    else {
         return Ok(There::Gone);
     };
+
     if !is_new && compared["commits"].as_array().is_none_or(Vec::is_empty) {
         // A push back to an older commit must not be invented: receivers would drop newer commits.
         return Ok(There::Unclear(
             "GitLab lists no commits in between: events arrived out of order, or one was a test of the webhook",
         ));
     }
+
     let mut commits: Vec<&Value> = compared["commits"].as_array().into_iter().flatten().collect();
+
     // Events list the oldest commit first.
     if commits.len() > 1 && commits[0]["id"] == after {
         commits.reverse();
     }
+
     let (total, author) = (commits.len(), commits.last().map(|last| &last["author_name"]));
-    let user = User { name: author.and_then(Value::as_str).unwrap_or_default().to_owned(), ..User::default() };
+    let user = User {
+        name: author.and_then(Value::as_str).unwrap_or_default().to_owned(),
+        ..User::default()
+    };
+
     let mut listed = Vec::new();
     for commit in commits.split_off(total.saturating_sub(LISTED)) {
         let sha = commit["id"].as_str().unwrap_or_default();
-        let files = gitlab.get(&format!("projects/{id}/repository/commits/{sha}/diff?per_page=100")).await?;
-        let files = files.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let files = gitlab
+            .get(&format!("projects/{id}/repository/commits/{sha}/diff?per_page=100"))
+            .await?;
+
+        let files = files
+            .as_ref()
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+
         let paths = |which: fn(&Value) -> bool| -> Vec<&Value> {
-            files.iter().filter(|file| which(file)).map(|file| &file["new_path"]).collect()
+            files
+                .iter()
+                .filter(|file| which(file))
+                .map(|file| &file["new_path"])
+                .collect()
         };
+
         let mut one = commit_of(commit);
         one["added"] = json!(paths(|file| file["new_file"] == true));
         one["modified"] = json!(paths(|file| file["new_file"] != true && file["deleted_file"] != true));
         one["removed"] = json!(paths(|file| file["deleted_file"] == true));
         listed.push(one);
     }
+
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
-    let name = if total == 1 { "1 commit".to_owned() } else { format!("{total} commits") };
+    let name = if total == 1 {
+        "1 commit".to_owned()
+    } else {
+        format!("{total} commits")
+    };
     found(home, Trigger::PUSH, &user, &object, name).map(There::Found)
 }
 
@@ -174,11 +224,18 @@ pub(in crate::commands) async fn merge_request(
     iid: i64,
     since: Timestamp,
 ) -> anyhow::Result<There> {
-    let there = match younger(gitlab, &format!("projects/{}/merge_requests/{iid}", home.project.id), since).await? {
+    let there = match younger(
+        gitlab,
+        &format!("projects/{}/merge_requests/{iid}", home.project.id),
+        since,
+    )
+    .await?
+    {
         Ok(there) => there,
         Err(why) => return Ok(why),
     };
     let mut object = merge_request_attributes(&there);
+
     let (action, at, who) = match there["state"].as_str() {
         // The time of the merge is the time of this event, because the body has no other field for it. If GitLab has no
         // time, an event with the action `merge` would invent one, so the action is `update`.
@@ -187,12 +244,21 @@ pub(in crate::commands) async fn merge_request(
         Some("closed") => ("close", &there["closed_at"], &there["closed_by"]),
         _ => ("open", &Value::Null, &there["author"]),
     };
+
     object.insert("action".to_owned(), action.into());
     if at.is_string() {
         object.insert("updated_at".to_owned(), spelled(at));
     }
+
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, Trigger::MERGE_REQUEST, &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
+    found(
+        home,
+        Trigger::MERGE_REQUEST,
+        &user(who, &there["author"]),
+        &Value::Object(object),
+        name,
+    )
+    .map(There::Found)
 }
 
 /// The attributes of a merge request, from the API's names to those of events.
@@ -202,6 +268,7 @@ pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String
     object.insert("last_commit".to_owned(), json!({ "id": there["sha"] }));
     object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
     object.insert("merge_user_id".to_owned(), there["merge_user"]["id"].clone());
+
     object
 }
 
@@ -209,6 +276,7 @@ pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String
 pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value> {
     let mut object = taken(there, &ISSUE);
     common(&mut object, there);
+
     // The API has `test_case` where events have `Test Case`.
     let words = text(&there["issue_type"]).split('_').filter_map(|word| {
         let mut letters = word.chars();
@@ -218,12 +286,17 @@ pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value>
     if !kind.is_empty() {
         object.insert("type".to_owned(), kind.into());
     }
+
     object
 }
 
 /// The trigger of an issue's events, which depends on confidentiality.
 pub(in crate::commands) fn trigger_of_issue(there: &Value) -> Trigger {
-    if there["confidential"] == true { Trigger::CONFIDENTIAL_ISSUE } else { Trigger::ISSUE }
+    if there["confidential"] == true {
+        Trigger::CONFIDENTIAL_ISSUE
+    } else {
+        Trigger::ISSUE
+    }
 }
 
 /// Composes an event with the current state of an issue.
@@ -240,12 +313,26 @@ pub(in crate::commands) async fn issue(
     let mut object = issue_attributes(&there);
     let is_closed = there["state"] == "closed";
     object.insert("action".to_owned(), if is_closed { "close" } else { "open" }.into());
+
     if is_closed && there["closed_at"].is_string() {
         object.insert("updated_at".to_owned(), spelled(&there["closed_at"]));
     }
-    let who = if is_closed { &there["closed_by"] } else { &there["author"] };
+
+    let who = if is_closed {
+        &there["closed_by"]
+    } else {
+        &there["author"]
+    };
+
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, trigger_of_issue(&there), &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
+    found(
+        home,
+        trigger_of_issue(&there),
+        &user(who, &there["author"]),
+        &Value::Object(object),
+        name,
+    )
+    .map(There::Found)
 }
 
 /// Composes an event with the current state of a pipeline and its jobs. `number` is the id in GitLab.
@@ -271,14 +358,21 @@ pub(in crate::commands) async fn pipeline_of(
     jobs: &str,
 ) -> anyhow::Result<Found> {
     let place = format!("projects/{}/pipelines/{}", home.project.id, there["id"]);
-    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100{jobs}"), |_| true).await?.unwrap_or_default();
+    let mut jobs = gitlab
+        .list(&format!("{place}/jobs?per_page=100{jobs}"), |_| true)
+        .await?
+        .unwrap_or_default();
     jobs.sort_by_key(|job| job["id"].as_i64());
+
     pipeline_with(gitlab, home, there, &jobs).await
 }
 
 /// The jobs that ended at `until` or earlier.
 pub(in crate::commands) fn ended_until(jobs: &[Value], until: &str) -> Vec<Value> {
-    jobs.iter().filter(|job| job["finished_at"].as_str().is_some_and(|at| at <= until)).cloned().collect()
+    jobs.iter()
+        .filter(|job| job["finished_at"].as_str().is_some_and(|at| at <= until))
+        .cloned()
+        .collect()
 }
 
 /// Composes an event of a pipeline with the given jobs.
@@ -292,16 +386,22 @@ pub(in crate::commands) async fn pipeline_with(
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
     }
+
     let build = |job: &Value| {
         let mut build = taken(job, &JOB);
         for whole in ["user", "runner"] {
             build.insert(whole.to_owned(), person_or_runner(&job[whole]));
         }
+
         build
     };
     object.insert("builds".to_owned(), jobs.iter().map(build).collect());
+
     let sha = text(&there["sha"]);
-    if let Some(commit) = gitlab.get(&format!("projects/{}/repository/commits/{sha}", home.project.id)).await? {
+    if let Some(commit) = gitlab
+        .get(&format!("projects/{}/repository/commits/{sha}", home.project.id))
+        .await?
+    {
         let author = json!({ "name": commit["author_name"], "email": commit["author_email"] });
         let commit = json!({
             "id": sha, "message": commit["message"], "title": commit["title"], "timestamp": commit["committed_date"],
@@ -309,8 +409,15 @@ pub(in crate::commands) async fn pipeline_with(
         });
         object.insert("commit".to_owned(), commit);
     }
+
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
-    found(home, Trigger::PIPELINE, &user(&there["user"], &Value::Null), &Value::Object(object), name)
+    found(
+        home,
+        Trigger::PIPELINE,
+        &user(&there["user"], &Value::Null),
+        &Value::Object(object),
+        name,
+    )
 }
 
 /// Reads an object. The inner error is the result for an object that is missing or older than `since`.
@@ -336,10 +443,18 @@ pub(in crate::commands) fn found(
         user,
         object: &object,
         previous: None,
-        instance: Instance { base_url: &home.base_url, upload_links: UploadLinks::default() },
+        instance: Instance {
+            base_url: &home.base_url,
+            upload_links: UploadLinks::default(),
+        },
         at: Timestamp::default(),
     };
-    Ok(Found { name, trigger, body: compose(&happened)? })
+
+    Ok(Found {
+        name,
+        trigger,
+        body: compose(&happened)?,
+    })
 }
 
 /// Copies the attributes that events have too, and writes times in the format of events.
@@ -347,7 +462,11 @@ fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
     let value = |name: &&str| {
         let value = &there[name];
         (!value.is_null()).then(|| {
-            let value = if TIMES.contains(name) { spelled(value) } else { value.clone() };
+            let value = if TIMES.contains(name) {
+                spelled(value)
+            } else {
+                value.clone()
+            };
             ((*name).to_owned(), value)
         })
     };
@@ -356,11 +475,17 @@ fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
 
 /// Adds the attributes of merge requests and issues that have another name or form in events.
 fn common(object: &mut Map<String, Value>, there: &Value) {
-    let labels = there["labels"].as_array().into_iter().flatten().map(|title| json!({ "title": title })).collect();
+    let labels = there["labels"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|title| json!({ "title": title }))
+        .collect();
     object.insert("labels".to_owned(), Value::Array(labels));
     object.insert("url".to_owned(), there["web_url"].clone());
     object.insert("author_id".to_owned(), there["author"]["id"].clone());
     object.insert("milestone_id".to_owned(), there["milestone"]["id"].clone());
+
     for name in SPENT {
         object.insert(name.to_owned(), there["time_stats"][name].clone());
     }
@@ -369,7 +494,10 @@ fn common(object: &mut Map<String, Value>, there: &Value) {
 /// Writes `2026-03-16T08:30:00.123Z` as `2026-03-16 08:30:00 UTC`. Other text stays as it is.
 pub(in crate::commands) fn spelled(time: &Value) -> Value {
     let read = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    read.map_or_else(|| time.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string().into())
+    read.map_or_else(
+        || time.clone(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string().into(),
+    )
 }
 
 /// The author of a change, or else `otherwise`.
@@ -386,13 +514,29 @@ pub(in crate::commands) fn user(who: &Value, otherwise: &Value) -> User {
 
 /// Returns true if the object was created before `since`.
 pub(in crate::commands) fn is_older(there: &Value, since: Timestamp) -> bool {
-    let made = there["created_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let made = there["created_at"]
+        .as_str()
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
     made.is_some_and(|made| made.as_microsecond() < since.as_micros())
 }
 
 fn person_or_runner(there: &Value) -> Value {
-    let names = ["id", "name", "username", "avatar_url", "description", "runner_type", "active", "is_shared"];
-    if there.is_object() { Value::Object(taken(there, &names)) } else { Value::Null }
+    let names = [
+        "id",
+        "name",
+        "username",
+        "avatar_url",
+        "description",
+        "runner_type",
+        "active",
+        "is_shared",
+    ];
+
+    if there.is_object() {
+        Value::Object(taken(there, &names))
+    } else {
+        Value::Null
+    }
 }
 
 pub(in crate::commands) fn text(value: &Value) -> &str {

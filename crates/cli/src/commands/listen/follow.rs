@@ -46,26 +46,33 @@ pub(super) struct Follow {
     /// Follow the journal of the server with this base URL, instead of opening a port.
     #[arg(long, conflicts_with = "port")]
     pub(super) from: Option<String>,
+
     /// With --from: access token of an administrator, of a maintainer of the project, or of an owner of the group.
     /// Defaults to the content of ./quickdraw-data/root-token.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: Option<String>,
+
     /// With --from: only events of this project (full path or number).
     #[arg(long, requires = "from", conflicts_with = "group")]
     project: Option<String>,
+
     /// With --from: only events of this group and of its subgroups and projects (full path or number).
     #[arg(long, requires = "from")]
     group: Option<String>,
+
     /// With --from: only events of this kind, such as push_hooks; may be repeated.
     #[arg(long, requires = "from")]
     trigger: Vec<String>,
+
     /// With --from: only events that match this filter, such as {"branch":"main"}; the guide describes filters.
     #[arg(long, requires = "from")]
     filter: Option<String>,
+
     /// With --from: start with events that were received at this time or later (a time, or a duration such as 2h for
     /// two hours ago). Defaults to now.
     #[arg(long, requires = "from")]
     since: Option<String>,
+
     /// With --from: store the position in this file, and continue from it.
     #[arg(long, requires = "from")]
     position: Option<PathBuf>,
@@ -102,36 +109,53 @@ pub(super) async fn run(
     let token = client::token(follow.token.as_deref())?;
     let hook = forward.map(|url| local_hook(url, secret)).transpose()?;
     let (url, since) = (follow.url(from)?, follow.since.as_deref().map(moment).transpose()?);
-    let file = follow.position.as_deref().map(|file| PositionFile { file, stream: url.as_str() });
+
+    let file = follow.position.as_deref().map(|file| PositionFile {
+        file,
+        stream: url.as_str(),
+    });
     let mut position = match &file {
         Some(file) => file.read()?,
         None => None,
     };
+
     let mut wait = SHORTEST_WAIT;
     loop {
         match open(url.clone(), &token, position.as_deref(), since.as_deref()).await? {
             Ok(stream) => {
                 say(format!(
                     "following {from}{}",
-                    position.as_ref().map_or(String::new(), |at| format!(" after position {at}"))
+                    position
+                        .as_ref()
+                        .map_or(String::new(), |at| format!(" after position {at}"))
                 ));
+
                 let read = Cell::new(0);
                 let pieces = BodyDataStream::new(stream).map_err(io::Error::other).and_then(|piece| {
                     read.set(read.get() + piece.len());
+
                     let fits = read.get() <= LARGEST_EVENT;
-                    future::ready(if fits { Ok(piece) } else { Err(io::Error::other("an event is too large")) })
+                    future::ready(if fits {
+                        Ok(piece)
+                    } else {
+                        Err(io::Error::other("an event is too large"))
+                    })
                 });
                 let mut events = pin!(SseByteStream::new(pieces));
+
                 let broken = loop {
                     match events.try_next().await {
                         Ok(Some(event)) => {
                             wait = SHORTEST_WAIT;
                             read.set(0);
+
                             let Some(at) = event.id.clone() else { continue };
                             take(&event, hook.as_ref()).await?;
+
                             if let Some(file) = &file {
                                 file.write(&at)?;
                             }
+
                             position = Some(at);
                         }
                         Ok(None) => break "the server closed it".to_owned(),
@@ -142,6 +166,7 @@ pub(super) async fn run(
             }
             Err(why) => say(format!("{why}; next attempt in {:.1} s", wait.as_secs_f64())),
         }
+
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
@@ -154,13 +179,17 @@ async fn open(
     position: Option<&str>,
     since: Option<&str>,
 ) -> anyhow::Result<Result<Streamed, String>> {
-    let mut headers: Vec<(Cow<'static, str>, String)> =
-        vec![("Accept".into(), "text/event-stream".to_owned()), ("PRIVATE-TOKEN".into(), token.to_owned())];
+    let mut headers: Vec<(Cow<'static, str>, String)> = vec![
+        ("Accept".into(), "text/event-stream".to_owned()),
+        ("PRIVATE-TOKEN".into(), token.to_owned()),
+    ];
+
     match (position, since) {
         (Some(position), _) => headers.push(("Last-Event-ID".into(), position.to_owned())),
         (None, Some(since)) => drop(url.query_pairs_mut().append_pair("since", since)),
         (None, None) => {}
     }
+
     let stream = match client::stream(url.as_str(), &headers, SILENCE).await {
         Ok(stream) => stream,
         Err(error) => return Ok(Err(format!("{error:#}"))),
@@ -169,47 +198,84 @@ async fn open(
     if status == 200 {
         return Ok(Ok(stream));
     }
-    let problem =
-        stream.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
-    let body = Limited::new(stream, LARGEST_ERROR).collect().await.map(http_body_util::Collected::to_bytes);
+
+    let problem = stream
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
+
+    let body = Limited::new(stream, LARGEST_ERROR)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let why = json["detail"].as_str().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
+    let why = json["detail"]
+        .as_str()
+        .map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
     let why = format!("the server answered {status}: {why}");
+
     // A problem document comes from Quickdraw itself: the request is wrong, and a retry cannot help. Other errors may
     // come from a proxy in between.
-    anyhow::ensure!(!problem || !(400..500).contains(&status) || [408, 429].contains(&status), why);
+    anyhow::ensure!(
+        !problem || !(400..500).contains(&status) || [408, 429].contains(&status),
+        why
+    );
+
     Ok(Err(why))
 }
 
 /// Prints an event and forwards it. When this returns, the local program has accepted the event or has refused it for
 /// good.
 async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
-    let (kind, data) = (event.event.as_deref().unwrap_or_default(), event.data.as_deref().unwrap_or_default());
+    let (kind, data) = (
+        event.event.as_deref().unwrap_or_default(),
+        event.data.as_deref().unwrap_or_default(),
+    );
+
     if kind == "position" {
         return Ok(());
     }
+
     if kind == "lost" {
         say("LOST: the server has deleted some of the events that follow this position");
         return Ok(());
     }
+
     let came: Came =
         serde_json::from_str(data).with_context(|| format!("failed to read an event of the server: {data:.200}"))?;
-    heard(&came.headers.event, &came.headers.key.to_string(), came.body.as_bytes(), "from the stream", hook.is_none());
+    heard(
+        &came.headers.event,
+        &came.headers.key.to_string(),
+        came.body.as_bytes(),
+        "from the stream",
+        hook.is_none(),
+    );
+
     let Some(hook) = hook else { return Ok(()) };
     let body = Bytes::from(came.body);
     let trigger = Trigger::by_name(&came.trigger).unwrap_or(Trigger::UNKNOWN);
+
     let event = Event {
         chain: Some(came.headers.chain),
         sent_as: Some(came.headers.event),
         instance: Some(came.headers.instance),
         ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Origin::Api, wiring::now())
     };
+
     let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
     loop {
         // The request is built again for each attempt, because signatures contain the time.
-        let request = request::build(hook, &event, DeliveryId(came.headers.key), body.clone(), "", wiring::now())?;
+        let request = request::build(
+            hook,
+            &event,
+            DeliveryId(came.headers.key),
+            body.clone(),
+            "",
+            wiring::now(),
+        )?;
         let sent = client::post(hook.url.as_typed(), &request.headers, request.body.to_vec(), PATIENCE).await;
+
         let why = match sent {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 say(format!("forwarded: {}", answer.status));
@@ -222,11 +288,21 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
             }
             Err(error) => format!("{error:#}"),
         };
+
         if unwanted >= TRIES {
-            say(format!("GIVEN UP after {TRIES} attempts: {why}, key {}", came.headers.key));
+            say(format!(
+                "GIVEN UP after {TRIES} attempts: {why}, key {}",
+                came.headers.key
+            ));
+
             return Ok(());
         }
-        say(format!("failed to forward: {why}; next attempt in {:.1} s", wait.as_secs_f64()));
+
+        say(format!(
+            "failed to forward: {why}; next attempt in {:.1} s",
+            wait.as_secs_f64()
+        ));
+
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
@@ -236,11 +312,13 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
 fn local_hook(url: &str, secret: Option<&str>) -> anyhow::Result<Hook> {
     let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
     let mut hook = Hook::new(Scope::Instance, url, Uuid::new_v4(), wiring::now());
+
     match secret {
         Some(secret) if secret.starts_with("whsec_") => hook.signing_token = Some(SigningToken::parse(secret)?),
         Some(secret) => hook.token = Some(Secret::new(secret)),
         None => {}
     }
+
     Ok(hook)
 }
 
@@ -250,13 +328,20 @@ impl Follow {
             format!("--from must be the base URL of a server, such as https://hooks.example.com; it is {from}")
         })?;
         let triggers = Some(self.trigger.join(",")).filter(|triggers| !triggers.is_empty());
-        let all =
-            [("project", &self.project), ("group", &self.group), ("filter", &self.filter), ("trigger", &triggers)];
+
+        let all = [
+            ("project", &self.project),
+            ("group", &self.group),
+            ("filter", &self.filter),
+            ("trigger", &triggers),
+        ];
+
         for (name, value) in all {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
+
         Ok(url)
     }
 }

@@ -10,6 +10,7 @@ use crate::commands::write_whole;
 /// A file with a position and its stream. A position of another stream would skip or repeat events.
 pub(super) struct PositionFile<'a> {
     pub(super) file: &'a Path,
+
     /// The URL of the stream, with its filters.
     pub(super) stream: &'a str,
 }
@@ -27,11 +28,13 @@ impl PositionFile<'_> {
         let (position, stream) = text.trim().split_once(' ').with_context(|| {
             format!("{name} does not contain a position; remove it to start over, or also give --since")
         })?;
+
         anyhow::ensure!(
             stream == self.stream,
             "{name} contains a position of the stream {stream}, and this stream is {}; name another file",
             self.stream
         );
+
         Ok(Some(position.to_owned()))
     }
 
@@ -54,8 +57,18 @@ mod tests {
         of("http://a/?trigger=x").write("12-3").expect("written");
         of("http://a/?trigger=x").write("13-0").expect("written");
         assert_eq!(of("http://a/?trigger=x").read().expect("read").as_deref(), Some("13-0"));
-        assert!(of("http://b/").read().is_err_and(|error| error.to_string().contains("name another file")));
+
+        assert!(
+            of("http://b/")
+                .read()
+                .is_err_and(|error| error.to_string().contains("name another file"))
+        );
+
         std::fs::write(&file, "").expect("written");
-        assert!(of("http://b/").read().is_err_and(|error| error.to_string().contains("does not contain a position")));
+        assert!(
+            of("http://b/")
+                .read()
+                .is_err_and(|error| error.to_string().contains("does not contain a position"))
+        );
     }
 }

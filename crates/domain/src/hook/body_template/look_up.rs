@@ -22,14 +22,20 @@ struct Path<'n> {
 pub(super) fn look_up<'a>(body: &'a str, names: &[&str]) -> Result<Vec<&'a str>, TemplateError> {
     let mut found = vec!["null"; names.len()];
     let mut paths = Vec::with_capacity(names.len());
+
     for (number, name) in names.iter().enumerate() {
         // Steps are taken from the end, so they are reversed.
-        paths.push(Path { steps: name.split('.').rev().collect(), number });
+        paths.push(Path {
+            steps: name.split('.').rev().collect(),
+            number,
+        });
     }
+
     if !paths.is_empty() {
         let most = body.len().saturating_mul(TIMES).max(IN_ANY_CASE);
         descend(body.trim(), paths, &mut found, &mut Work::new(most as u64))?;
     }
+
     Ok(found)
 }
 
@@ -46,13 +52,17 @@ fn descend<'a>(
             Some(step) => inside.push((step, path)),
         }
     }
+
     if inside.is_empty() || value == "null" {
         return Ok(());
     }
+
     inside.sort_by_key(|(step, _)| *step);
     work.spend(value.len())?;
+
     let mut steps: Vec<&str> = inside.iter().map(|(step, _)| *step).collect();
     steps.dedup();
+
     let mut parser = serde_json::Deserializer::from_str(value);
     let values = match value.as_bytes().first() {
         Some(b'{') => Members(&steps).deserialize(&mut parser),
@@ -64,15 +74,18 @@ fn descend<'a>(
     };
     let values = values.map_err(TemplateError::new)?;
     let mut inside = inside.into_iter().peekable();
+
     for (step, value) in steps.into_iter().zip(values) {
         let mut paths = Vec::new();
         while let Some((_, path)) = inside.next_if(|(of, _)| *of == step) {
             paths.push(path);
         }
+
         if let Some(value) = value {
             descend(value.get(), paths, found, work)?;
         }
     }
+
     Ok(())
 }
 
@@ -102,6 +115,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
+
         Ok(found)
     }
 }
@@ -154,6 +168,7 @@ impl<'de> Visitor<'de> for Items<'_> {
         // next index only.
         let mut wanted: Vec<(usize, usize)> = self.0.iter().enumerate().map(|(at, place)| (*place, at)).collect();
         wanted.sort_unstable();
+
         let mut wanted = wanted.into_iter().peekable();
         for place in 0.. {
             let Some((next, _)) = wanted.peek() else { break };
@@ -161,13 +176,18 @@ impl<'de> Visitor<'de> for Items<'_> {
                 if items.next_element::<IgnoredAny>()?.is_none() {
                     return Ok(found);
                 }
+
                 continue;
             }
-            let Some(item) = items.next_element::<&RawValue>()? else { return Ok(found) };
+
+            let Some(item) = items.next_element::<&RawValue>()? else {
+                return Ok(found);
+            };
             while let Some((_, at)) = wanted.next_if(|(next, _)| *next == place) {
                 found[at] = Some(item);
             }
         }
+
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(found)
     }

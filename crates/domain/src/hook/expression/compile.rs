@@ -25,8 +25,10 @@ pub(super) type Id = usize;
 pub(super) struct Program {
     /// Look-arounds, before the parts that use them. The last part is the expression itself.
     pub(super) parts: Vec<Part>,
+
     /// The counted states of all parts.
     pub(super) size: usize,
+
     /// The maximum number of characters examined during compilation.
     pub(super) weight: usize,
 }
@@ -35,8 +37,10 @@ pub(super) struct Program {
 pub(super) struct Part {
     pub(super) states: Vec<State>,
     pub(super) start: Id,
+
     /// Runs from the end of the text to its beginning, for look-ahead.
     pub(super) backward: bool,
+
     /// Can only match at the beginning of the text.
     pub(super) anchored: bool,
 }
@@ -45,12 +49,16 @@ pub(super) struct Part {
 pub(super) enum State {
     /// One character of a class.
     Class(Ranges, Id),
+
     /// One of several states.
     Any(Vec<Id>),
+
     /// A condition on the position in the text.
     Look(Look, Id),
+
     /// A look-around: the number of its part, and whether the part must match or must not.
     Around { part: usize, holds: bool, next: Id },
+
     /// The end of a match.
     Found,
 }
@@ -67,20 +75,27 @@ impl Ranges {
         if code < 128 {
             return self.ascii >> code & 1 == 1;
         }
+
         let after = self.beyond.partition_point(|(first, _)| *first <= character);
         after > 0 && character <= self.beyond[after - 1].1
     }
 
     fn new(ranges: impl Iterator<Item = (char, char)>) -> Self {
-        let mut set = Self { ascii: 0, beyond: Vec::new() };
+        let mut set = Self {
+            ascii: 0,
+            beyond: Vec::new(),
+        };
+
         for (first, last) in ranges {
             for code in u32::from(first)..=u32::from(last).min(127) {
                 set.ascii |= 1 << code;
             }
+
             if u32::from(last) > 127 {
                 set.beyond.push((first, last));
             }
         }
+
         set
     }
 }
@@ -90,19 +105,36 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
     if text.contains(MARK) {
         return Err(format!("the name of a group must not contain {MARK}"));
     }
+
     let marked = mark(text)?;
     // Errors are one line without an excerpt, because the author never saw the marked expression.
-    let syntax = ast::parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(&marked);
+    let syntax = ast::parse::ParserBuilder::new()
+        .nest_limit(DEEPEST)
+        .build()
+        .parse(&marked);
     let syntax = syntax.map_err(|error| error.kind().to_string())?;
     let weight = weight(&marked, &syntax);
+
     if weight > MOST_WEIGHT {
         return Err(TOO_WIDE.to_owned());
     }
-    let hir = Translator::new().translate(&marked, &syntax).map_err(|error| error.kind().to_string())?;
-    let mut compiler = Compiler { parts: Vec::new(), size: 0, visits: 0 };
+
+    let hir = Translator::new()
+        .translate(&marked, &syntax)
+        .map_err(|error| error.kind().to_string())?;
+    let mut compiler = Compiler {
+        parts: Vec::new(),
+        size: 0,
+        visits: 0,
+    };
     let part = compiler.part(&hir, false)?;
     compiler.parts.push(part);
-    Ok(Program { parts: compiler.parts, size: compiler.size, weight })
+
+    Ok(Program {
+        parts: compiler.parts,
+        size: compiler.size,
+        weight,
+    })
 }
 
 /// Turns look-arounds into named groups, which `regex-syntax` can parse, so that it finds their flags and their ends.
@@ -110,6 +142,7 @@ fn mark(text: &str) -> Result<String, String> {
     let mut marked = String::with_capacity(text.len());
     let (mut count, mut in_class) = (0, 0_usize);
     let mut rest = text;
+
     while let Some(first) = rest.chars().next() {
         let mut taken = first.len_utf8();
         match first {
@@ -122,7 +155,13 @@ fn mark(text: &str) -> Result<String, String> {
             }
             ']' => in_class = in_class.saturating_sub(1),
             '(' if in_class == 0 => {
-                let kinds = [("(?=", "ahead_is"), ("(?!", "ahead_not"), ("(?<=", "behind_is"), ("(?<!", "behind_not")];
+                let kinds = [
+                    ("(?=", "ahead_is"),
+                    ("(?!", "ahead_not"),
+                    ("(?<=", "behind_is"),
+                    ("(?<!", "behind_not"),
+                ];
+
                 if let Some((sign, kind)) = kinds.into_iter().find(|(sign, _)| rest.starts_with(sign)) {
                     marked.push_str(&format!("(?P<{MARK}{kind}_{count}>"));
                     count += 1;
@@ -132,12 +171,15 @@ fn mark(text: &str) -> Result<String, String> {
             }
             _ => {}
         }
+
         marked.push_str(&rest[..taken]);
         rest = &rest[taken..];
     }
+
     if count > MOST_LOOK_AROUNDS {
         return Err(format!("it has more than {MOST_LOOK_AROUNDS} look-arounds"));
     }
+
     Ok(marked)
 }
 
@@ -172,7 +214,13 @@ impl Compiler {
         let mut states = vec![State::Found];
         let start = self.add(hir, 0, backward, &mut states)?;
         let anchored = !backward && begins_at_start(hir);
-        Ok(Part { states, start, backward, anchored })
+
+        Ok(Part {
+            states,
+            start,
+            backward,
+            anchored,
+        })
     }
 
     fn push(&mut self, states: &mut Vec<State>, state: State) -> Result<Id, String> {
@@ -180,11 +228,13 @@ impl Compiler {
             State::Class(ranges, _) => 1 + ranges.beyond.len() / 16,
             _ => 1,
         };
+
         if self.size > MOST_STATES {
             return Err(format!(
                 "it is too large: it has more than {MOST_STATES} states, with every repetition written out"
             ));
         }
+
         states.push(state);
         Ok(states.len() - 1)
     }
@@ -195,27 +245,34 @@ impl Compiler {
         if self.visits > MOST_VISITS {
             return Err("it is too large: it has too many repetitions".to_owned());
         }
+
         match hir.kind() {
             HirKind::Empty => Ok(next),
             HirKind::Literal(literal) => {
                 let text = std::str::from_utf8(&literal.0).map_err(|_| "it would match invalid UTF-8".to_owned())?;
                 let mut characters: Vec<char> = text.chars().collect();
+
                 if !backward {
                     characters.reverse();
                 }
+
                 let mut next = next;
                 for character in characters {
                     let one = Ranges::new([(character, character)].into_iter());
                     next = self.push(states, State::Class(one, next))?;
                 }
+
                 Ok(next)
             }
+
             HirKind::Class(class) => {
                 let ranges = match class {
                     Class::Unicode(class) => Ranges::new(class.iter().map(|range| (range.start(), range.end()))),
-                    Class::Bytes(class) => {
-                        Ranges::new(class.iter().map(|range| (char::from(range.start()), char::from(range.end()))))
-                    }
+                    Class::Bytes(class) => Ranges::new(
+                        class
+                            .iter()
+                            .map(|range| (char::from(range.start()), char::from(range.end()))),
+                    ),
                 };
                 self.push(states, State::Class(ranges, next))
             }
@@ -224,11 +281,20 @@ impl Compiler {
                 Some(kind) => {
                     let part = self.part(&capture.sub, kind.starts_with("ahead"))?;
                     self.parts.push(part);
+
                     let part = self.parts.len() - 1;
-                    self.push(states, State::Around { part, holds: kind.contains("_is"), next })
+                    self.push(
+                        states,
+                        State::Around {
+                            part,
+                            holds: kind.contains("_is"),
+                            next,
+                        },
+                    )
                 }
                 None => self.add(&capture.sub, next, backward, states),
             },
+
             HirKind::Concat(parts) => {
                 let mut next = next;
                 if backward {
@@ -240,15 +306,19 @@ impl Compiler {
                         next = self.add(part, next, backward, states)?;
                     }
                 }
+
                 Ok(next)
             }
+
             HirKind::Alternation(ways) => {
                 let mut firsts = Vec::with_capacity(ways.len());
                 for way in ways {
                     firsts.push(self.add(way, next, backward, states)?);
                 }
+
                 self.push(states, State::Any(firsts))
             }
+
             HirKind::Repetition(repetition) => {
                 let mut next = next;
                 match repetition.max {
@@ -259,18 +329,22 @@ impl Compiler {
                             next = self.push(states, State::Any(vec![once, end]))?;
                         }
                     }
+
                     None => {
                         let again = self.push(states, State::Any(vec![next]))?;
                         let once = self.add(&repetition.sub, again, backward, states)?;
                         if let State::Any(ways) = &mut states[again] {
                             ways.push(once);
                         }
+
                         next = again;
                     }
                 }
+
                 for _ in 0..repetition.min {
                     next = self.add(&repetition.sub, next, backward, states)?;
                 }
+
                 Ok(next)
             }
         }

@@ -26,23 +26,43 @@ impl Places {
 /// Whether a program matches anywhere in a text.
 pub(super) fn is_match(program: &Program, text: &str, work: &mut Work) -> Result<bool, Exhausted> {
     work.spend(text.len() + 1)?;
+
     let text: Vec<char> = text.chars().collect();
-    let Some((expression, look_arounds)) = program.parts.split_last() else { return Ok(false) };
+    let Some((expression, look_arounds)) = program.parts.split_last() else {
+        return Ok(false);
+    };
     let mut places = Vec::with_capacity(look_arounds.len());
+
     for part in look_arounds {
         let mut held = Places::new(text.len());
         work.spend(text.len() / 64 + 1)?;
-        Run { part, text: &text, places: &places, work }.each(|at| {
+
+        Run {
+            part,
+            text: &text,
+            places: &places,
+            work,
+        }
+        .each(|at| {
             held.set(at);
             false
         })?;
+
         places.push(held);
     }
+
     let mut found = false;
-    Run { part: expression, text: &text, places: &places, work }.each(|_| {
+    Run {
+        part: expression,
+        text: &text,
+        places: &places,
+        work,
+    }
+    .each(|_| {
         found = true;
         true
     })?;
+
     Ok(found)
 }
 
@@ -58,30 +78,46 @@ impl Run<'_> {
     fn each(mut self, mut found: impl FnMut(usize) -> bool) -> Result<(), Exhausted> {
         let count = self.part.states.len();
         let (mut here, mut next) = (Vec::with_capacity(count), Vec::with_capacity(count));
+
         // The round in which each state was last entered. No state is entered twice at one position.
         let mut entered = vec![0_usize; count];
         let mut open = Vec::new();
         self.work.spend(count)?;
+
         for round in 0..=self.text.len() {
-            let at = if self.part.backward { self.text.len() - round } else { round };
+            let at = if self.part.backward {
+                self.text.len() - round
+            } else {
+                round
+            };
+
             if round == 0 || !self.part.anchored {
                 next.push(self.part.start);
             }
+
             if next.is_empty() {
                 return Ok(());
             }
+
             here.clear();
+
             let mut ends = false;
             for state in next.drain(..) {
                 ends |= self.enter(state, (at, round + 1), &mut entered, &mut open, &mut here)?;
             }
+
             if ends && found(at) {
                 return Ok(());
             }
-            let character =
-                if self.part.backward { at.checked_sub(1).map(|at| self.text[at]) } else { self.text.get(at).copied() };
+
+            let character = if self.part.backward {
+                at.checked_sub(1).map(|at| self.text[at])
+            } else {
+                self.text.get(at).copied()
+            };
             let Some(character) = character else { return Ok(()) };
             self.work.spend(here.len())?;
+
             for state in &here {
                 if let State::Class(ranges, after) = &self.part.states[*state]
                     && ranges.contains(character)
@@ -90,6 +126,7 @@ impl Run<'_> {
                 }
             }
         }
+
         Ok(())
     }
 
@@ -104,11 +141,13 @@ impl Run<'_> {
     ) -> Result<bool, Exhausted> {
         let mut ends = false;
         open.push(state);
+
         while let Some(state) = open.pop() {
             self.work.spend(1)?;
             if std::mem::replace(&mut entered[state], round) == round {
                 continue;
             }
+
             match &self.part.states[state] {
                 State::Class(..) => here.push(state),
                 State::Any(ways) => {
@@ -128,6 +167,7 @@ impl Run<'_> {
                 State::Found => ends = true,
             }
         }
+
         Ok(ends)
     }
 }
@@ -140,6 +180,7 @@ fn holds(look: Look, text: &[char], at: usize) -> bool {
     let unicode = |character: Option<char>| {
         character.is_some_and(|one| regex_syntax::try_is_word_character(one).unwrap_or_else(|_| one.is_alphanumeric()))
     };
+
     match look {
         Look::Start => before.is_none(),
         Look::End => after.is_none(),

@@ -19,7 +19,12 @@ const ASCII: usize = 128;
 
 /// The maximum number of characters that compilation examines.
 pub(super) fn weight(text: &str, syntax: &Ast) -> usize {
-    let mut scale = Scale { text, looks_at_all: mentions_case(syntax), named: HashMap::new(), weight: 0 };
+    let mut scale = Scale {
+        text,
+        looks_at_all: mentions_case(syntax),
+        named: HashMap::new(),
+        weight: 0,
+    };
     scale.part(syntax);
     scale.weight
 }
@@ -43,12 +48,16 @@ fn mentions_case(syntax: &Ast) -> bool {
 }
 
 fn is_about_case(flags: &Flags) -> bool {
-    flags.items.iter().any(|item| item.kind == FlagsItemKind::Flag(Flag::CaseInsensitive))
+    flags
+        .items
+        .iter()
+        .any(|item| item.kind == FlagsItemKind::Flag(Flag::CaseInsensitive))
 }
 
 struct Scale<'a> {
     text: &'a str,
     looks_at_all: bool,
+
     /// The number of characters of the named classes seen so far.
     named: HashMap<&'a str, usize>,
     weight: usize,
@@ -99,6 +108,7 @@ impl Scale<'_> {
                     self.fold(one);
                     self.add(NAMED);
                 }
+
                 characters.iter().sum::<usize>().min(ALL)
             }
         }
@@ -127,6 +137,7 @@ impl Scale<'_> {
                 for item in &union.items {
                     characters = (characters + self.item(item)).min(ALL);
                 }
+
                 characters
             }
         }
@@ -138,6 +149,7 @@ impl Scale<'_> {
         if !self.looks_at_all {
             return ALL;
         }
+
         let name = &self.text[class.span.start.offset..class.span.end.offset];
         let characters = match self.named.get(name) {
             Some(characters) => *characters,
@@ -147,8 +159,13 @@ impl Scale<'_> {
                 characters
             }
         };
+
         // Case is resolved before a class is negated.
-        let looked_at = if class.is_negated() { ALL.saturating_sub(characters) } else { characters };
+        let looked_at = if class.is_negated() {
+            ALL.saturating_sub(characters)
+        } else {
+            characters
+        };
         self.fold(looked_at);
         characters
     }

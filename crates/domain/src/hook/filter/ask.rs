@@ -31,10 +31,17 @@ impl From<bool> for Truth {
 /// if a branch was moved back. The paths of unlisted commits are not known.
 pub(super) fn lists_all_commits(body: &Value) -> bool {
     let listed = body["commits"].as_array().map_or(0, Vec::len);
-    let (Some(before), Some(after)) = (body["before"].as_str(), body["after"].as_str()) else { return true };
-    if body["total_commits_count"].as_u64().is_some_and(|count| count > listed as u64) {
+    let (Some(before), Some(after)) = (body["before"].as_str(), body["after"].as_str()) else {
+        return true;
+    };
+
+    if body["total_commits_count"]
+        .as_u64()
+        .is_some_and(|count| count > listed as u64)
+    {
         return false;
     }
+
     let is_none = |sha: &str| sha.bytes().all(|byte| byte == b'0');
     listed > 0 || before == after || is_none(before) || is_none(after)
 }
@@ -49,6 +56,7 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub(super) fn holds(&mut self, condition: &Condition) -> Result<Truth, Exhausted> {
         self.work.spend(1)?;
+
         match condition {
             Condition::All(conditions) => {
                 let mut all = Truth::Yes;
@@ -59,8 +67,10 @@ impl<'a> Look<'a> {
                         Truth::Yes => {}
                     }
                 }
+
                 Ok(all)
             }
+
             Condition::Any(conditions) => {
                 let mut any = Truth::No;
                 for condition in conditions {
@@ -70,8 +80,10 @@ impl<'a> Look<'a> {
                         Truth::No => {}
                     }
                 }
+
                 Ok(any)
             }
+
             Condition::Not(condition) => Ok(match self.holds(condition)? {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
@@ -89,27 +101,39 @@ impl<'a> Look<'a> {
                         break;
                     }
                 }
+
                 Ok(self.found_in(steps, found, Truth::from(found)))
             }
+
             Condition::Label(label) => {
-                let places = ["labels", "object_attributes.labels", "merge_request.labels", "issue.labels"];
+                let places = [
+                    "labels",
+                    "object_attributes.labels",
+                    "merge_request.labels",
+                    "issue.labels",
+                ];
                 let places = places.map(|place| format!("{place}.*.title"));
                 self.any(&places, |title, _| Ok(title.eq_ignore_ascii_case(label)))
             }
+
             Condition::Path(pattern) => {
                 let places = ["added", "modified", "removed"].map(|kind| format!("commits.*.{kind}.*"));
                 self.any(&places, |path, work| matches_wildcard(pattern, path, work))
             }
             Condition::Branch(pattern) => {
-                let places =
-                    ["ref", "object_attributes.ref", "object_attributes.target_branch", "merge_request.target_branch"];
+                let places = [
+                    "ref",
+                    "object_attributes.ref",
+                    "object_attributes.target_branch",
+                    "merge_request.target_branch",
+                ];
                 self.any(&places, |name, work| {
                     matches_wildcard(pattern, name.strip_prefix("refs/heads/").unwrap_or(name), work)
                 })
             }
-            Condition::Actor(pattern) => {
-                self.any(&["user.username", "user_username"], |name, work| matches_wildcard(pattern, name, work))
-            }
+            Condition::Actor(pattern) => self.any(&["user.username", "user_username"], |name, work| {
+                matches_wildcard(pattern, name, work)
+            }),
         }
     }
 
@@ -125,19 +149,26 @@ impl<'a> Look<'a> {
             for value in self.values(&steps)? {
                 let Some(text) = value.as_str() else { continue };
                 self.work.spend(1)?;
+
                 if test(text, self.work)? {
                     return Ok(Truth::Yes);
                 }
             }
+
             truth = self.found_in(&steps, false, truth);
         }
+
         Ok(truth)
     }
 
     /// The truth of a test on a field. A value that was not found in the listed commits may be in an unlisted one.
     fn found_in(&self, steps: &[String], found: bool, truth: Truth) -> Truth {
         let in_commits = steps.first().is_some_and(|step| step == "commits");
-        if in_commits && !found && !self.lists_all { Truth::Unknown } else { truth }
+        if in_commits && !found && !self.lists_all {
+            Truth::Unknown
+        } else {
+            truth
+        }
     }
 
     fn values(&mut self, steps: &[String]) -> Result<Vec<&'a Value>, Exhausted> {
@@ -148,6 +179,7 @@ impl<'a> Look<'a> {
 impl Test {
     fn holds(&self, value: &Value, work: &mut Work) -> Result<bool, Exhausted> {
         work.spend(1)?;
+
         match self {
             Self::Is(wanted) => {
                 // The wanted value is small, and a comparison ends at the first difference.
@@ -159,10 +191,13 @@ impl Test {
                 Ok(wanted.iter().any(|wanted| same(value, wanted)))
             }
             Self::Contains(part) => {
-                let Some(text) = text_of(value, work)? else { return Ok(false) };
+                let Some(text) = text_of(value, work)? else {
+                    return Ok(false);
+                };
                 work.spend(text.len() + part.len())?;
                 Ok(text.contains(part.as_str()))
             }
+
             Self::Like(pattern) => match text_of(value, work)? {
                 Some(text) => matches_wildcard(pattern, &text, work),
                 None => Ok(false),
@@ -202,8 +237,10 @@ fn values<'a>(body: &'a Value, steps: &[String], work: &mut Work) -> Result<Vec<
     for step in steps {
         let mut inside = Vec::new();
         let cost = 1 + step.len() / BYTES_OF_A_STEP;
+
         for value in found {
             work.spend(cost)?;
+
             match value {
                 Value::Object(map) if step == "*" => {
                     work.spend(map.len())?;
@@ -218,7 +255,9 @@ fn values<'a>(body: &'a Value, steps: &[String], work: &mut Work) -> Result<Vec<
                 _ => {}
             }
         }
+
         found = inside;
     }
+
     Ok(found)
 }

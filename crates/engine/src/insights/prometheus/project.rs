@@ -32,8 +32,16 @@ pub(super) fn of_project(
     now: Timestamp,
 ) {
     let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
-    let Read { merge_requests, pipelines, .. } = read;
-    let measured = Measured { merge_requests: items(merge_requests), pipelines: items(pipelines) };
+    let Read {
+        merge_requests,
+        pipelines,
+        ..
+    } = read;
+
+    let measured = Measured {
+        merge_requests: items(merge_requests),
+        pipelines: items(pipelines),
+    };
     by_open_telemetry(series, path, (read, &measured), people, now);
     commits_by_our_names(series, path, &read.commits, (people, teams));
     by_our_names(series, path, (read, &measured), now);
@@ -48,7 +56,12 @@ fn commits_of(all: &[CommitCount], people: &People) -> i64 {
 /// How many people committed, as the insight `contributors` has it.
 fn contributors(all: &[CommitCount], people: &People) -> usize {
     let counts = |one: &&CommitCount| people.counts(people.author(&one.author), one.hour);
-    let found: BTreeSet<i64> = all.iter().filter(counts).map(|one| people.contributor(&one.author)).collect();
+    let found: BTreeSet<i64> = all
+        .iter()
+        .filter(counts)
+        .map(|one| people.contributor(&one.author))
+        .collect();
+
     found.len()
 }
 
@@ -60,18 +73,38 @@ fn commits_by_our_names(
 ) {
     let help = "Commits without merges: of all contributors, and of each team.";
     let (project, window) = (("project", path), ("window", "7d"));
-    series.add("pulse_commits", help, &[project, ("team", ""), window], precise(commits_of(commits, people)));
+
+    series.add(
+        "pulse_commits",
+        help,
+        &[project, ("team", ""), window],
+        precise(commits_of(commits, people)),
+    );
+
     for (team, members) in teams {
         let value = commits_of(commits, members);
         if value > 0 {
-            series.add("pulse_commits", help, &[project, ("team", team), window], precise(value));
+            series.add(
+                "pulse_commits",
+                help,
+                &[project, ("team", team), window],
+                precise(value),
+            );
         }
     }
 }
 
 /// A question about a metric in the last seven days.
 pub(super) fn question(name: &str, now: Timestamp) -> Option<Question> {
-    Some(Question::new(Metric::by_name(name)?, Window { from: now.minus(WINDOW), to: now, days: DAYS }, now))
+    Some(Question::new(
+        Metric::by_name(name)?,
+        Window {
+            from: now.minus(WINDOW),
+            to: now,
+            days: DAYS,
+        },
+        now,
+    ))
 }
 
 fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
@@ -79,49 +112,73 @@ fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
 }
 
 fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Measured), now: Timestamp) {
-    let Measured { merge_requests, pipelines } = measured;
+    let Measured {
+        merge_requests,
+        pipelines,
+    } = measured;
+
     let deployments = &read.deployments;
     let summary = |items: &Items, name: &str| summary(items, name, now);
     let project = ("project", path);
     let window = ("window", "7d");
 
-    for (state, name) in [("opened", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
+    for (state, name) in [
+        ("opened", "mr_open"),
+        ("merged", "mr_merged"),
+        ("closed", "mr_closed_unmerged"),
+    ] {
         if let Some(value) = summary(merge_requests, name).and_then(|one| one.value) {
             let help = "Merge requests that are open, and that were merged or closed within seven days.";
             series.add("pulse_merge_requests", help, &[project, ("state", state)], value);
         }
     }
+
     if let Some(value) = summary(merge_requests, "mr_waiting").and_then(|one| one.value) {
         let help =
             "Merge requests, no drafts, that wait for a first review for more than a day since they became ready.";
         series.add("pulse_mr_waiting_review", help, &[project], value);
     }
+
     let mut quantiles = |name, help, summary: Option<Summary>| {
-        for (quantile, value) in QUANTILES.into_iter().zip(summary.map(|one| one.percentiles).unwrap_or_default()) {
+        for (quantile, value) in QUANTILES
+            .into_iter()
+            .zip(summary.map(|one| one.percentiles).unwrap_or_default())
+        {
             // A number without data has no series.
             if let Some(value) = value {
                 series.add(name, help, &[project, ("quantile", quantile), window], value);
             }
         }
     };
+
     quantiles(
         "pulse_mr_time_to_merge_seconds",
         "From creation to merge, of merge requests merged within seven days.",
         summary(merge_requests, "time_to_merge"),
     );
+
     quantiles(
         "pulse_pipeline_duration_seconds",
         "How long pipelines took that passed or failed.",
         summary(pipelines, "pipeline_duration"),
     );
-    for (status, name) in
-        [("success", "pipeline_success_share"), ("failed", "pipeline_failure_share"), ("other", "pipeline_other_share")]
-    {
+
+    for (status, name) in [
+        ("success", "pipeline_success_share"),
+        ("failed", "pipeline_failure_share"),
+        ("other", "pipeline_other_share"),
+    ] {
         if let Some((share, samples)) = summary(pipelines, name).and_then(|one| Some((one.value?, one.samples))) {
             let value = (share * count(samples)).round();
-            series.add("pulse_pipelines", "Pipelines that ended.", &[project, ("status", status), window], value);
+            series.add(
+                "pulse_pipelines",
+                "Pipelines that ended.",
+                &[project, ("status", status), window],
+                value,
+            );
         }
     }
+
     let mut counts: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for one in deployments {
         let name = one.status().name();
@@ -129,8 +186,14 @@ fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Meas
             *counts.entry((&one.environment, name)).or_default() += 1.0;
         }
     }
+
     for ((environment, status), count) in counts.into_iter().take(MOST_OF_ONE) {
-        let labels = [("project", path), ("environment", environment), ("status", status), ("window", "7d")];
+        let labels = [
+            ("project", path),
+            ("environment", environment),
+            ("status", status),
+            ("window", "7d"),
+        ];
         series.add("pulse_deployments", "Deployments by how they stand.", &labels, count);
     }
 }
@@ -144,17 +207,32 @@ fn by_open_telemetry(
     people: &People,
     now: Timestamp,
 ) {
-    let Measured { merge_requests, pipelines } = measured;
+    let Measured {
+        merge_requests,
+        pipelines,
+    } = measured;
+
     let summary = |items: &Items, name: &str| summary(items, name, now);
     let (owner, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (owner, name) = (("vcs_owner_name", owner), ("vcs_repository_name", name));
-    for (state, metric) in [("open", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
+
+    for (state, metric) in [
+        ("open", "mr_open"),
+        ("merged", "mr_merged"),
+        ("closed", "mr_closed_unmerged"),
+    ] {
         if let Some(value) = summary(merge_requests, metric).and_then(|one| one.value) {
             let help =
                 "vcs.change.count: merge requests that are open, and that were merged or closed within seven days.";
-            series.add("vcs_change_count", help, &[owner, name, ("vcs_change_state", state)], value);
+            series.add(
+                "vcs_change_count",
+                help,
+                &[owner, name, ("vcs_change_state", state)],
+                value,
+            );
         }
     }
+
     let open_for = read.merge_requests.iter().filter_map(|item| match item {
         Item::MergeRequest(one) if one.is_open() && !one.author.is_some_and(|who| people.is_bot(who)) => {
             one.open_since(now).map(|at| now.since(at).as_secs_f64())
@@ -162,27 +240,58 @@ fn by_open_telemetry(
         _ => None,
     });
     let open_for: Vec<f64> = open_for.collect();
+
     if !open_for.is_empty() {
         let help = "vcs.change.duration: how long the open merge requests have been open, on average.";
         let value = open_for.iter().sum::<f64>() / count(open_for.len());
-        series.add("vcs_change_duration_seconds", help, &[owner, name, ("vcs_change_state", "open")], value);
+
+        series.add(
+            "vcs_change_duration_seconds",
+            help,
+            &[owner, name, ("vcs_change_state", "open")],
+            value,
+        );
     }
+
     let help = "vcs.contributor.count: people with commits within seven days.";
-    series.add("vcs_contributor_count", help, &[owner, name], count(contributors(&read.commits, people)));
+    series.add(
+        "vcs_contributor_count",
+        help,
+        &[owner, name],
+        count(contributors(&read.commits, people)),
+    );
+
     if read.branches > 0 {
         let help = "vcs.ref.count: branches that there are.";
-        series.add("vcs_ref_count", help, &[owner, name, ("vcs_ref_type", "branch")], count(read.branches));
+        series.add(
+            "vcs_ref_count",
+            help,
+            &[owner, name, ("vcs_ref_type", "branch")],
+            count(read.branches),
+        );
     }
+
     let spans = [
-        ("vcs_change_time_to_merge_seconds", "vcs.change.time_to_merge.", merge_requests, "time_to_merge"),
+        (
+            "vcs_change_time_to_merge_seconds",
+            "vcs.change.time_to_merge.",
+            merge_requests,
+            "time_to_merge",
+        ),
         (
             "vcs_change_time_to_approval_seconds",
             "vcs.change.time_to_approval.",
             merge_requests,
             "time_to_first_approval",
         ),
-        ("cicd_pipeline_run_duration_seconds", "cicd.pipeline.run.duration.", pipelines, "pipeline_duration"),
+        (
+            "cicd_pipeline_run_duration_seconds",
+            "cicd.pipeline.run.duration.",
+            pipelines,
+            "pipeline_duration",
+        ),
     ];
+
     for (series_name, help, items, metric) in spans {
         let percentiles = summary(items, metric).map(|one| one.percentiles).unwrap_or_default();
         for (quantile, value) in QUANTILES.into_iter().zip(percentiles) {
@@ -191,6 +300,7 @@ fn by_open_telemetry(
             }
         }
     }
+
     let runs = read.pipelines.iter().filter_map(|item| match item {
         Item::Pipeline(one) if !one.is_child && one.created_at >= Some(now.minus(WINDOW)) => {
             one.last.map(|seen| seen.status)
@@ -199,10 +309,22 @@ fn by_open_telemetry(
     });
     let runs: Vec<Status> = runs.collect();
     let of = |wanted: Status| count(runs.iter().filter(|status| **status == wanted).count());
+
     for (state, status) in [("pending", Status::Waiting), ("executing", Status::Running)] {
         let help = "cicd.pipeline.run.active: pipelines of seven days that go on.";
-        series.add("cicd_pipeline_run_active", help, &[owner, name, ("cicd_pipeline_run_state", state)], of(status));
+        series.add(
+            "cicd_pipeline_run_active",
+            help,
+            &[owner, name, ("cicd_pipeline_run_state", state)],
+            of(status),
+        );
     }
+
     let help = "cicd.pipeline.run.errors: pipelines of seven days that failed.";
-    series.add("cicd_pipeline_run_errors", help, &[owner, name, ("error_type", "failed")], of(Status::Failed));
+    series.add(
+        "cicd_pipeline_run_errors",
+        help,
+        &[owner, name, ("error_type", "failed")],
+        of(Status::Failed),
+    );
 }

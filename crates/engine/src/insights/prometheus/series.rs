@@ -33,20 +33,32 @@ impl Series {
             self.dropped += 1;
             return;
         }
+
         self.count += 1;
+
         let labels = written(labels);
-        self.all.entry(name).or_insert((help, Vec::new())).1.push(format!("{name}{labels} {value}"));
+        self.all
+            .entry(name)
+            .or_insert((help, Vec::new()))
+            .1
+            .push(format!("{name}{labels} {value}"));
     }
 
     /// Adds what another has, as far as there is room.
     pub(super) fn append(&mut self, other: Self) {
         self.dropped += other.dropped;
+
         for (name, (help, lines)) in other.all {
             let fits = lines.len().min(MOST.saturating_sub(self.count));
             self.dropped += lines.len() - fits;
             self.count += fits;
+
             if fits > 0 {
-                self.all.entry(name).or_insert((help, Vec::new())).1.extend(lines.into_iter().take(fits));
+                self.all
+                    .entry(name)
+                    .or_insert((help, Vec::new()))
+                    .1
+                    .extend(lines.into_iter().take(fits));
             }
         }
     }
@@ -58,6 +70,7 @@ impl Series {
             let kind = if COUNTERS.contains(name) { "counter" } else { "gauge" };
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{}", lines.join("\n"));
         }
+
         text
     }
 }
@@ -69,8 +82,16 @@ fn escaped(value: &str) -> String {
 
 /// Labels as the text format has them.
 fn written(labels: &[(&str, &str)]) -> String {
-    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) }
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+        .collect();
+
+    if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{}}}", labels.join(","))
+    }
 }
 
 /// Counters of things since this node started, each thing once, even if it is shown again. They begin at 0 after a
@@ -78,6 +99,7 @@ fn written(labels: &[(&str, &str)]) -> String {
 #[derive(Default)]
 pub(super) struct Counts {
     all: HashMap<(&'static str, String), Counted>,
+
     /// Those that were shown in this look.
     shown: HashSet<(&'static str, String)>,
 }
@@ -90,10 +112,13 @@ const MOST_COUNTS: usize = 20_000;
 #[derive(Default)]
 struct Counted {
     count: usize,
+
     /// Numbers of things that were counted, …
     remembered: BTreeSet<i64>,
+
     /// … but for those up to here, all of which were.
     until: i64,
+
     /// When it was last shown.
     shown_at: Timestamp,
 }
@@ -113,15 +138,22 @@ impl Counts {
             series.dropped += 1;
             return;
         }
-        let counted = self.all.entry(key.clone()).or_insert_with(|| Counted { until: i64::MIN, ..Counted::default() });
+
+        let counted = self.all.entry(key.clone()).or_insert_with(|| Counted {
+            until: i64::MIN,
+            ..Counted::default()
+        });
+
         for id in ids.collect::<BTreeSet<_>>() {
             if id > counted.until && counted.remembered.insert(id) {
                 counted.count += 1;
             }
         }
+
         while counted.remembered.len() > MOST_REMEMBERED {
             counted.until = counted.remembered.pop_first().unwrap_or(counted.until);
         }
+
         series.add(name, help, labels, count(counted.count));
         self.shown.insert(key);
     }
@@ -133,6 +165,7 @@ impl Counts {
                 counted.shown_at = now;
             }
         }
+
         self.all.retain(|_, counted| now < counted.shown_at.plus(KEPT));
     }
 }
@@ -148,17 +181,30 @@ mod tests {
             let mut series = Series::default();
             counts.add(&mut series, PIPELINE_RUNS, "Runs.", &labels, ids.iter().copied());
             counts.prune(Timestamp::from_seconds(60));
+
             series.text()
         };
+
         let shown = |count: usize| {
             format!(
                 "# HELP {PIPELINE_RUNS} Runs.\n# TYPE {PIPELINE_RUNS} counter\n{PIPELINE_RUNS}{{ref=\"main\"}} {count}\n"
             )
         };
         assert_eq!(look(&[3, 5]), shown(2));
-        assert_eq!(look(&[5, 4, 5]), shown(3), "a late value counts, and a repeated value does not");
+
+        assert_eq!(
+            look(&[5, 4, 5]),
+            shown(3),
+            "a late value counts, and a repeated value does not"
+        );
+
         assert_eq!(look(&[6]), shown(4), "what is too old to be shown stays counted");
-        assert_eq!(look(&[3, 6]), shown(4), "and is not counted again when it is shown again");
+        assert_eq!(
+            look(&[3, 6]),
+            shown(4),
+            "and is not counted again when it is shown again"
+        );
+
         assert_eq!(look(&(0..500).collect::<Vec<_>>()), shown(500));
         assert_eq!(look(&[1, 2, 499, 500]), shown(501), "and is not counted again");
     }

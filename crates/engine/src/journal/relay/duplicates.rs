@@ -24,14 +24,21 @@ type Hash = [u8; 16];
 enum Progress {
     /// It is being committed.
     OnItsWay,
+
     /// It was committed under this number.
     Committed(EventId),
+
     /// It was not committed.
     Failed,
 }
 
 fn hash_of(before: &[u8], text: &[u8]) -> Hash {
-    let digest = Sha256::new().chain_update(before).chain_update([0]).chain_update(text).finalize();
+    let digest = Sha256::new()
+        .chain_update(before)
+        .chain_update([0])
+        .chain_update(text)
+        .finalize();
+
     let mut hash = [0; 16];
     hash.copy_from_slice(&digest[..16]);
     hash
@@ -66,6 +73,7 @@ impl OnItsWay<'_> {
         if matches!(end, Progress::Failed) {
             self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
+
         let _ = progress.send(end);
     }
 }
@@ -90,9 +98,11 @@ impl Relay {
         let key = hash_of(b"", key.as_bytes());
         let now = self.context.clock.now();
         let (sender, progress) = watch::channel(Progress::OnItsWay);
+
         let known = {
             let mut known = self.duplicates.lock();
             known.forget(now);
+
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
                 Some(first) if first.key == key => return (None, None),
@@ -104,9 +114,18 @@ impl Relay {
                 }
             }
         };
+
         let Some(mut progress) = known else {
-            return (None, Some(OnItsWay { relay: self, hash, progress: Some(sender) }));
+            return (
+                None,
+                Some(OnItsWay {
+                    relay: self,
+                    hash,
+                    progress: Some(sender),
+                }),
+            );
         };
+
         // It may be on its way to the disk. If it does not get there, this one takes its place.
         let has_ended = |progress: &Progress| !matches!(progress, Progress::OnItsWay);
         match progress.wait_for(has_ended).await.map(|end| *end) {

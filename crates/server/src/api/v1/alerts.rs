@@ -36,12 +36,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 enum StatisticWord {
     /// The number itself.
     Value,
+
     /// 50th percentile: half of the samples are not above it.
     P50,
+
     /// 75th percentile.
     P75,
+
     /// 90th percentile.
     P90,
+
     /// 95th percentile.
     P95,
 }
@@ -52,35 +56,48 @@ struct NewAlert {
     /// Display name.
     #[schema(value_type = String, max_length = 255)]
     name: Line<255>,
+
     /// The watched number: the name of a metric, `silence` (seconds since the last event), `missing_pushes` or
     /// `unmatched_share`.
     metric: String,
+
     /// The number of the metric that is compared. Default: `value`, which is the mean for durations.
     statistic: Option<StatisticWord>,
+
     /// Length of the window in seconds, up to now. Default: one day.
     window: Option<u64>,
+
     /// The condition is met above this number. Give exactly one of `above`, `below` and `times_before`.
     above: Option<f64>,
+
     /// The condition is met below this number.
     below: Option<f64>,
+
     /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
     /// averaged per window for this.
     times_before: Option<f64>,
+
     /// Seconds for which the condition must be met before the alert is reported. Default: 0.
     #[serde(default)]
     r#for: u64,
+
     /// Minimum time between two reports of this alert, in seconds. Default: 0.
     #[serde(default)]
     cool_down: u64,
+
     /// Only this project: its path, or its id in received bodies.
     project: Option<String>,
+
     /// Evaluate the rule for each project separately.
     #[serde(default)]
     each_project: bool,
+
     /// Only this branch.
     branch: Option<String>,
+
     /// Only issues and merge requests with this label, as last seen.
     label: Option<String>,
+
     /// Age in seconds from which an item counts as waiting (default: one day) or a branch as stale (default: 90
     /// days).
     older_than: Option<u64>,
@@ -95,6 +112,7 @@ impl NewAlert {
             Some(StatisticWord::P90) => Statistic::P90,
             Some(StatisticWord::P95) => Statistic::P95,
         };
+
         let rule = Rule {
             id: 0,
             revision: 0,
@@ -113,7 +131,8 @@ impl NewAlert {
             label: self.label,
             older_than: self.older_than,
         };
-        rule.check().map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+        rule.check()
+            .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
         Ok(rule)
     }
 }
@@ -123,16 +142,21 @@ impl NewAlert {
 struct StandingView {
     /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
+
     /// The project's path.
     project_path: Option<String>,
+
     /// `pending` (the condition is met but not reported yet, because of `for` or `cool_down`), `firing` or
     /// `resolved`.
     state: &'static str,
+
     /// Time since which the rule has this state.
     #[schema(format = DateTime)]
     since: String,
+
     /// The last measured number.
     value: Option<f64>,
+
     /// The number that it was compared with.
     threshold: Option<f64>,
 }
@@ -142,36 +166,51 @@ struct StandingView {
 struct AlertView {
     /// Id of the rule.
     id: i64,
+
     /// Display name.
     name: String,
+
     /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     metric: String,
+
     /// The number of the metric that is compared: `value`, `p50`, `p75`, `p90` or `p95`.
     #[schema(value_type = String)]
     statistic: Statistic,
+
     /// Length of the window in seconds.
     window: u64,
+
     /// The condition is met above this number.
     above: Option<f64>,
+
     /// The condition is met below this number.
     below: Option<f64>,
+
     /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
     /// averaged per window for this.
     times_before: Option<f64>,
+
     /// Seconds for which the condition must be met before the alert is reported.
     r#for: u64,
+
     /// Minimum time between two reports of this alert, in seconds.
     cool_down: u64,
+
     /// Only this project.
     project: Option<String>,
+
     /// The rule is evaluated for each project separately.
     each_project: bool,
+
     /// Only this branch.
     branch: Option<String>,
+
     /// Only items with this label.
     label: Option<String>,
+
     /// Age in seconds from which an item counts as waiting, or a branch as stale.
     older_than: Option<u64>,
+
     /// States that are pending, firing or recently resolved. Empty if the condition is met nowhere.
     standings: Vec<StandingView>,
 }
@@ -192,10 +231,33 @@ impl AlertView {
                 threshold: one.threshold,
             })
         };
+
         let ids = projects.iter().map(|project| Some(project.id));
         let standings = [None].into_iter().chain(ids).filter_map(of_one).collect();
-        let Rule { id, name, metric, statistic, window, above, below, times_before, cool_down, .. } = rule;
-        let Rule { r#for, project, each_project, branch, label, older_than, .. } = rule;
+
+        let Rule {
+            id,
+            name,
+            metric,
+            statistic,
+            window,
+            above,
+            below,
+            times_before,
+            cool_down,
+            ..
+        } = rule;
+
+        let Rule {
+            r#for,
+            project,
+            each_project,
+            branch,
+            label,
+            older_than,
+            ..
+        } = rule;
+
         Self {
             id,
             name,
@@ -221,9 +283,21 @@ impl AlertView {
 #[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
-    let standings = app.engine.insights.alert_standings().await.map_err(ApiError::internal)?;
+    let standings = app
+        .engine
+        .insights
+        .alert_standings()
+        .await
+        .map_err(ApiError::internal)?;
+
     let projects = app.store().insights_projects().await?;
-    Ok(Json(rules.all.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
+    Ok(Json(
+        rules
+            .all
+            .into_iter()
+            .map(|rule| AlertView::new(rule, &standings, &projects))
+            .collect(),
+    ))
 }
 
 /// Create an alert rule. Administrators only.
@@ -242,12 +316,21 @@ async fn add(
             let text = format!("the maximum of {MOST_RULES} alerts is reached; delete one first");
             return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
+
         rules.last += 1;
-        let rule = Rule { id: rules.last, revision: rules.last, ..rule.clone() };
+
+        let rule = Rule {
+            id: rules.last,
+            revision: rules.last,
+            ..rule.clone()
+        };
         rules.all.push(rule.clone());
         Ok(rule)
     });
-    Ok((StatusCode::CREATED, Json(AlertView::new(made.await?, &Standings::new(), &[]))))
+    Ok((
+        StatusCode::CREATED,
+        Json(AlertView::new(made.await?, &Standings::new(), &[])),
+    ))
 }
 
 /// Replace an alert rule. Administrators only.
@@ -261,9 +344,16 @@ async fn edit(
 ) -> Result<Json<AlertView>, ApiError> {
     let id = existing(&app, &id).await?;
     let rule = known(&app, new.rule()?).await?;
+
     let made = change(&app, |rules| {
         rules.last += 1;
-        let rule = Rule { id, revision: rules.last, ..rule.clone() };
+
+        let rule = Rule {
+            id,
+            revision: rules.last,
+            ..rule.clone()
+        };
+
         let known = rules.all.iter_mut().find(|known| known.id == id).ok_or_else(missing)?;
         *known = rule.clone();
         Ok(rule)
@@ -285,6 +375,7 @@ async fn delete(
         Ok(())
     })
     .await?;
+
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -293,12 +384,16 @@ async fn delete(
 struct FoundView {
     /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
+
     /// The project's path.
     project_path: Option<String>,
+
     /// The measured number; null if there is no sample.
     value: Option<f64>,
+
     /// The number that it is compared with.
     threshold: Option<f64>,
+
     /// True if the condition is met.
     is_bad: bool,
 }
@@ -313,10 +408,20 @@ async fn try_out(
 ) -> Result<Json<Vec<FoundView>>, ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
-    let found = app.engine.insights.numbers(&rule, &projects, app.now()).await.map_err(ApiError::internal)?;
+
+    let found = app
+        .engine
+        .insights
+        .numbers(&rule, &projects, app.now())
+        .await
+        .map_err(ApiError::internal)?;
+
     let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
         source_project_id: project_id,
-        project_path: projects.iter().find(|known| Some(known.id) == project_id).map(|known| known.path.clone()),
+        project_path: projects
+            .iter()
+            .find(|known| Some(known.id) == project_id)
+            .map(|known| known.path.clone()),
         value,
         threshold: rule.threshold(before),
         is_bad: rule.is_bad(value, before),
@@ -336,6 +441,7 @@ async fn known(app: &App, rule: Rule) -> Result<Rule, ApiError> {
     if let Some(project) = &rule.project {
         scope::project(app, project).await?;
     }
+
     Ok(rule)
 }
 
@@ -356,8 +462,14 @@ fn missing() -> ApiError {
 /// Changes the rules. A concurrent change is never overwritten: the closure then runs again on the newer rules.
 async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) -> Result<T, ApiError> {
     let changed = documents::change(app.store(), Document::Alerts, |rules| then(rules).map(Some));
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the alerts; try again");
+    let conflict = || {
+        ApiError::problem(
+            StatusCode::CONFLICT,
+            "other requests are changing the alerts; try again",
+        )
+    };
     let (_, made) = changed.await?.ok_or_else(conflict)?;
+
     app.engine.insights.look_again().await.map_err(ApiError::internal)?;
     Ok(made)
 }

@@ -26,8 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct Query {
     /// Only actions of this user.
     user_id: Option<i64>,
+
     /// Only entries before this id.
     before: Option<i64>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -43,6 +45,13 @@ async fn list(
     Input(query): Input<Query>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
     let limit = limit(query.limit)?;
-    let entries = app.store().list_audit(AuditFilter { user: query.user_id, before: query.before, limit }).await?;
+    let entries = app
+        .store()
+        .list_audit(AuditFilter {
+            user: query.user_id,
+            before: query.before,
+            limit,
+        })
+        .await?;
     Ok(Json(page(&entries, limit, |entry| entry.id.to_string())))
 }

@@ -61,9 +61,12 @@ impl<'de> Visitor<'de> for First {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut first = Vec::new();
         while first.len() <= MOST {
-            let Some(reported) = list.next_element()? else { return Ok(first) };
+            let Some(reported) = list.next_element()? else {
+                return Ok(first);
+            };
             first.push(reported);
         }
+
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(first)
     }
@@ -93,8 +96,10 @@ struct AskedBody {
 struct BackfillBody {
     /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,
+
     /// Time at which the event would have been received. Default: now.
     received_at: Option<String>,
+
     /// The body that GitLab would have sent.
     #[schema(value_type = Object)]
     payload: (),
@@ -105,8 +110,10 @@ struct BackfillBody {
 struct Backfilled {
     /// Number of events that were stored. They are counted within moments.
     taken: usize,
+
     /// Number of events that an earlier backfill already stored with exactly the same text.
     known: usize,
+
     /// Number of events of kinds that no metric counts. They are not stored.
     passed_over: usize,
 }
@@ -123,20 +130,27 @@ async fn backfill(
     body: Body,
 ) -> Result<Json<Backfilled>, ApiError> {
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
-    let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported).await.map_err(refused)?;
+    let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported)
+        .await
+        .map_err(refused)?;
     let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
         let text = format!("the body is not a backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })?;
+
     if asked.events.len() > MOST {
-        return Err(unprocessable(format!("at most {MOST} events are allowed in one request")));
+        return Err(unprocessable(format!(
+            "at most {MOST} events are allowed in one request"
+        )));
     }
+
     let reported = asked.events.iter().enumerate().map(|(at, reported)| {
         read(reported).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
     });
     let reported = reported.collect::<Result<Vec<_>, _>>()?;
     let events = reported.iter().filter(|(trigger, _)| counts(*trigger));
     let journal = &app.engine.journal;
+
     let appended = try_join_all(events.map(|(trigger, record)| {
         let event = journal.new_event(Place::Elsewhere, *trigger, Origin::Backfill);
         // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
@@ -145,8 +159,16 @@ async fn backfill(
         journal.ingest(event, Some(key), record, None)
     }));
     let appended = appended.await?;
-    let taken = appended.iter().filter(|appended| matches!(appended, Appended::New { .. })).count();
-    Ok(Json(Backfilled { taken, known: appended.len() - taken, passed_over: reported.len() - appended.len() }))
+    let taken = appended
+        .iter()
+        .filter(|appended| matches!(appended, Appended::New { .. }))
+        .count();
+
+    Ok(Json(Backfilled {
+        taken,
+        known: appended.len() - taken,
+        passed_over: reported.len() - appended.len(),
+    }))
 }
 
 /// Reads the trigger of an event, and builds the record that the journal keeps.
@@ -162,10 +184,15 @@ fn read(reported: &BackfillEvent<'_>) -> Result<(Trigger, Vec<u8>), String> {
     if trigger == Trigger::UNKNOWN {
         return Err("the payload does not state its kind (object_kind); give a trigger".to_owned());
     }
-    let record = Record { received_at: reported.received_at.clone(), payload: reported.payload };
+
+    let record = Record {
+        received_at: reported.received_at.clone(),
+        payload: reported.payload,
+    };
     if record.received_at.is_some() && record.received_at().is_none() {
         return Err("received_at is not a time, such as 2026-03-16T08:30:00Z".to_owned());
     }
+
     Ok((trigger, serde_json::to_vec(&record).map_err(|error| error.to_string())?))
 }
 

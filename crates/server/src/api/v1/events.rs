@@ -37,19 +37,24 @@ const LIMIT: usize = (25 << 20) + (1 << 20);
 #[serde(deny_unknown_fields)]
 struct GivenReport<'a> {
     trigger: String,
+
     /// Sent byte for byte.
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
+
     /// Composed into a body.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     user: Option<User>,
+
     /// Earlier values of changed attributes.
     #[serde(borrow)]
     previous: Option<&'a RawValue>,
+
     /// The operation that this save belongs to.
     #[serde(borrow)]
     operation: Option<Cow<'a, str>>,
+
     /// More saves of the operation follow.
     #[serde(default)]
     more: bool,
@@ -72,22 +77,28 @@ struct ReportBody {
     /// Kind of event, such as `push_hooks`. A confidential issue or comment is always reported under the confidential
     /// trigger, even if another trigger is given here.
     trigger: String,
+
     /// A complete body, sent byte for byte.
     #[schema(value_type = Option<Object>)]
     payload: Option<()>,
+
     /// The object from which a body is composed.
     #[schema(value_type = Option<Object>)]
     object: Option<()>,
+
     /// The user who acted, for a composed body.
     #[schema(value_type = Option<Object>)]
     user: Option<()>,
+
     /// Earlier values of the changed attributes, for the `changes` of a composed body.
     #[schema(value_type = Option<Object>)]
     previous: Option<()>,
+
     /// Name of the operation, such as the id of a request; at most 255 bytes. All saves of one object in one
     /// operation become one event, whose `changes` compare the state before the first save with the state after the
     /// last.
     operation: Option<String>,
+
     /// True if more saves of the operation follow. The report is kept, and becomes part of the event with the last
     /// save, which is sent without `more`. If the last save never arrives, the event is created one minute after the
     /// newest save.
@@ -101,6 +112,7 @@ struct Taken {
     #[schema(format = Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+
     /// Name of the operation that more saves follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
@@ -129,13 +141,26 @@ async fn of_project(
     held: Held,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let reported = parse(&held)?;
+
     // A project in the directory is found without a query. Composing needs the whole project.
-    let known = id.parse().map(ProjectId).ok().filter(|id| app.engine.context.knows_project(*id));
+    let known = id
+        .parse()
+        .map(ProjectId)
+        .ok()
+        .filter(|id| app.engine.context.knows_project(*id));
     if let (Some(project), Some(payload), None) = (known, reported.payload, reported.object) {
         return accept(&app, Place::Project(project), &reported, payload, &headers).await;
     }
+
     let project = find_project(&app, &id).await?;
-    take(&app, &reported, Scene::Project(&project), Place::Project(project.id), &headers).await
+    take(
+        &app,
+        &reported,
+        Scene::Project(&project),
+        Place::Project(project.id),
+        &headers,
+    )
+    .await
 }
 
 /// Report an event of a group: members, subgroups, projects, milestones or tokens. Administrators only.
@@ -153,6 +178,7 @@ async fn report_group(
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
+
     let taken = async move {
         let reported = parse(&held)?;
         take(&app, &reported, Scene::Group(&group), Place::Group(group.id), &headers).await
@@ -173,6 +199,7 @@ async fn report_instance(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
+
     let taken = async move {
         let reported = parse(&held)?;
         take(&app, &reported, Scene::Instance, Place::Instance, &headers).await
@@ -190,16 +217,22 @@ async fn take(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let object = match (reported.payload, reported.object) {
         (Some(_), Some(_)) => {
-            return Err(unprocessable("the report has both a \"payload\" and an \"object\"; remove one of them"));
+            return Err(unprocessable(
+                "the report has both a \"payload\" and an \"object\"; remove one of them",
+            ));
         }
         (Some(payload), None) => return accept(app, place, reported, payload, headers).await,
         (None, Some(object)) => object,
         (None, None) => return Err(missing_body()),
     };
+
     let user = reported.user.clone().unwrap_or_default();
     if reported.user.is_some() && user.id == 0 && user.username.is_empty() && user.name.is_empty() {
-        return Err(unprocessable("the user of the report has no id, no username and no name"));
+        return Err(unprocessable(
+            "the user of the report has no id, no username and no name",
+        ));
     }
+
     let report = Report {
         scene,
         trigger: trigger(reported)?,
@@ -210,9 +243,16 @@ async fn take(
         key: idempotency_key(headers),
         operation: step(reported)?,
     };
+
     let taken = match app.engine.journal.report(report).await {
-        Ok(Reported::Event(id)) => Taken { id: Some(id.to_string()), operation: None },
-        Ok(Reported::Saved) => Taken { id: None, operation: reported.operation.as_deref().map(str::to_owned) },
+        Ok(Reported::Event(id)) => Taken {
+            id: Some(id.to_string()),
+            operation: None,
+        },
+        Ok(Reported::Saved) => Taken {
+            id: None,
+            operation: reported.operation.as_deref().map(str::to_owned),
+        },
         Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
@@ -222,13 +262,16 @@ async fn take(
 /// Reads the operation that a report belongs to.
 fn step<'a>(reported: &'a GivenReport<'_>) -> Result<Option<Step<'a>>, ApiError> {
     match reported.operation.as_deref() {
-        Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => {
-            Ok(Some(Step { operation, more: reported.more }))
-        }
-        Some(_) => Err(unprocessable(format!("operation is empty or longer than {MAX_NAME} bytes"))),
-        None if reported.more => {
-            Err(unprocessable("\"more\" needs an \"operation\", the name of the operation that continues"))
-        }
+        Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => Ok(Some(Step {
+            operation,
+            more: reported.more,
+        })),
+        Some(_) => Err(unprocessable(format!(
+            "operation is empty or longer than {MAX_NAME} bytes"
+        ))),
+        None if reported.more => Err(unprocessable(
+            "\"more\" needs an \"operation\", the name of the operation that continues",
+        )),
         None => Ok(None),
     }
 }
@@ -250,23 +293,35 @@ async fn accept(
             "a \"payload\" is one complete event; use \"operation\" and \"more\" with an \"object\" only",
         ));
     }
+
     let body = payload.get().as_bytes();
     let trigger = trigger(reported)?;
     let envelope = Envelope::read(body).map_err(unprocessable)?;
     let journal = &app.engine.journal;
+
     let event = Event {
         chain: chain(headers),
         git_ref: envelope.git_ref.as_deref().map(str::to_owned),
         ..journal.new_event(place, trigger.for_body(&envelope), Origin::Api)
     };
-    let appended = journal.ingest(event, idempotency_key(headers), body, Some(&envelope)).await?;
-    Ok((StatusCode::ACCEPTED, Json(Taken { id: Some(appended.id().to_string()), operation: None })))
+    let appended = journal
+        .ingest(event, idempotency_key(headers), body, Some(&envelope))
+        .await?;
+
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Taken {
+            id: Some(appended.id().to_string()),
+            operation: None,
+        }),
+    ))
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
     if let Some(words) = ambiguous(headers) {
         return Err(ApiError::problem(StatusCode::BAD_REQUEST, words));
     }
+
     let held = body::read(app, headers, body, LIMIT, Kind::Reported).await;
     held.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
@@ -277,6 +332,7 @@ fn parse(held: &Held) -> Result<GivenReport<'_>, ApiError> {
         let complete = format!(r#"{{"trigger":"{name}","payload":{{…}}}}"#);
         let composed = format!(r#"{{"trigger":"{name}","user":{{…}},"object":{{…}}}}"#);
         let text = format!("the body is not a report ({error}); send {complete} or {composed}");
+
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })
 }
@@ -284,7 +340,10 @@ fn parse(held: &Held) -> Result<GivenReport<'_>, ApiError> {
 fn trigger(reported: &GivenReport<'_>) -> Result<Trigger, ApiError> {
     Trigger::by_name(&reported.trigger).ok_or_else(|| {
         let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
-        unprocessable(format!("there is no trigger with this name; use one of {}", names.join(", ")))
+        unprocessable(format!(
+            "there is no trigger with this name; use one of {}",
+            names.join(", ")
+        ))
     })
 }
 
@@ -320,7 +379,11 @@ async fn active_in_project(
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
     // Forges ask this before every event. A project in the directory is found without a query.
-    let known = id.parse().map(ProjectId).ok().filter(|id| app.engine.context.knows_project(*id));
+    let known = id
+        .parse()
+        .map(ProjectId)
+        .ok()
+        .filter(|id| app.engine.context.knows_project(*id));
     let project = match known {
         Some(project) => project,
         None => find_project(&app, &id).await?.id,
@@ -337,7 +400,11 @@ async fn active_in_group(
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    let known = id.parse().map(GroupId).ok().filter(|id| app.engine.context.knows_group(*id));
+    let known = id
+        .parse()
+        .map(GroupId)
+        .ok()
+        .filter(|id| app.engine.context.knows_group(*id));
     let group = match known {
         Some(group) => group,
         None => find_group(&app, &id).await?.id,
@@ -359,5 +426,7 @@ async fn active_on_instance(
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
     let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
-    Ok(Json(Active { active: app.engine.context.is_subscribed(place, trigger) }))
+    Ok(Json(Active {
+        active: app.engine.context.is_subscribed(place, trigger),
+    }))
 }

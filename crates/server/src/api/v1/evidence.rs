@@ -37,8 +37,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct BehindQuery {
     /// The item, as the explanation names it, such as `7/12`.
     item: String,
+
     /// Only events after this id: `next` of the page before.
     after: Option<Uuid>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -56,14 +58,23 @@ async fn behind(
     Input(query): Input<BehindQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
-    let key = query.item.split_once('/').and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
+    let key = query
+        .item
+        .split_once('/')
+        .and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
     let key = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
-    let wanted = Wanted { family: metric.family(), key };
+    let wanted = Wanted {
+        family: metric.family(),
+        key,
+    };
+
     let (mut found, most) = (Vec::new(), limit(query.limit)?);
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
+
     for _ in 0..MOST_LOOKED_AT / TOGETHER {
         let ids = app.store().event_ids(at, TOGETHER).await?;
         let is_end = ids.len() < TOGETHER;
+
         let speaking: HashSet<EventId> = app
             .store()
             .events_by_id(ids.clone())
@@ -72,27 +83,49 @@ async fn behind(
             .filter(|one| counts(one.trigger))
             .map(|one| one.id)
             .collect();
+
         let turn = app.measuring.turn().await?;
         let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
+
         // Runs off the request threads, because bodies can be large.
         let look = turn.run(move || {
-            bodies.into_iter().filter(|(event, body)| wanted.is_in(event, body)).map(|(event, _)| event).collect()
+            bodies
+                .into_iter()
+                .filter(|(event, body)| wanted.is_in(event, body))
+                .map(|(event, _)| event)
+                .collect()
         });
         let mut these: Vec<event::Event> = look.await.map_err(|error| ApiError::internal(error.into()))?;
         these.sort_by_key(|event| event.id);
+
         let room = most - found.len();
         let is_full = these.len() >= room && !these.is_empty();
         these.truncate(room);
-        at = if is_full { these.last().map_or(at, |event| event.id) } else { ids.last().copied().unwrap_or(at) };
+
+        at = if is_full {
+            these.last().map_or(at, |event| event.id)
+        } else {
+            ids.last().copied().unwrap_or(at)
+        };
+
         found.extend(these);
+
         if is_end && !is_full {
-            return Ok(Json(Page { items: found.iter().map(Event::from).collect(), next: None }));
+            return Ok(Json(Page {
+                items: found.iter().map(Event::from).collect(),
+                next: None,
+            }));
         }
+
         if is_full {
             break;
         }
     }
-    Ok(Json(Page { items: found.iter().map(Event::from).collect(), next: Some(at.to_string()) }))
+
+    Ok(Json(Page {
+        items: found.iter().map(Event::from).collect(),
+        next: Some(at.to_string()),
+    }))
 }
 
 /// The entity whose events are wanted.
@@ -105,7 +138,12 @@ struct Wanted {
 impl Wanted {
     /// Checks whether an event mentions the entity.
     fn is_in(self, event: &event::Event, body: &Packed) -> bool {
-        let facts = body.unpack().ok().and_then(|body| facts_of(event, &body).ok()).unwrap_or_default();
+        let facts = body
+            .unpack()
+            .ok()
+            .and_then(|body| facts_of(event, &body).ok())
+            .unwrap_or_default();
+
         facts.iter().any(|fact| match fact {
             Fact::Item(item) => (item.family(), item.key()) == (self.family, self.key),
             Fact::Commit(commit) => self.family == Family::Commits && commit.key() == self.key,

@@ -53,15 +53,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct ExportQuery {
     /// Names of the metrics, separated by commas.
     metric: Vec<String>,
+
     /// Length of the intervals: `hour`, `day`, `week` or `month`, or `none` for one number per metric. Default:
     /// `day`, or `month` for windows of more than a year.
     interval: Option<String>,
+
     /// Split the answer by `project`, `member`, `team`, `branch`, `label` (as last seen), `job`, `status`,
     /// `environment` or `source`.
     group_by: Option<String>,
+
     /// Use the definition of `gitlab`, `devlake` or `chaoss` where it differs from the default. A metric name can
     /// also include it: `time_to_merge.devlake`.
     definition: Option<String>,
+
     /// `json` (default) or `csv`.
     format: Option<String>,
 }
@@ -72,11 +76,14 @@ struct RowView {
     /// Start of the interval.
     #[schema(format = DateTime)]
     time: String,
+
     /// Name of the metric.
     metric: &'static str,
+
     /// The group: the path of the project, the name of the member or team, or the branch, label, job and so on. Null
     /// without `group_by`.
     group: Option<String>,
+
     /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
     /// ended.
     partial: bool,
@@ -90,12 +97,16 @@ struct Rows {
     /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
+
     /// Version of the definitions.
     definition_version: u32,
+
     /// Definition versions by which the underlying items were counted.
     counted_by: Vec<u32>,
+
     /// The requested metrics with their definitions.
     definitions: Vec<MetricView>,
+
     /// The numbers.
     rows: Vec<RowView>,
 }
@@ -110,25 +121,37 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let (scope_query, query): (ScopeQuery, ExportQuery) = (params.read()?, params.read()?);
     let chosen = params.read::<FilterQuery>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
+
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
         return Err(invalid(format!("metric must have 1 to {MOST_METRICS} names")));
     }
+
     let definition = reading(query.definition.as_deref())?;
     let by_name =
         |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no metric {name}")));
     let metrics = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let of_members = scope_query.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
+
     for metric in &metrics {
         chosen.check(metric, of_members)?;
         scope_query.check_whose(metric, of_members)?;
     }
+
     if is_csv && metrics.iter().any(|metric| metric.kind == Kind::Week) {
-        return Err(invalid("hours of the week cannot be written as CSV columns; use format=json"));
+        return Err(invalid(
+            "hours of the week cannot be written as CSV columns; use format=json",
+        ));
     }
+
     let by = match query.group_by.as_deref() {
         None => By::All,
         Some("project") => By::Project(
-            app.store().insights_projects().await?.into_iter().map(|project| (project.id, project.path)).collect(),
+            app.store()
+                .insights_projects()
+                .await?
+                .into_iter()
+                .map(|project| (project.id, project.path))
+                .collect(),
         ),
         Some("member") => By::Member,
         Some("team") => By::Team,
@@ -141,22 +164,32 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             Some(one) => By::Trait(one),
             None => {
                 let traits = Trait::ALL.map(|(_, name)| name).join(", ");
-                return Err(invalid(format!("group_by must be one of project, member, team, {traits}")));
+                return Err(invalid(format!(
+                    "group_by must be one of project, member, team, {traits}"
+                )));
             }
         },
     };
+
     let scope = scope_query.scope(&app, app.now()).await?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
         other => Some(scope::interval(&scope.window, other)?),
     };
+
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
     {
-        return Err(invalid(format!("group_by={1} does not apply to the metric \"{0}\"", metric.name, of.name())));
+        return Err(invalid(format!(
+            "group_by={1} does not apply to the metric \"{0}\"",
+            metric.name,
+            of.name()
+        )));
     }
+
     let mut rows = Vec::new();
     let now = app.now();
+
     // Read before the items, so that everything older than this is among them.
     let as_of = app.engine.insights.counted_until().await?.to_iso();
     for metric in &metrics {
@@ -164,9 +197,18 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             Some(interval) => scope.window.parts(interval, metric).map_err(refused)?,
             None => vec![scope.window.whole()],
         };
-        let output = Output { series, ..Output::default() };
-        let question = Question { output, ..scope.question(metric, chosen.clone(), now)? };
-        let question = Question { grouping: by.grouping(&scope)?, ..question };
+        let output = Output {
+            series,
+            ..Output::default()
+        };
+        let question = Question {
+            output,
+            ..scope.question(metric, chosen.clone(), now)?
+        };
+        let question = Question {
+            grouping: by.grouping(&scope)?,
+            ..question
+        };
 
         for group in ask(&app, question).await?.groups {
             let name = by.name(group.key);
@@ -174,6 +216,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
                 rows.push(RowView::of(metric, name.clone(), interval));
             }
         }
+
         if rows.len() > MOST_INTERVALS {
             return Err(invalid(format!(
                 "the answer has more than {MOST_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
@@ -184,9 +227,18 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     if is_csv {
         return to_csv(&metrics, &rows, &as_of);
     }
+
     let definitions = metrics.into_iter().map(MetricView::from).collect();
     let counted_by = app.engine.insights.counted_by().await?;
-    Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
+
+    Ok(Json(Rows {
+        as_of,
+        definition_version: DEFINITION_VERSION,
+        counted_by,
+        definitions,
+        rows,
+    })
+    .into_response())
 }
 
 /// The property by which an answer is split.
@@ -226,7 +278,12 @@ impl By {
 
 impl RowView {
     fn of(metric: &Metric, group: Option<String>, interval: question::Interval) -> Self {
-        let question::Interval { start, is_partial, number } = interval;
+        let question::Interval {
+            start,
+            is_partial,
+            number,
+        } = interval;
+
         Self {
             time: start.to_iso(),
             metric: metric.name,
@@ -240,11 +297,21 @@ impl RowView {
 fn to_csv(metrics: &[&'static Metric], rows: &[RowView], as_of: &str) -> Result<Response, ApiError> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let version = DEFINITION_VERSION.to_string();
+
     csv(
         &COLUMNS,
         rows.iter().map(|row| {
             let metric = metrics.iter().find(|metric| metric.name == row.metric);
-            let Number { value, samples, p50, p75, p90, p95, .. } = &row.number;
+            let Number {
+                value,
+                samples,
+                p50,
+                p75,
+                p90,
+                p95,
+                ..
+            } = &row.number;
+
             vec![
                 row.time.clone(),
                 row.metric.to_owned(),
@@ -279,12 +346,18 @@ pub(super) fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> 
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |error: csv::Error| ApiError::internal(error.into());
     writer.write_record(columns).map_err(failed)?;
+
     for row in rows {
         let is_formula =
             |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-        let safe = row.into_iter().map(|text| if is_formula(&text) { format!("'{text}") } else { text });
+        let safe = row
+            .into_iter()
+            .map(|text| if is_formula(&text) { format!("'{text}") } else { text });
         writer.write_record(safe).map_err(failed)?;
     }
-    let bytes = writer.into_inner().map_err(|error| ApiError::internal(anyhow::anyhow!("{error}")))?;
+
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| ApiError::internal(anyhow::anyhow!("{error}")))?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
 }

@@ -34,10 +34,13 @@ struct FilterToTry {
     /// The filter, in the format of a hook's `event_filter`.
     #[schema(value_type = Object)]
     event_filter: (),
+
     /// Only events of this project: id or full path.
     project_id: Option<String>,
+
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
+
     /// Number of days to look back.
     #[schema(default = 7, minimum = 1, maximum = 31)]
     days: Option<i64>,
@@ -48,16 +51,22 @@ struct FilterToTry {
 struct Tried {
     /// Number of examined events, from the newest on; at most 5,000.
     looked_at: usize,
+
     /// Number of events that pass.
     passing: usize,
+
     /// Number of events that pass because the push does not list the commits that the filter needs.
     unlisted: usize,
+
     /// Number of events that are stopped because the filter exceeds its budget of work on them.
     gave_up: usize,
+
     /// False if the trial ended early because it took too much work.
     complete: bool,
+
     /// Ids of the newest events that pass.
     examples: Vec<String>,
+
     /// Ids of the newest events that are stopped.
     stopped: Vec<String>,
 }
@@ -73,22 +82,26 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     };
     let filter = EventFilter::parse(&text)
         .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("event_filter {error}")))?;
+
     let project = match params.one::<String>("project_id")? {
         Some(name) => Some(find_project(&app, &name).await?.id),
         None => None,
     };
+
     let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let trigger = params.one::<String>("trigger")?.map(kind).transpose()?;
     let days = params.one::<i64>("days")?.unwrap_or(DAYS);
     let days = u64::try_from(days).ok().filter(|_| (1..=MOST_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;
     let since = app.now().minus(Duration::from_secs(days * 86_400));
+
     let trial = app
         .engine
         .journal
         .try_filter(admin.0.user_id, &filter, project, trigger, since)
         .await
         .map_err(ApiError::internal)?;
+
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
     Ok(Json(Tried {
         looked_at: trial.looked_at,

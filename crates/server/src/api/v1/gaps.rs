@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct CompletenessQuery {
     /// Only this project: its id in received bodies, or its path.
     project: Option<String>,
+
     /// Only projects after this one: `next` of the page before.
     after: Option<i64>,
 }
@@ -41,21 +42,29 @@ struct CompletenessQuery {
 struct CompletenessView {
     /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
+
     /// The project's path in events.
     path_with_namespace: Option<String>,
+
     /// The sequence: `push`, `merge_request`, `issue` or `pipeline`.
     kind: &'static str,
+
     /// Number of objects or pushes that arrived.
     known: i64,
+
     /// Number that is missing. It is a lower bound for pushes, and an upper bound for others, because GitLab deletes
     /// objects.
     missing: i64,
+
     /// Share that arrived, from 0 to 1.
     completeness: f64,
+
     /// Lowest number (iid) that arrived.
     first_iid: Option<i64>,
+
     /// Highest number (iid) that arrived.
     last_iid: Option<i64>,
+
     /// Time at which the first one was received. Nothing is known of the time before it.
     #[schema(format = DateTime)]
     coverage_starts: String,
@@ -67,10 +76,13 @@ struct CompletenessList {
     /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
+
     /// Version of the definitions.
     definition_version: u32,
+
     /// One entry per project and sequence, at most 1,000.
     items: Vec<CompletenessView>,
+
     /// Value of `after` for the next page; absent on the last page.
     next: Option<i64>,
 }
@@ -107,17 +119,25 @@ async fn completeness(
         Some(name) => Projects::One(project(&app, &name).await?),
         None => query.after.map_or(Projects::ALL, Projects::After),
     };
+
     let as_of = app.engine.insights.counted_until().await?.to_iso();
     let mut found = app.store().completeness(projects, LARGEST).await?;
     let mut next = None;
+
     if found.len() == LARGEST {
         // The last project may have more sequences, so it goes to the next page.
         let last = found.last().map(|one| one.project);
         found.retain(|one| Some(one.project) != last);
         next = found.last().map(|one| one.project);
     }
+
     let items = found.into_iter().map(CompletenessView::from).collect();
-    Ok(Json(CompletenessList { as_of, definition_version: DEFINITION_VERSION, items, next }))
+    Ok(Json(CompletenessList {
+        as_of,
+        definition_version: DEFINITION_VERSION,
+        items,
+        next,
+    }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -125,11 +145,14 @@ async fn completeness(
 struct GapsQuery {
     /// The project: its id in received bodies, or its path.
     project: String,
+
     /// Only these sequences: `push`, `merge_request`, `issue`, `pipeline`.
     #[serde(default)]
     kind: Vec<String>,
+
     /// Only gaps after this one: `next` of the page before.
     after: Option<String>,
+
     /// Maximum number of gaps in a page. Default: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
@@ -154,6 +177,7 @@ enum GapView {
         #[schema(format = DateTime)]
         received_at: String,
     },
+
     /// Missing objects, from the first to the last number.
     Objects {
         /// The sequence: `merge_request`, `issue` or `pipeline`.
@@ -170,6 +194,7 @@ enum GapView {
 struct GapList {
     /// The gaps. Pushes are ordered by `received_at`, other objects by number.
     items: Vec<GapView>,
+
     /// Value of `after` for the next page; absent on the last page.
     next: Option<String>,
 }
@@ -178,10 +203,24 @@ impl From<&Gap> for GapView {
     fn from(gap: &Gap) -> Self {
         let kind = gap.metric().name();
         match gap.clone() {
-            Gap::Pushes { git_ref, before, after, received_at } => {
-                Self::Pushes { kind, git_ref, before, after, received_at: received_at.to_iso() }
-            }
-            Gap::Objects { first, last, .. } => Self::Objects { kind, first_iid: first, last_iid: last },
+            Gap::Pushes {
+                git_ref,
+                before,
+                after,
+                received_at,
+            } => Self::Pushes {
+                kind,
+                git_ref,
+                before,
+                after,
+                received_at: received_at.to_iso(),
+            },
+
+            Gap::Objects { first, last, .. } => Self::Objects {
+                kind,
+                first_iid: first,
+                last_iid: last,
+            },
         }
     }
 }
@@ -201,14 +240,17 @@ async fn gaps(
             .filter(|limit| (1..=LARGEST).contains(limit))
             .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
     };
+
     let kind = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("kind does not have a valid value"));
     let mut wanted = query.kind.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
         wanted = Sequence::ALL.to_vec();
     }
+
     let behind = query.after.as_deref().map(parse).transpose()?;
     let project = project(&app, &query.project).await?;
     let (mut found, mut next) = (Vec::new(), None);
+
     for kind in Sequence::ALL.into_iter().filter(|kind| wanted.contains(kind)) {
         let after = match &behind {
             Some(behind) if kind < of(behind) => continue,
@@ -217,15 +259,21 @@ async fn gaps(
         };
         // Reads one gap more than fits, to see whether a next page exists.
         let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
+
         if found.len() + more.len() > limit {
             more.truncate(limit - found.len());
             found.extend(more);
             next = found.last().map(|last: &Gap| write(&last.position()));
             break;
         }
+
         found.extend(more);
     }
-    Ok(Json(GapList { items: found.iter().map(GapView::from).collect(), next }))
+
+    Ok(Json(GapList {
+        items: found.iter().map(GapView::from).collect(),
+        next,
+    }))
 }
 
 const fn of(after: &After) -> Sequence {
@@ -246,7 +294,10 @@ fn parse(text: &str) -> Result<After, ApiError> {
     // The commit is text from an event and can contain colons.
     let parts: Vec<&str> = text.splitn(3, ':').collect();
     let read = || match parts.as_slice() {
-        ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
+        ["push", time, sha] => Some(After::Pushes(
+            Timestamp::from_micros(time.parse().ok()?),
+            (*sha).to_owned(),
+        )),
         [kind, iid] => {
             let kind = Sequence::by_name(kind).filter(|kind| *kind != Sequence::Push)?;
             Some(After::Objects(kind, iid.parse().ok()?))

@@ -49,10 +49,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct EventQuery {
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
+
     /// Only events of this project.
     project_id: Option<i64>,
+
     /// Only events before this id.
     before: Option<Uuid>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -90,21 +93,35 @@ async fn event(
     let id = EventId(Uuid::parse_str(&id).map_err(|_| nothing("event"))?);
     let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
     note.shows_bodies();
+
     let skips = app.store().list_skips(id).await?;
-    let filter = DeliveryFilter { event: Some(id), limit: 100, ..DeliveryFilter::default() };
+    let filter = DeliveryFilter {
+        event: Some(id),
+        limit: 100,
+        ..DeliveryFilter::default()
+    };
     let rows = app.store().list_deliveries(filter).await?.rows;
     let mut deliveries: Vec<Delivery> = rows.iter().map(Delivery::from).collect();
+
     put_off(&app, &mut deliveries).await?;
+
     let reader = Sharer::new(&app, &admin.0, Scope::Instance);
     let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
+
     // The body is shown as JSON if possible. Deliveries always use the exact bytes.
     let shown = EventWithDeliveries {
         event: Event::from(&event),
         payload: Shown::json_or_text(&String::from_utf8_lossy(&body)),
         deliveries,
         unlisted: event.unlisted.iter().map(|hook| hook.0).collect(),
-        skipped: skips.iter().map(|(hook, why)| Skipped { hook_id: hook.0, reason: why.word() }).collect(),
+        skipped: skips
+            .iter()
+            .map(|(hook, why)| Skipped {
+                hook_id: hook.0,
+                reason: why.word(),
+            })
+            .collect(),
     };
     Ok(room.keep_with(Json(shown).into_response()))
 }
@@ -115,14 +132,19 @@ async fn event(
 enum StateWord {
     /// Has no answer yet.
     Waiting,
+
     /// Waits for an earlier delivery about the same object, because the hook wants its events in order.
     Blocked,
+
     /// Failed at least once, and will be attempted again.
     Retrying,
+
     /// Accepted by the receiver.
     Delivered,
+
     /// Failed for good: no attempt follows.
     GivenUp,
+
     /// No longer owed, because the hook was deleted.
     Cancelled,
 }
@@ -145,13 +167,17 @@ impl From<StateWord> for Stage {
 struct DeliveryQuery {
     /// Only deliveries of this event.
     event_id: Option<Uuid>,
+
     /// Only deliveries to this hook.
     hook_id: Option<i64>,
+
     /// Only deliveries in this state.
     #[param(inline)]
     state: Option<StateWord>,
+
     /// Only deliveries before this id.
     before: Option<Uuid>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -177,6 +203,7 @@ async fn deliveries(
     };
     let mut page: Page<Delivery> = scanned(&app.store().list_deliveries(filter).await?);
     put_off(&app, &mut page.items).await?;
+
     Ok(Json(page))
 }
 
@@ -186,8 +213,15 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
     if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
         return Ok(());
     }
-    let ill: HashMap<i64, Health> =
-        app.store().failing_hooks().await?.into_iter().map(|(hook, health)| (hook.0, health)).collect();
+
+    let ill: HashMap<i64, Health> = app
+        .store()
+        .failing_hooks()
+        .await?
+        .into_iter()
+        .map(|(hook, health)| (hook.0, health))
+        .collect();
+
     let now = app.now();
     for delivery in deliveries {
         let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, ill.get(&delivery.hook_id)) else {
@@ -195,6 +229,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
         };
         delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);
     }
+
     Ok(())
 }
 
@@ -208,13 +243,24 @@ async fn delivery(
     Path(id): Path<String>,
 ) -> Result<Json<DeliveryWithHistory>, ApiError> {
     let id = DeliveryId(Uuid::parse_str(&id).map_err(|_| nothing("delivery"))?);
-    let delivery = app.store().find_delivery(id).await?.ok_or_else(|| nothing("delivery"))?;
-    let filter = AttemptFilter { delivery: Some(id), limit: 100, ..AttemptFilter::default() };
+    let delivery = app
+        .store()
+        .find_delivery(id)
+        .await?
+        .ok_or_else(|| nothing("delivery"))?;
+
+    let filter = AttemptFilter {
+        delivery: Some(id),
+        limit: 100,
+        ..AttemptFilter::default()
+    };
     let attempts = app.store().list_attempts(filter).await?;
     note.shows_bodies();
+
     let history = attempts.iter().map(Attempt::from).collect();
     let mut delivery = Delivery::from(&delivery);
     put_off(&app, std::slice::from_mut(&mut delivery)).await?;
+
     Ok(Json(DeliveryWithHistory { delivery, history }))
 }
 
@@ -223,10 +269,13 @@ async fn delivery(
 struct AttemptQuery {
     /// Only attempts of this delivery.
     delivery_id: Option<Uuid>,
+
     /// Only attempts to this hook.
     hook_id: Option<i64>,
+
     /// Only attempts before this id.
     before: Option<i64>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -249,6 +298,7 @@ async fn attempts(
         limit,
     };
     let attempts = app.store().list_attempts(filter).await?;
+
     note.shows_bodies();
     Ok(Json(page(&attempts, limit, |attempt| attempt.id.to_string())))
 }

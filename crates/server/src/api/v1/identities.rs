@@ -38,6 +38,7 @@ struct IdentityQuery {
     /// Only identities that belong to no member.
     #[serde(default)]
     unmatched: bool,
+
     /// Maximum number of identities. Those with the most commits come first.
     #[param(default = 100, minimum = 1, maximum = 1_000)]
     limit: Option<i64>,
@@ -48,30 +49,42 @@ struct IdentityQuery {
 struct IdentityView {
     /// The name in most of the commits.
     name: String,
+
     /// The e-mail address in most of the commits.
     email: String,
+
     /// All names in the commits.
     names: BTreeSet<String>,
+
     /// All e-mail addresses in the commits.
     emails: BTreeSet<String>,
+
     /// The GitLab account that a private e-mail address names, if it belongs to no member.
     user_id: Option<i64>,
+
     /// Number of commits without merges, as the metric `commits` counts them.
     commits: i64,
+
     /// Number of merge commits.
     merge_commits: i64,
+
     /// Time of the first commit.
     #[schema(format = DateTime)]
     first: String,
+
     /// Time of the last commit.
     #[schema(format = DateTime)]
     last: String,
+
     /// Ids of the projects in received bodies.
     projects: BTreeSet<i64>,
+
     /// Kind of identity: `member`, `bot`, `ignored` or `unmatched`.
     who: &'static str,
+
     /// Id of the member, for `member`.
     member_id: Option<i64>,
+
     /// Members that the identity could belong to, the most likely first.
     suggestions: Vec<SuggestionView>,
 }
@@ -82,10 +95,13 @@ struct IdentityView {
 struct SuggestionView {
     /// Id of the member.
     member_id: i64,
+
     /// Name of the member.
     name: String,
+
     /// Reason of the suggestion.
     reason: &'static str,
+
     /// Likelihood, from 0 to 1.
     score: f64,
 }
@@ -95,8 +111,10 @@ struct SuggestionView {
 struct AccountView {
     /// Id of the account in GitLab.
     user_id: i64,
+
     /// Username, as last seen.
     username: String,
+
     /// Display name, as last seen.
     name: String,
 }
@@ -106,14 +124,19 @@ struct AccountView {
 struct Identities {
     /// The requested identities.
     items: Vec<IdentityView>,
+
     /// Number of all identities that match the request.
     total: usize,
+
     /// Number of all commits, without bots, ignored identities and merges.
     commits: i64,
+
     /// Number of commits of unmatched identities, without merges.
     unmatched_commits: i64,
+
     /// Share of `unmatched_commits` in `commits`, from 0 to 1; null without commits.
     unmatched_share: Option<f64>,
+
     /// Accounts that belong to no member and no bot.
     unmatched_accounts: Vec<AccountView>,
 }
@@ -126,40 +149,61 @@ async fn list(
     State(app): State<Arc<App>>,
     Input(query): Input<IdentityQuery>,
 ) -> Result<Json<Identities>, ApiError> {
-    let limit = usize::try_from(query.limit.unwrap_or(100)).ok().filter(|limit| (1..=MOST).contains(limit));
+    let limit = usize::try_from(query.limit.unwrap_or(100))
+        .ok()
+        .filter(|limit| (1..=MOST).contains(limit));
     let limit = limit.ok_or_else(|| Invalid::value("limit"))?;
     let Known { roster, users, used } = Known::read(&app).await?;
     let resolver = Resolver::new(&roster, &users);
     let (mut commits, mut unmatched) = (0, 0);
     let mut people: BTreeMap<(Contributor, &'static str, String), Person> = BTreeMap::new();
+
     for one in used {
         let author = &one.identity.author;
         let who = resolver.author(author);
         if !matches!(who, Who::Bot | Who::Ignored) {
             commits += one.commits;
         }
+
         if who == Who::Unmatched {
             unmatched += one.commits;
         } else if query.unmatched {
             continue;
         }
+
         // Each e-mail address of a member can be removed from it, so they are separate entries.
-        let address = if let Who::Member(_) = who { author.email.clone() } else { String::new() };
-        let person =
-            people.entry((resolver.contributor(author), word(who), address)).or_insert_with(|| Person::new(who));
+        let address = if let Who::Member(_) = who {
+            author.email.clone()
+        } else {
+            String::new()
+        };
+        let person = people
+            .entry((resolver.contributor(author), word(who), address))
+            .or_insert_with(|| Person::new(who));
         if who == Who::Unmatched {
             person.suggest(resolver.suggestions(author));
         }
+
         person.add(one);
     }
-    let mut items: Vec<IdentityView> =
-        people.into_iter().map(|((contributor, ..), person)| person.view(&contributor, &roster)).collect();
+
+    let mut items: Vec<IdentityView> = people
+        .into_iter()
+        .map(|((contributor, ..), person)| person.view(&contributor, &roster))
+        .collect();
+
     items.sort_by_key(|one| std::cmp::Reverse((one.commits, one.merge_commits)));
+
     let total = items.len();
     items.truncate(limit);
+
     let nobodys = |user: &&User| resolver.user(user.id) == Who::Unmatched;
-    let account =
-        |user: &User| AccountView { user_id: user.id, username: user.username.clone(), name: user.name.clone() };
+    let account = |user: &User| AccountView {
+        user_id: user.id,
+        username: user.username.clone(),
+        name: user.name.clone(),
+    };
+
     Ok(Json(Identities {
         items,
         total,
@@ -193,7 +237,11 @@ struct Person {
 
 impl Person {
     const fn new(who: Who) -> Self {
-        Self { who, used: Vec::new(), suggestions: Vec::new() }
+        Self {
+            who,
+            used: Vec::new(),
+            suggestions: Vec::new(),
+        }
     }
 
     fn add(&mut self, used: Used) {
@@ -213,22 +261,39 @@ impl Person {
 
     fn view(mut self, contributor: &Contributor, roster: &Roster) -> IdentityView {
         self.suggestions.sort_by(|one, other| other.score.total_cmp(&one.score));
-        let name = |member: i64| roster.members().get(&member).map(|one| one.name.clone()).unwrap_or_default();
+
+        let name = |member: i64| {
+            roster
+                .members()
+                .get(&member)
+                .map(|one| one.name.clone())
+                .unwrap_or_default()
+        };
+
         let suggestions = self.suggestions.into_iter().map(|found| SuggestionView {
             member_id: found.member,
             name: name(found.member),
             reason: found.reason,
             score: found.score,
         });
-        let most = self.used.iter().max_by_key(|one| (one.commits, std::cmp::Reverse(one.identity.id)));
+
+        let most = self
+            .used
+            .iter()
+            .max_by_key(|one| (one.commits, std::cmp::Reverse(one.identity.id)));
         let author = most.map(|one| one.identity.author.clone()).unwrap_or_default();
         let all = || self.used.iter();
+
         IdentityView {
             name: author.name,
             email: author.email,
             names: all().map(|one| one.identity.author.name.clone()).collect(),
             emails: all().map(|one| one.identity.author.email.clone()).collect(),
-            user_id: if let Contributor::Account(id) = contributor { Some(*id) } else { None },
+            user_id: if let Contributor::Account(id) = contributor {
+                Some(*id)
+            } else {
+                None
+            },
             commits: all().map(|one| one.commits).sum(),
             merge_commits: all().map(|one| one.merge_commits).sum(),
             first: all().map(|one| one.first).min().unwrap_or_default().to_iso(),
@@ -263,8 +328,15 @@ impl Known {
         let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
         let mut used: BTreeMap<i64, Used> = BTreeMap::new();
-        for IdentityUse { identity, project, commits, merge_commits, first, last } in
-            app.store().identity_uses().await?
+
+        for IdentityUse {
+            identity,
+            project,
+            commits,
+            merge_commits,
+            first,
+            last,
+        } in app.store().identity_uses().await?
         {
             let one = used.entry(identity.id).or_insert_with(|| Used {
                 identity,
@@ -279,17 +351,28 @@ impl Known {
             (one.first, one.last) = (one.first.min(first), one.last.max(last));
             one.projects.insert(project);
         }
-        Ok(Self { roster, users, used: used.into_values().collect() })
+
+        Ok(Self {
+            roster,
+            users,
+            used: used.into_values().collect(),
+        })
     }
 
     /// Counts the identities that another roster assigns differently, and their commits.
     fn moved(&self, other: &Roster) -> (usize, i64) {
-        let (before, after) = (Resolver::new(&self.roster, &self.users), Resolver::new(other, &self.users));
+        let (before, after) = (
+            Resolver::new(&self.roster, &self.users),
+            Resolver::new(other, &self.users),
+        );
+
         let moved = self.used.iter().filter(|one| {
             let author = &one.identity.author;
             before.author(author) != after.author(author)
         });
-        moved.fold((0, 0), |(identities, commits), one| (identities + 1, commits + one.commits))
+        moved.fold((0, 0), |(identities, commits), one| {
+            (identities + 1, commits + one.commits)
+        })
     }
 }
 
@@ -299,10 +382,13 @@ impl Known {
 enum MarkWord {
     /// A program.
     Bot,
+
     /// A person, although the name looks like a program's.
     Person,
+
     /// Ignored: the identity does not count.
     Ignored,
+
     /// Removes the mark.
     None,
 }
@@ -314,8 +400,10 @@ struct MarkChange {
     /// `#77`.
     #[serde(default)]
     handles: Vec<String>,
+
     /// Mark all unmatched e-mail addresses of this domain too.
     domain: Option<String>,
+
     /// The mark.
     mark: MarkWord,
 }
@@ -341,25 +429,35 @@ async fn mark(
         MarkWord::Ignored => Some(Mark::Ignored),
         MarkWord::None => None,
     };
+
     let mut handles = roster::handles(asked.handles)?;
     if let Some(domain) = asked.domain {
         let end = format!("@{}", domain.trim_start_matches('@').to_lowercase());
         let Known { roster, users, used } = Known::read(&app).await?;
         let resolver = Resolver::new(&roster, &users);
-        let authors = used.iter().map(|one| &one.identity.author).filter(|author| author.email.ends_with(&end));
+
+        let authors = used
+            .iter()
+            .map(|one| &one.identity.author)
+            .filter(|author| author.email.ends_with(&end));
         // A mark is removed from matched identities too.
         let wanted = authors.filter(|author| mark.is_none() || resolver.author(author) == Who::Unmatched);
         handles.extend(wanted.filter_map(|author| Handle::try_from(author.email.clone()).ok()));
     }
+
     if handles.is_empty() {
         return Err(invalid("give handles, or a domain of unmatched addresses"));
     }
+
     roster::change(&app, |roster| {
         let marked = handles.iter().try_for_each(|handle| roster.mark(handle.clone(), mark));
         marked.map_err(roster::unable)
     })
     .await?;
-    Ok(Json(Marked { handles: handles.into_iter().map(String::from).collect() }))
+
+    Ok(Json(Marked {
+        handles: handles.into_iter().map(String::from).collect(),
+    }))
 }
 
 /// Lines to import.
@@ -367,6 +465,7 @@ async fn mark(
 struct Import {
     /// The lines.
     text: String,
+
     /// Only show the result, without storing it.
     #[serde(default)]
     dry_run: bool,
@@ -377,14 +476,19 @@ struct Import {
 struct ImportView {
     /// True if nothing was stored.
     dry_run: bool,
+
     /// Number of lines with content.
     lines: usize,
+
     /// Number of members that are created.
     new_members: usize,
+
     /// Number of teams that are created.
     new_teams: usize,
+
     /// Number of identities that belong to another member afterwards.
     identities_changed: usize,
+
     /// Number of commits that belong to another member afterwards.
     commits_moved: i64,
 }
@@ -394,7 +498,10 @@ struct ImportView {
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn export_mailmap(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
     let roster = roster::read(&app).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], roster.mailmap().to_owned()))
+    Ok((
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        roster.mailmap().to_owned(),
+    ))
 }
 
 /// Import a `.mailmap`, which replaces the one before. Administrators only.
@@ -436,6 +543,7 @@ async fn import(
 ) -> Result<Json<ImportView>, ApiError> {
     let known = Known::read(app).await?;
     let apply = |roster: &mut Roster| take(roster, &asked.text).map_err(|errors| bad_lines(&errors));
+
     let (roster, imported) = if asked.dry_run {
         let mut roster = known.roster.clone();
         let imported = apply(&mut roster)?;
@@ -443,6 +551,7 @@ async fn import(
     } else {
         roster::change(app, apply).await?
     };
+
     let (identities_changed, commits_moved) = known.moved(&roster);
     Ok(Json(ImportView {
         dry_run: asked.dry_run,
@@ -455,6 +564,13 @@ async fn import(
 }
 
 fn bad_lines(errors: &[LineError]) -> ApiError {
-    let lines: Vec<String> = errors.iter().map(|error| format!("line {}: {}", error.line, error.message)).collect();
-    ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("nothing was imported; {}", lines.join("; ")))
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|error| format!("line {}: {}", error.line, error.message))
+        .collect();
+
+    ApiError::problem(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        format!("nothing was imported; {}", lines.join("; ")),
+    )
 }

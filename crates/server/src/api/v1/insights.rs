@@ -45,21 +45,31 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let now = app.now();
     let (scope_query, query): (ScopeQuery, CommitQuery) = (params.read()?, params.read()?);
     let scope = scope_query.scope(&app, now).await?;
+
     if scope.people.is_of_bots() && scope.people.is_limited() {
-        return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
+        return Err(invalid(
+            "bots are not members: whose=bots cannot be combined with members or teams",
+        ));
     }
+
     let as_of = app.engine.insights.counted_until().await?;
     if query.author.is_some() {
         large_enough(&scope.privacy, 1)?;
     }
+
     let Days { from, to, ref zone, .. } = scope.window;
     let identities = app.store().find_identities(query.author.clone()).await?;
+
     let filter = CommitFilter {
         from,
         to,
         projects: scope.projects.clone(),
-        identities: query.author.is_some().then(|| identities.iter().map(|identity| identity.id).collect()),
+        identities: query
+            .author
+            .is_some()
+            .then(|| identities.iter().map(|identity| identity.id).collect()),
     };
+
     // Hourly sums add up to whole local days only in zones that are whole hours from UTC. Elsewhere, single commits
     // are read.
     let cells = if has_whole_hours(zone, from, to) {
@@ -67,24 +77,45 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     } else {
         app.store().commit_cells_from_facts(filter.clone()).await?
     };
+
     let rows = app.store().commit_rows(filter.clone()).await?;
     let authors = Authors::new(&identities, &scope);
+
     let cells: Vec<_> = cells
         .into_iter()
-        .filter_map(|cell| Some(Cell { identity: authors.person(cell.identity, cell.at)?, ..cell }))
+        .filter_map(|cell| {
+            Some(Cell {
+                identity: authors.person(cell.identity, cell.at)?,
+                ..cell
+            })
+        })
         .collect();
+
     let rows: Vec<_> = rows
         .into_iter()
-        .filter_map(|row| Some(Row { identity: authors.person(row.identity, row.at)?, ..row }))
+        .filter_map(|row| {
+            Some(Row {
+                identity: authors.person(row.identity, row.at)?,
+                ..row
+            })
+        })
         .collect();
+
     let since = app.store().first_received(scope.projects.clone()).await?;
     let since = since.into_iter().chain(rows.iter().map(|row| row.at)).min();
     let report = report::report(&cells, &rows, zone);
+
     // Unlisted commits have no known author, so they count only if no people are selected.
     let of_everybody = query.author.is_none() && !scope.people.is_limited() && !scope.people.is_of_bots();
-    let unlisted = if of_everybody { Some(app.store().commits_unlisted(filter).await?) } else { None };
+    let unlisted = if of_everybody {
+        Some(app.store().commits_unlisted(filter).await?)
+    } else {
+        None
+    };
+
     let mut said = scope_query.said();
     said.extend(query.author.map(|author| ("author", author)));
+
     let mut answer = view(&scope, &said, &report, unlisted, &authors, as_of);
     answer["coverage_starts"] = json!(since.map(Timestamp::to_iso));
     Ok(Json(answer))
@@ -100,6 +131,7 @@ struct Authors<'a> {
 struct Known<'a> {
     identity: &'a Identity,
     who: Who,
+
     /// Lowest identity of the same person. It stands for the person.
     first: i64,
 }
@@ -109,12 +141,19 @@ impl<'a> Authors<'a> {
         // In ascending order, so that the lowest identity of a person is always the same one.
         let mut first: HashMap<i64, i64> = HashMap::new();
         let mut known = HashMap::with_capacity(identities.len());
+
         for identity in identities {
-            let first = *first.entry(scope.people.contributor(&identity.author)).or_insert(identity.id);
+            let first = *first
+                .entry(scope.people.contributor(&identity.author))
+                .or_insert(identity.id);
             let who = scope.people.author(&identity.author);
             known.insert(identity.id, Known { identity, who, first });
         }
-        Self { scope, identities: known }
+
+        Self {
+            scope,
+            identities: known,
+        }
     }
 
     /// Returns a number for the person of an identity, if their work at this time counts. Numbers of members are
@@ -124,7 +163,12 @@ impl<'a> Authors<'a> {
         if !self.scope.people.counts(known.who, at) {
             return None;
         }
-        Some(if let Who::Member(member) = known.who { -member } else { known.first })
+
+        Some(if let Who::Member(member) = known.who {
+            -member
+        } else {
+            known.first
+        })
     }
 
     /// Name, e-mail address and member of a person.
@@ -138,6 +182,7 @@ impl<'a> Authors<'a> {
             let of = spelled.unwrap_or_else(|| format!("member {}", -person));
             return json!({ "name": privacy.pseudonym(&of), "email": null, "member_id": null });
         }
+
         match self.scope.roster.members().get(&-person) {
             Some(member) => json!({ "name": member.name, "email": null, "member_id": -person }),
             None => {
@@ -160,7 +205,15 @@ fn view(
 ) -> Value {
     let window = &scope.window;
     let working = working_days(window.first, window.days);
-    let share = |days: u64| if working == 0 { None } else { Some(precise(days) / precise(working as u64)) };
+
+    let share = |days: u64| {
+        if working == 0 {
+            None
+        } else {
+            Some(precise(days) / precise(working as u64))
+        }
+    };
+
     let of_authors: Vec<Value> = report
         .by_identity
         .iter()
@@ -170,16 +223,34 @@ fn view(
             one["commits"] = json!(commits);
             one["active_days"] = json!(active);
             one["coding_days_share"] = json!(share(active));
+
             one
         })
         .collect();
+
     // With a minimum group size, numbers of single people are not shown.
-    let of_authors = if large_enough(&scope.privacy, 1).is_ok() { of_authors } else { Vec::new() };
+    let of_authors = if large_enough(&scope.privacy, 1).is_ok() {
+        of_authors
+    } else {
+        Vec::new()
+    };
+
     let mut counts: Vec<i64> = report.by_identity.values().copied().collect();
+
     // Members of the team without commits count as well.
-    let idle = scope.team.iter().flatten().filter(|member| !report.by_identity.contains_key(&-**member));
+    let idle = scope
+        .team
+        .iter()
+        .flatten()
+        .filter(|member| !report.by_identity.contains_key(&-**member));
     counts.extend(idle.map(|_| 0));
-    let by_day: BTreeMap<String, i64> = report.by_day.iter().map(|(day, count)| (day.to_string(), *count)).collect();
+
+    let by_day: BTreeMap<String, i64> = report
+        .by_day
+        .iter()
+        .map(|(day, count)| (day.to_string(), *count))
+        .collect();
+
     json!({
         "from": window.first.to_string(),
         "days": window.days,

@@ -20,23 +20,31 @@ pub(super) struct FilterQuery {
     /// Only this branch, such as `main`. Merge requests count by their target branch, commits by the branch they were
     /// pushed to.
     branch: Option<String>,
+
     /// Only issues and merge requests with this label, as last seen.
     label: Option<String>,
+
     /// Only jobs with this name.
     job: Option<String>,
+
     /// Only pipelines, jobs and deployments with this status: `pending`, `running`, `success`, `failed`, `canceled`
     /// or `skipped`. For jobs it applies to each run, or to the last run, depending on the metric.
     status: Option<String>,
+
     /// Only deployments to this environment.
     environment: Option<String>,
+
     /// Only CI pipelines that started for this reason, such as `push`, `schedule` or `merge_request_event`.
     source: Option<String>,
+
     /// Count pushed `tags` or `releases` as deployments, for projects without environments. Default: count deployment
     /// events, and jobs that deploy to production.
     deployed_by: Option<String>,
+
     /// Count CI pipelines that another pipeline started, too.
     #[serde(default)]
     children: bool,
+
     /// Age in seconds from which an item counts as waiting (default: one day) or a branch as stale (default: 90
     /// days).
     #[param(minimum = 0, maximum = 31622400)]
@@ -60,34 +68,64 @@ impl ItemFilters {
     pub(super) fn check(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if let Some(of) = self.only.keys().find(|of| !metric.can_have(**of)) {
             let (of, name) = (of.name(), metric.name);
-            return Err(invalid(format!("\"{of}\" does not apply to the metric \"{name}\"; remove it")));
+            return Err(invalid(format!(
+                "\"{of}\" does not apply to the metric \"{name}\"; remove it"
+            )));
         }
+
         if of_members && !metric.can_be_of_members() {
-            return Err(invalid(format!("the metric \"{}\" cannot be limited to members or teams", metric.name)));
+            return Err(invalid(format!(
+                "the metric \"{}\" cannot be limited to members or teams",
+                metric.name
+            )));
         }
+
         if self.deployed_by.is_some() && !metric.is_of_deployments() {
             return Err(invalid(format!(
                 "\"deployed_by\" does not apply to the metric \"{}\"; remove it",
                 metric.name
             )));
         }
+
         Ok(())
     }
 
     /// Builds the choice with which `Items` counts.
     pub(super) fn choice(self, zone: TimeZone, least: u32, incident_labels: Arc<[String]>) -> Choice {
-        let Self { only, deployed_by, children, older_than } = self;
+        let Self {
+            only,
+            deployed_by,
+            children,
+            older_than,
+        } = self;
+
         let older_than = older_than.map(|seconds| Duration::from_secs(seconds.into()));
-        Choice { only, deployed_by, children, older_than, incident_labels, zone, least }
+        Choice {
+            only,
+            deployed_by,
+            children,
+            older_than,
+            incident_labels,
+            zone,
+            least,
+        }
     }
 
     /// Lists the filters by name, for the answer.
     pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
-        let mut said: BTreeMap<&'static str, String> =
-            self.only.iter().map(|(of, wanted)| (of.name(), wanted.clone())).collect();
-        said.extend(
-            self.deployed_by.map(|by| ("deployed_by", if by == By::Tag { "tags" } else { "releases" }.to_owned())),
-        );
+        let mut said: BTreeMap<&'static str, String> = self
+            .only
+            .iter()
+            .map(|(of, wanted)| (of.name(), wanted.clone()))
+            .collect();
+
+        said.extend(self.deployed_by.map(|by| {
+            (
+                "deployed_by",
+                if by == By::Tag { "tags" } else { "releases" }.to_owned(),
+            )
+        }));
+
         said.extend(self.children.then(|| ("children", "true".to_owned())));
         said.extend(self.older_than.map(|seconds| ("older_than", seconds.to_string())));
         said
@@ -97,13 +135,26 @@ impl ItemFilters {
 impl FilterQuery {
     /// Validates the filters of a request.
     pub(super) fn read(self) -> Result<ItemFilters, ApiError> {
-        let Self { branch, label, job, status, environment, source, deployed_by, children, older_than } = self;
+        let Self {
+            branch,
+            label,
+            job,
+            status,
+            environment,
+            source,
+            deployed_by,
+            children,
+            older_than,
+        } = self;
+
         if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
             return Err(invalid(format!("status must be one of {}", STATUSES.join(", "))));
         }
+
         if older_than.is_some_and(|seconds| seconds > 366 * 86_400) {
             return Err(invalid("older_than must be at most 366 days, in seconds"));
         }
+
         let deployed_by = match deployed_by.as_deref() {
             None => None,
             Some("tags") => Some(By::Tag),
@@ -114,6 +165,7 @@ impl FilterQuery {
                 ));
             }
         };
+
         let all = [
             (Trait::Branch, branch),
             (Trait::Label, label),
@@ -123,6 +175,12 @@ impl FilterQuery {
             (Trait::Source, source),
         ];
         let only = all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect();
-        Ok(ItemFilters { only, deployed_by, children, older_than })
+
+        Ok(ItemFilters {
+            only,
+            deployed_by,
+            children,
+            older_than,
+        })
     }
 }

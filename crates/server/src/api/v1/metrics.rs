@@ -25,7 +25,10 @@ use crate::params::Params;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(metric)).routes(routes!(explain))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(metric))
+        .routes(routes!(explain))
 }
 
 /// A metric and its definition.
@@ -33,21 +36,38 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 pub(super) struct MetricView {
     /// Name of the metric.
     pub(super) name: &'static str,
+
     /// How samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct`, `per_day`,
     /// `per_working_day`, `share_of_people`, `balance`, `ratio` or `week`.
     kind: &'static str,
+
     /// Unit of the number.
     pub(super) unit: &'static str,
+
     /// Definition in words.
     pub(super) help: &'static str,
+
     /// The tool or publication whose definition this metric uses.
     follows: &'static str,
 }
 
 impl From<&Metric> for MetricView {
     fn from(metric: &Metric) -> Self {
-        let Metric { name, kind, help, follows, .. } = *metric;
-        Self { name, kind: kind.name(), unit: kind.unit(), help, follows }
+        let Metric {
+            name,
+            kind,
+            help,
+            follows,
+            ..
+        } = *metric;
+
+        Self {
+            name,
+            kind: kind.name(),
+            unit: kind.unit(),
+            help,
+            follows,
+        }
     }
 }
 
@@ -63,9 +83,11 @@ struct MetricQuery {
     /// Length of the intervals of the series: `hour`, `day`, `week` or `month`. Default: `day`, or `month` for
     /// windows of more than a year.
     interval: Option<String>,
+
     /// Use the definition of `gitlab`, `devlake` or `chaoss` where it differs from the default. The name of the
     /// metric can also include it: `time_to_merge.devlake`.
     definition: Option<String>,
+
     /// `json` (default), or `csv` for the explanation.
     format: Option<String>,
 }
@@ -75,24 +97,30 @@ struct MetricQuery {
 pub(super) struct Number {
     /// The count, share, mean or sum.
     pub(super) value: Option<f64>,
+
     /// Number of samples.
     pub(super) samples: usize,
+
     /// 50th percentile; null without a sample. Only durations have percentiles.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p50: Percentile,
+
     /// 75th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p75: Percentile,
+
     /// 90th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p90: Percentile,
+
     /// 95th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p95: Percentile,
+
     /// Counts for each hour of a week: seven days from Monday on, with 24 hours each. Only for metrics of the kind
     /// `week`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +132,7 @@ pub(super) struct Number {
 pub(super) enum Percentile {
     /// The metric has no percentiles.
     Absent,
+
     /// The percentile; `None` without a sample.
     Of(Option<f64>),
 }
@@ -134,6 +163,7 @@ struct Part {
     /// Start of the interval.
     #[schema(format = DateTime)]
     start: String,
+
     /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
     /// ended.
     partial: bool,
@@ -143,8 +173,17 @@ struct Part {
 
 impl Part {
     fn of(metric: &Metric, interval: question::Interval) -> Self {
-        let question::Interval { start, is_partial, number } = interval;
-        Self { start: start.to_iso(), partial: is_partial, number: Number::of(metric, number) }
+        let question::Interval {
+            start,
+            is_partial,
+            number,
+        } = interval;
+
+        Self {
+            start: start.to_iso(),
+            partial: is_partial,
+            number: Number::of(metric, number),
+        }
     }
 }
 
@@ -153,40 +192,54 @@ impl Part {
 struct Answer {
     #[serde(flatten)]
     metric: MetricView,
+
     /// First day of the window.
     from: String,
+
     /// Number of days in the window.
     days: i32,
+
     /// Time zone of the days.
     zone: String,
+
     /// The filters of the request by name: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on.
     only: BTreeMap<&'static str, String>,
+
     /// Time from which something is known about the chosen projects; null if nothing is. Before it, numbers are
     /// unknown, not 0.
     #[schema(format = DateTime)]
     coverage_starts: Option<String>,
+
     /// True if the window begins before `coverage_starts`, or has not ended.
     partial: bool,
+
     /// DORA's rating of the number, from its report of 2019: `elite`, `high`, `medium` or `low`. Only for deployment
     /// frequency and lead times, with at least five samples and a window whose first day is covered.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
+
     /// Whose work counts: `people`, `bots` or `all`.
     whose: &'static str,
+
     /// True if the work of bots counts.
     bots: bool,
+
     /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
+
     /// Version of the definitions.
     definition_version: u32,
+
     /// Definition versions by which the underlying items were counted. If an older version is listed, run `quickdraw
     /// insights rebuild` to count them again.
     counted_by: Vec<u32>,
     #[serde(flatten)]
     number: Number,
+
     /// The number of the window of the same length before this one; null if nothing is known of it.
     previous: Option<Number>,
+
     /// The number of each interval of the window.
     series: Vec<Part>,
 }
@@ -200,18 +253,42 @@ async fn metric(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
-    let Asked { metric, scope, only, chosen, interval, .. } = Asked::read(&app, &name, &params).await?;
+    let Asked {
+        metric,
+        scope,
+        only,
+        chosen,
+        interval,
+        ..
+    } = Asked::read(&app, &name, &params).await?;
+
     let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.now();
-    let output = Output { number: true, series, ..Output::default() };
-    let question = Question { output, ..scope.question(metric, chosen, now)? };
+
+    let output = Output {
+        number: true,
+        series,
+        ..Output::default()
+    };
+    let question = Question {
+        output,
+        ..scope.question(metric, chosen, now)?
+    };
 
     // Read before the items, so that everything older than this is among them.
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    let Group { number, before, coverage, series, .. } = ask(&app, question).await?.whole();
+    let Group {
+        number,
+        before,
+        coverage,
+        series,
+        ..
+    } = ask(&app, question).await?.whole();
+
     // If nothing is known of the window before, its number is unknown, not 0.
     let previous = before.filter(|before| coverage.begins_before || before.samples > 0);
     let Scope { window, whose, .. } = scope;
+
     Ok(Json(Answer {
         metric: MetricView::from(metric),
         from: window.first.to_string(),
@@ -237,23 +314,31 @@ async fn metric(
 struct Explained {
     /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
+
     /// The project's path, as last seen; null if no event named it.
     project_path: Option<String>,
+
     /// Number of the item: the iid of merge requests and issues, GitLab's id of deployments, pipelines and jobs, and
     /// a derived number for pushes, branches and commits.
     iid: i64,
+
     /// The item for `…/events`: project and number as text. Derived numbers do not fit into the integers of some
     /// programs.
     item: String,
+
     /// Name of the item in GitLab.
     name: String,
+
     /// True if the item counts.
     counts: bool,
+
     /// Time at which the item counts.
     #[schema(format = DateTime)]
     at: Option<String>,
+
     /// Value that the item contributes; null if only distinct items or people count.
     value: Option<i64>,
+
     /// Reason why the item does not count. If it counts, the reason why its value is not exact.
     reason: Option<&'static str>,
 }
@@ -261,7 +346,15 @@ struct Explained {
 impl Explained {
     /// `paths` maps project ids to paths.
     fn of(explained: question::Explained, paths: &HashMap<i64, String>) -> Self {
-        let question::Explained { key: (source_project_id, iid), name, counts, at, value, reason } = explained;
+        let question::Explained {
+            key: (source_project_id, iid),
+            name,
+            counts,
+            at,
+            value,
+            reason,
+        } = explained;
+
         Self {
             source_project_id,
             project_path: paths.get(&source_project_id).cloned(),
@@ -281,8 +374,10 @@ impl Explained {
 struct Explanation {
     #[serde(flatten)]
     metric: MetricView,
+
     /// Items that count, followed by items that do not count; at most 10,000 in total.
     items: Vec<Explained>,
+
     /// Number of items that do not count, by reason.
     left_out: BTreeMap<&'static str, usize>,
 }
@@ -296,21 +391,50 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked { metric, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
+    let Asked {
+        metric,
+        scope,
+        chosen,
+        format,
+        ..
+    } = Asked::read(&app, &name, &params).await?;
+
     let is_csv = export::is_csv(format.as_deref())?;
-    let output = Output { detail: Detail::Explanation, ..Output::default() };
-    let question = Question { output, ..scope.question(metric, chosen, app.now())? };
+    let output = Output {
+        detail: Detail::Explanation,
+        ..Output::default()
+    };
+    let question = Question {
+        output,
+        ..scope.question(metric, chosen, app.now())?
+    };
     let question::Explanation { items, left_out } = ask(&app, question).await?.whole().explanation;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
     let explained: Vec<Explained> = items.into_iter().map(|one| Explained::of(one, &paths)).collect();
+
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let columns = ["source_project_id", "project_path", "iid", "name", "counts", "at", "value", "reason", "item"];
+        let columns = [
+            "source_project_id",
+            "project_path",
+            "iid",
+            "name",
+            "counts",
+            "at",
+            "value",
+            "reason",
+            "item",
+        ];
+
         return export::csv(
             &columns,
             explained.iter().map(|one| {
-                let (at, reason) = (one.at.clone().unwrap_or_default(), one.reason.unwrap_or_default().to_owned());
+                let (at, reason) = (
+                    one.at.clone().unwrap_or_default(),
+                    one.reason.unwrap_or_default().to_owned(),
+                );
+
                 let counts = one.counts.to_string();
                 vec![
                     one.source_project_id.to_string(),
@@ -326,7 +450,13 @@ async fn explain(
             }),
         );
     }
-    Ok(Json(Explanation { metric: MetricView::from(metric), items: explained, left_out }).into_response())
+
+    Ok(Json(Explanation {
+        metric: MetricView::from(metric),
+        items: explained,
+        left_out,
+    })
+    .into_response())
 }
 
 /// The question of a request, validated.
@@ -345,13 +475,23 @@ impl Asked {
         let chosen = params.read::<FilterQuery>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
+
         chosen.check(metric, scope_query.is_of_members())?;
         scope_query.check_whose(metric, scope_query.is_of_members())?;
+
         let scope = scope_query.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut only = scope_query.said();
         only.extend(chosen.said());
-        Ok(Self { metric, scope, interval, chosen, format: query.format, only })
+
+        Ok(Self {
+            metric,
+            scope,
+            interval,
+            chosen,
+            format: query.format,
+            only,
+        })
     }
 }
 
@@ -359,20 +499,41 @@ impl Asked {
 pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError> {
     match definition {
         None | Some("gitlab" | "devlake" | "chaoss") => Ok(definition),
-        Some(_) => {
-            Err(invalid("definition must be gitlab, devlake or chaoss; without it, the default definition counts"))
-        }
+        Some(_) => Err(invalid(
+            "definition must be gitlab, devlake or chaoss; without it, the default definition counts",
+        )),
     }
 }
 
 impl Number {
     /// Builds the number of a metric from a summary.
     pub(super) fn of(metric: &Metric, summary: Summary) -> Self {
-        let Summary { value, samples, percentiles, week } = summary;
+        let Summary {
+            value,
+            samples,
+            percentiles,
+            week,
+        } = summary;
+
         let has_percentiles = metric.kind.has_percentiles();
-        let percentile = |value| if has_percentiles { Percentile::Of(value) } else { Percentile::Absent };
+        let percentile = |value| {
+            if has_percentiles {
+                Percentile::Of(value)
+            } else {
+                Percentile::Absent
+            }
+        };
         let [p50, p75, p90, p95] = percentiles.map(percentile);
         let week = week.map(|week| week.iter().map(|hours| hours.to_vec()).collect());
-        Self { value, samples, p50, p75, p90, p95, week }
+
+        Self {
+            value,
+            samples,
+            p50,
+            p75,
+            p90,
+            p95,
+            week,
+        }
     }
 }

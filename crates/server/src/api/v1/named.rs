@@ -23,6 +23,7 @@ pub(super) fn member(roster: &Roster, resolver: &Resolver, text: &str) -> Result
             return Ok(id);
         }
     }
+
     Err(unknown("member", text))
 }
 
@@ -38,26 +39,36 @@ fn matching<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str) -> Vec<
     let number: Option<i64> = text.parse().ok();
     let lower = text.trim().to_lowercase();
     let (mut by_number, mut exact, mut in_any_case) = (Vec::new(), Vec::new(), Vec::new());
+
     for (id, name) in named {
         if Some(id) == number {
             by_number.push(id);
         }
+
         if name == text {
             exact.push(id);
         }
+
         if name.to_lowercase() == lower {
             in_any_case.push(id);
         }
     }
-    [by_number, exact, in_any_case].into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+
+    [by_number, exact, in_any_case]
+        .into_iter()
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>, ApiError> {
     if found.len() > 1 {
         let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let numbers = numbers.join(", ");
-        return Err(invalid(format!("more than one {what} is named {text}; use one of the ids {numbers}")));
+        return Err(invalid(format!(
+            "more than one {what} is named {text}; use one of the ids {numbers}"
+        )));
     }
+
     Ok(found.first().copied())
 }
 

@@ -28,7 +28,10 @@ const MOST_DAYS: u32 = 36_600;
 const MOST_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(keep)).routes(routes!(erase))
+    OpenApiRouter::new()
+        .routes(routes!(show, change))
+        .routes(routes!(keep))
+        .routes(routes!(erase))
 }
 
 /// Privacy settings of insights.
@@ -36,8 +39,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct PrivacyView {
     /// Minimum group size: numbers about fewer people are hidden, including those of single members. 0 hides nothing.
     min_group: u32,
+
     /// True if answers always contain pseudonyms instead of names.
     pseudonyms: bool,
+
     /// Retention of facts in days, by project id in received bodies. Facts of other projects are kept without a
     /// limit.
     kept_days: BTreeMap<i64, u32>,
@@ -45,8 +50,18 @@ struct PrivacyView {
 
 impl From<Privacy> for PrivacyView {
     fn from(privacy: Privacy) -> Self {
-        let Privacy { min_group, pseudonyms, kept_days, .. } = privacy;
-        Self { min_group, pseudonyms, kept_days }
+        let Privacy {
+            min_group,
+            pseudonyms,
+            kept_days,
+            ..
+        } = privacy;
+
+        Self {
+            min_group,
+            pseudonyms,
+            kept_days,
+        }
     }
 }
 
@@ -55,8 +70,10 @@ impl From<Privacy> for PrivacyView {
 struct PrivacyChange {
     /// Minimum group size: numbers about fewer people are hidden. 0 hides nothing. At most 1,000.
     min_group: Option<u32>,
+
     /// Always replace names in answers by pseudonyms.
     pseudonyms: Option<bool>,
+
     /// Only show the resulting settings, without storing them.
     #[serde(default)]
     dry_run: bool,
@@ -65,7 +82,9 @@ struct PrivacyChange {
 /// Show the privacy settings of insights. Administrators only.
 #[utoipa::path(get, path = "/insights/privacy", tag = "Insights", responses((status = 200, body = PrivacyView)))]
 async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<PrivacyView>, ApiError> {
-    Ok(Json(app.engine.insights.privacy().await.map_err(ApiError::internal)?.into()))
+    Ok(Json(
+        app.engine.insights.privacy().await.map_err(ApiError::internal)?.into(),
+    ))
 }
 
 /// Change the privacy settings of insights. Administrators only.
@@ -79,6 +98,7 @@ async fn change(
     if asked.min_group.is_some_and(|group| group > LARGEST_GROUP) {
         return Err(invalid(format!("min_group must be at most {LARGEST_GROUP}")));
     }
+
     let decide = |privacy: &mut Privacy| {
         privacy.min_group = asked.min_group.unwrap_or(privacy.min_group);
         privacy.pseudonyms = asked.pseudonyms.unwrap_or(privacy.pseudonyms);
@@ -86,7 +106,15 @@ async fn change(
     if asked.dry_run {
         return Ok(Json(tried(&app, decide).await?.into()));
     }
-    Ok(Json(app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
+
+    Ok(Json(
+        app.engine
+            .insights
+            .change_privacy(decide)
+            .await
+            .map_err(ApiError::internal)?
+            .into(),
+    ))
 }
 
 /// Returns the privacy settings after a change, without storing them.
@@ -96,6 +124,7 @@ async fn tried(app: &App, decide: impl Fn(&mut Privacy)) -> Result<Privacy, ApiE
         // This salt is not stored, and every salt finds the same people.
         privacy = Privacy::new([0; 32]);
     }
+
     decide(&mut privacy);
     Ok(privacy)
 }
@@ -105,6 +134,7 @@ fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
     if confirm {
         return Ok(());
     }
+
     let text = format!("{what} cannot be undone: try it with \"dry_run\": true, then send \"confirm\": true");
     Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text))
 }
@@ -114,11 +144,14 @@ fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
 struct Keep {
     /// The project: its id in received bodies, or its path.
     project: String,
+
     /// Retention in days; null for no limit.
     days: Option<u32>,
+
     /// Only show the resulting settings, without storing them.
     #[serde(default)]
     dry_run: bool,
+
     /// Required with `days`, because older facts are deleted, which cannot be undone.
     #[serde(default)]
     confirm: bool,
@@ -132,8 +165,11 @@ struct Keep {
     responses((status = 200, body = PrivacyView)))]
 async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
     if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
-        return Err(invalid(format!("days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit")));
+        return Err(invalid(format!(
+            "days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit"
+        )));
     }
+
     let project = scope::project(&app, &asked.project).await?;
     let decide = |privacy: &mut Privacy| {
         match asked.days {
@@ -144,10 +180,19 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
     if asked.dry_run {
         return Ok(Json(tried(&app, decide).await?.into()));
     }
+
     if asked.days.is_some() {
         confirmed(asked.confirm, "the deletion of older facts")?;
     }
-    Ok(Json(app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
+
+    Ok(Json(
+        app.engine
+            .insights
+            .change_privacy(decide)
+            .await
+            .map_err(ApiError::internal)?
+            .into(),
+    ))
 }
 
 /// People to erase.
@@ -156,11 +201,14 @@ struct Erase {
     /// Handles: e-mail addresses such as `ida@example.com`, usernames such as `@ida`, account ids such as `#77`.
     #[serde(default)]
     handles: Vec<String>,
+
     /// Id of a member. The member is deleted, and all of its handles are erased.
     member_id: Option<i64>,
+
     /// Only list the people that would be erased.
     #[serde(default)]
     dry_run: bool,
+
     /// Required without `dry_run`, because an erasure cannot be undone.
     #[serde(default)]
     confirm: bool,
@@ -171,8 +219,10 @@ struct Erase {
 struct Erased {
     /// Number of identities of commits.
     identities: usize,
+
     /// Number of accounts.
     accounts: usize,
+
     /// The first 100 identities and accounts by name, in a dry run only.
     #[serde(skip_serializing_if = "Option::is_none")]
     people: Option<Vec<String>>,
@@ -188,32 +238,43 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     let mut handles = roster::handles(asked.handles)?;
     let known = roster::read(&app).await?;
     let mut members = Vec::new();
+
     if let Some(id) = asked.member_id {
         let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id");
         known.members().get(&id).ok_or_else(missing)?;
+
         // Members that are merged with this one are the same person.
-        let same = known.members().iter().filter(|(other, _)| known.root(**other) == known.root(id));
+        let same = known
+            .members()
+            .iter()
+            .filter(|(other, _)| known.root(**other) == known.root(id));
         for (other, member) in same {
             members.push(*other);
             handles.extend(member.handles.clone());
         }
     }
+
     if handles.is_empty() {
         return Err(invalid("give handles, or a member with handles"));
     }
+
     let users = app.store().insights_users().await?;
     let emails = addresses(&app, &known, &handles, &users).await?;
+
     let decide = |privacy: &mut Privacy| {
         emails.iter().for_each(|email| privacy.erase_email(email));
+
         for handle in &handles {
             match handle {
                 Handle::UserId(id) => {
                     privacy.erase_user(*id);
+
                     let known = users.iter().filter(|user| user.id == *id);
                     known.for_each(|user| privacy.erase_username(&user.username));
                 }
                 Handle::Username(name) => {
                     privacy.erase_username(name);
+
                     let found = users.iter().filter(|user| user.username.eq_ignore_ascii_case(name));
                     found.for_each(|user| privacy.erase_user(user.id));
                 }
@@ -225,35 +286,53 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
         let privacy = tried(&app, decide).await?;
         return Ok(Json(would_be_forgotten(&app, &privacy, &users).await?));
     }
+
     confirmed(asked.confirm, "erasing a person")?;
-    app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?;
+    app.engine
+        .insights
+        .change_privacy(decide)
+        .await
+        .map_err(ApiError::internal)?;
+
     let forget = |roster: &mut Roster| -> Result<(), ApiError> {
         handles.iter().for_each(|handle| roster.forget(handle));
-        emails.iter().for_each(|email| roster.forget(&Handle::Email(email.clone())));
+        emails
+            .iter()
+            .for_each(|email| roster.forget(&Handle::Email(email.clone())));
+
         for id in &members {
             if roster.members().contains_key(id) {
                 roster.delete_member(*id).map_err(roster::unable)?;
             }
         }
+
         Ok(())
     };
     roster::change_for_good(&app, forget).await?;
+
     // The roster before the last change names people too, and is kept so that the change can be undone.
     roster::change_before(&app, forget).await?;
+
     let (identities, accounts) = app.engine.insights.forget_people().await.map_err(ApiError::internal)?;
-    Ok(Json(Erased { identities, accounts, people: None }))
+    Ok(Json(Erased {
+        identities,
+        accounts,
+        people: None,
+    }))
 }
 
 /// Lists the people that the given privacy settings erase.
 async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Result<Erased, ApiError> {
     let mut people = Vec::new();
     let mut identities = 0;
+
     for identity in app.store().find_identities(None).await? {
         if privacy.left_of(&identity.author).is_some() {
             identities += 1;
             people.push(format!("{} <{}>", identity.author.name, identity.author.email));
         }
     }
+
     let mut accounts = 0;
     for user in users {
         if privacy.left_of_user(user).is_some() {
@@ -261,8 +340,13 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
             people.push(format!("@{}", user.username));
         }
     }
+
     people.truncate(MOST_NAMED);
-    Ok(Erased { identities, accounts, people: Some(people) })
+    Ok(Erased {
+        identities,
+        accounts,
+        people: Some(people),
+    })
 }
 
 /// Finds the e-mail addresses in commits that belong to the person with these handles, including those of the
@@ -277,12 +361,20 @@ async fn addresses(
     for id in known.members().keys() {
         alone.delete_member(*id).map_err(roster::unable)?;
     }
+
     for handle in handles {
         alone.mark(handle.clone(), None).map_err(roster::unable)?;
     }
+
     let one = alone.add_member("erased", handles.clone()).map_err(roster::unable)?;
     let resolver = Resolver::new(&alone, users);
     let all = app.store().find_identities(None).await?;
-    let theirs = all.into_iter().filter(|identity| resolver.author(&identity.author) == Who::Member(one));
-    Ok(theirs.map(|identity| identity.author.email).filter(|email| !email.is_empty()).collect())
+    let theirs = all
+        .into_iter()
+        .filter(|identity| resolver.author(&identity.author) == Who::Member(one));
+
+    Ok(theirs
+        .map(|identity| identity.author.email)
+        .filter(|email| !email.is_empty())
+        .collect())
 }

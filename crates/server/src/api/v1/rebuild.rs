@@ -32,10 +32,13 @@ enum TaskWord {
     /// Count the journal again, in another order and with repeated events, and compare with the stored numbers. The
     /// order must not matter.
     Verify,
+
     /// Count the journal again with the current definitions, and compare with the stored numbers.
     Compare,
+
     /// Count the journal again with the current definitions, and replace the stored numbers in one step.
     Replace,
+
     /// Count the journal again on top of the stored numbers, to add data that an older version did not read.
     Add,
 }
@@ -45,9 +48,11 @@ enum TaskWord {
 struct RebuildAsked {
     /// Kind of rebuild.
     task: TaskWord,
+
     /// With `replace`: replace even if stored numbers would be lost.
     #[serde(default)]
     force: bool,
+
     /// Seed of the order that `verify` uses.
     seed: Option<i64>,
 }
@@ -57,11 +62,14 @@ struct RebuildAsked {
 struct DifferenceView {
     /// The kind of row that differs.
     part: &'static str,
+
     /// The UTC day; 1970-01-01 for rows without a time.
     #[schema(format = Date)]
     day: String,
+
     /// Number of stored rows.
     counted: u64,
+
     /// Number of rows after the rebuild. If both numbers are equal, the contents of the rows differ.
     anew: u64,
 }
@@ -71,34 +79,48 @@ struct DifferenceView {
 struct RebuildView {
     /// Kind of rebuild: `verify`, `compare`, `replace` or `add`.
     task: &'static str,
+
     /// `running`, `ended` or `failed`.
     state: &'static str,
+
     /// Reason of the failure.
     error: Option<String>,
+
     /// Number of events that were read, each counted once.
     done: usize,
+
     /// Number of events in the journal.
     total: usize,
+
     /// Number of events that `verify` read again, in another order or with another time of receipt.
     repeated: usize,
+
     /// Number of events that cannot be read. They do not count.
     unreadable: usize,
+
     /// Time of the first event in the journal. Older stored numbers cannot be counted again.
     #[schema(format = DateTime)]
     journal_begins: Option<String>,
+
     /// Number of stored rows, by kind.
     rows: BTreeMap<&'static str, u64>,
+
     /// True if there is no difference; null if this is not known, or not compared.
     alike: Option<bool>,
+
     /// Differences by kind of row and day; at most 1,000.
     differences: Vec<DifferenceView>,
+
     /// Number of all differences.
     differing: usize,
+
     /// Version of the definitions.
     definition_version: u32,
+
     /// Start of the rebuild.
     #[schema(format = DateTime)]
     started_at: String,
+
     /// End of the rebuild.
     #[schema(format = DateTime)]
     ended_at: Option<String>,
@@ -112,6 +134,7 @@ impl From<Progress> for RebuildView {
             Standing::Ended => ("ended", None),
             Standing::Failed(why) => ("failed", Some(why)),
         };
+
         let compares = progress.task != Task::Add && state == "ended";
         Self {
             task: match progress.task {
@@ -132,7 +155,12 @@ impl From<Progress> for RebuildView {
             differences: progress
                 .differences
                 .into_iter()
-                .map(|one| DifferenceView { part: one.part, day: day(one.day), counted: one.live, anew: one.anew })
+                .map(|one| DifferenceView {
+                    part: one.part,
+                    day: day(one.day),
+                    counted: one.live,
+                    anew: one.anew,
+                })
                 .collect(),
             differing: progress.differing,
             definition_version: DEFINITION_VERSION,
@@ -151,7 +179,11 @@ async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<RebuildView>
 
 fn view(app: &App) -> Result<RebuildView, ApiError> {
     let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "no rebuild ran since this node started");
-    app.engine.insights.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
+    app.engine
+        .insights
+        .rebuild_progress()
+        .map(RebuildView::from)
+        .ok_or_else(nothing)
 }
 
 /// Start a rebuild. Administrators only.
@@ -170,8 +202,13 @@ async fn start(
         TaskWord::Replace => Task::Replace { force: asked.force },
         TaskWord::Add => Task::Add,
     };
+
     if !app.engine.insights.ask_rebuild(task) {
-        return Err(ApiError::problem(StatusCode::CONFLICT, "a rebuild is already running on this node"));
+        return Err(ApiError::problem(
+            StatusCode::CONFLICT,
+            "a rebuild is already running on this node",
+        ));
     }
+
     Ok((StatusCode::ACCEPTED, Json(view(&app)?)))
 }

@@ -40,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 enum Ended {
     /// Accepted by the receiver.
     Delivered,
+
     /// Failed for good.
     GivenUp,
 }
@@ -49,27 +50,36 @@ enum Ended {
 struct ReplayToMake {
     /// Only events that arrived at this time or later: `2026-03-16T09:30:00Z`, or a day.
     from: Moment,
+
     /// Only events that arrived before this time. Default: now.
     to: Option<Moment>,
+
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
+
     /// Only events of this project: id or full path.
     project_id: Option<Line<255>>,
+
     /// Only deliveries to this hook.
     hook_id: Option<i64>,
+
     /// Only deliveries with this final state.
     #[schema(inline)]
     state: Option<Ended>,
+
     /// Only deliveries whose last answer had one of these statuses: HTTP statuses, or `successful`, `client_failure`,
     /// `server_failure`; separated by commas, at most 100.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     status: Vec<String>,
+
     /// Only events whose body contains exactly this text.
     text: Option<Line<255>>,
+
     /// Maximum number of deliveries per second.
     #[schema(default = 50, minimum = 1, maximum = 10_000)]
     rate: Option<i64>,
+
     /// Only count the deliveries, without replaying them.
     #[serde(default)]
     #[schema(default = false)]
@@ -81,6 +91,7 @@ struct ReplayToMake {
 struct Counted {
     /// Number of deliveries that would be replayed.
     matched: usize,
+
     /// False if the count ended early, so that there may be more.
     complete: bool,
 }
@@ -98,25 +109,35 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let now = app.now();
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
+
     let project = match &asked.project_id {
         Some(name) => Some(find_project(&app, &name.0).await?.id.0),
         None => None,
     };
+
     if Answers::parse(&asked.status).is_none() {
         return Err(Invalid::value("status").into());
     }
+
     let rate = asked.rate.unwrap_or(DEFAULT_RATE);
     if !(1..=MOST_RATE).contains(&rate) {
         return Err(Invalid::value("rate").into());
     }
+
     let state = asked.state.map(|state| match state {
         Ended::Delivered => replay::Ended::Delivered,
         Ended::GivenUp => replay::Ended::GivenUp,
     });
+
     let filter = Filter {
         from: asked.from.0.as_micros(),
         to: asked.to.map_or(now, |to| to.0.min(now)).as_micros(),
-        trigger: asked.trigger.as_ref().map(kind).transpose()?.map(|trigger| trigger.row().code),
+        trigger: asked
+            .trigger
+            .as_ref()
+            .map(kind)
+            .transpose()?
+            .map(|trigger| trigger.row().code),
         project,
         hook: asked.hook_id,
         state,
@@ -126,10 +147,22 @@ async fn create(
     if filter.from >= filter.to {
         return Err(invalid("from must be before to and before now"));
     }
+
     if asked.dry_run {
-        let preview = app.engine.journal.preview_replay(&filter).await.map_err(ApiError::internal)?;
-        return Ok(Json(Counted { matched: preview.matched, complete: preview.complete }).into_response());
+        let preview = app
+            .engine
+            .journal
+            .preview_replay(&filter)
+            .await
+            .map_err(ApiError::internal)?;
+
+        return Ok(Json(Counted {
+            matched: preview.matched,
+            complete: preview.complete,
+        })
+        .into_response());
     }
+
     let made = app.store().create_replay(filter, rate, actor.username, now).await?;
     Ok((StatusCode::CREATED, Json(Replay::from(&made))).into_response())
 }
@@ -139,6 +172,7 @@ async fn create(
 struct ReplayQuery {
     /// Only replays before this id.
     before: Option<i64>,
+
     /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -180,6 +214,7 @@ async fn show(
     if query.results {
         view.results = Some(app.store().replay_results(found).await?.into());
     }
+
     Ok(Json(view))
 }
 
@@ -225,8 +260,12 @@ async fn set(app: &App, id: &str, progress: Progress) -> Result<Json<Replay>, Ap
     if let Some(changed) = app.store().set_progress(id, progress, app.now()).await? {
         return Ok(Json(Replay::from(&changed)));
     }
+
     let ended = app.store().find_replay(id).await?.ok_or_else(nothing)?;
-    let text = format!("this replay is {} and cannot be changed; create a new one", ended.progress.word());
+    let text = format!(
+        "this replay is {} and cannot be changed; create a new one",
+        ended.progress.word()
+    );
     Err(ApiError::problem(StatusCode::CONFLICT, text))
 }
 

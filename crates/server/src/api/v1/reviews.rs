@@ -43,8 +43,10 @@ struct ReviewQuery {
 struct PersonView {
     /// Name of the member, or username; a pseudonym if names are hidden.
     name: String,
+
     /// Id of the member; null for others, and if names are hidden.
     member_id: Option<i64>,
+
     /// Id in GitLab, if the person is not a member; null if names are hidden.
     user_id: Option<i64>,
 }
@@ -53,7 +55,9 @@ impl PersonView {
     /// Distinguishes people with the same name: `member 3` or `user 7`.
     fn id(&self) -> String {
         let member = self.member_id.map(|id| format!("member {id}"));
-        member.or_else(|| self.user_id.map(|id| format!("user {id}"))).unwrap_or_default()
+        member
+            .or_else(|| self.user_id.map(|id| format!("user {id}")))
+            .unwrap_or_default()
     }
 }
 
@@ -62,12 +66,16 @@ impl PersonView {
 struct PairView {
     /// Author of the merge requests.
     author: PersonView,
+
     /// Reviewer of the merge requests.
     reviewer: PersonView,
+
     /// Number of reviewed merge requests.
     merge_requests: usize,
+
     /// Number of comments.
     comments: usize,
+
     /// Number of approved merge requests.
     approvals: usize,
 }
@@ -77,25 +85,35 @@ struct PairView {
 struct Reviews {
     /// First day of the window.
     from: String,
+
     /// Number of days in the window.
     days: i32,
+
     /// Time zone of the days.
     zone: String,
+
     /// The filters of the request, by name.
     only: BTreeMap<&'static str, String>,
+
     /// Whose merge requests count: those of `people`, `bots` or `all`.
     whose: &'static str,
+
     /// True if merge requests of bots count.
     bots: bool,
+
     /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
+
     /// Version of the definitions.
     definition_version: u32,
+
     /// Definition versions by which the underlying items were counted.
     counted_by: Vec<u32>,
+
     /// Definition in words.
     help: &'static str,
+
     /// The pairs, those with the most merge requests first; at most 10,000.
     pairs: Vec<PairView>,
 }
@@ -112,18 +130,28 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let wanted = params.read::<FilterQuery>()?.read()?;
     let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
+
     let is_csv = export::is_csv(query.format.as_deref())?;
     let scope = scope_query.scope(&app, app.now()).await?;
     let mut only = scope_query.said();
     only.extend(wanted.said());
+
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
+
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    let output = Output { detail: Detail::Reviews, ..Output::default() };
-    let question = Question { output, ..scope.question(reviews, wanted, app.now())? };
+    let output = Output {
+        detail: Detail::Reviews,
+        ..Output::default()
+    };
+    let question = Question {
+        output,
+        ..scope.question(reviews, wanted, app.now())?
+    };
     let found = ask(&app, question).await?.whole().pairs;
     let users = app.store().insights_users().await?;
     let usernames: HashMap<i64, &str> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
+
     let view = |pair: Pair| PairView {
         author: person(&scope, &usernames, pair.author),
         reviewer: person(&scope, &usernames, pair.reviewer),
@@ -132,6 +160,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         approvals: pair.approvals,
     };
     let pairs: Vec<PairView> = found.into_iter().take(MOST_PAIRS).map(view).collect();
+
     if is_csv {
         let columns = [
             "author",
@@ -145,6 +174,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
             "definition_version",
             "definition",
         ];
+
         let row = |pair: &PairView| {
             let numbers = [pair.merge_requests, pair.comments, pair.approvals].map(|number| number.to_string());
             let names = [&pair.author, &pair.reviewer].map(|person| [person.name.clone(), person.id()]);
@@ -153,6 +183,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         };
         return export::csv(&columns, pairs.iter().map(row));
     }
+
     let window = &scope.window;
     Ok(Json(Reviews {
         from: window.first.to_string(),
@@ -175,10 +206,25 @@ fn person(scope: &Scope, usernames: &HashMap<i64, &str>, person: i64) -> PersonV
     let member = (person < 0).then_some(-person);
     if scope.privacy.pseudonyms {
         let of = member.map_or_else(|| format!("user {person}"), |member| format!("member {member}"));
-        return PersonView { name: scope.privacy.pseudonym(&of), member_id: None, user_id: None };
+        return PersonView {
+            name: scope.privacy.pseudonym(&of),
+            member_id: None,
+            user_id: None,
+        };
     }
-    let known = member.and_then(|member| scope.roster.members().get(&member)).map(|member| member.name.clone());
-    let name = known
-        .unwrap_or_else(|| usernames.get(&person).map_or_else(|| format!("user {person}"), |name| (*name).to_owned()));
-    PersonView { name, member_id: member, user_id: member.is_none().then_some(person) }
+
+    let known = member
+        .and_then(|member| scope.roster.members().get(&member))
+        .map(|member| member.name.clone());
+    let name = known.unwrap_or_else(|| {
+        usernames
+            .get(&person)
+            .map_or_else(|| format!("user {person}"), |name| (*name).to_owned())
+    });
+
+    PersonView {
+        name,
+        member_id: member,
+        user_id: member.is_none().then_some(person),
+    }
 }

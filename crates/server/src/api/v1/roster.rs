@@ -52,7 +52,12 @@ pub(super) async fn change_for_good<T>(
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
 ) -> Result<(Roster, T), ApiError> {
     let changed = documents::change(app.store(), Document::Roster, |roster| then(roster).map(Some));
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the roster; try again");
+    let conflict = || {
+        ApiError::problem(
+            StatusCode::CONFLICT,
+            "other requests are changing the roster; try again",
+        )
+    };
     changed.await?.ok_or_else(conflict)
 }
 
@@ -70,11 +75,21 @@ pub(super) async fn change_before(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
-    let kept = documents::change(app.store(), Document::RosterBefore, |known: &mut Option<Roster>| match known {
-        Some(before) => then(before).map(Some),
-        None => Ok(Some(())),
-    });
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the roster; try again");
+    let kept = documents::change(
+        app.store(),
+        Document::RosterBefore,
+        |known: &mut Option<Roster>| match known {
+            Some(before) => then(before).map(Some),
+            None => Ok(Some(())),
+        },
+    );
+
+    let conflict = || {
+        ApiError::problem(
+            StatusCode::CONFLICT,
+            "other requests are changing the roster; try again",
+        )
+    };
     kept.await?.map(drop).ok_or_else(conflict)
 }
 
@@ -87,11 +102,13 @@ async fn undo(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<Status
     let before: Option<Roster> = documents::read(app.store(), Document::RosterBefore).await?;
     let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change to undo");
     let roster = before.ok_or_else(missing)?;
+
     change(&app, |known| {
         *known = roster.clone();
         Ok(())
     })
     .await?;
+
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -101,7 +118,10 @@ pub(super) fn unable(error: RosterError) -> ApiError {
 
 /// Parses handles.
 pub(super) fn handles(texts: Vec<String>) -> Result<BTreeSet<Handle>, ApiError> {
-    texts.into_iter().map(|text| Handle::try_from(text).map_err(unable)).collect()
+    texts
+        .into_iter()
+        .map(|text| Handle::try_from(text).map_err(unable))
+        .collect()
 }
 
 /// A member of the roster.
@@ -109,11 +129,14 @@ pub(super) fn handles(texts: Vec<String>) -> Result<BTreeSet<Handle>, ApiError> 
 struct MemberView {
     /// Id of the member.
     id: i64,
+
     /// Display name.
     name: String,
+
     /// Handles by which events name the member: e-mail addresses such as `ida@example.com`, usernames such as `@ida`,
     /// account ids such as `#77`.
     handles: Vec<String>,
+
     /// Id of the member that this one is merged into, until they are separated again.
     merged_into: Option<i64>,
 }
@@ -121,7 +144,12 @@ struct MemberView {
 impl From<(&i64, &Member)> for MemberView {
     fn from((id, member): (&i64, &Member)) -> Self {
         let handles = member.handles.iter().cloned().map(String::from).collect();
-        Self { id: *id, name: member.name.clone(), handles, merged_into: member.merged_into }
+        Self {
+            id: *id,
+            name: member.name.clone(),
+            handles,
+            merged_into: member.merged_into,
+        }
     }
 }
 
@@ -131,6 +159,7 @@ struct NewMember {
     /// Display name.
     #[schema(value_type = String, max_length = 255)]
     name: Line<255>,
+
     /// Handles: e-mail addresses such as `ida@example.com`, usernames such as `@ida`, account ids such as `#77`. A
     /// handle belongs to one member only.
     #[serde(default)]
@@ -143,6 +172,7 @@ struct MemberChange {
     /// Display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Line<255>>,
+
     /// All handles, which replace the existing ones.
     handles: Option<Vec<String>>,
 }
@@ -172,7 +202,11 @@ async fn add_member(
     Input(new): Input<NewMember>,
 ) -> Result<(StatusCode, Json<MemberView>), ApiError> {
     let handles = handles(new.handles)?;
-    let (roster, id) = change(&app, |roster| roster.add_member(&new.name.0, handles.clone()).map_err(unable)).await?;
+    let (roster, id) = change(&app, |roster| {
+        roster.add_member(&new.name.0, handles.clone()).map_err(unable)
+    })
+    .await?;
+
     Ok((StatusCode::CREATED, Json(one(&roster, id)?)))
 }
 
@@ -188,7 +222,11 @@ async fn edit_member(
     let id = existing(&app, &id).await?;
     let handles = asked.handles.map(handles).transpose()?;
     let name = asked.name.as_ref().map(|name| name.0.as_str());
-    let (roster, ()) = change(&app, |roster| roster.change_member(id, name, handles.clone()).map_err(unable)).await?;
+    let (roster, ()) = change(&app, |roster| {
+        roster.change_member(id, name, handles.clone()).map_err(unable)
+    })
+    .await?;
+
     Ok(Json(one(&roster, id)?))
 }
 
@@ -253,8 +291,10 @@ fn one(roster: &Roster, id: i64) -> Result<MemberView, ApiError> {
 struct TeamView {
     /// Id of the team.
     id: i64,
+
     /// Display name.
     name: String,
+
     /// Members of the team, with dates.
     people: Vec<EnrolmentView>,
 }
@@ -264,9 +304,11 @@ struct TeamView {
 struct EnrolmentView {
     /// Id of the member.
     member_id: i64,
+
     /// First day; null if it has no beginning.
     #[schema(format = Date)]
     from: Option<String>,
+
     /// Day after the last day; null if it has no end.
     #[schema(format = Date)]
     to: Option<String>,
@@ -279,7 +321,12 @@ impl From<(&i64, &Team)> for TeamView {
             from: one.from.map(|day| day.to_string()),
             to: one.to.map(|day| day.to_string()),
         };
-        Self { id: *id, name: team.name.clone(), people: team.people.iter().map(view).collect() }
+
+        Self {
+            id: *id,
+            name: team.name.clone(),
+            people: team.people.iter().map(view).collect(),
+        }
     }
 }
 
@@ -296,9 +343,11 @@ struct NewTeam {
 struct NewEnrolment {
     /// Id of the member.
     member_id: i64,
+
     /// First day. Default: no beginning.
     #[schema(format = Date)]
     from: Option<String>,
+
     /// Day after the last day. Default: no end.
     #[schema(format = Date)]
     to: Option<String>,
@@ -351,12 +400,19 @@ async fn enrol(
 ) -> Result<(StatusCode, Json<TeamView>), ApiError> {
     let id = existing_team(&app, &id).await?;
     let day = |name: &str, text: Option<&String>| {
-        let read =
-            |text: &String| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
+        let read = |text: &String| {
+            text.parse()
+                .map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")))
+        };
         text.map(read).transpose()
     };
     let (from, to) = (day("from", new.from.as_ref())?, day("to", new.to.as_ref())?);
-    let enrolment = Enrolment { member: new.member_id, from, to };
+
+    let enrolment = Enrolment {
+        member: new.member_id,
+        from,
+        to,
+    };
     let (roster, ()) = change(&app, |roster| roster.enrol(id, enrolment.clone()).map_err(unable)).await?;
     Ok((StatusCode::CREATED, Json(team(&roster, id)?)))
 }

@@ -33,5 +33,8 @@ async fn list() -> Json<Vec<&'static str>> {
 /// Later versions can add fields to a schema, and never remove any.
 #[utoipa::path(get, path = "/schemas/{trigger_name}", tag = "Reports", security(()), responses((status = 200, body = serde_json::Value)))]
 async fn show(Path(name): Path<String>) -> Result<Json<&'static RawValue>, ApiError> {
-    SCHEMAS.get(&name).map(|schema| Json(&**schema)).ok_or_else(|| ApiError::not_found("Schema"))
+    SCHEMAS
+        .get(&name)
+        .map(|schema| Json(&**schema))
+        .ok_or_else(|| ApiError::not_found("Schema"))
 }

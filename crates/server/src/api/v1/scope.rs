@@ -30,28 +30,38 @@ pub(super) struct ScopeQuery {
     /// First day of the window. Default: 30 days before `to`.
     #[param(format = Date)]
     from: Option<String>,
+
     /// Day after the last day of the window. Default: tomorrow.
     #[param(format = Date)]
     to: Option<String>,
+
     /// Time zone of the days, an IANA name such as `Europe/Bratislava`. Default: UTC.
     zone: Option<String>,
+
     /// Only this project: its id in received bodies, or its path.
     project: Option<String>,
+
     /// Only projects of this group and its subgroups: the path of the group.
     group: Option<String>,
+
     /// Only work of this team's members while they belonged to it: id or name of the team, in any case.
     team: Option<String>,
+
     /// Only work of this member: id, name, username, e-mail address, or account as `#77`, in any case.
     member: Option<String>,
+
     /// Only work of members, independent of their teams.
     #[serde(default)]
     members: bool,
+
     /// Whose work counts: `people` (default), `bots` or `all`. Reviewers, commenters and first responders are always
     /// people.
     whose: Option<String>,
+
     /// `true` means `whose=all`.
     #[serde(default)]
     bots: bool,
+
     /// Replace names by pseudonyms. A person always has the same pseudonym.
     #[serde(default)]
     pseudonyms: bool,
@@ -60,17 +70,23 @@ pub(super) struct ScopeQuery {
 /// The scope of an answer.
 pub(super) struct Scope {
     pub(super) window: Days,
+
     /// Only these projects; `None` for all.
     pub(super) projects: Option<Vec<i64>>,
     pub(super) people: People,
+
     /// Whose work counts.
     pub(super) whose: Whose,
+
     /// Members of the chosen team, including those without any work.
     pub(super) team: Option<Vec<i64>>,
+
     /// The roster that was applied.
     pub(super) roster: Roster,
+
     /// Privacy settings, with pseudonyms if the request asks for them.
     pub(super) privacy: Privacy,
+
     /// Labels that mark an issue as an incident.
     incident_labels: Arc<[String]>,
 }
@@ -84,26 +100,38 @@ impl ScopeQuery {
             (None, Some(path)) => Some(group(app, path).await?),
             (None, None) => None,
         };
+
         let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
         let resolver = Resolver::new(&roster, &users);
         let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let (mut only, mut team) = (None, None);
+
         match (&self.member, &self.team) {
             (Some(_), Some(_)) => return Err(invalid("member and team cannot be combined; remove one of them")),
             (Some(_), None) | (None, Some(_)) if self.members => {
-                return Err(invalid("members cannot be combined with member or team; remove one of them"));
+                return Err(invalid(
+                    "members cannot be combined with member or team; remove one of them",
+                ));
             }
             (Some(name), None) => {
                 only = Some(Times::from([(named::member(&roster, &resolver, name)?, vec![always])]));
             }
             (None, None) if self.members => {
-                let all: Vec<i64> = roster.members().keys().copied().filter(|id| roster.root(*id) == *id).collect();
+                let all: Vec<i64> = roster
+                    .members()
+                    .keys()
+                    .copied()
+                    .filter(|id| roster.root(*id) == *id)
+                    .collect();
+
                 only = Some(all.iter().map(|id| (*id, vec![always])).collect());
                 team = Some(all);
             }
+
             (None, Some(name)) => {
                 let times = times(&roster, named::team(&roster, name)?, &window.zone)?;
+
                 // A member who left before the window or joined after it does not belong to the team here.
                 let is_in = |all: &[(Timestamp, Timestamp)]| {
                     all.iter().any(|(from, to)| *from < window.to && window.from < *to)
@@ -114,22 +142,36 @@ impl ScopeQuery {
             }
             (None, None) => {}
         }
+
         let mut privacy = app.engine.insights.privacy().await.map_err(ApiError::internal)?;
         if self.pseudonyms && !privacy.pseudonyms {
             // The salt is stored, so pseudonyms stay the same from one request to the next.
             privacy = app.engine.insights.salted_privacy().await.map_err(ApiError::internal)?;
             privacy.pseudonyms = true;
         }
+
         if self.member.is_some() {
             large_enough(&privacy, 1)?;
         }
+
         if let Some(team) = &team {
             large_enough(&privacy, team.len())?;
         }
+
         let whose = self.whose()?;
         let people = People::new(resolver, &users, whose, only);
         let incident_labels = app.engine.context.incident_labels();
-        Ok(Scope { window, projects, people, whose, team, roster, privacy, incident_labels })
+
+        Ok(Scope {
+            window,
+            projects,
+            people,
+            whose,
+            team,
+            roster,
+            privacy,
+            incident_labels,
+        })
     }
 
     /// Reads whose work counts.
@@ -138,9 +180,13 @@ impl ScopeQuery {
             return Ok(if self.bots { Whose::All } else { Whose::People });
         };
         let whose = Whose::by_name(name).ok_or_else(|| invalid("whose must be people, bots or all"))?;
+
         if self.bots && whose != Whose::All {
-            return Err(invalid(format!("bots=true means whose=all, but whose is {name}; remove one of them")));
+            return Err(invalid(format!(
+                "bots=true means whose=all, but whose is {name}; remove one of them"
+            )));
         }
+
         Ok(whose)
     }
 
@@ -150,13 +196,18 @@ impl ScopeQuery {
         if self.whose()? != Whose::Bots {
             return Ok(());
         }
+
         if !metric.can_be_of_members() {
             let text = format!("\"whose\" does not apply to the metric \"{}\"; remove it", metric.name);
             return Err(invalid(text));
         }
+
         if of_members && !metric.is_of_acts() {
-            return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
+            return Err(invalid(
+                "bots are not members: whose=bots cannot be combined with members or teams",
+            ));
         }
+
         Ok(())
     }
 
@@ -167,9 +218,17 @@ impl ScopeQuery {
 
     /// Lists the parameters by name, for the answer.
     pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
-        let all = [("project", &self.project), ("group", &self.group), ("team", &self.team), ("member", &self.member)];
-        let mut said: BTreeMap<&'static str, String> =
-            all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        let all = [
+            ("project", &self.project),
+            ("group", &self.group),
+            ("team", &self.team),
+            ("member", &self.member),
+        ];
+        let mut said: BTreeMap<&'static str, String> = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .collect();
+
         said.extend(self.members.then(|| ("members", "true".to_owned())));
         said
     }
@@ -198,7 +257,11 @@ impl Scope {
 
     /// Builds the choice with which `Items` counts, from this scope and the filters.
     fn choice(&self, wanted: ItemFilters, metric: &Metric) -> Choice {
-        let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
+        let mut choice = wanted.choice(
+            self.window.zone.clone(),
+            self.privacy.min_group,
+            self.incident_labels.clone(),
+        );
         choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice
     }
@@ -206,6 +269,7 @@ impl Scope {
     /// Splits the scope by member, within the requested times. Members that are merged into another are not listed.
     pub(super) fn by_member(&self) -> Result<Vec<NamedPeople>, ApiError> {
         large_enough(&self.privacy, 1)?;
+
         let mut uses: HashMap<&str, usize> = HashMap::new();
         for member in self.roster.members().values() {
             *uses.entry(&member.name).or_default() += 1;
@@ -214,12 +278,26 @@ impl Scope {
         let is_one =
             |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
+
         all.map(|(id, member)| {
             let times = self.people.times_of(*id).unwrap_or_default();
             let is_alone = uses.get(member.name.as_str()) == Some(&1);
-            let name = if is_alone { member.name.clone() } else { format!("{} (#{id})", member.name) };
-            let name = if self.privacy.pseudonyms { self.privacy.pseudonym(&format!("member {id}")) } else { name };
-            Ok(NamedPeople { name, people: self.people.limited_to(Times::from([(*id, times)])) })
+
+            let name = if is_alone {
+                member.name.clone()
+            } else {
+                format!("{} (#{id})", member.name)
+            };
+
+            let name = if self.privacy.pseudonyms {
+                self.privacy.pseudonym(&format!("member {id}"))
+            } else {
+                name
+            };
+            Ok(NamedPeople {
+                name,
+                people: self.people.limited_to(Times::from([(*id, times)])),
+            })
         })
         .collect()
     }
@@ -227,15 +305,21 @@ impl Scope {
     /// Splits the scope by team.
     pub(super) fn by_team(&self) -> Result<Vec<NamedPeople>, ApiError> {
         if self.people.is_limited() {
-            return Err(invalid("group_by=team cannot be combined with member, members or team; remove them"));
+            return Err(invalid(
+                "group_by=team cannot be combined with member, members or team; remove them",
+            ));
         }
+
         let all = self.roster.teams().iter();
         let of_one = |(id, team): (&i64, &Team)| {
             let people = self.people.limited_to(times(&self.roster, *id, &self.window.zone)?);
             // Teams below the minimum group size are not shown.
             let size = people.count_in(self.window.from, self.window.to).unwrap_or_default();
             let is_shown = large_enough(&self.privacy, size).is_ok();
-            Ok(is_shown.then(|| NamedPeople { name: team.name.clone(), people }))
+            Ok(is_shown.then(|| NamedPeople {
+                name: team.name.clone(),
+                people,
+            }))
         };
         all.map(of_one).filter_map(Result::transpose).collect()
     }
@@ -260,6 +344,7 @@ pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiEr
         );
         return Err(ApiError::problem(StatusCode::FORBIDDEN, text));
     }
+
     Ok(())
 }
 
@@ -274,12 +359,21 @@ async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
     if let Ok(number) = name.parse() {
         return Ok(vec![number]);
     }
+
     let all = app.store().insights_projects().await?;
-    let found: Vec<i64> =
-        all.into_iter().filter(|project| project.path.eq_ignore_ascii_case(name)).map(|project| project.id).collect();
+    let found: Vec<i64> = all
+        .into_iter()
+        .filter(|project| project.path.eq_ignore_ascii_case(name))
+        .map(|project| project.id)
+        .collect();
+
     if found.is_empty() {
-        return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet"));
+        return Err(ApiError::problem(
+            StatusCode::NOT_FOUND,
+            "no event has named a project with this path yet",
+        ));
     }
+
     Ok(found)
 }
 
@@ -294,9 +388,14 @@ async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
     let all = app.store().insights_projects().await?;
     let is_in = |project: &NamedProject| project.path.to_ascii_lowercase().starts_with(&start);
     let found: Vec<i64> = all.into_iter().filter(is_in).map(|project| project.id).collect();
+
     if found.is_empty() {
-        return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project of this group yet"));
+        return Err(ApiError::problem(
+            StatusCode::NOT_FOUND,
+            "no event has named a project of this group yet",
+        ));
     }
+
     Ok(found)
 }
 
@@ -305,7 +404,11 @@ fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp
     let zone_name = zone.unwrap_or("UTC").to_owned();
     let zone = TimeZone::get(&zone_name)
         .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
-    let today = jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
+    let today = jiff::Timestamp::from_microsecond(now.as_micros())
+        .unwrap_or_default()
+        .to_zoned(zone.clone())
+        .date();
+
     let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
         let parse = |text: &str| {
             let found = text.parse().ok().or_else(|| day_of(text, &zone, name == "to"));
@@ -331,7 +434,9 @@ fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp
 
 /// Reads `interval` of a request. The default depends on the number of days.
 pub(super) fn interval(days: &Days, text: Option<&str>) -> Result<Every, ApiError> {
-    let Some(text) = text else { return Ok(days.usual_interval()) };
+    let Some(text) = text else {
+        return Ok(days.usual_interval());
+    };
     Every::by_name(text)
         .ok_or_else(|| invalid("interval must be hour, day, week or month; /insights/query also takes none"))
 }
@@ -351,5 +456,10 @@ fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
     let zoned = time.to_zoned(zone.clone());
     let date = zoned.date();
     let is_within = zoned.start_of_day().is_ok_and(|start| start < zoned);
-    if is_end && is_within { date.checked_add(jiff::Span::new().days(1)).ok() } else { Some(date) }
+
+    if is_end && is_within {
+        date.checked_add(jiff::Span::new().days(1)).ok()
+    } else {
+        Some(date)
+    }
 }

@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct SetAside {
     /// Id of the event.
     event_id: String,
+
     /// Reason why it could not be read.
     reason: String,
 }
@@ -45,7 +46,13 @@ struct AllSetAside {
 #[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {
     let found = app.store().list_poison(MOST).await?;
-    let items = found.into_iter().map(|(event, reason)| SetAside { event_id: event.to_string(), reason }).collect();
+    let items = found
+        .into_iter()
+        .map(|(event, reason)| SetAside {
+            event_id: event.to_string(),
+            reason,
+        })
+        .collect();
     Ok(Json(AllSetAside { items }))
 }
 
@@ -71,6 +78,11 @@ async fn retry(
     State(app): State<Arc<App>>,
     Input(what): Input<WhatToRetry>,
 ) -> Result<Json<Retried>, ApiError> {
-    let retried = app.engine.insights.retry_set_aside(what.event_id.map(EventId)).await.map_err(ApiError::internal)?;
+    let retried = app
+        .engine
+        .insights
+        .retry_set_aside(what.event_id.map(EventId))
+        .await
+        .map_err(ApiError::internal)?;
     Ok(Json(Retried { retried }))
 }

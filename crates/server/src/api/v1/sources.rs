@@ -45,10 +45,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 enum ModeWord {
     /// The request must carry at least one credential, and every credential that it carries must be valid.
     Any,
+
     /// The request must carry the token.
     Token,
+
     /// The request must carry a signature of the body. The token does not replace it.
     Signature,
+
     /// The request must carry the token and a signature.
     Both,
 }
@@ -72,27 +75,35 @@ struct SourceSettings {
     /// signing token. An existing secret is replaced with `POST …/secret`.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
     secret: Option<Line<255>>,
+
     /// Display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Line<255>>,
+
     /// Credentials that the source requires.
     #[schema(inline)]
     mode: Option<ModeWord>,
+
     /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     #[schema(default = 300, minimum = 1, maximum = 86_400)]
     window: Option<i64>,
+
     /// IP addresses and blocks that can post, such as `10.0.0.0/8`. An empty list allows all addresses.
     addresses: Option<Vec<String>>,
+
     /// Maximum number of requests per minute from one IP address (IPv6: from one /64); null for no limit.
     #[serde(default)]
     #[schema(value_type = Option<i64>, default = 100, minimum = 1)]
     rate_limit: Clearable<i64>,
+
     /// Largest body in bytes.
     #[schema(default = 26_214_400, minimum = 1, maximum = 26_214_400)]
     body_limit: Option<i64>,
+
     /// True if an event that arrives through several GitLab hooks is delivered once only. All copies are stored.
     #[schema(default = true)]
     deduplicate: Option<bool>,
+
     /// URL of the GitLab that the source belongs to, such as `https://gitlab.example.com`. Requests with another
     /// `X-Gitlab-Instance` are refused. `any` accepts all instances. If it is null, or absent for a new source, the
     /// source is bound to the first instance that a request names, unless another source is already bound to that
@@ -108,6 +119,7 @@ struct SecretToReplace {
     /// The new secret. If it is absent, a secret is generated and shown once, in this answer.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
     secret: Option<Line<255>>,
+
     /// Seconds for which earlier secrets remain valid. Use 0 after a leak.
     #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
     overlap: Option<i64>,
@@ -119,7 +131,10 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>
     let now = app.now();
     let others = app.store().list_sources().await?;
     let all = std::iter::once(&*app.gates.default().source).chain(&others);
-    Ok(Json(Page { items: all.map(|one| view(&app, one, now)).collect(), next: None }))
+    Ok(Json(Page {
+        items: all.map(|one| view(&app, one, now)).collect(),
+        next: None,
+    }))
 }
 
 /// Create a source. Administrators only.
@@ -134,7 +149,12 @@ async fn create(
 ) -> Result<(StatusCode, Json<Source>), ApiError> {
     let now = app.now();
     let (secret, made) = secret(asked.secret.as_ref(), asked.mode.map(Mode::from).unwrap_or_default())?;
-    let name = asked.name.as_ref().map_or_else(|| "source".to_owned(), |name| name.0.clone());
+
+    let name = asked
+        .name
+        .as_ref()
+        .map_or_else(|| "source".to_owned(), |name| name.0.clone());
+
     let blank = Settings {
         id: SourceId(0),
         key: uuid::Uuid::new_v4().simple().to_string(),
@@ -151,18 +171,31 @@ async fn create(
     };
     let source = asked.apply(blank, now)?;
     let instance = asked.instance()?;
-    let source = app.store().create_source(source, MOST).await.map_err(|error| match error {
-        quickdraw_store::Error::Full(most) => {
-            ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("the maximum of {most} sources is reached"))
-        }
-        other => other.into(),
-    })?;
+
+    let source = app
+        .store()
+        .create_source(source, MOST)
+        .await
+        .map_err(|error| match error {
+            quickdraw_store::Error::Full(most) => ApiError::problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("the maximum of {most} sources is reached"),
+            ),
+            other => other.into(),
+        })?;
     // No request can arrive between the two writes, because the URL is not known to anyone yet.
     if !instance.is_keep() {
         app.store().set_instance(source.id, instance.value()).await?;
     }
+
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &source, now) })))
+    Ok((
+        StatusCode::CREATED,
+        Json(Source {
+            secret: made,
+            ..view(&app, &source, now)
+        }),
+    ))
 }
 
 /// Show a source. Administrators only.
@@ -185,14 +218,19 @@ async fn edit(
 ) -> Result<Json<Source>, ApiError> {
     let now = app.now();
     if asked.secret.is_some() {
-        return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, "replace the secret with POST …/secret"));
+        return Err(ApiError::problem(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "replace the secret with POST …/secret",
+        ));
     }
+
     let instance = asked.instance()?;
     let changed = update(&app, &id, |source| asked.apply(source, now)).await?;
     if !instance.is_keep() {
         app.store().set_instance(changed.id, instance.value()).await?;
         refresh(&app).await;
     }
+
     Ok(Json(view(&app, &changed, now)))
 }
 
@@ -210,6 +248,7 @@ async fn delete(
     if !app.store().delete_source(id).await? {
         return Err(nothing());
     }
+
     refresh(&app).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -226,16 +265,26 @@ async fn replace_secret(
     Input(asked): Input<SecretToReplace>,
 ) -> Result<(StatusCode, Json<Source>), ApiError> {
     let now = app.now();
-    let overlap = u64::try_from(asked.overlap.unwrap_or(86_400)).ok().filter(|seconds| *seconds <= LONGEST_OVERLAP);
+    let overlap = u64::try_from(asked.overlap.unwrap_or(86_400))
+        .ok()
+        .filter(|seconds| *seconds <= LONGEST_OVERLAP);
     let overlap = Duration::from_secs(overlap.ok_or_else(|| Invalid::value("overlap"))?);
     let (secret, made) = secret(asked.secret.as_ref(), find(&app, &id).await?.mode)?;
+
     let changed = update(&app, &id, |mut source| {
         source.replace_secret(secret.clone(), overlap, now);
         source.updated_at = now;
         Ok(source)
     })
     .await?;
-    Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &changed, now) })))
+
+    Ok((
+        StatusCode::CREATED,
+        Json(Source {
+            secret: made,
+            ..view(&app, &changed, now)
+        }),
+    ))
 }
 
 /// The last requests to a source.
@@ -250,8 +299,15 @@ struct Requests {
     responses((status = 200, body = Requests)))]
 async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
     let source = find(&app, &id).await?;
-    let seen = app.engine.journal.last_requests(source.id).await.map_err(ApiError::internal)?;
-    Ok(Json(Requests { items: seen.iter().map(SourceRequest::from).collect() }))
+    let seen = app
+        .engine
+        .journal
+        .last_requests(source.id)
+        .await
+        .map_err(ApiError::internal)?;
+    Ok(Json(Requests {
+        items: seen.iter().map(SourceRequest::from).collect(),
+    }))
 }
 
 fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
@@ -273,26 +329,36 @@ impl SourceSettings {
         if let Some(name) = &self.name {
             source.name.clone_from(&name.0);
         }
+
         if let Some(mode) = self.mode {
             source.mode = mode.into();
         }
+
         if let Some(window) = self.window {
-            let window = u64::try_from(window).ok().filter(|seconds| (1..=LONGEST_WINDOW).contains(seconds));
+            let window = u64::try_from(window)
+                .ok()
+                .filter(|seconds| (1..=LONGEST_WINDOW).contains(seconds));
             source.window = Duration::from_secs(window.ok_or_else(|| Invalid::value("window"))?);
         }
+
         if let Some(addresses) = &self.addresses {
             source.addresses = Addresses::parse(addresses.iter().map(String::as_str))
                 .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
         }
+
         let rate = self.rate_limit.0.as_ref().try_map(|number| {
             let number = u32::try_from(*number).ok().filter(|number| *number > 0);
             number.ok_or_else(|| Invalid::value("rate_limit"))
         })?;
         source.per_minute = rate.apply(source.per_minute);
+
         if let Some(limit) = self.body_limit {
-            let limit = usize::try_from(limit).ok().filter(|limit| (1..=Settings::BODY_LIMIT).contains(limit));
+            let limit = usize::try_from(limit)
+                .ok()
+                .filter(|limit| (1..=Settings::BODY_LIMIT).contains(limit));
             source.body_limit = limit.ok_or_else(|| Invalid::value("body_limit"))?;
         }
+
         source.deduplicate = self.deduplicate.unwrap_or(source.deduplicate);
         source.updated_at = now;
         Ok(source)
@@ -306,18 +372,24 @@ fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<Strin
         if text.len() < SHORTEST_SECRET {
             return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
         }
+
         if text.starts_with("whsec_")
             && let Err(error) = SigningToken::parse(text)
         {
             return Err(invalid(format!("secret {error}")));
         }
+
         let secret = Secret::new(text.as_str());
-        secret.check_header().map_err(|error| invalid(format!("secret {error}")))?;
+        secret
+            .check_header()
+            .map_err(|error| invalid(format!("secret {error}")))?;
         return Ok((secret, None));
     }
+
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| ApiError::internal(anyhow::anyhow!("failed to read random bytes: {error}")))?;
+
     let text = match mode {
         // GitLab accepts signing tokens in this form only.
         Mode::Signature | Mode::Both => SigningToken::from_key(&bytes).to_text().expose().to_owned(),
@@ -330,6 +402,7 @@ async fn find(app: &App, id: &str) -> Result<Settings, ApiError> {
     if id == "default" {
         return Ok(app.gates.default().source.as_ref().clone());
     }
+
     app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)
 }
 
@@ -341,6 +414,7 @@ async fn update(
     change: impl Fn(Settings) -> Result<Settings, ApiError>,
 ) -> Result<Settings, ApiError> {
     not_default(id)?;
+
     for _ in 0..TRIES {
         let known = app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)?;
         let since = known.updated_at;
@@ -349,7 +423,11 @@ async fn update(
             return Ok(written);
         }
     }
-    Err(ApiError::problem(StatusCode::CONFLICT, "other requests are changing the source; try again"))
+
+    Err(ApiError::problem(
+        StatusCode::CONFLICT,
+        "other requests are changing the source; try again",
+    ))
 }
 
 fn not_default(id: &str) -> Result<(), ApiError> {
@@ -357,6 +435,7 @@ fn not_default(id: &str) -> Result<(), ApiError> {
         let text = "the default source is configured in the settings (source.*); change it there";
         return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
     }
+
     Ok(())
 }
 

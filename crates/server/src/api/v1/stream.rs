@@ -78,10 +78,15 @@ impl FromStr for Position {
     type Err = ApiError;
 
     fn from_str(text: &str) -> Result<Self, ApiError> {
-        let parts = text.split_once('-').and_then(|(batch, events)| Some((batch.parse().ok()?, events.parse().ok()?)));
+        let parts = text
+            .split_once('-')
+            .and_then(|(batch, events)| Some((batch.parse().ok()?, events.parse().ok()?)));
         let (batch, events) = parts.ok_or_else(|| {
-            invalid(format!("{text:?} is not a position; send the id of the last received event, such as 1742-0"))
+            invalid(format!(
+                "{text:?} is not a position; send the id of the last received event, such as 1742-0"
+            ))
         })?;
+
         Ok(Self { batch, events })
     }
 }
@@ -91,16 +96,21 @@ impl FromStr for Position {
 struct StreamQuery {
     /// Only events of this project: id or full path. Requires the role of a maintainer.
     project: Option<String>,
+
     /// Only events of this group, its subgroups and projects: id or full path. Requires the role of an owner.
     group: Option<String>,
+
     /// Only events of these kinds, such as `push_hooks,tag_push_hooks`.
     #[serde(default)]
     trigger: Vec<String>,
+
     /// Only events that pass this filter: JSON in the format of a hook's `event_filter`. An event passes if the
     /// filter exceeds its budget of work.
     filter: Option<String>,
+
     /// Id of the last received event. The header `Last-Event-ID` has the same meaning and takes precedence.
     after: Option<String>,
+
     /// Start with events that were received at this time or later, if no last event is given. Default: events from
     /// now on. On PostgreSQL, events from just before this time can be included.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -113,12 +123,15 @@ struct Headers {
     /// Kind of event.
     #[serde(rename = "X-Gitlab-Event")]
     event: String,
+
     /// URL of the instance on which it happened.
     #[serde(rename = "X-Gitlab-Instance")]
     instance: String,
+
     /// Id of the chain that the event belongs to.
     #[serde(rename = "X-Gitlab-Event-UUID")]
     chain: String,
+
     /// Key of the event. It is the same each time the event is streamed, so that clients can recognise repeats.
     #[serde(rename = "Idempotency-Key")]
     key: String,
@@ -130,8 +143,10 @@ struct Streamed {
     /// The event.
     #[serde(flatten)]
     event: views::Event,
+
     /// Headers of the event, as in a request to a hook.
     headers: Headers,
+
     /// The exact body. It is JSON as a string, so that no byte changes.
     body: String,
 }
@@ -157,21 +172,32 @@ async fn follow(
         (None, None) => Scope::Instance,
     };
     caller.require(&app, scope, Action::Hooks).await?;
+
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let triggers = query.trigger.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
     let filter = query.filter.as_deref().map(EventFilter::parse).transpose();
     let filter = filter.map_err(|error| invalid(format!("filter {error}")))?;
-    let last = text(&headers, "last-event-id").filter(|id| !id.is_empty()).or(query.after.as_deref());
+    let last = text(&headers, "last-event-id")
+        .filter(|id| !id.is_empty())
+        .or(query.after.as_deref());
     let last = last.map(Position::from_str).transpose()?;
+
     if !accepts_a_stream(&headers) {
         let text = "this endpoint is a stream: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
+
     let sharer = Sharer::new(&app, &caller.actor, scope);
-    let taken = app.streams.places.take(&sharer).map_err(|full| full.refusal("open streams", &SHARES))?;
+    let taken = app
+        .streams
+        .places
+        .take(&sharer)
+        .map_err(|full| full.refusal("open streams", &SHARES))?;
+
     // Subscribes before the position is read, so that no later commit is missed.
     let (news, closing) = (app.engine.context.news(), app.streams.closing());
     let next = app.store().next_append().await?;
+
     let position = match (last, query.since) {
         (Some(last), _) if last.batch > next => {
             let text = "this position is after the end of the journal: it belongs to another server, or a backup was \
@@ -179,10 +205,15 @@ async fn follow(
             return Err(invalid(text));
         }
         (Some(last), _) => last,
-        (None, Some(since)) => Position { batch: app.store().append_since(since.0).await?, events: 0 },
+        (None, Some(since)) => Position {
+            batch: app.store().append_since(since.0).await?,
+            events: 0,
+        },
         (None, None) => Position { batch: next, events: 0 },
     };
+
     caller.is_shown_bodies();
+
     let follower = Follower {
         caller,
         scope,
@@ -210,7 +241,10 @@ async fn follow(
 }
 
 fn accepts_a_stream(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     accepted.any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
 }
 
@@ -221,18 +255,23 @@ struct Follower {
     scope: Scope,
     triggers: Vec<Trigger>,
     filter: Option<EventFilter>,
+
     /// Position of the client.
     position: Position,
+
     /// Last position that was sent; `None` before the first one.
     sent_position: Option<Position>,
     told_at: Instant,
+
     /// Events that come next, each with the position after it.
     waiting: VecDeque<(Next, Position)>,
+
     /// Time of the last read at the end of the journal.
     looked_at: Option<Instant>,
     trusted: Instant,
     news: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
+
     /// Memory for the last body, which is still being sent.
     room: Option<OwnedSemaphorePermit>,
     _taken: Taken,
@@ -242,8 +281,10 @@ struct Follower {
 enum Next {
     /// A requested event, which is sent if its body passes the filter.
     Event(Box<Event>),
+
     /// An event that is no longer stored.
     Lost,
+
     /// Events that were not requested.
     Passed,
 }
@@ -272,6 +313,7 @@ impl Follower {
         // A request for the next event means that the last one was sent.
         self.room = None;
         self.check().await?;
+
         if let Some((next, after)) = self.waiting.pop_front() {
             self.position = after;
             return match next {
@@ -281,24 +323,32 @@ impl Follower {
                 Next::Passed => Ok(None),
             };
         }
+
         // The read below already covers all commits that were announced before.
         self.news.mark_unchanged();
         if self.look().await? {
             return Ok(Some(self.lost()));
         }
+
         if !self.waiting.is_empty() {
             return Ok(None);
         }
+
         if self.sent_position != Some(self.position) {
             // Sends the first position, or one after events that were not requested, so that the client does not
             // start before them again.
             return Ok(Some(self.position_event()));
         }
-        let rested = self.looked_at.replace(Instant::now()).map_or(PACE, |looked_at| looked_at.elapsed());
+
+        let rested = self
+            .looked_at
+            .replace(Instant::now())
+            .map_or(PACE, |looked_at| looked_at.elapsed());
         tokio::select! {
             () = rest(&mut self.news, PACE.saturating_sub(rested)) => {}
             _ = self.closing.changed() => {}
         }
+
         Ok(None)
     }
 
@@ -307,34 +357,57 @@ impl Follower {
         let app = Arc::clone(&self.app);
         let _leave = app.streams.look().await;
         let followed = app.store().appends(self.position.batch, LOOK).await?;
+
         if followed.lost {
             // The first batch is the rest of a range that was partly deleted.
-            self.position = Position { batch: followed.batches.first().map_or(0, |batch| batch.number) + 1, events: 0 };
+            self.position = Position {
+                batch: followed.batches.first().map_or(0, |batch| batch.number) + 1,
+                events: 0,
+            };
+
             return Ok(true);
         }
+
         let mut ahead = Vec::new();
         for batch in &followed.batches {
-            let had = if batch.number == self.position.batch { self.position.events } else { 0 };
+            let had = if batch.number == self.position.batch {
+                self.position.events
+            } else {
+                0
+            };
+
             let last = batch.events.len().saturating_sub(1);
             for (index, event) in batch.events.iter().enumerate().skip(had) {
                 let after = match index == last {
-                    true => Position { batch: batch.number + 1, events: 0 },
-                    false => Position { batch: batch.number, events: index + 1 },
+                    true => Position {
+                        batch: batch.number + 1,
+                        events: 0,
+                    },
+                    false => Position {
+                        batch: batch.number,
+                        events: index + 1,
+                    },
                 };
                 ahead.push((*event, after));
             }
         }
+
         ahead.truncate(MOST_LOOKED_AT);
         if ahead.is_empty() {
             return Ok(false);
         }
-        let found = app.store().events_by_id(ahead.iter().map(|(id, _)| *id).collect()).await?;
+
+        let found = app
+            .store()
+            .events_by_id(ahead.iter().map(|(id, _)| *id).collect())
+            .await?;
         let mut found: HashMap<EventId, Event> = found.into_iter().map(|event| (event.id, event)).collect();
         let is_new = |event: &Event| matches!(event.place, Place::Project(id) if !app.engine.context.knows_project(id));
         if matches!(self.scope, Scope::Group(_)) && found.values().any(is_new) {
             // The directory of this node may not know a project that another node has created.
             app.engine.context.refresh_directory().await.map_err(Ended::Directory)?;
         }
+
         for (id, after) in ahead {
             let next = match found.remove(&id) {
                 Some(event) if self.wants(&event) => Next::Event(Box::new(event)),
@@ -347,6 +420,7 @@ impl Follower {
                 _ => self.waiting.push_back((next, after)),
             }
         }
+
         Ok(false)
     }
 
@@ -362,6 +436,7 @@ impl Follower {
         if *self.closing.borrow() {
             return Err(Ended::Over);
         }
+
         if self.trusted.elapsed() >= TRUST {
             let app = Arc::clone(&self.app);
             let allowed = self.caller.look_again(&app).await.is_ok()
@@ -369,8 +444,10 @@ impl Follower {
             if !allowed {
                 return Err(Ended::Over);
             }
+
             self.trusted = Instant::now();
         }
+
         Ok(())
     }
 
@@ -381,8 +458,12 @@ impl Follower {
             let _leave = app.streams.look().await;
             app.store().find_event(event.id).await?
         };
-        let Some((_, payload)) = found else { return Ok(Some(self.lost())) };
+        let Some((_, payload)) = found else {
+            return Ok(Some(self.lost()));
+        };
+
         self.room = app.streams.room(payload.unpacked_len()).await;
+
         let body = match payload.unpack() {
             Ok(body) => body,
             Err(error) => {
@@ -390,15 +471,25 @@ impl Follower {
                 return Ok(None);
             }
         };
+
         if let Some(filter) = self.filter.as_ref().filter(|_| body.len() <= LARGEST_BODY) {
             let mut work = Work::new(u64::MAX);
             let asker = self.caller.actor.user_id;
+
             // If the filter exceeds its budget, the event passes, because a stream cannot show a skip reason.
-            if app.engine.journal.ask_filter(asker, filter, body.clone(), &mut work).await == Some(Answer::Stopped) {
+            if app
+                .engine
+                .journal
+                .ask_filter(asker, filter, body.clone(), &mut work)
+                .await
+                == Some(Answer::Stopped)
+            {
                 return Ok(None);
             }
         }
+
         let delivery = DeliveryId::of(event.id, NO_HOOK);
+
         // The headers are those that a hook of the event's own scope would get, independent of the scope of the
         // stream.
         let beside = match event.place {
@@ -407,6 +498,7 @@ impl Follower {
             Place::Instance | Place::Elsewhere => Scope::Instance,
         };
         let about = About::new(beside, event, delivery, &self.app.external_url);
+
         let streamed = Streamed {
             event: views::Event::from(event),
             headers: Headers {
@@ -417,9 +509,14 @@ impl Follower {
             },
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        let Ok(data) = serde_json::to_string(&streamed) else { return Ok(None) };
+        let Ok(data) = serde_json::to_string(&streamed) else {
+            return Ok(None);
+        };
         metrics::counter!(STREAM_EVENTS).increment(1);
-        Ok(Some(self.at_position(sse::Event::default().event(event.trigger.row().name).data(data))))
+
+        Ok(Some(self.at_position(
+            sse::Event::default().event(event.trigger.row().name).data(data),
+        )))
     }
 
     fn position_event(&mut self) -> sse::Event {
@@ -428,7 +525,11 @@ impl Follower {
 
     fn lost(&mut self) -> sse::Event {
         let detail = "retention has deleted some of the following events; a replay cannot restore them";
-        self.at_position(sse::Event::default().event("lost").data(json!({ "detail": detail }).to_string()))
+        self.at_position(
+            sse::Event::default()
+                .event("lost")
+                .data(json!({ "detail": detail }).to_string()),
+        )
     }
 
     fn at_position(&mut self, event: sse::Event) -> sse::Event {
@@ -441,6 +542,7 @@ impl Follower {
 /// Waits for a pause, and then for news or the tick.
 async fn rest(news: &mut watch::Receiver<u64>, pause: Duration) {
     tokio::time::sleep(pause).await;
+
     let _ = tokio::time::timeout(TICK, news.changed()).await;
 }
 

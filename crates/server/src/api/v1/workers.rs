@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 enum RunsOnView {
     /// Every node runs it.
     EachNode,
+
     /// One node at a time does its work, and the others find it done.
     OneNode,
 }
@@ -33,29 +34,40 @@ enum RunsOnView {
 struct WorkerView {
     /// Its name, as in the label `worker` of `quickdraw_worker_failures_total`.
     name: &'static str,
+
     /// The nodes that run it.
     runs_on: RunsOnView,
+
     /// A run is under way.
     is_running: bool,
+
     /// The last run that has ended failed.
     is_failing: bool,
+
     /// Runs that have begun.
     runs: u64,
+
     /// Runs that have failed.
     failures: u64,
+
     /// The time at which the last run began.
     #[schema(format = DateTime)]
     last_run: Option<String>,
+
     /// The time at which a run last succeeded.
     #[schema(format = DateTime)]
     last_success: Option<String>,
+
     /// The error of the last run that failed, also when later runs succeeded.
     last_error: Option<String>,
+
     /// The time of that error.
     #[schema(format = DateTime)]
     last_error_at: Option<String>,
+
     /// The duration of the last run that has ended, in milliseconds.
     duration_ms: Option<u64>,
+
     /// Rows that wait for the worker on all nodes, counted up to 100,000. Null where nothing is counted, and while the
     /// database does not answer.
     backlog: Option<i64>,
@@ -77,7 +89,9 @@ impl From<WorkerStatus> for WorkerView {
             last_success: status.last_success.map(Timestamp::to_iso),
             last_error: status.last_error,
             last_error_at: status.last_error_at.map(Timestamp::to_iso),
-            duration_ms: status.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            duration_ms: status
+                .took
+                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             backlog: status.backlog,
         }
     }
@@ -89,6 +103,7 @@ struct Workers {
     /// The node that answered.
     #[schema(format = Uuid)]
     node: String,
+
     /// All workers, in the order of an event's life.
     items: Vec<WorkerView>,
 }

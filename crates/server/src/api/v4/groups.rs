@@ -45,24 +45,32 @@ struct GroupQuery {
     /// Only groups with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Only groups that the caller owns.
     owned: Option<bool>,
+
     /// Only groups in which the caller has at least this role.
     #[param(inline)]
     min_access_level: Option<Level>,
+
     /// `false`: only groups that the caller is a member of, for administrators too.
     all_available: Option<bool>,
+
     /// Only groups with this visibility.
     #[param(inline)]
     visibility: Option<Visibility>,
+
     /// Only top-level groups.
     top_level_only: Option<bool>,
+
     /// Exclude the groups with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     skip_groups: Vec<i64>,
+
     /// `false`: only archived groups. Groups are never archived here, so the list is then empty.
     active: Option<bool>,
+
     /// `true`: only archived groups. `false`: only groups that are not archived.
     archived: Option<bool>,
 }
@@ -113,7 +121,12 @@ async fn projects(
 ) -> Result<Response, ApiError> {
     let group = group_for(&app, &caller, &id, Action::See).await?;
     let Inclusion { include_subgroups } = listing.params.read()?;
-    let among = if include_subgroups == Some(true) { Among::Below(group.id) } else { Among::In(group.id) };
+
+    let among = if include_subgroups == Some(true) {
+        Among::Below(group.id)
+    } else {
+        Among::In(group.id)
+    };
     super::projects::answer(&app, &caller, &listing, among).await
 }
 
@@ -128,6 +141,7 @@ async fn answer(app: &App, caller: &Caller, listing: &Listing, among: Among) -> 
     let (page, numbers) = listing.asked_in_order()?;
     let asked: GroupQuery = listing.params.read()?;
     let least = least_role(asked.owned, asked.min_access_level, asked.all_available == Some(false));
+
     let filter = ScopeFilter {
         search: asked.search.map(|text| text.0),
         top_level: asked.top_level_only == Some(true),
@@ -139,7 +153,13 @@ async fn answer(app: &App, caller: &Caller, listing: &Listing, among: Among) -> 
     };
     let groups = app.store().list_groups(filter, page).await?;
     let names = shown::group_names(app, &groups.rows).await?;
-    Ok(listing.answer(page, &groups, |group| group.id.0, |group| shown::named_group(app, group, &names)))
+
+    Ok(listing.answer(
+        page,
+        &groups,
+        |group| group.id.0,
+        |group| shown::named_group(app, group, &names),
+    ))
 }
 
 /// The groups or projects that a list selects from.
@@ -147,8 +167,10 @@ async fn answer(app: &App, caller: &Caller, listing: &Listing, among: Among) -> 
 pub(super) enum Among {
     /// All that the caller is a member of; for administrators, all.
     All,
+
     /// Those directly in a group that the caller can see.
     In(GroupId),
+
     /// Those at any depth in a group that the caller can see.
     Below(GroupId),
 }
@@ -163,12 +185,20 @@ impl Among {
             // Members of a group can see everything in it.
             (None, Self::In(_) | Self::Below(_)) => None,
         };
+
         let (parent, below) = match self {
             Self::All => (None, None),
             Self::In(group) => (Some(group), None),
             Self::Below(group) => (None, Some(group)),
         };
-        ScopeFilter { parent, below, visible_to, least_role, ..ScopeFilter::default() }
+
+        ScopeFilter {
+            parent,
+            below,
+            visible_to,
+            least_role,
+            ..ScopeFilter::default()
+        }
     }
 }
 
@@ -177,6 +207,7 @@ pub(super) fn archived(archived: Option<bool>, active: Option<bool>) -> Result<O
     if archived.is_some() && archived == active {
         return Err(ApiError::bad_parameter("archived and active contradict each other"));
     }
+
     Ok(archived.or(active.map(|active| !active)))
 }
 
@@ -192,12 +223,16 @@ pub(super) fn least_role(owned: Option<bool>, least: Option<Level>, is_member: b
 struct GroupToMake {
     /// Id of the parent group. Default: a top-level group.
     parent_id: Option<i64>,
+
     /// Display name.
     name: Line<255>,
+
     /// Last segment of the path.
     path: Line<255>,
+
     /// Free text.
     description: Option<Prose<2048>>,
+
     /// Visibility of the group.
     visibility: Option<Visibility>,
 }
@@ -215,6 +250,7 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
     let group = app.store().create_group(new, app.now()).await?;
+
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
@@ -224,12 +260,15 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
 struct GroupToChange {
     /// Display name.
     name: Option<Line<255>>,
+
     /// Last segment of the path. The paths of all subgroups and projects change as well.
     path: Option<Line<255>>,
+
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Prose<2048>>,
+
     /// Visibility of the group.
     visibility: Option<Visibility>,
 }
@@ -245,6 +284,7 @@ async fn edit(
 ) -> Result<Json<Group>, ApiError> {
     let group = group_for(&app, &caller, &id, Action::Administer).await?;
     let input: GroupToChange = params.read()?;
+
     let edit = GroupEdit {
         place: None,
         name: input.name.map(|text| text.0),
@@ -253,7 +293,13 @@ async fn edit(
         visibility_level: input.visibility.map(Visibility::level),
         chosen_by: caller.chosen_by(),
     };
-    let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
+
+    let changed = app
+        .store()
+        .update_group(group.id, edit)
+        .await?
+        .ok_or_else(|| ApiError::not_found("Group"))?;
+
     refresh(&app).await;
     Ok(Json(shown::group(&app, &changed).await?))
 }
@@ -281,30 +327,48 @@ async fn transfer(
     let group = group_for(&app, &caller, &id, Action::Administer).await?;
     let GroupDestination { group_id } = params.read()?;
     let target = group_id.map(GroupId);
+
     if target == group.parent {
         return Err(not_moved(match target {
             Some(_) => "Group is already associated to the parent group.",
             None => "Group is already a root group.",
         }));
     }
+
     // The transfer takes events of the group away from the hooks of one parent and gives them to those of another.
     if let Some(parent) = group.parent {
         caller.require(&app, Scope::Group(parent), Action::Administer).await?;
     }
+
     let place = match target {
-        Some(target) => GroupPlace::In(group_for(&app, &caller, &target.0.to_string(), Action::Administer).await?.id),
+        Some(target) => GroupPlace::In(
+            group_for(&app, &caller, &target.0.to_string(), Action::Administer)
+                .await?
+                .id,
+        ),
         // Only administrators can create top-level groups, too.
         None if caller.actor.is_admin => GroupPlace::Top,
         None => return Err(ApiError::forbidden()),
     };
-    let edit = GroupEdit { place: Some(place), chosen_by: caller.chosen_by(), ..GroupEdit::default() };
-    let moved = app.store().update_group(group.id, edit).await.map_err(|error| match error {
-        Error::Circular => not_moved("Cannot transfer group to one of its subgroup."),
-        Error::Taken(_) => not_moved("The parent group already has a subgroup or a project with the same path."),
-        other => other.into(),
-    })?;
+
+    let edit = GroupEdit {
+        place: Some(place),
+        chosen_by: caller.chosen_by(),
+        ..GroupEdit::default()
+    };
+
+    let moved = app
+        .store()
+        .update_group(group.id, edit)
+        .await
+        .map_err(|error| match error {
+            Error::Circular => not_moved("Cannot transfer group to one of its subgroup."),
+            Error::Taken(_) => not_moved("The parent group already has a subgroup or a project with the same path."),
+            other => other.into(),
+        })?;
     let moved = moved.ok_or_else(|| ApiError::not_found("Group"))?;
     refresh(&app).await;
+
     Ok((StatusCode::CREATED, Json(shown::group(&app, &moved).await?)))
 }
 
@@ -330,6 +394,7 @@ async fn delete(
     let group = find_group(&app, &id).await?;
     app.store().delete_group(group.id).await?;
     refresh(&app).await;
+
     Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }
 

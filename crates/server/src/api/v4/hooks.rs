@@ -84,13 +84,18 @@ impl At {
     }
 
     async fn hook(&self, app: &App) -> Result<HookWithHealth, ApiError> {
-        let found = app.store().find_hook(self.scope(), HookId(self.0.number("hook_id")?)).await?;
+        let found = app
+            .store()
+            .find_hook(self.scope(), HookId(self.0.number("hook_id")?))
+            .await?;
         found.ok_or_else(ApiError::plain_not_found)
     }
 
     /// Counts a test or resend against the limit of the caller.
     fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        let counted = app.manual.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
+        let counted = app
+            .manual
+            .count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
         counted.map_err(|error| error.with_limit(app.limits.manual_per_minute, app.now()))
     }
 }
@@ -114,19 +119,27 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let new = hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now);
     let hook = compiling(|| change_hook(&app, &new, change)).await?;
+
     affordable(&app, &hook, None).await?;
+
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
         Scope::Instance => MOST_ON_INSTANCE,
     };
+
     let made = app.store().create_hook(hook, most).await.map_err(|error| match error {
         Error::Full(most) => {
-            let what = if matches!(at.scope(), Scope::Group(_)) { "group" } else { "project" };
+            let what = if matches!(at.scope(), Scope::Group(_)) {
+                "group"
+            } else {
+                "project"
+            };
             ApiError::unprocessable(format!("Maximum number of {what} hooks ({most}) exceeded"))
         }
         other => other.into(),
     })?;
+
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(Hook::new(&made, now))))
 }
@@ -148,6 +161,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
+
     let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
     Ok(Json(Hook::new(&changed, app.now())))
@@ -162,15 +176,31 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap, _: Para
     let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
     // HTTP dates have whole seconds, so a change within the same second is not after them.
     let since = since.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-    if since.as_ref().is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
-        return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
+
+    if since
+        .as_ref()
+        .is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second())
+    {
+        return Err(ApiError::Message(
+            StatusCode::PRECONDITION_FAILED,
+            json!("412 Precondition Failed"),
+        ));
     }
+
     let unchanged_since = since.is_some().then_some(entry.hook.updated_at);
-    if !app.store().delete_hook(at.scope(), entry.hook.id, unchanged_since).await? {
+    if !app
+        .store()
+        .delete_hook(at.scope(), entry.hook.id, unchanged_since)
+        .await?
+    {
         // Answers 404 if the hook was deleted meanwhile.
         at.hook(&app).await?;
-        return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
+        return Err(ApiError::Message(
+            StatusCode::PRECONDITION_FAILED,
+            json!("412 Precondition Failed"),
+        ));
     }
+
     refresh(&app).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -191,12 +221,17 @@ async fn update(
         let entry = at.hook(app).await?;
         let changed = compiling(|| change(&entry.hook)).await?;
         affordable(app, &changed, Some(changed.id)).await?;
+
         if let Some(written) = app.store().update_hook(changed, entry.hook.updated_at).await? {
             refresh(app).await;
             return Ok(written);
         }
     }
-    Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: other requests are changing the hook; try again")))
+
+    Err(ApiError::Message(
+        StatusCode::CONFLICT,
+        json!("409 Conflict: other requests are changing the hook; try again"),
+    ))
 }
 
 /// Allows one request at a time to read settings, because compiling their expressions takes up to 25 ms of a thread.
@@ -219,6 +254,7 @@ async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Resu
     if own == 0 {
         return Ok(());
     }
+
     // Counting compiles the expressions of the other hooks if this has not happened yet.
     let (context, scope) = (Arc::clone(&app.engine.context), hook.scope);
     let beside = tokio::task::spawn_blocking(move || context.states_beside(scope, known));
@@ -226,6 +262,7 @@ async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Resu
     if own + beside <= MOST_STATES_OF_SCOPE {
         return Ok(());
     }
+
     let text = format!(
         "The expressions in this webhook's filters have {own} states, those of the other webhooks here {beside}; the \
          maximum for both is {MOST_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
@@ -243,12 +280,16 @@ async fn usable(
     if let Some(read::Typed { pem, password }) = typed {
         let (places, turns) = &app.keys;
         let sharer = Sharer::new(app, &at.0.caller.actor, at.scope());
-        let _taken = places.take(&sharer).map_err(|full| full.refusal("client certificates at once", &KEYS))?;
+        let _taken = places
+            .take(&sharer)
+            .map_err(|full| full.refusal("client certificates at once", &KEYS))?;
         let opened = turns.turn().await?.run(move || open_certificate(&pem, &password)).await;
         let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
         let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
+
         change.client_certificate = Edit::Set(certificate);
     }
+
     Ok(change)
 }
 

@@ -39,13 +39,19 @@ impl FromRequestParts<Arc<App>> for At {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let action = if parts.method.is_safe() { Action::See } else { Action::Administer };
+        let action = if parts.method.is_safe() {
+            Action::See
+        } else {
+            Action::Administer
+        };
+
         let leaves = parts.method == Method::DELETE;
         let target = Target::read(parts, app, if leaves { Action::See } else { action }).await?;
         // Every member can leave.
         if leaves && target.part("user_id") != target.caller.actor.user_id.to_string() {
             target.caller.require(app, target.scope, action).await?;
         }
+
         Ok(Self(target))
     }
 }
@@ -68,9 +74,11 @@ struct MemberQuery {
     /// Only users with this text in their username or name; for administrators, in their e-mail address too.
     #[param(inline)]
     query: Option<Line<255>>,
+
     /// Only users with these ids.
     #[param(value_type = Option<String>)]
     user_ids: Option<Vec<i64>>,
+
     /// Exclude users with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
@@ -79,9 +87,19 @@ struct MemberQuery {
 
 impl At {
     fn filter(&self, listing: &Listing) -> Result<MemberFilter, ApiError> {
-        let MemberQuery { query, user_ids, skip_users } = listing.params.read()?;
+        let MemberQuery {
+            query,
+            user_ids,
+            skip_users,
+        } = listing.params.read()?;
+
         let by_email = self.0.caller.actor.is_admin;
-        Ok(MemberFilter { search: query.map(|text| text.0), by_email, users: user_ids, without: skip_users })
+        Ok(MemberFilter {
+            search: query.map(|text| text.0),
+            by_email,
+            users: user_ids,
+            without: skip_users,
+        })
     }
 }
 
@@ -91,7 +109,13 @@ impl At {
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let members = app.store().list_members(at.0.scope, at.filter(&listing)?, page).await?;
-    Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
+
+    Ok(listing.answer(
+        page,
+        &members,
+        |member| member.user.id,
+        |member| Member::new(member, &app.external_url),
+    ))
 }
 
 /// List all members, including those inherited from parent groups, each with the highest role. Members and
@@ -102,15 +126,33 @@ async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Resu
     let page = listing.asked()?;
     let (filter, now) = (at.filter(&listing)?, app.now());
     let members = app.store().list_all_members(at.0.scope, now, filter, page).await?;
-    Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
+
+    Ok(listing.answer(
+        page,
+        &members,
+        |member| member.user.id,
+        |member| Member::new(member, &app.external_url),
+    ))
 }
 
 /// Show a direct or inherited member with the highest role. Members and administrators.
 #[utoipa::path(get, path = "/all/{user_id}", tag = "Members", responses((status = 200, body = Member)))]
 async fn show_any(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
-    let filter = MemberFilter { users: Some(vec![at.0.number("user_id")?]), ..MemberFilter::default() };
-    let page = Page { start: Start::Offset(0), limit: 1 };
-    let found = app.store().list_all_members(at.0.scope, app.now(), filter, page).await?.rows;
+    let filter = MemberFilter {
+        users: Some(vec![at.0.number("user_id")?]),
+        ..MemberFilter::default()
+    };
+
+    let page = Page {
+        start: Start::Offset(0),
+        limit: 1,
+    };
+
+    let found = app
+        .store()
+        .list_all_members(at.0.scope, app.now(), filter, page)
+        .await?
+        .rows;
     let member = found.first().ok_or_else(|| ApiError::not_found("Member"))?;
     Ok(Json(Member::new(member, &app.external_url)))
 }
@@ -126,8 +168,10 @@ async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiEr
 struct MemberToAdd {
     /// Id of the user.
     user_id: i64,
+
     /// Role of the member.
     access_level: Level,
+
     /// Day on which the membership ends.
     expires_at: Option<Day>,
 }
@@ -138,19 +182,34 @@ struct MemberToAdd {
 #[utoipa::path(post, path = "/", tag = "Members", request_body = MemberToAdd,
     responses((status = 201, body = Member)))]
 async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Member>), ApiError> {
-    let MemberToAdd { user_id, access_level, expires_at } = params.read()?;
+    let MemberToAdd {
+        user_id,
+        access_level,
+        expires_at,
+    } = params.read()?;
+
     at.may_set(&app, access_level.0).await?;
+
     // A caller who manages a bot's project can use its tokens, so the bot must not get access to more than this
     // project.
-    let user = app.store().find_user(user_id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    let user = app
+        .store()
+        .find_user(user_id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("User"))?;
+
     if user.bot_of.is_some() {
         return Err(ApiError::bad_parameter(
             "user_id is a bot, which can only be a member of its own project or group",
         ));
     }
+
     let ends = expires_at.map(|day| day.0);
-    let made =
-        app.store().add_member(at.0.scope, user_id, access_level.0, ends).await.map_err(|error| match error {
+    let made = app
+        .store()
+        .add_member(at.0.scope, user_id, access_level.0, ends)
+        .await
+        .map_err(|error| match error {
             Error::Taken(_) => ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")),
             other => other.into(),
         })?;
@@ -162,6 +221,7 @@ async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(Sta
 struct MemberToChange {
     /// Role of the member.
     access_level: Level,
+
     /// Day on which the membership ends. If absent, it stays as it is.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Date)]
@@ -176,10 +236,19 @@ struct MemberToChange {
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Member>, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
-    let MemberToChange { access_level, expires_at } = params.read()?;
+
+    let MemberToChange {
+        access_level,
+        expires_at,
+    } = params.read()?;
+
     at.may_set(&app, access_level.0).await?;
+
     let ends = expires_at.0.map(|day| day.0).apply(member.expires_at);
-    let changed = app.store().set_member(at.0.scope, member.user.id, access_level.0, ends).await?;
+    let changed = app
+        .store()
+        .set_member(at.0.scope, member.user.id, access_level.0, ends)
+        .await?;
     Ok(Json(Member::new(&changed, &app.external_url)))
 }
 
@@ -191,5 +260,6 @@ async fn remove(at: At, State(app): State<Arc<App>>, _: Params) -> Result<Status
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
     app.store().remove_member(at.0.scope, member.user.id).await?;
+
     Ok(StatusCode::NO_CONTENT)
 }

@@ -24,7 +24,10 @@ use crate::state::App;
 use crate::views::Namespace;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(exists))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(exists))
 }
 
 /// Filters of a list of namespaces.
@@ -34,8 +37,10 @@ struct NamespaceQuery {
     /// Only namespaces with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Only namespaces that the caller owns.
     owned_only: Option<bool>,
+
     /// Only top-level namespaces.
     top_level_only: Option<bool>,
 }
@@ -47,13 +52,20 @@ struct NamespaceQuery {
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let asked: NamespaceQuery = listing.params.read()?;
+
     let filter = ScopeFilter {
         search: asked.search.map(|text| text.0),
         top_level: asked.top_level_only == Some(true),
         ..Among::All.filter(&app, &caller, least_role(asked.owned_only, None, false))
     };
     let groups = app.store().list_groups(filter, page).await?;
-    Ok(listing.answer(page, &groups, |group| group.id.0, |group| Namespace::new(group, &app.external_url)))
+
+    Ok(listing.answer(
+        page,
+        &groups,
+        |group| group.id.0,
+        |group| Namespace::new(group, &app.external_url),
+    ))
 }
 
 /// Show a namespace by id or path. Members and administrators.
@@ -71,10 +83,15 @@ async fn show(
 pub(super) async fn namespace_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
     let missing = || ApiError::not_found("Namespace");
     let group = app.store().find_group(name(id)).await?.ok_or_else(missing)?;
-    caller.require(app, Scope::Group(group.id), action).await.map_err(|error| match error {
-        ApiError::Message(StatusCode::NOT_FOUND, _) => missing(),
-        other => other,
-    })?;
+
+    caller
+        .require(app, Scope::Group(group.id), action)
+        .await
+        .map_err(|error| match error {
+            ApiError::Message(StatusCode::NOT_FOUND, _) => missing(),
+            other => other,
+        })?;
+
     Ok(group)
 }
 
@@ -90,6 +107,7 @@ struct Place {
 struct Existence {
     /// True if the path is taken.
     exists: bool,
+
     /// A free path, if this one is taken.
     suggests: Vec<String>,
 }
@@ -115,16 +133,28 @@ async fn exists(
         Some(above) => format!("{above}/{path}"),
         None => path.to_owned(),
     };
+
     if !is_taken(&app, full_path(&path)).await? {
-        return Ok(Json(Existence { exists: false, suggests: Vec::new() }));
+        return Ok(Json(Existence {
+            exists: false,
+            suggests: Vec::new(),
+        }));
     }
+
     for number in 1..=MOST_SUGGESTIONS {
         let free = format!("{path}{number}");
         if !is_taken(&app, full_path(&free)).await? {
-            return Ok(Json(Existence { exists: true, suggests: vec![free] }));
+            return Ok(Json(Existence {
+                exists: true,
+                suggests: vec![free],
+            }));
         }
     }
-    Ok(Json(Existence { exists: true, suggests: Vec::new() }))
+
+    Ok(Json(Existence {
+        exists: true,
+        suggests: Vec::new(),
+    }))
 }
 
 /// Returns the path of a group that the caller can see.

@@ -28,12 +28,15 @@ pub(crate) struct PageQuery {
     /// Number of the page.
     #[param(default = 1, minimum = 1)]
     page: Option<i64>,
+
     /// Number of rows in a page. Larger values count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     per_page: Option<i64>,
+
     /// `keyset`: the next page begins after the last row, at the same cost for every page. `Link` has its URL.
     #[param(inline)]
     pagination: Option<Pagination>,
+
     /// Only rows with greater ids. Lists without `order_by` accept it with `pagination=keyset` only.
     id_after: Option<i64>,
 }
@@ -46,9 +49,11 @@ pub(crate) struct OrderQuery {
     #[serde(default, rename = "order_by")]
     #[param(inline)]
     _order_by: Option<OrderBy>,
+
     /// Direction of the order.
     #[param(inline)]
     sort: Option<Sort>,
+
     /// Only rows with lower ids.
     id_before: Option<i64>,
 }
@@ -59,6 +64,7 @@ pub(crate) struct OrderQuery {
 enum OrderBy {
     /// The id.
     Id,
+
     /// The time of creation.
     CreatedAt,
 }
@@ -69,6 +75,7 @@ enum OrderBy {
 enum Sort {
     /// Lowest id first (default).
     Asc,
+
     /// Greatest id first.
     Desc,
 }
@@ -79,6 +86,7 @@ enum Sort {
 pub(crate) enum Pagination {
     /// By page number.
     Offset,
+
     /// By the last row of the page before.
     Keyset,
 }
@@ -95,8 +103,16 @@ impl FromRequest<Arc<App>> for Listing {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let headers = request.headers().clone();
-        let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
-        Ok(Self { params: Params::from_request(request, app).await?, headers, uri })
+        let uri = request
+            .extensions()
+            .get::<OriginalUri>()
+            .map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
+
+        Ok(Self {
+            params: Params::from_request(request, app).await?,
+            headers,
+            uri,
+        })
     }
 }
 
@@ -104,12 +120,20 @@ impl Listing {
     pub(crate) fn asked(&self) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
         let limit = asked.limit(i64::MAX)?.min(MOST);
+
         if asked.pagination == Some(Pagination::Keyset) {
-            return Ok(Page { start: Start::After(asked.id_after.unwrap_or(0)), limit });
+            return Ok(Page {
+                start: Start::After(asked.id_after.unwrap_or(0)),
+                limit,
+            });
         }
+
         if asked.id_after.is_some() {
-            return Err(ApiError::bad_parameter("id_after requires pagination=keyset in this list"));
+            return Err(ApiError::bad_parameter(
+                "id_after requires pagination=keyset in this list",
+            ));
         }
+
         asked.numbered(limit)
     }
 
@@ -117,8 +141,11 @@ impl Listing {
     pub(crate) fn asked_downwards(&self) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
         if asked.pagination == Some(Pagination::Keyset) || asked.id_after.is_some() {
-            return Err(ApiError::bad_parameter("pagination=keyset lists in ascending order only; remove sort"));
+            return Err(ApiError::bad_parameter(
+                "pagination=keyset lists in ascending order only; remove sort",
+            ));
         }
+
         Ok(downwards(asked.numbered(asked.limit(i64::MAX)?.min(MOST))?))
     }
 
@@ -127,7 +154,12 @@ impl Listing {
         let asked: PageQuery = self.params.read()?;
         let OrderQuery { sort, id_before, .. } = self.params.read()?;
         let goes_down = sort == Some(Sort::Desc);
-        let numbers = Numbers { after: asked.id_after, before: id_before };
+
+        let numbers = Numbers {
+            after: asked.id_after,
+            before: id_before,
+        };
+
         let limit = asked.limit(i64::MAX)?.min(MOST);
         if asked.pagination == Some(Pagination::Keyset) {
             let start = if goes_down {
@@ -137,6 +169,7 @@ impl Listing {
             };
             return Ok((Page { start, limit }, numbers));
         }
+
         let page = asked.numbered(limit)?;
         Ok((if goes_down { downwards(page) } else { page }, numbers))
     }
@@ -148,6 +181,7 @@ impl Listing {
             let words = "Keyset pagination is not yet available for this type of request";
             return Err(ApiError::Error(StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
         }
+
         asked.numbered(asked.limit(most)?)
     }
 
@@ -159,7 +193,12 @@ impl Listing {
         number: impl Fn(&R) -> i64,
         view: impl Fn(&R) -> T,
     ) -> Response {
-        let links = Links { headers: &self.headers, uri: &self.uri, limit: page.limit };
+        let links = Links {
+            headers: &self.headers,
+            uri: &self.uri,
+            limit: page.limit,
+        };
+
         let mut response = Json(list.rows.iter().map(view).collect::<Vec<T>>()).into_response();
         let mut set = |name: &'static str, value: String| {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -167,37 +206,64 @@ impl Listing {
             }
         };
         set("x-per-page", page.limit.to_string());
+
         let full = i64::try_from(list.rows.len()).is_ok_and(|rows| rows == page.limit);
         let offset = match page.start {
             Start::Offset(offset) | Start::OffsetDown(offset) => offset,
             Start::After(_) | Start::Before(_) => {
-                let behind = if matches!(page.start, Start::Before(_)) { "id_before" } else { "id_after" };
+                let behind = if matches!(page.start, Start::Before(_)) {
+                    "id_before"
+                } else {
+                    "id_after"
+                };
+
                 if let Some(last) = list.rows.last().filter(|_| full) {
-                    set("link", links.link(&[("pagination", "keyset"), (behind, &number(last).to_string())], "next"));
+                    set(
+                        "link",
+                        links.link(&[("pagination", "keyset"), (behind, &number(last).to_string())], "next"),
+                    );
                 }
+
                 return response;
             }
         };
         let at = offset / page.limit + 1;
         let pages = ((list.total + page.limit - 1) / page.limit).max(1);
         let counted = list.total <= COUNTED;
+
         // If the total is unknown, another page may follow a full one.
-        let more = if counted { at < pages } else { full && offset + page.limit <= MOST_OFFSET };
+        let more = if counted {
+            at < pages
+        } else {
+            full && offset + page.limit <= MOST_OFFSET
+        };
         let (next, previous) = (more.then_some(at + 1), (at > 1).then_some(at - 1));
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+
         if counted {
             set("x-total", list.total.to_string());
             set("x-total-pages", pages.to_string());
         }
+
         set("x-page", at.to_string());
         set("x-next-page", text(next));
         set("x-prev-page", text(previous));
-        let all = [(previous, "prev"), (next, "next"), (Some(1), "first"), (counted.then_some(pages), "last")];
+
+        let all = [
+            (previous, "prev"),
+            (next, "next"),
+            (Some(1), "first"),
+            (counted.then_some(pages), "last"),
+        ];
         let all = all.into_iter().filter_map(|(page, rel)| Some((page?, rel)));
+
         set(
             "link",
-            all.map(|(page, rel)| links.link(&[("page", &page.to_string())], rel)).collect::<Vec<_>>().join(", "),
+            all.map(|(page, rel)| links.link(&[("page", &page.to_string())], rel))
+                .collect::<Vec<_>>()
+                .join(", "),
         );
+
         response
     }
 }
@@ -205,7 +271,11 @@ impl Listing {
 impl PageQuery {
     fn limit(&self, most: i64) -> Result<i64, ApiError> {
         let limit = self.per_page.unwrap_or(DEFAULT);
-        if limit < 1 || limit > most { Err(Invalid::value("per_page").into()) } else { Ok(limit) }
+        if limit < 1 || limit > most {
+            Err(Invalid::value("per_page").into())
+        } else {
+            Ok(limit)
+        }
     }
 
     fn numbered(&self, limit: i64) -> Result<Page, ApiError> {
@@ -213,6 +283,7 @@ impl PageQuery {
         if page < 1 || page > i64::from(u32::MAX) {
             return Err(Invalid::value("page").into());
         }
+
         let offset = (page - 1) * limit;
         if offset > MOST_OFFSET {
             return Err(ApiError::bad_parameter(format!(
@@ -220,14 +291,21 @@ impl PageQuery {
                  the rest can be read with pagination=keyset"
             )));
         }
-        Ok(Page { start: Start::Offset(offset), limit })
+
+        Ok(Page {
+            start: Start::Offset(offset),
+            limit,
+        })
     }
 }
 
 /// Converts a page to the same page in descending order.
 fn downwards(page: Page) -> Page {
     match page.start {
-        Start::Offset(rows) => Page { start: Start::OffsetDown(rows), ..page },
+        Start::Offset(rows) => Page {
+            start: Start::OffsetDown(rows),
+            ..page
+        },
         _ => page,
     }
 }
@@ -242,13 +320,21 @@ struct Links<'a> {
 impl Links<'_> {
     fn link(&self, place: &[(&str, &str)], rel: &str) -> String {
         let Self { headers, uri, limit } = self;
-        let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        let scheme = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok()).unwrap_or("http");
+        let host = headers
+            .get("host")
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+
+        let scheme = headers
+            .get("x-forwarded-proto")
+            .and_then(|scheme| scheme.to_str().ok())
+            .unwrap_or("http");
         let scheme = if scheme == "https" { "https" } else { "http" };
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let kept = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let is_replaced =
             |key: &str| ["page", "per_page", "pagination"].contains(&key) || place.iter().any(|(name, _)| *name == key);
+
         query.extend_pairs(kept.filter(|(key, _)| !is_replaced(key.as_ref())));
         query.extend_pairs(place).append_pair("per_page", &limit.to_string());
         format!("<{scheme}://{host}{}?{}>; rel=\"{rel}\"", uri.path(), query.finish())

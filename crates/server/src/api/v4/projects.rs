@@ -47,18 +47,24 @@ pub(super) struct ProjectQuery {
     /// Only projects with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Only projects that the caller owns.
     owned: Option<bool>,
+
     /// Only projects that the caller is a member of, for administrators too.
     membership: Option<bool>,
+
     /// Only projects in which the caller has at least this role.
     #[param(inline)]
     min_access_level: Option<Level>,
+
     /// Only projects with this visibility.
     #[param(inline)]
     visibility: Option<Visibility>,
+
     /// `true`: only archived projects. `false`: only projects that are not archived.
     archived: Option<bool>,
+
     /// `true`: only projects that are not archived. `false`: only archived projects.
     active: Option<bool>,
 }
@@ -74,6 +80,7 @@ pub(super) async fn answer(app: &App, caller: &Caller, listing: &Listing, among:
     let (page, numbers) = listing.asked_in_order()?;
     let asked: ProjectQuery = listing.params.read()?;
     let least = least_role(asked.owned, asked.min_access_level, asked.membership == Some(true));
+
     let filter = ScopeFilter {
         search: asked.search.map(|text| text.0),
         visibility_level: asked.visibility.map(Visibility::level),
@@ -84,6 +91,7 @@ pub(super) async fn answer(app: &App, caller: &Caller, listing: &Listing, among:
     let projects = app.store().list_projects(filter, page).await?;
     let details = shown::project_details(app, &projects.rows).await?;
     let view = |project: &scope::Project| Project::new(project, details.get(&project.id), &app.external_url);
+
     Ok(listing.answer(page, &projects, |project| project.id.0, view))
 }
 
@@ -92,14 +100,19 @@ pub(super) async fn answer(app: &App, caller: &Caller, listing: &Listing, among:
 struct ProjectToMake {
     /// Id of the group.
     namespace_id: i64,
+
     /// Display name.
     name: Option<Line<255>>,
+
     /// Last segment of the path.
     path: Option<Line<255>>,
+
     /// Free text.
     description: Option<Prose<2048>>,
+
     /// Default branch. Default: `main`.
     default_branch: Option<Line<255>>,
+
     /// Visibility of the project.
     visibility: Option<Visibility>,
 }
@@ -113,38 +126,58 @@ async fn create(
     params: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     let input: ProjectToMake = params.read()?;
+
     // GitLab accepts one of the two, and derives the other from it.
     let (name, path) = match (input.name, input.path) {
         (Some(name), Some(given)) => (name.0, path(given.0, "path")?),
         (None, Some(given)) => (given.0.clone(), path(given.0, "path")?),
         (Some(name), None) => (name.0.clone(), path(slug(&name.0), "name")?),
         (None, None) => {
-            return Err(ApiError::bad_parameter("name, path are missing, at least one parameter must be provided"));
+            return Err(ApiError::bad_parameter(
+                "name, path are missing, at least one parameter must be provided",
+            ));
         }
     };
+
     let new = NewProject {
         group: GroupId(input.namespace_id),
         name,
         path,
         description: input.description.map(|text| text.0),
-        default_branch: Some(input.default_branch.map_or_else(|| "main".to_owned(), |branch| branch.0)),
+        default_branch: Some(
+            input
+                .default_branch
+                .map_or_else(|| "main".to_owned(), |branch| branch.0),
+        ),
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
     let made = app.store().create_project(new, app.now()).await;
+
     let project = made.map_err(|error| match error {
         // The group is a parameter here, so its absence is not a 404.
         Error::Missing(_) => ApiError::Message(StatusCode::BAD_REQUEST, json!({ "namespace": ["is not valid"] })),
         other => other.into(),
     })?;
+
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(shown::project(&app, &project).await?)))
 }
 
 /// Derives a path from a name as GitLab does: `My Project` becomes `my-project`.
 fn slug(name: &str) -> String {
-    let letters =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c.to_ascii_lowercase() } else { ' ' });
-    letters.collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
+    let letters = name.chars().map(|c| {
+        if c.is_ascii_alphanumeric() || "_.".contains(c) {
+            c.to_ascii_lowercase()
+        } else {
+            ' '
+        }
+    });
+
+    letters
+        .collect::<String>()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 /// Changes to a project.
@@ -152,14 +185,18 @@ fn slug(name: &str) -> String {
 struct ProjectToChange {
     /// Display name.
     name: Option<Line<255>>,
+
     /// Last segment of the path.
     path: Option<Line<255>>,
+
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Prose<2048>>,
+
     /// Default branch.
     default_branch: Option<Line<255>>,
+
     /// Visibility of the project.
     visibility: Option<Visibility>,
 }
@@ -175,6 +212,7 @@ async fn edit(
 ) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::Administer).await?;
     let input: ProjectToChange = params.read()?;
+
     let edit = ProjectEdit {
         group: None,
         name: input.name.map(|text| text.0),
@@ -208,11 +246,24 @@ async fn transfer(
 ) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
     let Destination { namespace } = params.read()?;
+
     // The transfer takes events of the project away from the hooks of one group and gives them to those of another.
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
-    caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
+    caller
+        .require(&app, Scope::Group(project.group), Action::Administer)
+        .await?;
+
     let chosen_by = caller.chosen_by();
-    changed(&app, project.id, ProjectEdit { group: Some(target.id), chosen_by, ..ProjectEdit::default() }).await
+    changed(
+        &app,
+        project.id,
+        ProjectEdit {
+            group: Some(target.id),
+            chosen_by,
+            ..ProjectEdit::default()
+        },
+    )
+    .await
 }
 
 /// Archive a project, so that lists can exclude it. Owners and administrators.
@@ -246,11 +297,18 @@ async fn set_archived(
     archived: bool,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     let project = project_for(app, caller, id, Action::See).await?;
-    let role = app.store().role(Scope::Project(project.id), caller.actor.user_id, app.now()).await?;
+    let role = app
+        .store()
+        .role(Scope::Project(project.id), caller.actor.user_id, app.now())
+        .await?;
     if !caller.actor.is_admin && role != Some(AccessLevel::Owner) {
         return Err(ApiError::forbidden());
     }
-    let edit = ProjectEdit { archived: Some(archived), ..ProjectEdit::default() };
+
+    let edit = ProjectEdit {
+        archived: Some(archived),
+        ..ProjectEdit::default()
+    };
     Ok((StatusCode::CREATED, changed(app, project.id, edit).await?))
 }
 
@@ -261,6 +319,7 @@ struct ProjectUserQuery {
     /// Only users with this text in their username or name; for administrators, in their e-mail address too.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Exclude users with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
@@ -279,20 +338,31 @@ async fn users(
     let project = project_for(&app, &caller, &id, Action::See).await?;
     let page = listing.asked()?;
     let ProjectUserQuery { search, skip_users } = listing.params.read()?;
+
     let filter = MemberFilter {
         search: search.map(|text| text.0),
         by_email: caller.actor.is_admin,
         users: None,
         without: skip_users,
     };
+
     let now = app.now();
-    let members = app.store().list_all_members(Scope::Project(project.id), now, filter, page).await?;
+    let members = app
+        .store()
+        .list_all_members(Scope::Project(project.id), now, filter, page)
+        .await?;
+
     let view = |member: &Member| User::new(&member.user, &app.external_url);
     Ok(listing.answer(page, &members, |member| member.user.id, view))
 }
 
 async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {
-    let changed = app.store().update_project(id, edit).await?.ok_or_else(|| ApiError::not_found("Project"))?;
+    let changed = app
+        .store()
+        .update_project(id, edit)
+        .await?
+        .ok_or_else(|| ApiError::not_found("Project"))?;
+
     refresh(app).await;
     Ok(Json(shown::project(app, &changed).await?))
 }
@@ -317,5 +387,6 @@ async fn delete(
     let project = find_project(&app, &id).await?;
     app.store().delete_project(project.id).await?;
     refresh(&app).await;
+
     Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }

@@ -17,7 +17,10 @@ pub(super) async fn group(app: &App, group: &scope::Group) -> Result<Group, ApiE
 
 /// Reads the full names of the groups in a page.
 pub(super) async fn group_names(app: &App, groups: &[scope::Group]) -> Result<HashMap<GroupId, String>, ApiError> {
-    Ok(app.store().group_names(groups.iter().map(|group| group.id).collect()).await?)
+    Ok(app
+        .store()
+        .group_names(groups.iter().map(|group| group.id).collect())
+        .await?)
 }
 
 /// Builds the view of a group in a page. A group that was just deleted shows its own name only.
@@ -37,5 +40,8 @@ pub(super) async fn project_details(
     app: &App,
     projects: &[scope::Project],
 ) -> Result<HashMap<ProjectId, ProjectDetails>, ApiError> {
-    Ok(app.store().project_details(projects.iter().map(|project| project.id).collect()).await?)
+    Ok(app
+        .store()
+        .project_details(projects.iter().map(|project| project.id).collect())
+        .await?)
 }

@@ -41,10 +41,21 @@ impl Target {
         let found = RawPathParams::from_request_parts(parts, app)
             .await
             .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
-        let found = found.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let pattern = MatchedPath::from_request_parts(parts, app).await.map_err(|_| ApiError::plain_not_found())?;
-        let mut target = Self { scope: Scope::Instance, caller, parts: found };
+        let found = found
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+
+        let pattern = MatchedPath::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::plain_not_found())?;
+        let mut target = Self {
+            scope: Scope::Instance,
+            caller,
+            parts: found,
+        };
         let (id, caller) = (target.part("id"), &target.caller);
+
         target.scope = match pattern.as_str().split('/').nth(3) {
             Some("projects") => Scope::Project(project_for(app, caller, id, action).await?.id),
             Some("groups") => Scope::Group(group_for(app, caller, id, action).await?.id),
@@ -53,6 +64,7 @@ impl Target {
                 Scope::Instance
             }
         };
+
         Ok(target)
     }
 
@@ -60,16 +72,26 @@ impl Target {
     pub(super) async fn may_give(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
         let actor = &self.caller.actor;
         let role = app.store().role(self.scope, actor.user_id, app.now()).await?;
-        if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
+
+        if actor.is_admin || role.is_some_and(|role| role >= level) {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden())
+        }
     }
 
     /// Returns a parameter of the path by name; empty if the pattern does not have it.
     pub(super) fn part(&self, name: &str) -> &str {
-        self.parts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.parts
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// Returns a numeric parameter of the path.
     pub(super) fn number(&self, name: &str) -> Result<i64, ApiError> {
-        self.part(name).parse().map_err(|_| ApiError::bad_parameter(format!("{name} is invalid")))
+        self.part(name)
+            .parse()
+            .map_err(|_| ApiError::bad_parameter(format!("{name} is invalid")))
     }
 }

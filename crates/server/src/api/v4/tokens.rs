@@ -44,7 +44,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Routes of project and group tokens. The path before them names the scope.
 pub(super) fn scope_routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, revoke)).routes(routes!(rotate))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, revoke))
+        .routes(routes!(rotate))
 }
 
 /// Scope of a token.
@@ -53,6 +56,7 @@ pub(super) fn scope_routes() -> OpenApiRouter<Arc<App>> {
 enum TokenScope {
     /// All actions that the user can perform.
     Api,
+
     /// Read access only.
     ReadApi,
 }
@@ -71,9 +75,11 @@ impl From<TokenScope> for access_rules::TokenScope {
 struct TokenToMake {
     /// Purpose of the token.
     name: Line<255>,
+
     /// Scopes of the token.
     #[schema(min_items = 1)]
     scopes: Vec<TokenScope>,
+
     /// Day on which the token expires. Default: after one year.
     expires_at: Option<Day>,
 }
@@ -83,12 +89,15 @@ struct TokenToMake {
 struct ScopeTokenToMake {
     /// Purpose of the token.
     name: Line<255>,
+
     /// Scopes of the token.
     #[schema(min_items = 1)]
     scopes: Vec<TokenScope>,
+
     /// Role of the token's bot. Default: Maintainer.
     #[serde(default)]
     access_level: Option<Level>,
+
     /// Day on which the token expires. Default: after one year.
     expires_at: Option<Day>,
 }
@@ -107,29 +116,38 @@ struct TokenQuery {
     /// `active`: only usable tokens. `inactive`: only revoked or expired tokens.
     #[param(inline)]
     state: Option<TokenState>,
+
     /// `true`: only revoked tokens. `false`: only tokens that are not revoked.
     revoked: Option<bool>,
+
     /// Only tokens with this text in their name.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Only tokens that were created at this time or later.
     #[param(inline)]
     created_after: Option<Moment>,
+
     /// Only tokens that were created at this time or earlier.
     #[param(inline)]
     created_before: Option<Moment>,
+
     /// Only tokens that expire at this time or later.
     #[param(inline)]
     expires_after: Option<Moment>,
+
     /// Only tokens that expire at this time or earlier.
     #[param(inline)]
     expires_before: Option<Moment>,
+
     /// Only tokens that were last used at this time or later.
     #[param(inline)]
     last_used_after: Option<Moment>,
+
     /// Only tokens that were last used at this time or earlier.
     #[param(inline)]
     last_used_before: Option<Moment>,
+
     /// Order of the list. Default: `created_asc`.
     #[param(inline)]
     sort: Option<TokenSort>,
@@ -148,6 +166,7 @@ struct OwnerQuery {
 enum TokenSort {
     /// Oldest first.
     CreatedAsc,
+
     /// Newest first.
     CreatedDesc,
 }
@@ -157,6 +176,7 @@ enum TokenSort {
 enum TokenState {
     /// Usable.
     Active,
+
     /// Revoked or expired.
     Inactive,
 }
@@ -174,6 +194,7 @@ async fn create_own(
     if actor.bot_of.is_some() {
         return Err(ApiError::forbidden());
     }
+
     make(&app, Holder::User(actor.user_id), params.read()?, prefix(None)).await
 }
 
@@ -187,10 +208,18 @@ async fn create_for(
     params: Params,
 ) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
     let id = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
-    let user = app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    let user = app
+        .store()
+        .find_user(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("User"))?;
+
     if user.bot_of.is_some() {
-        return Err(ApiError::bad_parameter("the user is a bot; rotate the token of its project or group instead"));
+        return Err(ApiError::bad_parameter(
+            "the user is a bot; rotate the token of its project or group instead",
+        ));
     }
+
     make(&app, Holder::User(id), params.read()?, prefix(None)).await
 }
 
@@ -203,6 +232,7 @@ async fn make(
     if input.scopes.is_empty() {
         return Err(Invalid::missing("scopes").into());
     }
+
     // Clients compare the scopes with those that they sent, so the order stays and repeats are removed.
     let mut scopes: Vec<access_rules::TokenScope> = Vec::new();
     for scope in input.scopes {
@@ -210,8 +240,10 @@ async fn make(
             scopes.push(scope.into());
         }
     }
+
     let now = app.now();
     let (text, digest) = fresh(prefix)?;
+
     let new = NewToken {
         digest,
         holder,
@@ -237,6 +269,7 @@ fn fresh(prefix: &str) -> Result<(String, [u8; 32]), ApiError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| ApiError::internal(anyhow::anyhow!("failed to read random bytes: {error}")))?;
+
     let text = format!("{prefix}{}", hex::encode(bytes));
     let digest = *TokenDigest::new(text.as_bytes()).as_bytes();
     Ok((text, digest))
@@ -246,9 +279,9 @@ fn expiry(given: Option<Day>, days: i64, now: Timestamp) -> Result<Timestamp, Ap
     let in_days = |days| Timestamp::from_seconds((now.as_seconds().div_euclid(DAY) + days) * DAY);
     match given {
         Some(Day(at)) if at <= now => Err(ApiError::bad_parameter("expires_at must be in the future")),
-        Some(Day(at)) if at > in_days(MOST_DAYS) => {
-            Err(ApiError::bad_parameter(format!("expires_at must be within {MOST_DAYS} days")))
-        }
+        Some(Day(at)) if at > in_days(MOST_DAYS) => Err(ApiError::bad_parameter(format!(
+            "expires_at must be within {MOST_DAYS} days"
+        ))),
         Some(Day(at)) => Ok(at),
         None => Ok(in_days(days)),
     }
@@ -260,11 +293,13 @@ async fn answer(app: &App, listing: &Listing, which: Tokens) -> Result<Response,
         Some(TokenSort::CreatedDesc) => listing.asked_downwards()?,
         Some(TokenSort::CreatedAsc) | None => listing.asked()?,
     };
+
     let now = app.now();
     let between = |after: Option<Moment>, before: Option<Moment>| Between {
         after: after.map(|at| at.0),
         before: before.map(|at| at.0),
     };
+
     let filter = TokenFilter {
         active: asked.state.map(|state| (state == TokenState::Active, now)),
         revoked: asked.revoked,
@@ -336,10 +371,15 @@ async fn rotate_personal(
 
 /// Finds a token of the caller; for administrators, a token of any user.
 async fn own(app: &App, caller: &Caller, id: &str) -> Result<access::Token, ApiError> {
-    let id = if id == "self" { Some(caller.actor.token) } else { id.parse().ok() };
+    let id = if id == "self" {
+        Some(caller.actor.token)
+    } else {
+        id.parse().ok()
+    };
     let id = id.ok_or_else(|| ApiError::bad_parameter("token_id is invalid"))?;
     let found = app.store().find_token(id).await?;
     let own = found.filter(|token| caller.actor.is_admin || token.user_id == caller.actor.user_id);
+
     own.ok_or_else(|| ApiError::not_found("Personal Access Token"))
 }
 
@@ -351,6 +391,7 @@ fn check_not_root(token: &access::Token) -> Result<(), ApiError> {
             and restart";
         return Err(ApiError::bad_parameter(words));
     }
+
     Ok(())
 }
 
@@ -358,18 +399,28 @@ async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
     check_not_root(token)?;
     app.store().revoke_token(token.id).await?;
     app.actors.forget();
+
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
     check_not_root(token)?;
+
     let now = app.now();
     let (text, digest) = fresh(prefix(token.scope))?;
     let expires_at = expiry(input.expires_at, ROTATED_DAYS, now)?;
-    let made = app.store().rotate_token(token.id, digest, Some(expires_at), now).await?;
+    let made = app
+        .store()
+        .rotate_token(token.id, digest, Some(expires_at), now)
+        .await?;
+
     let made = made.ok_or_else(|| ApiError::bad_parameter("Token already revoked"))?;
     app.actors.forget();
-    Ok(Json(MadeToken { about: Token::new(&made, now), token: text }))
+
+    Ok(Json(MadeToken {
+        about: Token::new(&made, now),
+        token: text,
+    }))
 }
 
 /// The tokens of a project or group, for a caller who administers it.
@@ -392,6 +443,7 @@ impl At {
         if let Some(level) = token.level {
             self.0.may_give(app, level).await?;
         }
+
         Ok(token)
     }
 }
@@ -413,13 +465,40 @@ async fn create(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
-    let ScopeTokenToMake { name, scopes, access_level, expires_at } = params.read()?;
+    let ScopeTokenToMake {
+        name,
+        scopes,
+        access_level,
+        expires_at,
+    } = params.read()?;
+
     let level = access_level.map_or(AccessLevel::Maintainer, |level| level.0);
     at.0.may_give(&app, level).await?;
-    let kind = if matches!(at.0.scope, Scope::Group(_)) { "group" } else { "project" };
+
+    let kind = if matches!(at.0.scope, Scope::Group(_)) {
+        "group"
+    } else {
+        "project"
+    };
     let username = format!("{kind}_bot_{}", uuid::Uuid::new_v4().simple());
-    let holder = Holder::Bot { scope: at.0.scope, level, username };
-    make(&app, holder, TokenToMake { name, scopes, expires_at }, prefix(Some(at.0.scope))).await
+
+    let holder = Holder::Bot {
+        scope: at.0.scope,
+        level,
+        username,
+    };
+
+    make(
+        &app,
+        holder,
+        TokenToMake {
+            name,
+            scopes,
+            expires_at,
+        },
+        prefix(Some(at.0.scope)),
+    )
+    .await
 }
 
 /// Show a token of a project or group. Maintainers of the project, owners of the group, and administrators.

@@ -35,7 +35,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 /// Show the current user.
 #[utoipa::path(get, path = "/user", tag = "Users", responses((status = 200, body = User)))]
 async fn me(Caller { actor, .. }: Caller, State(app): State<Arc<App>>) -> Result<Json<User>, ApiError> {
-    let user = app.store().find_user(actor.user_id).await?.ok_or_else(ApiError::unauthorized)?;
+    let user = app
+        .store()
+        .find_user(actor.user_id)
+        .await?
+        .ok_or_else(ApiError::unauthorized)?;
     Ok(Json(User::in_full(&user, &app.external_url)))
 }
 
@@ -57,26 +61,36 @@ struct UserQuery {
     /// Only the user with this username.
     #[param(inline)]
     username: Option<Line<255>>,
+
     /// Only users with this text in their username or name, or with this e-mail address.
     #[param(inline)]
     search: Option<Line<255>>,
+
     /// Only users who are not blocked.
     active: Option<bool>,
+
     /// Only blocked users.
     blocked: Option<bool>,
+
     /// Only users who are not active.
     exclude_active: Option<bool>,
+
     /// Only administrators.
     admins: Option<bool>,
+
     /// Only people, without the bots of projects and groups.
     humans: Option<bool>,
+
     /// Exclude the bots of projects and groups.
     without_project_bots: Option<bool>,
+
     /// Only bots.
     exclude_humans: Option<bool>,
+
     /// Only users who were created at this time or later.
     #[param(inline)]
     created_after: Option<Moment>,
+
     /// Only users who were created at this time or earlier.
     #[param(inline)]
     created_before: Option<Moment>,
@@ -93,6 +107,7 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
     if !is_admin && (asked.username.is_none() || asked.search.is_some() || asked.admins == Some(true)) {
         return Err(ApiError::forbidden());
     }
+
     let is_asked = |flag: Option<bool>| flag == Some(true);
     let filter = UserFilter {
         username: asked.username.map(|text| text.0),
@@ -103,11 +118,15 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
         admins: is_asked(asked.admins),
         humans: is_asked(asked.humans) || is_asked(asked.without_project_bots),
         bots: is_asked(asked.exclude_humans),
-        created: Between { after: asked.created_after.map(|at| at.0), before: asked.created_before.map(|at| at.0) },
+        created: Between {
+            after: asked.created_after.map(|at| at.0),
+            before: asked.created_before.map(|at| at.0),
+        },
         numbers,
     };
     let users = app.store().list_users(filter, page).await?;
     let view = if is_admin { User::in_full } else { User::new };
+
     Ok(listing.answer(page, &users, |user| user.id, |user| view(user, &app.external_url)))
 }
 
@@ -116,7 +135,12 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
     let in_full = caller.actor.is_admin || caller.actor.user_id == user.id;
-    Ok(Json(if in_full { User::in_full(&user, &app.external_url) } else { User::new(&user, &app.external_url) }))
+
+    Ok(Json(if in_full {
+        User::in_full(&user, &app.external_url)
+    } else {
+        User::new(&user, &app.external_url)
+    }))
 }
 
 /// A user to create.
@@ -124,10 +148,13 @@ async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String
 struct UserToMake {
     /// Username.
     username: Line<255>,
+
     /// Display name.
     name: Line<255>,
+
     /// E-mail address.
     email: Option<Line<255>>,
+
     /// True for an administrator.
     #[serde(default)]
     admin: Option<bool>,
@@ -150,7 +177,10 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
 
 async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
     let id: i64 = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
-    app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))
+    app.store()
+        .find_user(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("User"))
 }
 
 /// Changes to a user.
@@ -158,12 +188,15 @@ async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
 struct UserToChange {
     /// Username.
     username: Option<Line<255>>,
+
     /// Display name.
     name: Option<Line<255>>,
+
     /// E-mail address.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     email: Clearable<Line<255>>,
+
     /// True for an administrator.
     admin: Option<bool>,
 }
@@ -181,14 +214,19 @@ async fn edit(
 ) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
     let input: UserToChange = params.read()?;
+
     // User 1 is the user of the root token.
     if (user.id == actor.user_id || user.id == 1) && input.admin == Some(false) {
         return Err(ApiError::forbidden());
     }
+
     // A manager of the bot's project could use every permission that the bot is given.
     if user.bot_of.is_some() {
-        return Err(ApiError::bad_parameter("the user is a bot of a project or group and cannot be changed"));
+        return Err(ApiError::bad_parameter(
+            "the user is a bot of a project or group and cannot be changed",
+        ));
     }
+
     let edit = UserEdit {
         username: input.username.map(|text| path(text.0, "username")).transpose()?,
         name: input.name.map(|text| text.0),
@@ -196,7 +234,13 @@ async fn edit(
         is_admin: input.admin,
         blocked: None,
     };
-    let changed = app.store().update_user(user.id, edit).await?.ok_or_else(|| ApiError::not_found("User"))?;
+
+    let changed = app
+        .store()
+        .update_user(user.id, edit)
+        .await?
+        .ok_or_else(|| ApiError::not_found("User"))?;
+
     app.actors.forget();
     Ok(Json(User::in_full(&changed, &app.external_url)))
 }
@@ -216,6 +260,7 @@ async fn delete(
     if user.id == actor.user_id || user.id == 1 {
         return Err(ApiError::forbidden());
     }
+
     app.store().delete_user(user.id).await?;
     app.actors.forget();
     Ok(StatusCode::NO_CONTENT)
@@ -238,6 +283,7 @@ async fn block(
         let words = "403 Forbidden - The API initiating user and the root user cannot be blocked by the API";
         return Err(ApiError::Message(StatusCode::FORBIDDEN, json!(words)));
     }
+
     set_blocked(&app, user.id, true).await
 }
 
@@ -254,8 +300,15 @@ async fn unblock(
 }
 
 async fn set_blocked(app: &App, id: i64, blocked: bool) -> Result<(StatusCode, Json<bool>), ApiError> {
-    let edit = UserEdit { blocked: Some(blocked), ..UserEdit::default() };
-    app.store().update_user(id, edit).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    let edit = UserEdit {
+        blocked: Some(blocked),
+        ..UserEdit::default()
+    };
+    app.store()
+        .update_user(id, edit)
+        .await?
+        .ok_or_else(|| ApiError::not_found("User"))?;
+
     app.actors.forget();
     Ok((StatusCode::CREATED, Json(true)))
 }

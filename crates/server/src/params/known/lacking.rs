@@ -36,7 +36,11 @@ const ALL: &[Filters] = &[
         ],
     },
     Filters {
-        lists: &["/api/v4/groups", "/api/v4/groups/{id}/subgroups", "/api/v4/groups/{id}/descendant_groups"],
+        lists: &[
+            "/api/v4/groups",
+            "/api/v4/groups/{id}/subgroups",
+            "/api/v4/groups/{id}/descendant_groups",
+        ],
         names: &[
             ("repository_storage", NONE),
             ("marked_for_deletion_on", NONE),
@@ -84,7 +88,11 @@ const ALL: &[Filters] = &[
             "/api/v4/groups/{id}/hooks",
             "/api/v4/hooks",
         ],
-        names: &[("requested_hosted_plan", NONE), ("order_by", &["id"]), ("sort", &["asc"])],
+        names: &[
+            ("requested_hosted_plan", NONE),
+            ("order_by", &["id"]),
+            ("sort", &["asc"]),
+        ],
     },
     Filters {
         lists: &[
@@ -120,9 +128,11 @@ pub(super) fn filter(pattern: &str, name: &str) -> Option<&'static [&'static str
         if !filters.lists.contains(&pattern) {
             continue;
         }
+
         if let Some((_, neutral)) = filters.names.iter().find(|(known, _)| *known == name) {
             return Some(neutral);
         }
     }
+
     None
 }

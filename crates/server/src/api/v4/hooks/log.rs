@@ -66,18 +66,29 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let answers = Answers::parse(&status).ok_or_else(|| Invalid::value("status"))?;
     let today = app.now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
-    let filter = LogFilter { hook: entry.hook.id, since, answers, page };
+
+    let filter = LogFilter {
+        hook: entry.hook.id,
+        since,
+        answers,
+        page,
+    };
+
     let reader = Sharer::new(&app, &at.0.caller.actor, at.scope());
     let room = app.memory.answer(&reader, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
+
     at.0.caller.is_shown_bodies();
+
     let mut rows = Vec::with_capacity(log.rows.len());
     let mut left = MOST_ON_PAGE;
+
     for attempt in &log.rows {
         let row = view(&app, &entry.hook, attempt, left.min(MOST_SHOWN)).await?;
         left = left.saturating_sub(row.request_data.bytes());
         rows.push(row);
     }
+
     let answer = listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone);
     Ok(room.keep_with(answer))
 }
@@ -102,18 +113,34 @@ pub(super) async fn resend(
 ) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let entry = at.hook(&app).await?;
     let id = AttemptId(at.0.number("hook_event_id")?);
-    let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
+
+    let attempt = app
+        .store()
+        .find_attempt(entry.hook.id, id)
+        .await?
+        .ok_or_else(ApiError::plain_not_found)?;
+
     at.count_manual(&app, "resend")?;
+
     // A request to an earlier URL is not resent to the present one.
     if attempt.record.started_at < entry.hook.url_since {
         let words = "The hook URL has changed, and this log entry cannot be retried";
         return Err(unprocessable(json!(words)));
     }
-    let sent = app.engine.dispatcher.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
+
+    let sent = app
+        .engine
+        .dispatcher
+        .resend(&entry, attempt.delivery)
+        .await
+        .map_err(ApiError::internal)?;
     let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
+
     match sent.outcome.status() {
         Some(response_status) => Ok((StatusCode::CREATED, Json(Resent { response_status }))),
-        None => Err(unprocessable(json!(sent.record.error.unwrap_or_else(|| sent.outcome.word().to_owned())))),
+        None => Err(unprocessable(json!(
+            sent.record.error.unwrap_or_else(|| sent.outcome.word().to_owned())
+        ))),
     }
 }
 
@@ -129,6 +156,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         Some(delivery) => app.store().find_event(delivery.event).await?,
         None => None,
     };
+
     let (mut headers, mut data, mut trigger) = (BTreeMap::new(), Shown::nothing(), None);
     let past = match attempt.record.hook_version {
         Some(version) if version != hook.updated_at => app.store().past_hook(hook, version).await?,
@@ -138,16 +166,26 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
     // Without a stored version of the hook, the URL of the attempt is unknown.
     let url = past.as_ref().map_or_else(|| MASK.to_owned(), |past| past.url.clone());
     let hook = &past.map_or_else(|| hook.clone(), |past| past.restore(hook));
+
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
+
         let weight_of_body = payload.unpacked_len();
+
         // Templates take a while with large bodies.
-        let (hook, sent, instance) = (hook.clone(), attempt.clone(), app.engine.context.settings().instance.clone());
+        let (hook, sent, instance) = (
+            hook.clone(),
+            attempt.clone(),
+            app.engine.context.settings().instance.clone(),
+        );
+
         let made = async move { request_of(&hook, &sent, &event, &payload, &instance, longest) };
         (headers, data) = aside::by_weight(weight_of_body, made).await?;
     }
+
     let record = &attempt.record;
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
+
     Ok(HookEvent {
         id: attempt.id.0,
         url,
@@ -155,9 +193,15 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         request_headers: headers,
         request_data: data,
         response_headers: response_headers(record, title_case),
-        response_body: body.as_deref().or(record.error.as_deref()).unwrap_or_default().to_owned(),
+        response_body: body
+            .as_deref()
+            .or(record.error.as_deref())
+            .unwrap_or_default()
+            .to_owned(),
         execution_duration: seconds(record.duration_micros),
-        response_status: attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
+        response_status: attempt
+            .status
+            .map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
     })
 }
 
@@ -172,12 +216,21 @@ fn request_of(
 ) -> Result<(BTreeMap<String, String>, Shown), ApiError> {
     let (mut headers, mut data) = (BTreeMap::new(), Shown::nothing());
     let (hook, body) = within(hook, payload, longest)?;
-    if let Ok(request) = request::build(&hook, event, attempt.delivery, body, instance, attempt.record.started_at) {
+
+    if let Ok(request) = request::build(
+        &hook,
+        event,
+        attempt.delivery,
+        body,
+        instance,
+        attempt.record.started_at,
+    ) {
         data = shown(&request.body, longest);
         for (name, value) in request.headers {
             headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
         }
     }
+
     Ok((headers, data))
 }
 
@@ -187,12 +240,16 @@ fn within(hook: &Hook, payload: &Packed, longest: usize) -> Result<(Hook, Bytes)
     let mut hook = hook.clone();
     if payload.unpacked_len() <= longest {
         let body = payload.unpack()?;
-        let rendered = hook.body_template.as_deref().map(|template| body_template::rendered_len(template, &body));
+        let rendered = hook
+            .body_template
+            .as_deref()
+            .map(|template| body_template::rendered_len(template, &body));
         // A template that fails builds no request, so the log shows none.
         if !matches!(rendered, Some(Ok(length)) if length > longest) {
             return Ok((hook, body));
         }
     }
+
     hook.body_template = None;
     Ok((hook, OVERSIZE.into()))
 }
@@ -204,9 +261,17 @@ fn shown(body: &[u8], longest: usize) -> Shown {
     if body.len() > longest {
         return oversize();
     }
-    let Ok(body) = std::str::from_utf8(body) else { return Shown::nothing() };
+
+    let Ok(body) = std::str::from_utf8(body) else {
+        return Shown::nothing();
+    };
     let body = masked(body);
-    if body.len() > longest { oversize() } else { Shown::json(&body).unwrap_or_else(Shown::nothing) }
+
+    if body.len() > longest {
+        oversize()
+    } else {
+        Shown::json(&body).unwrap_or_else(Shown::nothing)
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "durations of attempts are seconds")]
@@ -227,6 +292,7 @@ fn is_open(name: &str) -> bool {
         "webhook-id",
         "webhook-timestamp",
     ];
+
     OPEN.iter().any(|open| open.eq_ignore_ascii_case(name))
 }
 

@@ -7,18 +7,22 @@ pub(super) const MASK: &str = "[REDACTED]";
 pub(super) fn masked(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
+
     while let Some(start) = rest.find('"') {
         let (before, from) = rest.split_at(start);
         let (text, after) = from.split_at(end_of_text(from));
         shown.push_str(before);
+
         let is_name = after.trim_start().starts_with(':');
         if !is_name && is_mail_in_quotes(text) {
             shown.extend(["\"", MASK, "\""]);
         } else {
             shown.push_str(text);
         }
+
         rest = after;
     }
+
     shown.push_str(rest);
     shown
 }
@@ -34,6 +38,7 @@ fn end_of_text(text: &str) -> usize {
             _ => {}
         }
     }
+
     text.len()
 }
 
@@ -41,13 +46,16 @@ fn is_mail_in_quotes(text: &str) -> bool {
     if text.contains('\\') {
         return serde_json::from_str::<String>(text).is_ok_and(|text| is_mail(&text));
     }
+
     is_mail(text.trim_matches('"'))
 }
 
 /// Whether a text is an e-mail address and nothing else. The SSH address of a repository (`git@host:path`) is not an
 /// e-mail address.
 fn is_mail(text: &str) -> bool {
-    let Some((name, host)) = text.split_once('@') else { return false };
+    let Some((name, host)) = text.split_once('@') else {
+        return false;
+    };
     let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
     plain(name) && plain(host) && host.contains('.') && !host.contains([':', '/'])
 }

@@ -26,67 +26,83 @@ struct HookSettings {
     /// URL to call: `http` or `https`, with `{name}` for each URL variable.
     #[serde(default, deserialize_with = "as_it_is")]
     url: Option<String>,
+
     /// Display name.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Clearable<Line<255>>,
+
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Line<2048>>,
+
     /// Secret token. It is sent as `X-Gitlab-Token`, is the key of `X-Hub-Signature-256`, and is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     token: Clearable<Line<255>>,
+
     /// Key of `webhook-signature`: `whsec_` and 32 bytes in base64. It is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     signing_token: Clearable<Line<255>>,
+
     /// Seconds for which the previous signing token also signs after a new one is set. 0 ends it at once.
     #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
     signing_token_overlap: Option<i64>,
+
     /// True if TLS certificates are verified.
     enable_ssl_verification: Option<bool>,
+
     /// Branches whose pushes the hook gets; at most 4000 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4000)]
     push_events_branch_filter: Clearable<String>,
+
     /// Format of the branch filter.
     branch_filter_strategy: Option<Strategy>,
+
     /// Template that replaces the body of the event. Not available for system hooks. A template that can never
     /// produce JSON is refused.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4096)]
     custom_webhook_template: Clearable<String>,
+
     /// Retry policy: `standard`, `gitlab`, `patient`, or the longest pause before each further attempt, as
     /// `10s,5m,2h` or a list. Empty uses the policy of the settings.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     retry: Clearable<Vec<String>>,
+
     /// Conditions on the body: `{"field": "object_attributes.action", "is": "open"}`, `{"label": "bug"}`, `{"path":
     /// "docs/*"}`, `{"branch": "main"}` or `{"actor": "ida"}`, combined with `all`, `any` and `not`. Either an
     /// object, or the text of one.
     #[serde(default, rename = "event_filter")]
     #[schema(value_type = Option<Object>)]
     _event_filter: IgnoredAny,
+
     /// True if events about the same object (an issue, a merge request, a branch) are delivered in order: the next
     /// one starts when the one before is delivered or has failed for good. Different objects do not wait for each
     /// other.
     ordered: Option<bool>,
+
     /// TLS client certificate for this hook, instead of that of the instance: certificate, its chain and key as PEM,
     /// at most 64 KiB. It is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 65_536)]
     tls_client_cert: Clearable<String>,
+
     /// Password of an encrypted key in `tls_client_cert`. Only accepted together with it.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     tls_client_cert_password: Clearable<Line<255>>,
+
     /// Custom headers, at most 20. An object `{"KEY": "value"}` is accepted too. Without a value, the stored value
     /// stays. Headers that every request already has, such as `Content-Type` or `X-Gitlab-Event`, are refused, and so
     /// are names that differ only in case.
     #[serde(default)]
     custom_headers: Pairs,
+
     /// URL variables, at most 20. An object `{"KEY": "value"}` is accepted too. Without a value, the stored value
     /// stays.
     #[serde(default)]
@@ -99,8 +115,10 @@ struct HookSettings {
 enum Strategy {
     /// `*` stands for any text.
     Wildcard,
+
     /// A regular expression.
     Regex,
+
     /// All branches pass.
     AllBranches,
 }
@@ -111,7 +129,10 @@ pub(super) struct HookToChange;
 impl PartialSchema for HookToChange {
     fn schema() -> RefOr<Schema> {
         let part = |name| RefOr::Ref(Ref::from_schema_name(name));
-        AllOfBuilder::new().item(part("HookSettings")).item(part("HookTriggers")).into()
+        AllOfBuilder::new()
+            .item(part("HookSettings"))
+            .item(part("HookTriggers"))
+            .into()
     }
 }
 
@@ -129,7 +150,10 @@ pub(super) struct HookToMake;
 impl PartialSchema for HookToMake {
     fn schema() -> RefOr<Schema> {
         let part = RefOr::Ref(Ref::from_schema_name("HookToChange"));
-        AllOfBuilder::new().item(part).item(ObjectBuilder::new().required("url")).into()
+        AllOfBuilder::new()
+            .item(part)
+            .item(ObjectBuilder::new().required("url"))
+            .into()
     }
 }
 
@@ -152,32 +176,41 @@ pub(super) fn has_any(params: &Params) -> bool {
         RefOr::T(Schema::Object(object)) => object.properties.keys().cloned().collect(),
         _ => Vec::new(),
     });
-    params.names().any(|name| SETTINGS.iter().any(|known| known == name) || Trigger::by_attribute(name).is_some())
+
+    params
+        .names()
+        .any(|name| SETTINGS.iter().any(|known| known == name) || Trigger::by_attribute(name).is_some())
 }
 
 /// Reads a change. For a new hook, absent triggers get GitLab's defaults.
 pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEdit, Option<Typed>), ApiError> {
     let input: HookSettings = params.read()?;
     let mut triggers = Vec::new();
+
     for trigger in Trigger::all() {
         let row = trigger.row();
         let Some(attribute) = row.attribute else { continue };
         let given: Option<bool> = params.one(attribute)?;
+
         if !row.levels.contain(scope) {
             // A hook must not seem to be subscribed to events that it never gets.
             if given == Some(true) {
                 return Err(not_a_trigger(attribute, scope));
             }
+
             continue;
         }
+
         // GitLab has no default for confidential comments on projects, and shows null.
         let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
         let default = (new && !unset).then(|| row.on_by_default.contain(scope));
         triggers.extend(given.or(default).map(|on| (trigger, on)));
     }
+
     if new && input.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
         return Err(Invalid::missing("url").into());
     }
+
     let signing_token = input.signing_token.0.try_map(|Line(token)| {
         SigningToken::parse(&token).map_err(|error| ApiError::unprocessable(format!("signing_token {error}")))
     })?;
@@ -186,6 +219,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         Some(Ok(seconds)) if seconds <= LONGEST_OVERLAP.as_secs() => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(Invalid::value("signing_token_overlap").into()),
     };
+
     let retry = match input.retry.0 {
         Edit::Set(words) if words.is_empty() => Edit::Clear,
         given => given.try_map(|words| {
@@ -193,11 +227,20 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
             OwnRetry::parse(&words).map_err(|error| ApiError::unprocessable(format!("retry {error}")))
         })?,
     };
+
     let (client_certificate, typed) = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
     if scope == Scope::Instance && matches!(input.custom_webhook_template.0, Edit::Set(_)) {
-        return Err(ApiError::bad_parameter("custom_webhook_template is not available for system hooks"));
+        return Err(ApiError::bad_parameter(
+            "custom_webhook_template is not available for system hooks",
+        ));
     }
-    let template = if scope == Scope::Instance { Edit::Keep } else { input.custom_webhook_template.0 };
+
+    let template = if scope == Scope::Instance {
+        Edit::Keep
+    } else {
+        input.custom_webhook_template.0
+    };
+
     if let Edit::Set(text) = &template
         && text.chars().count() > body_template::MAX_LEN
     {
@@ -205,6 +248,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         let text = format!("custom_webhook_template is too long (maximum is {longest} characters)");
         return Err(ApiError::unprocessable(text));
     }
+
     let edit = HookEdit {
         url: input.url,
         // A mask that a page displayed is not a new token.
@@ -225,7 +269,10 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
             .to_owned()
         }),
         push_events_branch_filter: input.push_events_branch_filter.0,
-        custom_headers: pairs(input.custom_headers, "Custom headers validation failed: there are more than 20")?,
+        custom_headers: pairs(
+            input.custom_headers,
+            "Custom headers validation failed: there are more than 20",
+        )?,
         url_variables: pairs(input.url_variables, "url_variables: there are more than 20")?,
         body_template: template,
         retry,
@@ -245,6 +292,7 @@ fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
         Scope::Group(_) => "group",
         Scope::Instance => "system",
     };
+
     let mut triggers: Vec<&str> = Vec::new();
     for trigger in Trigger::all() {
         let row = trigger.row();
@@ -252,8 +300,11 @@ fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
             triggers.extend(row.attribute);
         }
     }
+
     let triggers = triggers.join(", ");
-    ApiError::bad_parameter(format!("{attribute} is not a trigger of {level} hooks; use one of {triggers}"))
+    ApiError::bad_parameter(format!(
+        "{attribute} is not a trigger of {level} hooks; use one of {triggers}"
+    ))
 }
 
 /// Reads the filter, which is an object or the text of one.
@@ -266,7 +317,9 @@ fn event_filter(params: &Params) -> Result<Edit<EventFilter>, ApiError> {
         Some(value) => value.to_string(),
     };
     let filter = EventFilter::parse(&text);
-    filter.map(Edit::Set).map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
+    filter
+        .map(Edit::Set)
+        .map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
 }
 
 /// A client certificate as it was sent: PEM, and the password of its key.
@@ -283,15 +336,23 @@ fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) ->
     match pem.0 {
         Edit::Set(pem) if pem.len() > ClientCertificate::MAX_LEN => {
             let longest = ClientCertificate::MAX_LEN;
-            Err(ApiError::unprocessable(format!("tls_client_cert is too long (maximum is {longest} bytes)")))
+            Err(ApiError::unprocessable(format!(
+                "tls_client_cert is too long (maximum is {longest} bytes)"
+            )))
         }
         Edit::Set(pem) => {
             let password = password.unwrap_or_else(|| Secret::new(""));
-            Ok((Edit::Keep, Some(Typed { pem: Secret::new(pem), password })))
+            Ok((
+                Edit::Keep,
+                Some(Typed {
+                    pem: Secret::new(pem),
+                    password,
+                }),
+            ))
         }
-        _ if password.is_some() => {
-            Err(ApiError::unprocessable("tls_client_cert_password requires tls_client_cert in the same request"))
-        }
+        _ if password.is_some() => Err(ApiError::unprocessable(
+            "tls_client_cert_password requires tls_client_cert in the same request",
+        )),
         Edit::Clear => Ok((Edit::Clear, None)),
         Edit::Keep => Ok((Edit::Keep, None)),
     }
@@ -305,5 +366,10 @@ fn pairs(pairs: Pairs, too_many: &str) -> Result<Vec<(String, Option<Secret>)>, 
     if pairs.0.len() > values::MAX_VALUES {
         return Err(ApiError::unprocessable(too_many));
     }
-    Ok(pairs.0.into_iter().map(|(key, value)| (key, value.map(Secret::new))).collect())
+
+    Ok(pairs
+        .0
+        .into_iter()
+        .map(|(key, value)| (key, value.map(Secret::new)))
+        .collect())
 }

@@ -39,17 +39,30 @@ pub(super) async fn test(
         .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
     let trigger = trigger.ok_or_else(|| Invalid::value("trigger"))?;
     let entry = at.hook(&app).await?;
+
     if let Testable::No(words) = trigger.row().test {
         return Err(unprocessable(json!(words)));
     }
+
     at.count_manual(&app, "test")?;
+
     let body = sample(&app, at.scope(), trigger).await?;
-    let sent = app.engine.dispatcher.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
+    let sent = app
+        .engine
+        .dispatcher
+        .test(&entry.hook, trigger, &body)
+        .await
+        .map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
         return Ok((StatusCode::CREATED, Json(Message::new("201 Created"))));
     }
+
     // Shows the answer of the receiver, or the error.
-    let words = sent.record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
+    let words = sent
+        .record
+        .response_body
+        .as_deref()
+        .map(|body| String::from_utf8_lossy(body).into_owned());
     let words = words.filter(|words| !words.is_empty()).or(sent.record.error);
     Err(unprocessable(json!(words.unwrap_or_else(|| sent.outcome.to_string()))))
 }
@@ -64,6 +77,7 @@ pub(super) async fn test_system(
     _: Params,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     at.count_manual(&app, "test")?;
+
     let entry = at.hook(&app).await?;
     let mock = json!({
         "project_id": 1,
@@ -73,10 +87,16 @@ pub(super) async fn test_system(
         "path": "ruby",
         "event_name": "project_create",
     });
-    let sent = app.engine.dispatcher.test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes()).await;
+
+    let sent = app
+        .engine
+        .dispatcher
+        .test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes())
+        .await;
     if let Err(error) = sent {
         tracing::warn!("a test of a system hook was not sent: {error:#}");
     }
+
     Ok((StatusCode::CREATED, Json(mock)))
 }
 
@@ -85,6 +105,7 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
     if let Some(body) = newest(app, scope, trigger).await? {
         return Ok(body);
     }
+
     let composed = |scene: Scene<'_>| compose::sample(trigger, scene, app.engine.context.instance(), app.now());
     let made = match scope {
         Scope::Project(id) => composed(Scene::Project(&api::find_project(app, &id.0.to_string()).await?)),
@@ -98,11 +119,12 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
         }
         Scope::Instance => composed(Scene::Instance),
     };
+
     match made {
         Ok(Some(body)) => Ok(body),
-        Ok(None) => {
-            Err(unprocessable(json!("No event of this kind was reported yet; report one, or test with push_events")))
-        }
+        Ok(None) => Err(unprocessable(json!(
+            "No event of this kind was reported yet; report one, or test with push_events"
+        ))),
         Err(ComposeError::Misplaced(..)) => Err(unprocessable(json!("Ensure the group has a project."))),
         Err(error) => Err(ApiError::internal(error.into())),
     }
@@ -115,20 +137,34 @@ async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<
         Scope::Group(id) => app.engine.context.projects_in(id),
         Scope::Instance => return Ok(None),
     };
+
     // A test of confidential issues uses the newest issue, confidential or not, as GitLab does.
     let open = (trigger == Trigger::CONFIDENTIAL_ISSUE).then_some(Trigger::ISSUE);
     for project in projects {
         let mut newest = None;
         for trigger in open.into_iter().chain([trigger]) {
-            let filter = EventFilter { project: Some(project), trigger: Some(trigger), before: None, limit: LOOK_BACK };
+            let filter = EventFilter {
+                project: Some(project),
+                trigger: Some(trigger),
+                before: None,
+                limit: LOOK_BACK,
+            };
             let events = app.store().list_events(filter).await?.rows;
-            newest = newest.max(events.iter().find(|event| event.origin != Origin::Test).map(|event| event.id));
+
+            newest = newest.max(
+                events
+                    .iter()
+                    .find(|event| event.origin != Origin::Test)
+                    .map(|event| event.id),
+            );
         }
+
         if let Some(newest) = newest
             && let Some((_, payload)) = app.store().find_event(newest).await?
         {
             return Ok(Some(payload.unpack()?.to_vec()));
         }
     }
+
     Ok(None)
 }

@@ -58,17 +58,25 @@ pub(super) async fn unset_variable(at: At, app: State<Arc<App>>, _: Params) -> R
 async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCode, ApiError> {
     let key = at.0.part("key");
     let NewValue { value } = params.read()?;
+
     // In a change of the whole hook, an empty value keeps the stored one. Here it is an error.
     if value.is_empty() {
         return Err(ApiError::unprocessable("Illegal key or value"));
     }
+
     update(app, at, |hook| {
         let pair = vec![(key.to_owned(), Some(Secret::new(value.clone())))];
         let change = match kind {
-            Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
+            Kind::CustomHeader => HookEdit {
+                custom_headers: pair,
+                ..HookEdit::default()
+            },
             // If the variable changes the called URL, secrets of the old URL are dropped. The change is refused if
             // the new URL needs them.
-            Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
+            Kind::UrlVariable => HookEdit {
+                url_variables: pair,
+                ..HookEdit::default()
+            },
         };
         change_hook(app, hook, change).map_err(|error| match error {
             ApiError::Error(_, reason) => ApiError::unprocessable(format!("Illegal key or value: {reason}")),
@@ -76,6 +84,7 @@ async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCo
         })
     })
     .await?;
+
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -91,14 +100,21 @@ fn removed(kind: Kind, hook: &Hook, key: &str, now: Timestamp) -> Result<Hook, A
         Kind::CustomHeader => hook.custom_headers.remove(key),
         Kind::UrlVariable => hook.url_variables.remove(key),
     };
+
     if !was_there {
-        let what = if kind == Kind::CustomHeader { "Custom header" } else { "URL variable" };
+        let what = if kind == Kind::CustomHeader {
+            "Custom header"
+        } else {
+            "URL variable"
+        };
         return Err(ApiError::not_found(what));
     }
+
     if kind == Kind::UrlVariable {
         hook.url = HookUrl::parse_with(hook.url.as_typed(), &hook.url_variables)
             .map_err(|_| ApiError::unprocessable("Could not unset variable"))?;
     }
+
     hook.updated_at = now;
     Ok(hook)
 }
