@@ -155,7 +155,9 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
     let lines = text.lines().count();
     let filled = text.lines().filter(|line| !line.trim().is_empty()).count();
     if filled > MAX_LINES {
-        problems.push(format!("{shown}: {filled} lines that are not blank; the limit is {MAX_LINES}"));
+        problems.push(format!(
+            "{shown}: {filled} lines that are not blank; the limit is {MAX_LINES}"
+        ));
     }
 
     if !text.starts_with("//!") {

@@ -48,7 +48,7 @@ pub(crate) fn commit(folder: &Path, file: &str, text: &str, message: &str) {
     git(folder, &["commit", "-q", "-m", message]);
 }
 
-pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
+pub(crate) fn a_git_push_becomes_a_signed_delivery_and_a_counted_commit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
