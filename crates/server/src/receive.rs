@@ -169,6 +169,7 @@ async fn receive_at(State(sources): State<Arc<Sources>>, Path(key): Path<String>
         .default()
         .verifier
         .check_head(request.headers(), sources.now());
+
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
     metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
 

@@ -96,6 +96,7 @@ impl App {
             trusted_proxies.clone(),
             Arc::clone(&bodies),
         );
+
         let access = Access::new(Arc::clone(&engine.context));
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 

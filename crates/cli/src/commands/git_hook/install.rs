@@ -29,12 +29,15 @@ pub(super) struct Target {
 pub(crate) struct Install {
     /// Path of the bare repository.
     repository: PathBuf,
+
     /// Full path of the project that the repository belongs to.
     #[arg(long)]
     project: String,
+
     /// Base URL of the Quickdraw server.
     #[arg(long, env = "QUICKDRAW_URL")]
     url: String,
+
     /// Access token for the reports.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: String,

@@ -11,10 +11,12 @@ pub(crate) struct Rebuild {
     /// Print the differences, but do not replace the stored data.
     #[arg(long)]
     dry_run: bool,
+
     /// Add the journal to the stored data instead of replacing it. Use this for data that an older version did not
     /// count, and if retention has deleted events that are counted.
     #[arg(long, conflicts_with = "dry_run")]
     add: bool,
+
     /// Replace the stored data even if some of it would be lost.
     #[arg(long, conflicts_with_all = ["dry_run", "add"])]
     force: bool,

@@ -11,9 +11,11 @@ use crate::client;
 pub(crate) struct Secret {
     /// Id of the source.
     id: String,
+
     /// The new secret: a secret token, or a signing token (whsec_…).
     #[arg(long)]
     secret: Option<String>,
+
     /// Seconds for which the previous secret stays valid.
     #[arg(long, default_value_t = 86_400)]
     overlap: u32,
