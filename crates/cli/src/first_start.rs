@@ -11,12 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use quickdraw_store::examine::{Depth, KeyFit};
 use quickdraw_store::{Error, Ring, SharedStore, examine};
 
-use crate::config::Config;
-use crate::wiring::{now, random, read_private, write_private};
-
-/// The error if no key is known and none may be generated.
-pub(crate) const NO_KEY: &str = "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 \
-     (openssl rand -base64 32), the same on every node";
+use crate::private_file;
+use crate::settings::Config;
+use crate::settings::secrets::{NO_KEY, parse_ring};
+use crate::system::{now, random};
 
 const FAILED: &str = "failed to open the database";
 
@@ -96,22 +94,10 @@ pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     }
 
     if file.exists() {
-        return parse_ring(&read_private(&file)?).map(Some);
+        return parse_ring(&private_file::read(&file)?).map(Some);
     }
 
     Ok(None)
-}
-
-/// Parses keys that are separated by commas.
-pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
-    let keys = text.split(',').map(|key| {
-        let bytes = STANDARD
-            .decode(key.trim())
-            .ok()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        bytes.context("a sealing key is not 32 bytes in base64 (openssl rand -base64 32)")
-    });
-    Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
 }
 
 /// The error if the database needs a key that is missing.
@@ -124,7 +110,7 @@ pub(crate) fn missing_key(file: &Path) -> String {
 
 fn make_ring(file: &Path, first: &mut FirstStart) -> anyhow::Result<Ring> {
     let key = STANDARD.encode(random::<32>()?);
-    write_private(file, &key)?;
+    private_file::write(file, &key)?;
 
     first.notes.push(format!(
         "generated a sealing key in {}: keep a copy of it apart from the database; without the key, secrets are lost",

@@ -3,9 +3,11 @@
 
 mod client;
 mod commands;
-mod config;
 mod core_dumps;
 mod first_start;
+mod private_file;
+mod settings;
+mod system;
 mod wiring;
 
 use std::process::ExitCode;
@@ -122,7 +124,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match arguments.command {
-                Command::Serve => commands::serve::run(config::load(config)?).await,
+                Command::Serve => commands::serve::run(settings::load(config)?).await,
                 Command::Secret { signing } => commands::secret::run(signing),
                 #[cfg(feature = "git")]
                 Command::GitHook(command) => commands::git_hook::run(command).await,
@@ -134,8 +136,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::Insights(command) => commands::insights::run(command).await,
                 Command::Replay(command) => commands::replay::run(command).await,
                 Command::Listen(command) => commands::listen::run(command).await,
-                Command::Guard(command) => commands::guard::run(command, config::load_unchecked(config)?).await,
-                Command::Migrate => commands::migrate::run(config::load_unchecked(config)?).await,
+                Command::Guard(command) => commands::guard::run(command, settings::load_unchecked(config)?).await,
+                Command::Migrate => commands::migrate::run(settings::load_unchecked(config)?).await,
                 Command::Config(command) => commands::config::run(&command, config),
                 Command::Doctor => commands::doctor::run(config).await,
             }

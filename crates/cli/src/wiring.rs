@@ -1,9 +1,6 @@
 //! From settings to parts: keys and tokens on first start, the store, the engine.
 
-use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -17,15 +14,10 @@ use quickdraw_engine::{Engine, Settings, System};
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, read_trust, refusal, secrets};
-pub(crate) use crate::first_start::{FirstStart, open_store};
-
-/// Random bytes from the operating system.
-pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
-    Ok(bytes)
-}
+use crate::first_start::FirstStart;
+use crate::private_file;
+use crate::settings::{Config, read_trust, refusal, secrets};
+use crate::system::{now, random};
 
 /// A new API token: a prefix and a checksum, so that scanners find leaked ones, around 32 random bytes.
 fn new_token() -> anyhow::Result<String> {
@@ -42,12 +34,12 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     let token = if !config.server.root_token.is_empty() {
         config.server.root_token.expose().to_owned()
     } else if file.exists() {
-        read_private(&file)?
+        private_file::read(&file)?
     } else if first.continues {
         return Ok(());
     } else {
         let token = new_token()?;
-        write_private(&file, &token)?;
+        private_file::write(&file, &token)?;
         first.made_secret("administrator's token", &file, &token);
 
         token
@@ -75,7 +67,7 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
         known.push(config.source.secret.expose().to_owned());
     } else {
         let kept = if file.exists() {
-            Some(read_private(&file)?)
+            Some(private_file::read(&file)?)
         } else {
             None
         };
@@ -88,7 +80,7 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
         let shared = store.default_secret(offered).await?.expose().to_owned();
 
         if kept.is_none() {
-            write_private(&file, &shared)?;
+            private_file::write(&file, &shared)?;
             if shared == made {
                 first.made_secret("GITLAB_WEBHOOK_SECRET", &file, &shared);
             }
@@ -193,49 +185,4 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
     let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
 
     Engine::new(store, transport, Arc::new(System::default()), settings).await
-}
-
-/// The wall clock, for the time before there is an engine.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
-}
-
-/// Writes a secret into a file that only its owner can read.
-pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    // Whole or not at all: an empty file would be an empty secret at the next start.
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside);
-    let mut file = opened.with_context(|| format!("failed to create {}", beside.display()))?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-
-    std::fs::rename(&beside, path).with_context(|| format!("failed to create {}", path.display()))
-}
-
-/// Reads a secret from a file, and refuses one that others could have read.
-pub(crate) fn read_private(path: &Path) -> anyhow::Result<String> {
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    anyhow::ensure!(
-        mode & 0o077 == 0,
-        "{} can be read by others (mode {mode:o}); run chmod 600 on it",
-        path.display()
-    );
-
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let text = text.trim().to_owned();
-
-    anyhow::ensure!(
-        text.len() >= 16,
-        "{} holds no secret; delete it to have a new one made",
-        path.display()
-    );
-
-    Ok(text)
 }

@@ -5,12 +5,8 @@
 //! not a hundred. A permit is free when its attempt has ended; the result is recorded beside the next attempts.
 
 pub(crate) mod attempt;
-pub(crate) mod health;
-pub(crate) mod limits;
 pub(crate) mod manual;
 pub(crate) mod notices;
-pub(crate) mod permits;
-pub(crate) mod scheduler;
 pub(crate) mod settle;
 pub mod transport;
 
@@ -20,10 +16,10 @@ use quickdraw_store::deliveries::{Claimed, Finished};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use self::attempt::Redactors;
-use self::scheduler::{ScanFrom, Scheduler};
 use self::transport::Transport;
 use crate::context::Context;
 use crate::journal::Journal;
+use crate::scheduler::{ScanFrom, Scheduler};
 use crate::{outage, telemetry};
 
 /// Memory for the usual bodies of attempts under way, in KiB.

@@ -1,19 +1,22 @@
 //! The engine: the context and the three structs that share it, as the server and the command line hold them.
 
+pub(crate) mod table;
+
 use std::sync::Arc;
 
 use quickdraw_store::SharedStore;
 
+use self::table::Statuses;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::delivery::Dispatcher;
-use crate::delivery::scheduler::Scheduler;
 use crate::delivery::transport::Transport;
 use crate::insights::Insights;
-use crate::insights::last_events::LastEvents;
 use crate::journal::Journal;
+use crate::last_events::LastEvents;
+use crate::scheduler::Scheduler;
 use crate::settings::Settings;
-use crate::workers::{Statuses, WorkerStatus};
+use crate::workers::WorkerStatus;
 
 /// The engine. [`crate::Lifecycle`] runs its workers.
 pub struct Engine {

@@ -3,7 +3,6 @@
 pub(crate) mod alerts;
 pub(crate) mod ask;
 pub(crate) mod definitions;
-pub(crate) mod last_events;
 pub(crate) mod privacy;
 pub(crate) mod projection;
 pub(crate) mod prometheus;
@@ -14,11 +13,11 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use self::last_events::LastEvents;
 use self::prometheus::Shown;
 use self::rebuild::Rebuilds;
 use crate::context::Context;
 use crate::journal::Journal;
+use crate::last_events::LastEvents;
 
 /// Insights of what the journal contains.
 pub struct Insights {

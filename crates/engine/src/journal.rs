@@ -8,6 +8,7 @@ pub(crate) mod fan_out;
 pub(crate) mod filters;
 pub(crate) mod ingest;
 pub(crate) mod judge;
+mod limits;
 pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod report;
@@ -17,11 +18,11 @@ use std::sync::Arc;
 
 use self::ingest::Queue;
 use self::judge::Turns;
+use self::limits::NamespaceLimit;
 use self::relay::Relay;
 use crate::context::Context;
-use crate::delivery::limits::NamespaceLimit;
-use crate::delivery::scheduler::Scheduler;
-use crate::insights::last_events::LastEvents;
+use crate::last_events::LastEvents;
+use crate::scheduler::Scheduler;
 
 /// The journal of events.
 pub struct Journal {

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::delivery::Dispatcher;
 use crate::engine::Engine;
+use crate::engine::table::{self, CLAIM, HEARTBEAT, SETTLE, WORKERS};
 use crate::journal::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
-use crate::workers::{self, CLAIM, HEARTBEAT, SETTLE, Status, WORKERS};
+use crate::workers::{self, Status};
 use crate::{heartbeat, outage, telemetry};
 
 /// The pause between two looks for due deliveries that no wake asked for.
@@ -64,7 +65,7 @@ impl Lifecycle {
         workers.spawn(async move { heartbeat::run(&context, &status, stop_heartbeat).await });
 
         for worker in WORKERS {
-            workers.spawn(workers::run(worker, Arc::clone(&engine), stopped.clone()));
+            workers.spawn(table::run(worker, Arc::clone(&engine), stopped.clone()));
         }
 
         Self {

@@ -1,27 +1,18 @@
-//! The table of workers, the loop that runs them, and the status of each.
+//! The loop that runs a worker, and the status of a worker. The table of all workers is in `engine::table`.
 //!
 //! A worker waits for a wake or a tick, and then runs its step. A step that fails is logged once and runs again after a
 //! pause that grows, so that a store that is away is not hammered.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
-use quickdraw_store::deliveries::Backlog;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
-use crate::engine::Engine;
 use crate::{outage, telemetry};
-
-const TICK: Duration = Duration::from_millis(250);
-const SECOND: Duration = Duration::from_secs(1);
-const SECONDS_5: Duration = Duration::from_secs(5);
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Most characters of an error that the status of a worker keeps.
 const MAX_ERROR: usize = 1_000;
@@ -29,8 +20,8 @@ const MAX_ERROR: usize = 1_000;
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-type Stop = watch::Receiver<bool>;
-type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+/// Ends a loop when it becomes true.
+pub(crate) type Stop = watch::Receiver<bool>;
 
 /// The nodes that run a worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,190 +33,22 @@ pub enum RunsOn {
     OneNode,
 }
 
-/// A row of the table.
-pub(crate) struct Worker {
+/// The loop of a worker.
+pub(crate) struct Loop<'a> {
     pub(crate) name: &'static str,
-    runs_on: RunsOn,
 
     /// The signal that ends the pause before its time.
-    wake: Option<fn(&Engine) -> &Notify>,
+    pub(crate) wake: Option<&'a Notify>,
 
     /// The pause between two runs.
-    tick: Duration,
-
-    /// One run. `None` for a worker with a loop of its own, which reports its status itself.
-    step: Option<for<'a> fn(&'a Engine, &'a Stop) -> Running<'a>>,
-
-    /// The part of the store's backlog that waits for this worker.
-    backlog: Option<fn(&Backlog) -> i64>,
-}
-
-impl Worker {
-    const DEFAULT: Self = Self {
-        name: "",
-        runs_on: RunsOn::EachNode,
-        wake: None,
-        tick: TICK,
-        step: None,
-        backlog: None,
-    };
-}
-
-/// Claims deliveries, in the loop of [`crate::lifecycle`].
-pub(crate) const CLAIM: &str = "claim";
-/// Records results, in the loop of [`crate::delivery::settle`].
-pub(crate) const SETTLE: &str = "settle";
-/// Writes that this node is alive, in the loop of [`crate::heartbeat`].
-pub(crate) const HEARTBEAT: &str = "heartbeat";
-
-/// All workers but the committers, which callers wait for.
-pub(crate) static WORKERS: &[Worker] = &[
-    Worker {
-        name: "fan_out",
-        wake: Some(|engine| &engine.context.wakes.fan_out),
-        step: Some(|engine, _| Box::pin(engine.journal.fan_out_all())),
-        backlog: Some(|backlog| backlog.fan_out),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: CLAIM,
-        backlog: Some(|backlog| backlog.owed),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: SETTLE,
-        ..Worker::DEFAULT
-    },
-    Worker {
-        // Not woken: the events of a tick are projected at once, which costs requests less.
-        name: "project",
-        step: Some(|engine, _| Box::pin(engine.insights.project_all())),
-        backlog: Some(|backlog| backlog.projection),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "directory",
-        wake: Some(|engine| &engine.context.wakes.directory),
-        tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.context.refresh_directory())),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "leases",
-        tick: SECOND,
-        step: Some(|engine, _| Box::pin(async { engine.journal.expire_leases().await.map(drop) })),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "replay",
-        step: Some(|engine, _| Box::pin(engine.journal.replay())),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "operations",
-        tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.journal.end_operations())),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "rebuild",
-        wake: Some(|engine| &engine.insights.rebuilds.asked),
-        tick: SECONDS_5,
-        step: Some(|engine, stop| Box::pin(engine.insights.rebuild(stop))),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "current",
-        tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.insights.show_insights())),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "watch",
-        runs_on: RunsOn::OneNode,
-        tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.insights.watch())),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "tend",
-        tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(tend(engine))),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "prune",
-        tick: MINUTE,
-        step: Some(|engine, _| Box::pin(prune(engine))),
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: HEARTBEAT,
-        tick: SECONDS_5,
-        ..Worker::DEFAULT
-    },
-    Worker {
-        name: "listen",
-        tick: Duration::ZERO,
-        step: Some(|engine, stop| Box::pin(listen(engine, stop))),
-        ..Worker::DEFAULT
-    },
-];
-
-/// Takes over changes of other nodes whose signal was lost, and shows the backlog.
-async fn tend(engine: &Engine) -> anyhow::Result<()> {
-    engine.dispatcher.sweep_transport();
-    engine.context.refresh_directory().await?;
-    engine.dispatcher.load_health().await?;
-    engine.journal.save_seen().await?;
-    engine.insights.load_last_events().await?;
-
-    engine.journal.tend().await
-}
-
-/// Deletes what is too old or to be forgotten.
-async fn prune(engine: &Engine) -> anyhow::Result<()> {
-    engine.journal.prune().await?;
-    // Last: a failure here must not keep retention from its work.
-    engine.journal.drop_held().await?;
-    engine.insights.forget_people().await?;
-
-    engine.insights.forget_projects().await
-}
-
-/// Passes signals of other nodes on, until the stop.
-async fn listen(engine: &Engine, stop: &Stop) -> anyhow::Result<()> {
-    let mut stop = stop.clone();
-    tokio::select! {
-        listened = engine.context.store.listen(&engine.context.wakes) => Ok(listened?),
-        _ = stop.changed() => Ok(()),
-    }
-}
-
-/// Runs a worker of the table until the stop.
-pub(crate) async fn run(worker: &'static Worker, engine: Arc<Engine>, stop: Stop) {
-    let Some(step) = worker.step else { return };
-    let looped = Loop {
-        name: worker.name,
-        wake: worker.wake.map(|wake| wake(&engine)),
-        tick: worker.tick,
-        clock: &*engine.context.clock,
-        status: &engine.statuses.of(worker.name),
-    };
-    looped.run(stop.clone(), || step(&engine, &stop)).await;
-}
-
-/// The loop of a worker.
-struct Loop<'a> {
-    name: &'static str,
-    wake: Option<&'a Notify>,
-    tick: Duration,
-    clock: &'a dyn Clock,
-    status: &'a Status,
+    pub(crate) tick: Duration,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) status: &'a Status,
 }
 
 impl Loop<'_> {
-    async fn run<F: Future<Output = anyhow::Result<()>>>(self, mut stop: Stop, mut step: impl FnMut() -> F) {
+    /// Runs a step again and again until the stop.
+    pub(crate) async fn run<F: Future<Output = anyhow::Result<()>>>(self, mut stop: Stop, mut step: impl FnMut() -> F) {
         let mut failures = 0_u32;
         while !*stop.borrow() {
             let run = self.status.begin(self.clock.now());
@@ -364,11 +187,12 @@ impl Status {
         }
     }
 
-    fn of(&self, worker: &Worker, backlog: Option<&Backlog>) -> WorkerStatus {
+    /// The status in public, of a worker with this name.
+    pub(crate) fn shown(&self, name: &'static str, runs_on: RunsOn, backlog: Option<i64>) -> WorkerStatus {
         let known = self.0.lock();
         WorkerStatus {
-            name: worker.name,
-            runs_on: worker.runs_on,
+            name,
+            runs_on,
             is_running: known.running > 0,
             is_failing: known.is_failing,
             runs: known.runs,
@@ -378,37 +202,8 @@ impl Status {
             last_error: known.last_error.as_ref().map(|(_, error)| error.clone()),
             last_error_at: known.last_error.as_ref().map(|(at, _)| *at),
             took: known.took,
-            backlog: worker.backlog.zip(backlog).map(|(of, backlog)| of(backlog)),
+            backlog,
         }
-    }
-}
-
-/// The status of each worker of the table, in its order.
-pub(crate) struct Statuses(Vec<Arc<Status>>);
-
-impl Default for Statuses {
-    fn default() -> Self {
-        Self(WORKERS.iter().map(|_| Arc::default()).collect())
-    }
-}
-
-impl Statuses {
-    /// The status of a worker.
-    pub(crate) fn of(&self, name: &str) -> Arc<Status> {
-        let row = WORKERS
-            .iter()
-            .position(|worker| worker.name == name)
-            .expect("the table has a row for each worker");
-        Arc::clone(&self.0[row])
-    }
-
-    /// The status of all workers.
-    pub(crate) fn all(&self, backlog: Option<&Backlog>) -> Vec<WorkerStatus> {
-        WORKERS
-            .iter()
-            .zip(&self.0)
-            .map(|(worker, status)| status.of(worker, backlog))
-            .collect()
     }
 }
 

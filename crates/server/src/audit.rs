@@ -16,8 +16,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
-use quickdraw_domain::source::client_network;
-use quickdraw_engine::outage;
+use quickdraw_domain::source::{Addresses, client_network};
+use quickdraw_engine::{Context, outage};
 use quickdraw_store::access::Actor;
 use quickdraw_store::audit::AuditEntry;
 use tokio::sync::oneshot;
@@ -26,7 +26,6 @@ use tokio::task::JoinSet;
 use crate::error::ApiError;
 use crate::receive::address;
 use crate::seats::{Seat, Seats};
-use crate::state::App;
 use crate::telemetry::CHANGES_ALONE;
 
 /// Largest number of changes that continue although their client has disconnected, in total and per client.
@@ -39,6 +38,36 @@ const LONGEST: usize = 1000;
 const ONE_READING: Duration = Duration::from_secs(600);
 /// Largest number of remembered reads. Beyond it, all are forgotten, and entries can repeat.
 const MOST_READINGS: usize = 4096;
+
+/// The state of the audit log on this node.
+pub(crate) struct Log {
+    context: Arc<Context>,
+
+    /// Reverse proxies whose `X-Forwarded-For` is trusted.
+    trusted_proxies: Addresses,
+
+    /// Running changes, which continue if their client disconnects.
+    changes: Changes,
+
+    /// Reads of bodies that were logged recently.
+    readings: Readings,
+}
+
+impl Log {
+    pub(crate) fn new(context: Arc<Context>, trusted_proxies: Addresses) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            trusted_proxies,
+            changes: Changes::default(),
+            readings: Readings::default(),
+        })
+    }
+
+    /// Waits for changes whose clients may have disconnected.
+    pub(crate) async fn finish(&self) {
+        self.changes.finish().await;
+    }
+}
 
 /// Facts about a request that extractors and handlers collect for its entry.
 #[derive(Clone, Default)]
@@ -91,17 +120,17 @@ impl Note {
 ///
 /// A change continues if its client disconnects, because it may already be committed. Therefore the change and its
 /// entry run in a task of their own.
-pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn record(State(log): State<Arc<Log>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
-        return noted(&app, request, next).await;
+        return noted(&log, request, next).await;
     }
 
     let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let client = client_network(address::client(peer, request.headers(), &app.trusted_proxies));
-    let one = Arc::clone(&app);
+    let client = client_network(address::client(peer, request.headers(), &log.trusted_proxies));
+    let one = Arc::clone(&log);
 
-    match app
+    match log
         .changes
         .run(client, async move { noted(&one, request, next).await })
         .await
@@ -120,7 +149,7 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: 
     }
 }
 
-async fn noted(app: &App, mut request: Request, next: Next) -> Response {
+async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let is_report = path.starts_with("/api/v1") && path.ends_with("/events");
     let (note, method) = (Note::default(), request.method().clone());
@@ -129,7 +158,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
         .extensions()
         .get::<ConnectInfo<std::net::SocketAddr>>()
         .map(|peer| peer.0.ip());
-    let address = peer.map(|peer| address::client(peer, request.headers(), &app.trusted_proxies).to_string());
+    let address = peer.map(|peer| address::client(peer, request.headers(), &log.trusted_proxies).to_string());
     request.extensions_mut().insert(note.clone());
 
     let response = next.run(request).await;
@@ -144,13 +173,13 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     let path: String = path.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     let is_reading = noted.shows_bodies && actor.is_admin && status.is_success();
 
-    if !(is_change || refused || is_reading && app.readings.is_new(actor.user_id, &path)) {
+    if !(is_change || refused || is_reading && log.readings.is_new(actor.user_id, &path)) {
         return response;
     }
 
     let entry = AuditEntry {
         id: 0,
-        at: app.now(),
+        at: log.context.clock().now(),
         user_id: actor.user_id,
         username: actor.username,
         address,
@@ -160,7 +189,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
         attributes: noted.attributes,
     };
 
-    if let Err(error) = app.store().append_audit(entry).await
+    if let Err(error) = log.context.store().append_audit(entry).await
         && outage::stands_alone(&error)
     {
         tracing::error!(%error, "an audit entry was not written");
@@ -171,7 +200,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
 
 /// Reads that were logged recently.
 #[derive(Default)]
-pub(crate) struct Readings(Mutex<HashMap<(i64, String), Instant>>);
+struct Readings(Mutex<HashMap<(i64, String), Instant>>);
 
 impl Readings {
     /// Checks whether a read was not logged recently.
@@ -192,7 +221,7 @@ impl Readings {
 }
 
 /// Changes that are running.
-pub(crate) struct Changes {
+struct Changes {
     tasks: Mutex<JoinSet<()>>,
 
     /// Permits of changes whose client has disconnected, per client. Other changes are limited by connections.
@@ -272,7 +301,7 @@ impl Changes {
     }
 
     /// Waits for all running changes.
-    pub(crate) async fn finish(&self) {
+    async fn finish(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.join_all().await;
     }

@@ -4,23 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::{Action, Verdict, verdict};
+use quickdraw_domain::access::{AccessLevel, Action, Verdict, verdict};
 use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
+use quickdraw_engine::Context;
 use quickdraw_store::access::Actor;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::audit::Note;
 use crate::error::ApiError;
-use crate::state::App;
+use crate::params::Known;
 
 /// A caller with a valid token whose scope covers the method. Handlers check the role.
 pub struct Caller {
@@ -28,16 +28,44 @@ pub struct Caller {
     pub actor: Actor,
     digest: [u8; 32],
     note: Note,
+    access: Arc<Access>,
 }
 
-impl FromRequestParts<Arc<App>> for Caller {
-    type Rejection = ApiError;
+/// Checks whether a request wants to act as another user. No token has this scope, and executing the request as the
+/// user of the token would not be what the client intended. [`Params`](crate::params::Params) checks bodies.
+fn asks_for_sudo(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+/// Refuses query parameters that the operation does not have, even if its handler reads none.
+fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
+    let Some(operation) = known.and_then(|known| known.operation(parts)) else {
+        return Ok(());
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        operation.check(&name, &Value::from(value.into_owned()))?;
+    }
+
+    Ok(())
+}
+
+impl Caller {
+    /// Authenticates a request, and refuses a token whose scope does not cover the method.
+    ///
+    /// # Errors
+    /// 401 for a missing or invalid token, 403 for an insufficient scope, and a query parameter that the operation does
+    /// not have.
+    pub(crate) async fn authenticate(
+        parts: &Parts,
+        access: &Arc<Access>,
+        known: Option<&Known>,
+    ) -> Result<Self, ApiError> {
         let token = token(&parts.headers)?;
         // Tokens are random, so a fast digest is sufficient, and looking it up reveals nothing about other tokens.
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-        let actor = actor(app, digest).await?;
+        let actor = access.actor(digest).await?;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
 
         note.actor(&actor);
@@ -52,50 +80,19 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(ApiError::insufficient_scope("sudo"));
         }
 
-        check_query(parts, app)?;
-        Ok(Self { actor, digest, note })
-    }
-}
-
-/// Checks whether a request wants to act as another user. No token has this scope, and executing the request as the
-/// user of the token would not be what the client intended. [`Params`](crate::params::Params) checks bodies.
-fn asks_for_sudo(parts: &Parts) -> bool {
-    let query = parts.uri.query().unwrap_or_default();
-    parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
-}
-
-/// Refuses query parameters that the operation does not have, even if its handler reads none.
-fn check_query(parts: &Parts, app: &App) -> Result<(), ApiError> {
-    let Some(operation) = app.known.get().and_then(|known| known.operation(parts)) else {
-        return Ok(());
-    };
-    let query = parts.uri.query().unwrap_or_default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        operation.check(&name, &Value::from(value.into_owned()))?;
+        check_query(parts, known)?;
+        Ok(Self {
+            actor,
+            digest,
+            note,
+            access: Arc::clone(access),
+        })
     }
 
-    Ok(())
-}
-
-async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
-    if let Some(actor) = app.actors.get(digest) {
-        return Ok(actor);
-    }
-
-    let actor = app
-        .store()
-        .find_actor(digest, app.now())
-        .await?
-        .ok_or_else(ApiError::unauthorized)?;
-    app.actors.put(digest, actor.clone());
-    Ok(actor)
-}
-
-impl Caller {
     /// The restriction of lists: none for administrators; for others, the scopes that they are a member of.
     #[must_use]
-    pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
-        (!self.actor.is_admin).then(|| (self.actor.user_id, app.now()))
+    pub fn sees(&self) -> Option<(i64, Timestamp)> {
+        (!self.actor.is_admin).then(|| (self.actor.user_id, self.access.now()))
     }
 
     /// The kind of user who chooses the path that this request sets.
@@ -112,8 +109,8 @@ impl Caller {
     ///
     /// # Errors
     /// 401 if the token is no longer valid.
-    pub async fn look_again(&mut self, app: &App) -> Result<(), ApiError> {
-        self.actor = actor(app, self.digest).await?;
+    pub async fn look_again(&mut self) -> Result<(), ApiError> {
+        self.actor = self.access.actor(self.digest).await?;
         Ok(())
     }
 
@@ -126,12 +123,12 @@ impl Caller {
     ///
     /// # Errors
     /// 403, or 404 if the caller must not learn that the scope exists.
-    pub async fn require(&self, app: &App, scope: Scope, action: Action) -> Result<(), ApiError> {
+    pub async fn require(&self, scope: Scope, action: Action) -> Result<(), ApiError> {
         let Actor { user_id, is_admin, .. } = self.actor;
         let role = match scope {
             _ if is_admin => None,
             Scope::Instance => None,
-            _ => app.store().role(scope, user_id, app.now()).await?,
+            _ => self.access.role(scope, user_id).await?,
         };
 
         match verdict(is_admin, role, scope, action) {
@@ -152,13 +149,11 @@ impl Caller {
 /// An administrator. Handlers that take it refuse all other callers with 403.
 pub struct Admin(pub Actor);
 
-impl FromRequestParts<Arc<App>> for Admin {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Caller { actor, .. } = Caller::from_request_parts(parts, app).await?;
-        if actor.is_admin {
-            Ok(Self(actor))
+impl Admin {
+    /// Refuses a caller who is no administrator.
+    pub(crate) fn new(caller: Caller) -> Result<Self, ApiError> {
+        if caller.actor.is_admin {
+            Ok(Self(caller.actor))
         } else {
             Err(ApiError::forbidden())
         }
@@ -169,9 +164,54 @@ impl FromRequestParts<Arc<App>> for Admin {
 const BELIEVED: Duration = Duration::from_secs(1);
 const MOST_ACTORS: usize = 1024;
 
+/// The users and roles of the instance, with the users of recently used tokens.
+pub(crate) struct Access {
+    context: Arc<Context>,
+    actors: Actors,
+}
+
+impl Access {
+    pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            actors: Actors::default(),
+        })
+    }
+
+    /// Forgets all tokens, because one was revoked on this node.
+    pub(crate) fn forget(&self) {
+        self.actors.forget();
+    }
+
+    fn now(&self) -> Timestamp {
+        self.context.clock().now()
+    }
+
+    /// The user of a token.
+    async fn actor(&self, digest: [u8; 32]) -> Result<Actor, ApiError> {
+        if let Some(actor) = self.actors.get(digest) {
+            return Ok(actor);
+        }
+
+        let actor = self
+            .context
+            .store()
+            .find_actor(digest, self.now())
+            .await?
+            .ok_or_else(ApiError::unauthorized)?;
+        self.actors.put(digest, actor.clone());
+
+        Ok(actor)
+    }
+
+    async fn role(&self, scope: Scope, user: i64) -> Result<Option<AccessLevel>, ApiError> {
+        Ok(self.context.store().role(scope, user, self.now()).await?)
+    }
+}
+
 /// Users of recently used tokens, because a forge that reports a thousand events a second always uses the same one.
 #[derive(Default)]
-pub(crate) struct Actors(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
+struct Actors(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
 
 impl Actors {
     fn get(&self, digest: [u8; 32]) -> Option<Actor> {
@@ -182,8 +222,7 @@ impl Actors {
             .map(|(actor, _)| actor.clone())
     }
 
-    /// Forgets all tokens, because one was revoked on this node.
-    pub(crate) fn forget(&self) {
+    fn forget(&self) {
         self.0.lock().clear();
     }
 

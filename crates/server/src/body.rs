@@ -9,8 +9,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::state::App;
-
 /// Longest time for a body to arrive.
 const TIME: Duration = Duration::from_secs(30);
 /// Smallest rate in bytes per second, and the time before it applies.
@@ -122,7 +120,7 @@ async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, ki
 /// 415 for a `Content-Encoding`, 413 if the body is too large, 408 if it is too slow, 400 if it is incomplete, 503 if
 /// memory is short.
 pub(crate) async fn read(
-    app: &App,
+    rooms: &Rooms,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
@@ -147,7 +145,7 @@ pub(crate) async fn read(
         return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
     }
 
-    match tokio::time::timeout(TIME, collect(app, body, declared.unwrap_or(0), limit, kind)).await {
+    match tokio::time::timeout(TIME, collect(rooms, body, declared.unwrap_or(0), limit, kind)).await {
         Ok(held) => held,
         Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
     }
@@ -156,7 +154,13 @@ pub(crate) async fn read(
 /// Reads a body, and acquires memory as its bytes arrive, so that a declared length alone costs nothing. When more than
 /// `SHORT` bytes have arrived, memory for the declared length is acquired at once. Bodies that acquired memory in small
 /// steps could wait for each other forever.
-async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind: Kind<'_>) -> Result<Held, Refused> {
+async fn collect(
+    rooms: &Rooms,
+    mut body: Body,
+    declared: usize,
+    limit: usize,
+    kind: Kind<'_>,
+) -> Result<Held, Refused> {
     let mut room = Taken::default();
     // Number of bytes for which memory is acquired.
     let mut roomy = 0;
@@ -193,8 +197,8 @@ async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind:
             let since = Instant::now();
 
             match is_short {
-                true => add(&mut room.short, &app.bodies.short, more).await?,
-                false => room.long(&app.bodies, kind, more).await?,
+                true => add(&mut room.short, &rooms.short, more).await?,
+                false => room.long(rooms, kind, more).await?,
             }
 
             waited += since.elapsed();

@@ -11,8 +11,6 @@ use quickdraw_engine::outage;
 use quickdraw_store::Error;
 use serde_json::{Value, json};
 
-use crate::params::Invalid;
-
 /// An error of a request. Handlers return it with `?`.
 #[derive(Debug)]
 pub enum ApiError {
@@ -141,16 +139,6 @@ impl ApiError {
     #[must_use]
     pub fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::Problem(status, detail.into())
-    }
-}
-
-impl From<Invalid> for ApiError {
-    fn from(invalid: Invalid) -> Self {
-        if invalid.is_rule() {
-            Self::unprocessable(invalid.to_string())
-        } else {
-            Self::bad_parameter(invalid.to_string())
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 pub mod auth;
 pub mod body;
 pub mod error;
+mod extract;
 mod limit;
 pub mod listener;
 mod memory;
@@ -36,11 +37,11 @@ use params::Known;
 
 /// Builds the router of all endpoints.
 pub fn router(app: Arc<App>) -> Router {
-    let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
+    let audited = axum::middleware::from_fn_with_state(Arc::clone(&app.audit), audit::record);
     let in_time = axum::middleware::from_fn_with_state(app.clone(), ops::in_time);
 
     let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
-        .merge(receive::routes())
+        .merge(receive::routes().with_state(Arc::clone(&app.sources)))
         .merge(
             api::routes()
                 .layer(axum::middleware::from_fn(memory::until_answered))

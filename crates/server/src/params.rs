@@ -4,9 +4,7 @@ mod known;
 mod read;
 mod types;
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use quickdraw_domain::tree::{self, TreeError};
 use serde::de::DeserializeOwned;
@@ -17,10 +15,9 @@ pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 
 use crate::audit::Note;
-use crate::body::{self, Kind};
+use crate::body::{self, Kind, Rooms};
 use crate::error::ApiError;
-use crate::memory::UntilAnswered;
-use crate::state::App;
+use crate::memory::{Memory, UntilAnswered};
 
 /// Largest body of an API request, in bytes.
 const LIMIT: usize = 1 << 20;
@@ -42,68 +39,6 @@ const LONGER: usize = 4;
 /// The parameters of a request. `params::known` has already refused those that the operation does not have.
 #[derive(Debug)]
 pub struct Params(Map<String, Value>);
-
-impl FromRequest<Arc<App>> for Params {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let (parts, incoming) = request.into_parts();
-        let query = parts.uri.query().unwrap_or_default().as_bytes();
-
-        let kind = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let is_form = kind.starts_with("application/x-www-form-urlencoded");
-
-        if kind.starts_with("multipart/") {
-            let text =
-                "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not supported";
-            return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
-        }
-
-        let held = body::read(app, &parts.headers, incoming, LIMIT, Kind::Parameters)
-            .await
-            .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
-        let of_body = if is_form {
-            weigh_form(&held.bytes)?
-        } else {
-            weigh_json(&held.bytes)?
-        };
-        let weight = weigh_form(query)? + of_body;
-        // Acquires memory before the tree is built, and until the request is answered: once for the tree, and once
-        // for the values read from it.
-        app.memory
-            .tree(&UntilAnswered::of(&parts.extensions), weight * 2)
-            .await?;
-
-        let mut params = Map::new();
-        add_form(&mut params, query)?;
-
-        if is_form {
-            add_form(&mut params, &held.bytes)?;
-        } else {
-            params.extend(read_json(&held.bytes)?);
-        }
-
-        if let Some(note) = parts.extensions.get::<Note>() {
-            note.attributes(params.keys());
-        }
-
-        if params.get("sudo").is_some_and(|user| !user.is_null()) {
-            return Err(ApiError::insufficient_scope("sudo"));
-        }
-
-        if let Some(operation) = app.known.get().and_then(|known| known.operation(&parts)) {
-            for (name, value) in &params {
-                operation.check(name, value)?;
-            }
-        }
-
-        Ok(Self(params))
-    }
-}
 
 /// Estimates the memory that the pairs of a form take at most, in bytes.
 fn weigh_form(text: &[u8]) -> Result<usize, ApiError> {
@@ -230,6 +165,71 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
 }
 
 impl Params {
+    /// Reads the parameters of a request from its query and body.
+    ///
+    /// # Errors
+    /// An error of the body, 503 if memory is short, and a parameter that the operation does not have.
+    pub(crate) async fn receive(
+        request: Request,
+        rooms: &Rooms,
+        memory: &Memory,
+        known: Option<&Known>,
+    ) -> Result<Self, ApiError> {
+        let (parts, incoming) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+
+        let kind = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+
+        if kind.starts_with("multipart/") {
+            let text =
+                "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not supported";
+            return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
+        }
+
+        let held = body::read(rooms, &parts.headers, incoming, LIMIT, Kind::Parameters)
+            .await
+            .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
+        let of_body = if is_form {
+            weigh_form(&held.bytes)?
+        } else {
+            weigh_json(&held.bytes)?
+        };
+        let weight = weigh_form(query)? + of_body;
+        // Acquires memory before the tree is built, and until the request is answered: once for the tree, and once
+        // for the values read from it.
+        memory.tree(&UntilAnswered::of(&parts.extensions), weight * 2).await?;
+
+        let mut params = Map::new();
+        add_form(&mut params, query)?;
+
+        if is_form {
+            add_form(&mut params, &held.bytes)?;
+        } else {
+            params.extend(read_json(&held.bytes)?);
+        }
+
+        if let Some(note) = parts.extensions.get::<Note>() {
+            note.attributes(params.keys());
+        }
+
+        if params.get("sudo").is_some_and(|user| !user.is_null()) {
+            return Err(ApiError::insufficient_scope("sudo"));
+        }
+
+        if let Some(operation) = known.and_then(|known| known.operation(&parts)) {
+            for (name, value) in &params {
+                operation.check(name, value)?;
+            }
+        }
+
+        Ok(Self(params))
+    }
+
     /// Reads all parameters as a struct.
     ///
     /// # Errors
@@ -259,14 +259,6 @@ impl Params {
 
 /// Extracts parameters as a struct, for handlers that need nothing else from them.
 pub struct Input<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        Ok(Self(Params::from_request(request, app).await?.read()?))
-    }
-}
 
 #[cfg(test)]
 mod tests {

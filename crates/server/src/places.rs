@@ -9,10 +9,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
+use quickdraw_engine::Index;
 use quickdraw_store::access::Actor;
 
 use crate::error::ApiError;
-use crate::state::App;
 
 /// Limits of a kind of permit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,13 +90,12 @@ pub(crate) struct Taken {
 }
 
 impl Sharer {
-    pub(crate) fn new(app: &App, actor: &Actor, scope: Scope) -> Self {
-        let namespace = app.engine.context.directory().namespace_of(scope);
+    pub(crate) fn new(directory: &Index, actor: &Actor, scope: Scope) -> Self {
         Self {
             user: actor.user_id,
             is_admin: actor.is_admin,
             scope,
-            namespace,
+            namespace: directory.namespace_of(scope),
         }
     }
 

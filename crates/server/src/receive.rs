@@ -2,7 +2,7 @@
 //! is sent only after the event is flushed to disk.
 
 pub(crate) mod address;
-pub(crate) mod gates;
+mod gates;
 mod verify;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,8 +15,9 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::source::{Addresses, Source};
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{ReceiveError, Received, SeenRequest, outage};
+use quickdraw_engine::{Engine, ReceiveError, Received, SeenRequest, outage};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,15 +28,51 @@ use uuid::Uuid;
 pub use verify::{Checks, Verifier, Wrong};
 
 use crate::aside;
-use crate::body::{self, Held, Kind};
-use crate::state::App;
+use crate::body::{self, Held, Kind, Rooms};
 use crate::telemetry::{SOURCE_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
-use gates::Gate;
+use gates::{Gate, Gates};
 
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Sources>> {
     OpenApiRouter::new()
         .routes(routes!(receive))
         .routes(routes!(receive_at))
+}
+
+/// The state of the sources.
+pub(crate) struct Sources {
+    engine: Arc<Engine>,
+    gates: Gates,
+
+    /// Reverse proxies whose `X-Forwarded-For` is trusted.
+    trusted_proxies: Addresses,
+
+    /// Memory for request bodies, which is shared with the API.
+    bodies: Arc<Rooms>,
+}
+
+impl Sources {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        default: Source,
+        trusted_proxies: Addresses,
+        bodies: Arc<Rooms>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            gates: Gates::new(default),
+            trusted_proxies,
+            bodies,
+        })
+    }
+
+    /// The default source, as the settings describe it.
+    pub(crate) fn default_source(&self) -> &Source {
+        &self.gates.default().source
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.context.clock().now()
+    }
 }
 
 /// Result of a received event.
@@ -109,9 +146,9 @@ impl From<Wrong> for Refused {
 #[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
-async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
-    let gate = Arc::clone(app.gates.default());
-    handle(&app, &gate, request).await
+async fn receive(State(sources): State<Arc<Sources>>, request: Request) -> Response {
+    let gate = Arc::clone(sources.gates.default());
+    handle(&sources, &gate, request).await
 }
 
 /// Receive a webhook from GitLab at another source.
@@ -120,21 +157,26 @@ async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
 #[utoipa::path(post, path = "/api/v1/webhooks/gitlab/{key}", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
-async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Response {
-    if let Some(gate) = app.gates.find(&app.engine.context.directory(), &key) {
-        return handle(&app, &gate, request).await;
+async fn receive_at(State(sources): State<Arc<Sources>>, Path(key): Path<String>, request: Request) -> Response {
+    if let Some(gate) = sources.gates.find(&sources.engine.context.directory(), &key) {
+        return handle(&sources, &gate, request).await;
     }
 
     // An unknown key gets the same answer as a wrong token, after about the same time, so that guessing keys reveals
     // nothing.
-    let _ = app.gates.default().verifier.check_head(request.headers(), app.now());
+    let _ = sources
+        .gates
+        .default()
+        .verifier
+        .check_head(request.headers(), sources.now());
+
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
     metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
 
     Refused::from(Wrong::Token).into_response()
 }
 
-async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response {
+async fn handle(sources: &Arc<Sources>, gate: &Arc<Gate>, request: Request) -> Response {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
 
@@ -143,8 +185,8 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         .get::<ConnectInfo<SocketAddr>>()
         .map(|peer| peer.0.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let address = address::client(peer, &parts.headers, &app.trusted_proxies);
-    let (end, bytes) = take(app, gate, address, &parts.headers, body).await;
+    let address = address::client(peer, &parts.headers, &sources.trusted_proxies);
+    let (end, bytes) = take(sources, gate, address, &parts.headers, body).await;
 
     let (event, status) = match &end {
         End::Accepted {
@@ -194,7 +236,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
     };
 
     let seen = SeenRequest {
-        at: app.now().as_micros(),
+        at: sources.now().as_micros(),
         address: address.to_string(),
         status: response.status().as_u16(),
         note,
@@ -202,7 +244,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         bytes,
         event_id,
     };
-    app.engine.journal.note_request(gate.source.id, seen);
+    sources.engine.journal.note_request(gate.source.id, seen);
     response
 }
 
@@ -215,9 +257,15 @@ fn header_of(trigger: Trigger) -> &'static str {
 }
 
 /// Processes a request. Returns the result, and the number of body bytes that were read.
-async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
+async fn take(
+    sources: &Arc<Sources>,
+    gate: &Arc<Gate>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    body: Body,
+) -> (End, usize) {
     let source = &gate.source;
-    let head = gate.verifier.check_head(headers, app.now());
+    let head = gate.verifier.check_head(headers, sources.now());
 
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
         gate.log_refusal(address, Instant::now());
@@ -252,7 +300,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
         return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
     }
 
-    let now = app.now();
+    let now = sources.now();
 
     // This comes before the body is read, so that requests without a credential cost nothing more.
     let checks = match head {
@@ -261,7 +309,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     };
 
     let kind = Kind::Received(&gate.share);
-    let held = match body::read(app, headers, body, source.body_limit, kind).await {
+    let held = match body::read(&sources.bodies, headers, body, source.body_limit, kind).await {
         Ok(held) => held,
         Err(body::Refused(status, text)) if status.is_server_error() => {
             return (End::Failed(status, text.to_owned()), 0);
@@ -270,18 +318,24 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     };
     let bytes = held.bytes.len();
     if !aside::is_large(bytes) {
-        return (admit(app, gate, headers, &held, (checks, now)).await, bytes);
+        return (admit(sources, gate, headers, &held, (checks, now)).await, bytes);
     }
 
-    let (app, gate, headers) = (Arc::clone(app), Arc::clone(gate), headers.clone());
+    let (sources, gate, headers) = (Arc::clone(sources), Arc::clone(gate), headers.clone());
     let end = aside::by_weight(bytes, async move {
-        admit(&app, &gate, &headers, &held, (checks, now)).await
+        admit(&sources, &gate, &headers, &held, (checks, now)).await
     });
     (end.await, bytes)
 }
 
 /// Verifies and commits an event whose body was read.
-async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks, now): (Checks, Timestamp)) -> End {
+async fn admit(
+    sources: &Sources,
+    gate: &Gate,
+    headers: &HeaderMap,
+    held: &Held,
+    (checks, now): (Checks, Timestamp),
+) -> End {
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
         return End::Refused(wrong.into());
     }
@@ -305,7 +359,12 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
         envelope: &envelope,
     };
 
-    match app.engine.context.in_time(app.engine.journal.receive(received)).await {
+    match sources
+        .engine
+        .context
+        .in_time(sources.engine.journal.receive(received))
+        .await
+    {
         Ok((appended, copy)) => End::Accepted {
             trigger,
             appended,

@@ -4,19 +4,21 @@ use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::source::{Addresses, Source};
 use quickdraw_engine::Engine;
 use quickdraw_store::SharedStore;
+use quickdraw_store::access::Actor;
 
 use crate::aside::Aside;
-use crate::audit::{Changes, Readings};
-use crate::auth::Actors;
+use crate::audit;
+use crate::auth::Access;
 use crate::body::Rooms;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
-use crate::places::{Places, Shares};
-use crate::receive::gates::Gates;
+use crate::places::{Places, Sharer, Shares};
+use crate::receive::Sources;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
@@ -37,10 +39,7 @@ pub struct App {
     pub engine: Arc<Engine>,
 
     /// The sources.
-    pub(crate) gates: Gates,
-
-    /// Reverse proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Addresses,
+    pub(crate) sources: Arc<Sources>,
 
     /// Base URL of this server, without a slash at its end.
     pub external_url: String,
@@ -49,7 +48,7 @@ pub struct App {
     pub metrics: PrometheusHandle,
 
     /// Memory for request bodies.
-    pub(crate) bodies: Rooms,
+    pub(crate) bodies: Arc<Rooms>,
 
     /// Memory for parameter trees and large answers.
     pub(crate) memory: Memory,
@@ -63,14 +62,11 @@ pub struct App {
     /// Limit on questions about insights that are computed at once.
     pub(crate) measuring: Aside,
 
-    /// Users of recently used tokens.
-    pub(crate) actors: Actors,
+    /// Users and roles.
+    pub(crate) access: Arc<Access>,
 
-    /// Running changes, which continue if their client disconnects.
-    pub(crate) changes: Changes,
-
-    /// Reads of bodies that were logged recently.
-    pub(crate) readings: Readings,
+    /// The audit log.
+    pub(crate) audit: Arc<audit::Log>,
 
     /// Counts of recent tests and resends.
     pub(crate) manual: ManualLimit,
@@ -93,20 +89,29 @@ impl App {
         metrics: PrometheusHandle,
         limits: Limits,
     ) -> Arc<Self> {
+        let bodies = Arc::new(Rooms::new());
+        let sources = Sources::new(
+            Arc::clone(&engine),
+            source,
+            trusted_proxies.clone(),
+            Arc::clone(&bodies),
+        );
+
+        let access = Access::new(Arc::clone(&engine.context));
+        let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
+
         Arc::new(Self {
             engine,
-            gates: Gates::new(source),
-            trusted_proxies,
+            sources,
             external_url,
             metrics,
-            bodies: Rooms::new(),
+            bodies,
             memory: Memory::new(),
             streams: Streams::new(),
             keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),
             measuring: Aside::new(MEASURED_AT_ONCE),
-            actors: Actors::default(),
-            changes: Changes::default(),
-            readings: Readings::default(),
+            access,
+            audit,
             manual: ManualLimit::new(limits),
             limits,
             known: OnceLock::new(),
@@ -120,7 +125,12 @@ impl App {
 
     /// Waits for changes whose clients may have disconnected. It is called when no request is accepted any more.
     pub async fn finish(&self) {
-        self.changes.finish().await;
+        self.audit.finish().await;
+    }
+
+    /// A user as a holder of permits for a project or group.
+    pub(crate) fn sharer(&self, actor: &Actor, scope: Scope) -> Sharer {
+        Sharer::new(&self.engine.context.directory(), actor, scope)
     }
 
     /// The store, for reads and for settings that the API changes.

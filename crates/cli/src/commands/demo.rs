@@ -22,8 +22,9 @@ use self::history::Reported;
 use self::live::{Known, Live};
 use super::{say, serve};
 use crate::client;
-use crate::config::{self, Config};
-use crate::wiring::{self, FirstStart};
+use crate::first_start::{self, FirstStart};
+use crate::settings::{self, Config};
+use crate::system;
 
 const BATCH: usize = 500;
 /// Time between two live events. It stays below the rate limit of the source for one address.
@@ -55,7 +56,7 @@ pub(crate) struct Demo {
 }
 
 pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()> {
-    let mut config = config::load_unchecked(file)?;
+    let mut config = settings::load_unchecked(file)?;
     // These settings are always overridden, so that a demo never touches the data of a real server.
     config.server.data_dir.clone_from(&command.folder);
     config.database.url = format!("sqlite:{}", command.folder.join("quickdraw.db").display()).into();
@@ -92,7 +93,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
         .with_context(|| format!("failed to write {}", mark.display()))?;
 
     let mut first = FirstStart::default();
-    let store = wiring::open_store(&config, &mut first).await?;
+    let store = first_start::open_store(&config, &mut first).await?;
     first.notes.iter().chain(&first.warnings).for_each(say);
 
     let filled = fill(&store, &command).await;
@@ -125,7 +126,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
 
 /// Fills an empty journal with the history, and returns the state of the first project. An existing history is kept.
 async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<Known> {
-    let now = wiring::now();
+    let now = system::now();
     if !store.event_ids(EventId(Uuid::nil()), 1).await?.is_empty() {
         say("the folder already has events: the demo continues from them");
         return known(store).await;
@@ -204,13 +205,13 @@ async fn known(store: &SharedStore) -> anyhow::Result<Known> {
 
 /// Posts a live event every few seconds, as GitLab would.
 async fn go_on(config: &Config, known: Known) {
-    let url = format!("{}/api/v1/webhooks/gitlab", config::base_url(&config.server.listen));
-    let mut live = Live::new(known, wiring::now().as_micros() / 1_000_000);
+    let url = format!("{}/api/v1/webhooks/gitlab", settings::base_url(&config.server.listen));
+    let mut live = Live::new(known, system::now().as_micros() / 1_000_000);
 
     loop {
         tokio::time::sleep(EVERY).await;
 
-        let Some(reported) = live.next(wiring::now().as_micros() / 1_000_000) else {
+        let Some(reported) = live.next(system::now().as_micros() / 1_000_000) else {
             return;
         };
         if let Err(error) = post(config, &url, reported).await {

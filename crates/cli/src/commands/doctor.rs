@@ -10,8 +10,8 @@ use quickdraw_store::{Error, examine};
 use serde::Deserialize;
 
 use super::say;
-use crate::config::{self, Config};
-use crate::{client, first_start, wiring};
+use crate::settings::{self, Config, secrets};
+use crate::{client, first_start, private_file, system, wiring};
 
 /// The longest wait for a server that may run here.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         }
     };
 
-    let config = match config::load(file) {
+    let config = match settings::load(file) {
         Ok(config) => config,
         Err(error) => {
             line("configuration", Err(error));
@@ -76,7 +76,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     for name in ["root-token", "webhook-secret"] {
         let file = config.server.data_dir.join(name);
         // A file that cannot be read is among the problems of the configuration, unless a setting replaces it.
-        if file.exists() && wiring::read_private(&file).is_ok() {
+        if file.exists() && private_file::read(&file).is_ok() {
             line(name, Ok(format!("{} can be read", file.display())));
         }
     }
@@ -87,7 +87,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         Err(_) => (None, false),
     };
 
-    match examine(config.database.url.expose(), ring.as_ref(), Depth::Whole, wiring::now()).await {
+    match examine(config.database.url.expose(), ring.as_ref(), Depth::Whole, system::now()).await {
         Ok(found) => {
             line("database", database(&found));
             if key_is_readable {
@@ -143,16 +143,16 @@ fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<S
         KeyFit::NothingSealed if config.database.url.is_sqlite() => {
             Ok("none yet: the first start generates one".to_owned())
         }
-        KeyFit::NothingSealed => Err(anyhow::anyhow!(first_start::NO_KEY)),
+        KeyFit::NothingSealed => Err(anyhow::anyhow!(secrets::NO_KEY)),
     }
 }
 
 /// The workers of the server that runs with these settings: one line for each that fails, or one for all. A server that
 /// does not run is no problem.
 async fn workers(config: &Config) -> Vec<anyhow::Result<String>> {
-    let url = config::base_url(&config.server.listen);
+    let url = settings::base_url(&config.server.listen);
     let token = match config.server.root_token.expose() {
-        "" => wiring::read_private(&config.server.data_dir.join("root-token")).unwrap_or_default(),
+        "" => private_file::read(&config.server.data_dir.join("root-token")).unwrap_or_default(),
         token => token.to_owned(),
     };
 

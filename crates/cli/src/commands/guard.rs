@@ -11,7 +11,7 @@ use quickdraw_egress::{Hickory, Resolve};
 use serde_json::json;
 
 use super::say;
-use crate::config::Config;
+use crate::settings::Config;
 use crate::wiring;
 
 #[derive(Subcommand)]

@@ -1,18 +1,11 @@
 //! `quickdraw insights`: starts a check or a rebuild of insights on a server, and prints the result.
 
-use std::time::Duration;
+mod definitions;
+mod rebuild;
+mod task;
+mod verify;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
-use quickdraw_insights::{DEFINITION_VERSION, metrics};
-use serde_json::{Value, json};
-
-use super::{plain, say};
-use crate::client;
-
-const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Most differences that are printed.
-const SHOWN: usize = 50;
 
 #[derive(Subcommand)]
 pub(crate) enum Insights {
@@ -20,31 +13,12 @@ pub(crate) enum Insights {
     ///
     /// The server counts the whole journal again, in a random order and with repetitions, and compares the result with
     /// the stored data. Both must be equal. Nothing is changed.
-    Verify {
-        /// Seed of the order. Random by default.
-        #[arg(long)]
-        seed: Option<i64>,
-        #[command(flatten)]
-        server: client::Server,
-    },
+    Verify(verify::Verify),
 
     /// Count the whole journal again and replace the stored insights.
     ///
     /// The server counts with the definitions of this version, and the command prints the differences.
-    Rebuild {
-        /// Print the differences, but do not replace the stored data.
-        #[arg(long)]
-        dry_run: bool,
-        /// Add the journal to the stored data instead of replacing it. Use this for data that an older version did not
-        /// count, and if retention has deleted events that are counted.
-        #[arg(long, conflicts_with = "dry_run")]
-        add: bool,
-        /// Replace the stored data even if some of it would be lost.
-        #[arg(long, conflicts_with_all = ["dry_run", "add"])]
-        force: bool,
-        #[command(flatten)]
-        server: client::Server,
-    },
+    Rebuild(rebuild::Rebuild),
 
     /// Print the name, unit, definition and source of every metric, as Markdown.
     Definitions,
@@ -57,138 +31,12 @@ pub(crate) struct Command {
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
-    let (server, asked) = match command.what {
-        Insights::Verify { seed, server } => {
-            let seed = seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
-            say(format!("seed: {seed}"));
-            (server, json!({ "task": "verify", "seed": seed }))
-        }
-        Insights::Rebuild {
-            server,
-            dry_run,
-            add,
-            force,
-        } => {
-            let task = match (dry_run, add) {
-                (true, _) => "compare",
-                (_, true) => "add",
-                _ => "replace",
-            };
-            (server, json!({ "task": task, "force": force }))
-        }
-
+    match command.what {
+        Insights::Verify(command) => verify::run(command).await,
+        Insights::Rebuild(command) => rebuild::run(command).await,
         Insights::Definitions => {
-            say(definitions());
-            return Ok(());
+            definitions::run();
+            Ok(())
         }
-    };
-
-    let token = server.token()?;
-    let begun = client::ask(&server.url, &token, "insights/rebuild", Some(&asked)).await?;
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left")?);
-
-    let ended = loop {
-        let progress = client::ask(&server.url, &token, "insights/rebuild", None).await?;
-        bar.set_length(progress["total"].as_u64().unwrap_or_default());
-        bar.set_position(progress["done"].as_u64().unwrap_or_default());
-
-        anyhow::ensure!(
-            progress["started_at"] == begun["started_at"],
-            "another node answered, or the server was restarted: give the URL of one node with --url, because a node \
-             reports only its own work"
-        );
-
-        if progress["state"] != "running" {
-            break progress;
-        }
-
-        tokio::time::sleep(LOOK_EVERY).await;
-    };
-
-    bar.finish_and_clear();
-    anyhow::ensure!(
-        ended["state"] == "ended",
-        "{}",
-        plain(ended["error"].as_str().unwrap_or("the task failed"))
-    );
-
-    tell(&ended);
-
-    let is_proof = ended["task"] == "verify";
-    anyhow::ensure!(
-        !is_proof || ended["alike"] == true,
-        "the stored insights differ from the journal: run `quickdraw insights rebuild`, with --add if retention has \
-         deleted events; if they still differ, please report it"
-    );
-
-    Ok(())
-}
-
-/// The table of all metrics, in Markdown.
-fn definitions() -> String {
-    let row = |metric: &metrics::Metric| {
-        let help = metric.help.replace('|', "\\|");
-        format!(
-            "| `{}` | {} | {help} | {} |",
-            metric.name,
-            metric.kind.unit(),
-            metric.follows
-        )
-    };
-    let rows: Vec<String> = metrics::all().map(row).collect();
-
-    format!(
-        "# Insights by name\n\nGenerated by `quickdraw insights definitions`, version {DEFINITION_VERSION}. \
-         [The guide](../guide/insights.md) explains queries.\n\n| name | in | meaning | follows |\n| --- | --- | --- | --- |\n{}",
-        rows.join("\n")
-    )
-}
-
-fn tell(ended: &Value) {
-    let number = |name: &str| ended[name].as_u64().unwrap_or_default();
-    let begins = ended["journal_begins"].as_str().unwrap_or("the beginning");
-
-    say(format!(
-        "events since {begins}: {}, unreadable: {}",
-        number("done"),
-        number("unreadable")
-    ));
-
-    if number("repeated") > 0 {
-        say(format!("repetitions that were counted too: {}", number("repeated")));
-    }
-
-    if ended["task"] == "add" {
-        say("the events are added to the stored data; the metric quickdraw_projection_pending shows how many wait");
-        return;
-    }
-
-    for (part, rows) in ended["rows"].as_object().into_iter().flatten() {
-        say(format!("  {rows:>9}  {}", plain(part)));
-    }
-
-    if ended["alike"] == true {
-        say("equal: order and repetition make no difference");
-        return;
-    }
-
-    say(format!("differences, by day and part: {}", number("differing")));
-
-    for one in ended["differences"].as_array().into_iter().flatten().take(SHOWN) {
-        let (part, day) = (
-            one["part"].as_str().unwrap_or_default(),
-            one["day"].as_str().unwrap_or_default(),
-        );
-
-        say(format!(
-            "  {day}  {:<24} {} stored, {} counted again",
-            plain(part),
-            one["counted"],
-            one["anew"]
-        ));
-    }
-
-    if ended["task"] == "replace" {
-        say("the stored data was replaced");
     }
 }

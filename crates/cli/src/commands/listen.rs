@@ -20,8 +20,8 @@ use quickdraw_server::{Listener, ListenerLimits, Verifier};
 use tokio::sync::watch;
 
 use super::{plain, say};
-use crate::config::secrets;
-use crate::{client, wiring};
+use crate::settings::secrets;
+use crate::{client, system};
 
 /// Largest body that is accepted, in bytes. It is GitLab's own limit.
 const LIMIT: usize = 25 << 20;
@@ -127,7 +127,7 @@ async fn hear(
         return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
-    let now = wiring::now();
+    let now = system::now();
 
     let verdict = receiving.receiver.as_ref().map(|receiver| {
         let checks = receiver.check_head(&headers, now);

@@ -3,7 +3,7 @@
 use quickdraw_domain::signature::SigningToken;
 
 use super::say;
-use crate::wiring::random;
+use crate::system::random;
 
 pub(crate) fn run(signing: bool) -> anyhow::Result<()> {
     let bytes = random::<32>()?;

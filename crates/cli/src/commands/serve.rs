@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::say;
-use crate::config::{Config, LogFormat, base_url, ensure_none};
-use crate::wiring::{self, FirstStart};
+use crate::first_start::{self, FirstStart};
+use crate::settings::{Config, LogFormat, base_url, ensure_none};
+use crate::wiring;
 
 /// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
 const SECONDS: [f64; 14] = [
@@ -39,7 +40,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     }
 
     let mut first = FirstStart::default();
-    let store = wiring::open_store(&config, &mut first).await?;
+    let store = first_start::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
 
     let source = wiring::source(&config, &store, &mut first).await?;

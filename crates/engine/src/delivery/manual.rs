@@ -19,8 +19,8 @@ use quickdraw_store::events::{Appended, Decided, FannedOut, Holds, NewEvent};
 use quickdraw_store::{Packed, hooks::HookWithHealth};
 
 use super::Dispatcher;
-use super::scheduler::Scheduler;
 use super::settle::advancing_queue;
+use crate::scheduler::Scheduler;
 
 /// The result of a manual attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]

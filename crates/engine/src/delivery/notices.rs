@@ -11,7 +11,7 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp, Trigger};
 
 use super::Dispatcher;
-use super::health::Change;
+use crate::scheduler::health::Change;
 
 impl Dispatcher {
     /// Reports changes. `outcomes` are the last outcomes of the hooks, as far as this node made the attempts.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::Insights;
 use super::projection::{LARGE, PIECE};
+use crate::workers;
 
 /// Events that are read at once.
 const PAGE: usize = 256;
@@ -174,7 +175,7 @@ impl Insights {
             stop,
             seen: Seen::default(),
         };
-        let ended = crate::workers::unharmed(rebuild.run(task)).await;
+        let ended = workers::unharmed(rebuild.run(task)).await;
         let now = self.context.clock.now();
 
         self.rebuilds.note(|progress| {

@@ -8,7 +8,7 @@ use quickdraw_domain::event::Event;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_store::events::FannedOut;
 
-use crate::delivery::limits::NamespaceLimit;
+use super::limits::NamespaceLimit;
 use crate::directory::Index;
 
 /// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped. The hooks

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use super::Journal;
 use super::audience::audience;
 use crate::context::Context;
-use crate::delivery::scheduler::Acquired;
 use crate::directory::Index;
+use crate::scheduler::Acquired;
 use crate::{outage, telemetry};
 
 /// Most events that share a commit.

@@ -1,6 +1,5 @@
 //! Cases of the loop and its status.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use quickdraw_domain::retry::Chance;
@@ -27,7 +26,7 @@ impl Clock for Set {
 }
 
 fn shown(status: &Status) -> WorkerStatus {
-    status.of(&Worker::DEFAULT, None)
+    status.shown("test", RunsOn::EachNode, None)
 }
 
 async fn panics() -> anyhow::Result<()> {
@@ -115,39 +114,6 @@ async fn a_panic_is_a_failure() {
     looped.run(stopped, step).await;
 
     assert_eq!(shown(&status).last_error.as_deref(), Some("it panicked"));
-}
-
-#[test]
-fn each_worker_has_a_name_of_its_own_and_a_status() {
-    let statuses = Statuses::default();
-    let names: HashSet<&str> = WORKERS.iter().map(|worker| worker.name).collect();
-
-    assert_eq!(names.len(), WORKERS.len());
-    for name in [CLAIM, SETTLE, HEARTBEAT] {
-        let run = statuses.of(name).begin(Timestamp::from_seconds(1));
-        statuses.of(name).end(run, Timestamp::from_seconds(2), None);
-    }
-
-    let run = statuses.all(None).iter().filter(|status| status.runs == 1).count();
-    assert_eq!(run, 3);
-}
-
-#[test]
-fn the_backlog_of_a_worker_is_its_own() {
-    let backlog = Backlog {
-        owed: 1,
-        fan_out: 2,
-        projection: 3,
-        ..Backlog::default()
-    };
-    let all = Statuses::default().all(Some(&backlog));
-
-    let found: Vec<_> = all
-        .iter()
-        .filter_map(|status| Some((status.name, status.backlog?)))
-        .collect();
-
-    assert_eq!(found, [("fan_out", 2), ("claim", 1), ("project", 3)]);
 }
 
 #[test]

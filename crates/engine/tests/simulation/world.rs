@@ -1,134 +1,25 @@
-//! The world: the possible steps, and the invariants.
+//! The world: the possible steps. The invariants are in `checks`.
+
+mod checks;
+mod receivers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::tz::TimeZone;
-use quickdraw_domain::delivery::State;
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::Hook;
-use quickdraw_domain::outcome::{Outcome, Unreachable};
-use quickdraw_domain::request::Request;
 use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
-use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp};
-use quickdraw_engine::{Clock as _, Engine, Sent, Transport};
-use quickdraw_insights::report::report;
-use quickdraw_store::attempts::AttemptFilter;
+use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp};
+use quickdraw_engine::{Clock as _, Engine};
 use quickdraw_store::events::Appended;
-use quickdraw_store::insights::CommitFilter;
 
-use serde_json::Value;
-
+use self::receivers::{Receivers, Seen};
 use crate::chance::{BEGINNING, Dice, Manual};
 use crate::database::{Database, Home, open};
 use crate::parts::{engine, hook, project, push};
-
-/// The requests that receivers got.
-#[derive(Default)]
-struct Seen {
-    /// Keys of the requests in progress.
-    open: HashSet<String>,
-
-    /// For each key, the number of requests, and whether one of them got a 2xx answer.
-    keys: HashMap<String, (u32, bool)>,
-    overlaps: u32,
-    failures: u32,
-
-    /// The UUIDs of hooks with ordered delivery, and the newest event that was sent in each of their queues.
-    ordered: HashSet<String>,
-    lines: HashMap<(String, String), u64>,
-    disorder: Vec<String>,
-}
-
-impl Seen {
-    /// Checks that no event of a queue is sent after a newer one. Otherwise the newer one was started before the older
-    /// one had ended.
-    fn check_order(&mut self, hook: String, body: &Value) {
-        if !self.ordered.contains(&hook) {
-            return;
-        }
-
-        let number = body["number"].as_u64().expect("a number");
-        let newest = self.lines.entry((hook, body["ref"].to_string())).or_default();
-        if number < *newest {
-            self.disorder.push(format!("{number} after {newest}"));
-        }
-
-        *newest = number;
-    }
-}
-
-struct Receivers {
-    seen: Arc<Mutex<Seen>>,
-    dice: Dice,
-    calm: Arc<Mutex<bool>>,
-}
-
-#[async_trait]
-impl Transport for Receivers {
-    async fn send(&self, request: Request, _now: Timestamp) -> Sent {
-        let header = |wanted| {
-            request
-                .headers
-                .iter()
-                .find(|(name, _)| *name == wanted)
-                .expect("always sent")
-                .1
-                .clone()
-        };
-        let key = header("Idempotency-Key");
-
-        {
-            let mut seen = self.seen.lock().expect("no panic");
-            seen.check_order(
-                header("X-Gitlab-Webhook-UUID"),
-                &serde_json::from_slice(&request.body).expect("JSON"),
-            );
-
-            if !seen.open.insert(key.clone()) {
-                seen.overlaps += 1;
-            }
-        }
-
-        tokio::task::yield_now().await;
-
-        let calm = *self.calm.lock().expect("no panic");
-        let outcome = match if calm { 9 } else { self.dice.below(10) } {
-            0 => Outcome::Unreachable(Unreachable::TimedOut),
-            1 => Outcome::Failed {
-                status: 503,
-                retry_after: Some(Duration::from_secs(self.dice.below(500))),
-            },
-            2 => Outcome::Failed {
-                status: 500,
-                retry_after: None,
-            },
-            3 => Outcome::Unreachable(Unreachable::Connect),
-            _ => Outcome::Delivered { status: 200 },
-        };
-
-        let mut seen = self.seen.lock().expect("no panic");
-        seen.open.remove(&key);
-        seen.failures += u32::from(!outcome.is_delivered());
-
-        let entry = seen.keys.entry(key).or_default();
-        entry.0 += 1;
-        entry.1 |= outcome.is_delivered();
-
-        Sent {
-            outcome,
-            address: None,
-            phases: None,
-            error: None,
-            response_headers: None,
-            response_body: None,
-        }
-    }
-}
 
 #[derive(Default, Debug)]
 pub(crate) struct Figures {
@@ -520,143 +411,8 @@ impl World {
         );
     }
 
-    /// Checks that every acknowledged event was delivered to each of its hooks, or has a visible final state.
-    pub(crate) async fn check(&mut self) {
-        let store = self.engine.context.store();
-        let seen = self.seen.lock().expect("no panic").keys.clone();
-
-        assert_eq!(
-            self.seen.lock().expect("no panic").overlaps,
-            0,
-            "seed {}: two attempts at once",
-            self.seed
-        );
-
-        let disorder = self.seen.lock().expect("no panic").disorder.clone();
-        assert!(disorder.is_empty(), "seed {}: out of order: {disorder:?}", self.seed);
-        self.figures.lines += self.seen.lock().expect("no panic").lines.len();
-
-        let mut expected = HashSet::new();
-        for acknowledged in &self.ledger {
-            assert!(
-                store.find_event(acknowledged.event).await.expect("read").is_some(),
-                "seed {}: lost",
-                self.seed
-            );
-
-            expected.extend(
-                acknowledged
-                    .perhaps
-                    .iter()
-                    .map(|hook| DeliveryId::of(acknowledged.event, *hook).to_string()),
-            );
-
-            for hook in &acknowledged.hooks {
-                let id = DeliveryId::of(acknowledged.event, *hook);
-                expected.insert(id.to_string());
-
-                let delivery = store.find_delivery(id).await.expect("read");
-                let Some(delivery) = delivery else {
-                    // A hook may be deleted before its events are fanned out.
-                    assert!(
-                        self.deleted.contains(hook),
-                        "seed {}: {id} was never created",
-                        self.seed
-                    );
-
-                    continue;
-                };
-
-                let (arrived, accepted) = seen.get(&id.to_string()).copied().unwrap_or_default();
-                let attempts = store
-                    .list_attempts(AttemptFilter {
-                        delivery: Some(id),
-                        limit: 1000,
-                        ..AttemptFilter::default()
-                    })
-                    .await
-                    .expect("read");
-                let unknown = attempts.iter().filter(|attempt| attempt.outcome == "unknown").count();
-
-                match delivery.state {
-                    State::Delivered => assert!(accepted, "seed {}: {id} was never accepted", self.seed),
-                    State::GivenUp => {
-                        assert_eq!(
-                            delivery.tally.counted(),
-                            5,
-                            "seed {}: {id} was given up early",
-                            self.seed
-                        );
-
-                        self.figures.given_up += 1;
-                    }
-                    State::Cancelled => assert!(self.deleted.contains(hook), "seed {}: {id}", self.seed),
-                    other => panic!("seed {}: {id} is still {other:?}", self.seed),
-                }
-
-                assert_eq!(
-                    delivery.tally.attempts as usize,
-                    attempts.len(),
-                    "seed {}: {id}",
-                    self.seed
-                );
-
-                if !self.deleted.contains(hook) {
-                    assert!(
-                        attempts.len() >= arrived as usize,
-                        "seed {}: {id} arrived {arrived} times and has {} records",
-                        self.seed,
-                        attempts.len()
-                    );
-                }
-
-                self.figures.unknown += unknown;
-                self.figures.deliveries += 1;
-            }
-        }
-
-        for key in seen.keys() {
-            assert!(
-                expected.contains(key),
-                "seed {}: {key} was sent but not owed to a hook",
-                self.seed
-            );
-        }
-
-        self.check_insights().await;
-        self.figures.events += self.ledger.len();
-        self.figures.failures += self.seen.lock().expect("no panic").failures as usize;
-    }
-
     pub(crate) async fn end(self) {
         self.engine.context.store().close().await;
         self.home.end().await;
-    }
-
-    /// Checks that each acknowledged push counts its commit once.
-    async fn check_insights(&self) {
-        let store = self.engine.context.store();
-        let everything = CommitFilter {
-            from: Timestamp::from_seconds(0),
-            to: Timestamp::from_seconds(9_000_000_000),
-            projects: Some(vec![1]),
-            identities: None,
-        };
-        let rows = store.commit_rows(everything.clone()).await.expect("read");
-        let cells = store.commit_cells(everything).await.expect("read");
-
-        let distinct: HashSet<&str> = self
-            .ledger
-            .iter()
-            .map(|acknowledged| acknowledged.sha.as_str())
-            .collect();
-
-        let counted = report(&cells, &rows, &TimeZone::UTC);
-        assert_eq!(
-            (counted.commits, rows.len()),
-            (distinct.len() as i64, distinct.len()),
-            "seed {}",
-            self.seed
-        );
     }
 }

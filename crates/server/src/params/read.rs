@@ -9,6 +9,8 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+use crate::error::ApiError;
+
 /// Largest number of items in a list. A million short words fit into a body, and cost far more memory than the body.
 const MOST_ITEMS: usize = 1000;
 
@@ -72,6 +74,16 @@ impl Invalid {
 
     const fn unnamed(fault: Fault) -> Self {
         Self { name: None, fault }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        if invalid.is_rule() {
+            Self::unprocessable(invalid.to_string())
+        } else {
+            Self::bad_parameter(invalid.to_string())
+        }
     }
 }
 

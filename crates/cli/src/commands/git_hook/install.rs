@@ -5,7 +5,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use serde::{Deserialize, Serialize};
+
+use super::complain;
+use crate::client;
+use crate::commands::say;
 
 /// Name of the file with the settings of the hook, in the git directory. It contains a token, so only the owner can
 /// read it, or also the group if the repository is shared.
@@ -20,7 +25,44 @@ pub(super) struct Target {
     pub(super) token: String,
 }
 
-pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
+#[derive(Args)]
+pub(crate) struct Install {
+    /// Path of the bare repository.
+    repository: PathBuf,
+
+    /// Full path of the project that the repository belongs to.
+    #[arg(long)]
+    project: String,
+
+    /// Base URL of the Quickdraw server.
+    #[arg(long, env = "QUICKDRAW_URL")]
+    url: String,
+
+    /// Access token for the reports.
+    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
+    token: String,
+}
+
+pub(super) async fn run(command: Install) -> anyhow::Result<()> {
+    let target = Target {
+        project: command.project,
+        url: command.url,
+        token: command.token,
+    };
+    let file = install(&command.repository, &target)?;
+    say(format!("installed {}", file.display()));
+
+    // A problem is shown now and not at the first push.
+    if let Err(error) = client::check(&target.url, &target.token, &target.project).await {
+        complain(&format!(
+            "reports of pushes wait in the repository until this problem is solved: {error:#}"
+        ));
+    }
+
+    Ok(())
+}
+
+fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
     let opened = super::commits::open(repository)?;
     quickdraw_domain::hook::HookUrl::parse(&target.url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
 

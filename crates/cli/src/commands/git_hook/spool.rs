@@ -17,6 +17,8 @@ use super::complain;
 use super::install::{Target, file_mode};
 use crate::client::{self, Refused};
 
+/// Longest time that a push waits for the server.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Name of the spool, in the git directory.
 const FOLDER: &str = "quickdraw-spool";
 /// Lock file. The process that holds the lock sends the reports.
@@ -162,7 +164,7 @@ impl Spool {
                     Next::Sent => {
                         sent += 1;
                         // The server answers, so the full time may be used.
-                        until = begun + patience.max(super::PATIENCE);
+                        until = begun + patience.max(PATIENCE);
                     }
                     Next::Gone => {}
                     Next::Later => {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::heard;
 use super::position::PositionFile;
 use crate::commands::{moment, say};
-use crate::{client, wiring};
+use crate::{client, system};
 
 /// Longest silence. The server sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -260,7 +260,7 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         chain: Some(came.headers.chain),
         sent_as: Some(came.headers.event),
         instance: Some(came.headers.instance),
-        ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Origin::Api, wiring::now())
+        ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Origin::Api, system::now())
     };
 
     let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
@@ -272,7 +272,7 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
             DeliveryId(came.headers.key),
             body.clone(),
             "",
-            wiring::now(),
+            system::now(),
         )?;
         let sent = client::post(hook.url.as_typed(), &request.headers, request.body.to_vec(), PATIENCE).await;
 
@@ -311,7 +311,7 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
 /// A hook for the local program, so that its requests look like those of any other hook.
 fn local_hook(url: &str, secret: Option<&str>) -> anyhow::Result<Hook> {
     let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
-    let mut hook = Hook::new(Scope::Instance, url, Uuid::new_v4(), wiring::now());
+    let mut hook = Hook::new(Scope::Instance, url, Uuid::new_v4(), system::now());
 
     match secret {
         Some(secret) if secret.starts_with("whsec_") => hook.signing_token = Some(SigningToken::parse(secret)?),

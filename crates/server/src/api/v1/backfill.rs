@@ -130,7 +130,7 @@ async fn backfill(
     body: Body,
 ) -> Result<Json<Backfilled>, ApiError> {
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
-    let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported)
+    let held = body::read(&app.bodies, &headers, body, LIMIT, body::Kind::Reported)
         .await
         .map_err(refused)?;
     let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {

@@ -322,7 +322,7 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiErr
         return Err(ApiError::problem(StatusCode::BAD_REQUEST, words));
     }
 
-    let held = body::read(app, headers, body, LIMIT, Kind::Reported).await;
+    let held = body::read(&app.bodies, headers, body, LIMIT, Kind::Reported).await;
     held.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
 

@@ -27,7 +27,6 @@ use crate::audit::Note;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
-use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
@@ -105,7 +104,7 @@ async fn event(
 
     put_off(&app, &mut deliveries).await?;
 
-    let reader = Sharer::new(&app, &admin.0, Scope::Instance);
+    let reader = app.sharer(&admin.0, Scope::Instance);
     let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
 

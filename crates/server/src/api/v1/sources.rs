@@ -130,7 +130,7 @@ struct SecretToReplace {
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>>, ApiError> {
     let now = app.now();
     let others = app.store().list_sources().await?;
-    let all = std::iter::once(&*app.gates.default().source).chain(&others);
+    let all = std::iter::once(app.sources.default_source()).chain(&others);
     Ok(Json(Page {
         items: all.map(|one| view(&app, one, now)).collect(),
         next: None,
@@ -400,7 +400,7 @@ fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<Strin
 
 async fn find(app: &App, id: &str) -> Result<Settings, ApiError> {
     if id == "default" {
-        return Ok(app.gates.default().source.as_ref().clone());
+        return Ok(app.sources.default_source().clone());
     }
 
     app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)

@@ -33,7 +33,7 @@ use crate::api::{find_group, find_project};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment};
-use crate::places::{Sharer, Taken};
+use crate::places::Taken;
 use crate::receive::text;
 use crate::state::App;
 use crate::streams::SHARES;
@@ -171,7 +171,7 @@ async fn follow(
         (None, Some(group)) => Scope::Group(find_group(&app, group).await?.id),
         (None, None) => Scope::Instance,
     };
-    caller.require(&app, scope, Action::Hooks).await?;
+    caller.require(scope, Action::Hooks).await?;
 
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let triggers = query.trigger.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
@@ -187,7 +187,7 @@ async fn follow(
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
 
-    let sharer = Sharer::new(&app, &caller.actor, scope);
+    let sharer = app.sharer(&caller.actor, scope);
     let taken = app
         .streams
         .places
@@ -438,9 +438,8 @@ impl Follower {
         }
 
         if self.trusted.elapsed() >= TRUST {
-            let app = Arc::clone(&self.app);
-            let allowed = self.caller.look_again(&app).await.is_ok()
-                && self.caller.require(&app, self.scope, Action::Hooks).await.is_ok();
+            let allowed =
+                self.caller.look_again().await.is_ok() && self.caller.require(self.scope, Action::Hooks).await.is_ok();
             if !allowed {
                 return Err(Ended::Over);
             }

@@ -181,7 +181,7 @@ impl Among {
     pub(super) fn filter(self, app: &App, caller: &Caller, least_role: Option<AccessLevel>) -> ScopeFilter {
         let visible_to = match (least_role, self) {
             (Some(_), _) => Some((caller.actor.user_id, app.now())),
-            (None, Self::All) => caller.sees(app),
+            (None, Self::All) => caller.sees(),
             // Members of a group can see everything in it.
             (None, Self::In(_) | Self::Below(_)) => None,
         };
@@ -337,7 +337,7 @@ async fn transfer(
 
     // The transfer takes events of the group away from the hooks of one parent and gives them to those of another.
     if let Some(parent) = group.parent {
-        caller.require(&app, Scope::Group(parent), Action::Administer).await?;
+        caller.require(Scope::Group(parent), Action::Administer).await?;
     }
 
     let place = match target {

@@ -36,7 +36,6 @@ use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::places::Sharer;
 use crate::state::{App, KEYS};
 use crate::views::Hook;
 
@@ -93,9 +92,7 @@ impl At {
 
     /// Counts a test or resend against the limit of the caller.
     fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        let counted = app
-            .manual
-            .count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
+        let counted = app.manual.count(what, &app.sharer(&self.0.caller.actor, self.scope()));
         counted.map_err(|error| error.with_limit(app.limits.manual_per_minute, app.now()))
     }
 }
@@ -279,7 +276,7 @@ async fn usable(
 ) -> Result<HookEdit, ApiError> {
     if let Some(read::Typed { pem, password }) = typed {
         let (places, turns) = &app.keys;
-        let sharer = Sharer::new(app, &at.0.caller.actor, at.scope());
+        let sharer = app.sharer(&at.0.caller.actor, at.scope());
         let _taken = places
             .take(&sharer)
             .map_err(|full| full.refusal("client certificates at once", &KEYS))?;

@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<App>> for At {
         let target = Target::read(parts, app, if leaves { Action::See } else { action }).await?;
         // Every member can leave.
         if leaves && target.part("user_id") != target.caller.actor.user_id.to_string() {
-            target.caller.require(app, target.scope, action).await?;
+            target.caller.require(target.scope, action).await?;
         }
 
         Ok(Self(target))

@@ -85,7 +85,7 @@ pub(super) async fn namespace_for(app: &App, caller: &Caller, id: &str, action: 
     let group = app.store().find_group(name(id)).await?.ok_or_else(missing)?;
 
     caller
-        .require(app, Scope::Group(group.id), action)
+        .require(Scope::Group(group.id), action)
         .await
         .map_err(|error| match error {
             ApiError::Message(StatusCode::NOT_FOUND, _) => missing(),

@@ -249,9 +249,7 @@ async fn transfer(
 
     // The transfer takes events of the project away from the hooks of one group and gives them to those of another.
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
-    caller
-        .require(&app, Scope::Group(project.group), Action::Administer)
-        .await?;
+    caller.require(Scope::Group(project.group), Action::Administer).await?;
 
     let chosen_by = caller.chosen_by();
     changed(

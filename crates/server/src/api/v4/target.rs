@@ -15,14 +15,14 @@ use crate::state::App;
 /// Finds a project on which the caller can perform the action.
 pub(super) async fn project_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Project, ApiError> {
     let project = find_project(app, id).await?;
-    caller.require(app, Scope::Project(project.id), action).await?;
+    caller.require(Scope::Project(project.id), action).await?;
     Ok(project)
 }
 
 /// Finds a group on which the caller can perform the action.
 pub(super) async fn group_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
     let group = find_group(app, id).await?;
-    caller.require(app, Scope::Group(group.id), action).await?;
+    caller.require(Scope::Group(group.id), action).await?;
     Ok(group)
 }
 
@@ -60,7 +60,7 @@ impl Target {
             Some("projects") => Scope::Project(project_for(app, caller, id, action).await?.id),
             Some("groups") => Scope::Group(group_for(app, caller, id, action).await?.id),
             _ => {
-                caller.require(app, Scope::Instance, action).await?;
+                caller.require(Scope::Instance, action).await?;
                 Scope::Instance
             }
         };

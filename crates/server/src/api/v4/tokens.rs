@@ -398,7 +398,7 @@ fn check_not_root(token: &access::Token) -> Result<(), ApiError> {
 async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
     check_not_root(token)?;
     app.store().revoke_token(token.id).await?;
-    app.actors.forget();
+    app.access.forget();
 
     Ok(StatusCode::NO_CONTENT)
 }
@@ -415,7 +415,7 @@ async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json
         .await?;
 
     let made = made.ok_or_else(|| ApiError::bad_parameter("Token already revoked"))?;
-    app.actors.forget();
+    app.access.forget();
 
     Ok(Json(MadeToken {
         about: Token::new(&made, now),

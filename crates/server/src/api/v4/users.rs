@@ -241,7 +241,7 @@ async fn edit(
         .await?
         .ok_or_else(|| ApiError::not_found("User"))?;
 
-    app.actors.forget();
+    app.access.forget();
     Ok(Json(User::in_full(&changed, &app.external_url)))
 }
 
@@ -262,7 +262,7 @@ async fn delete(
     }
 
     app.store().delete_user(user.id).await?;
-    app.actors.forget();
+    app.access.forget();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -309,6 +309,6 @@ async fn set_blocked(app: &App, id: i64, blocked: bool) -> Result<(StatusCode, J
         .await?
         .ok_or_else(|| ApiError::not_found("User"))?;
 
-    app.actors.forget();
+    app.access.forget();
     Ok((StatusCode::CREATED, Json(true)))
 }

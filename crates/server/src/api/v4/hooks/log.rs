@@ -26,7 +26,6 @@ use crate::api::v4::page::Listing;
 use crate::aside;
 use crate::error::ApiError;
 use crate::params::{Invalid, Params};
-use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{HookEvent, Shown, response_headers};
 
@@ -74,7 +73,7 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
         page,
     };
 
-    let reader = Sharer::new(&app, &at.0.caller.actor, at.scope());
+    let reader = app.sharer(&at.0.caller.actor, at.scope());
     let room = app.memory.answer(&reader, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
 

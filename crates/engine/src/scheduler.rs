@@ -5,6 +5,9 @@
 //! transaction that appends its event, so that it begins as soon as that is flushed. When its hook has no free permit,
 //! or has older deliveries waiting in the store, the delivery stays in the store and is claimed later.
 
+pub(crate) mod health;
+mod permits;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
@@ -14,8 +17,8 @@ use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
 use quickdraw_store::deliveries::{Claim, Claimed, OrderingQueue, Settlement};
 use tokio::sync::Notify;
 
-use super::health::Change;
-use super::permits::Permits;
+use self::health::Change;
+use self::permits::Permits;
 use crate::directory::Index;
 use crate::settings::PermitLimits;
 

@@ -234,7 +234,7 @@ fn origin(figment: &Figment, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{file, settings};
-    use crate::config::load_unchecked;
+    use crate::settings::load_unchecked;
 
     fn check_unread(text: &str, parts: &[&str]) {
         let (_folder, file) = file(text);

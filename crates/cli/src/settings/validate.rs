@@ -7,9 +7,9 @@ use quickdraw_domain::settings::Problem;
 use quickdraw_egress::{Identity, Trust, authorities};
 use quickdraw_engine::settings::DeliverySection;
 
+use super::secrets::NO_KEY;
 use super::{Config, secrets};
-use crate::first_start::NO_KEY;
-use crate::wiring::read_private;
+use crate::private_file;
 
 impl Config {
     /// Every problem of the settings; empty when `serve` accepts them.
@@ -45,7 +45,7 @@ impl Config {
         for (setting, is_kept, name) in kept {
             let file = self.server.data_dir.join(name);
             if is_kept && file.exists() {
-                let checked = read_private(&file).and_then(|text| secrets::check_kept(setting, &text));
+                let checked = private_file::read(&file).and_then(|text| secrets::check_kept(setting, &text));
                 problems.extend(
                     checked.err().map(|error| {
                         Problem::new(setting, format!("is not set, and its file cannot be used: {error:#}"))
@@ -123,7 +123,7 @@ mod tests {
     use super::super::tests::{file, settings};
     use crate::commands::config::{ConfigCommand, run};
     use crate::commands::serve;
-    use crate::config::load;
+    use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
     const REFUSED: [(&str, &str); 21] = [

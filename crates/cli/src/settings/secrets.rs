@@ -1,11 +1,14 @@
 //! Secrets of the settings: read literally wherever they come from, and refused where no request could carry them.
 
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use quickdraw_domain::Secret;
 use quickdraw_domain::settings::Problem;
 use quickdraw_domain::signature::SigningToken;
+use quickdraw_store::Ring;
 
 use super::Config;
-use crate::first_start::parse_ring;
 
 /// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a
 /// number, and blanks would be cut off.
@@ -19,6 +22,10 @@ pub(super) const LITERAL: [&str; 8] = [
     "delivery.proxy_user",
     "delivery.proxy_password",
 ];
+
+/// The error if no key is known and none may be generated.
+pub(crate) const NO_KEY: &str = "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 \
+     (openssl rand -base64 32), the same on every node";
 
 const SHORTEST_ROOT_TOKEN: usize = 16;
 
@@ -54,6 +61,18 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     }
 
     problems
+}
+
+/// Parses keys that are separated by commas.
+pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
+    let keys = text.split(',').map(|key| {
+        let bytes = STANDARD
+            .decode(key.trim())
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.context("a sealing key is not 32 bytes in base64 (openssl rand -base64 32)")
+    });
+    Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
 }
 
 /// Refuses a secret that no header can carry unchanged.
@@ -96,7 +115,7 @@ pub(super) fn check_kept(setting: &str, text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SECTIONS;
+    use crate::settings::SECTIONS;
 
     fn check_refused(set: impl Fn(&mut Config), words: &str) {
         let mut config = Config::default();

@@ -39,7 +39,7 @@ impl LastEvents {
     }
 
     /// Reads from the journal, once after a start, when each project sent its last event.
-    pub(super) async fn load(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn load(&self, context: &Context) -> anyhow::Result<()> {
         if self.loaded.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl LastEvents {
     }
 
     /// The series as a text, without projects that are gone.
-    pub(super) fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
+    pub(crate) fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
         let mut shown: Vec<(ProjectId, Timestamp)> = self.at.lock().iter().map(|(id, at)| (*id, *at)).collect();
         shown.retain(|(project, _)| is_there(*project));
         shown.sort_unstable();
