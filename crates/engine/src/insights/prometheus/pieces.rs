@@ -8,9 +8,11 @@ use quickdraw_insights::branches::Moves;
 use quickdraw_insights::deployments::{self, Deployment};
 use quickdraw_insights::entity::{Entity, Family, Item};
 use quickdraw_insights::pipelines::Job;
-use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
+use quickdraw_insights::question::{FamilyRead, Overview};
+use quickdraw_insights::report::CommitCount;
+use quickdraw_store::overview::{KnownBranch, Piece};
 
-use super::{JOBS, LAST, WINDOW};
+use super::WINDOW;
 use crate::context::Context;
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a
@@ -113,16 +115,16 @@ impl Read {
     }
 }
 
-/// The families that are read, each with the beginning of its window: items that are open at its end, or ended in it.
-fn windows(now: Timestamp) -> [(Family, Timestamp); 5] {
-    [
-        (Family::MergeRequests, now.minus(WINDOW)),
-        // The last one of a branch can be old.
-        (Family::Pipelines, now.minus(WINDOW).minus(LAST)),
-        (Family::Deployments, now.minus(LAST)),
-        (Family::Jobs, now.minus(JOBS)),
-        (Family::Commits, now.minus(WINDOW)),
-    ]
+/// A read of projects from one number to another, which is in it.
+const fn piece(read: FamilyRead, (first, last): (i64, i64)) -> Piece {
+    let FamilyRead { family, from, to } = read;
+    Piece {
+        family,
+        from,
+        to,
+        first,
+        last,
+    }
 }
 
 /// The projects that are read together, as the first and the last of each piece: as many as fit; a larger project by
@@ -150,24 +152,16 @@ pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
 /// The projects that there is something of, and about how many bytes that takes.
 pub(super) async fn weigh_projects(context: &Context, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
     let mut all: BTreeMap<i64, i64> = BTreeMap::new();
-    let whole = |(family, from)| Piece {
-        family,
-        from,
-        to: now,
-        first: i64::MIN,
-        last: i64::MAX,
-    };
-
-    for window in windows(now) {
-        for (project, bytes) in context.store.bytes_by_project(whole(window)).await? {
+    for read in (Overview { now }).reads().all() {
+        let whole = piece(read, (i64::MIN, i64::MAX));
+        for (project, bytes) in context.store.bytes_by_project(whole).await? {
             let sum = all.entry(project).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
-    }
 
-    // These are read page by page and not kept.
-    for (project, _) in context.store.bytes_by_project(whole((Family::Branches, now))).await? {
-        all.entry(project).or_default();
+            // Branches are read page by page and not kept.
+            if read.family != Family::Branches {
+                *sum = sum.saturating_add(bytes);
+            }
+        }
     }
 
     Ok(all)
@@ -176,32 +170,21 @@ pub(super) async fn weigh_projects(context: &Context, now: Timestamp) -> anyhow:
 /// Reads some projects, and returns whether there is more of them than was read.
 pub(super) async fn read_projects(
     context: &Context,
-    (first, last): (i64, i64),
+    projects: (i64, i64),
     now: Timestamp,
 ) -> anyhow::Result<(BTreeMap<i64, Read>, bool)> {
+    let reads = Overview { now }.reads();
     let mut all: BTreeMap<i64, Read> = BTreeMap::new();
     let (mut items, mut is_cut) = (Vec::new(), false);
 
-    for (family, from) in windows(now) {
-        let piece = Piece {
-            family,
-            from,
-            to: now,
-            first,
-            last,
-        };
-
-        if family == Family::Commits {
-            for one in context.store.commit_counts(piece).await? {
-                all.entry(one.project).or_default().commits.push(one);
-            }
-
-            continue;
-        }
-
-        let (found, has_more) = context.store.newest_items(piece, PIECE).await?;
+    for read in reads.items {
+        let (found, has_more) = context.store.newest_items(piece(read, projects), PIECE).await?;
         items.extend(found);
         is_cut |= has_more;
+    }
+
+    for one in context.store.commit_counts(piece(reads.commits, projects)).await? {
+        all.entry(one.project).or_default().commits.push(one);
     }
 
     deployments::keep(&mut items, &mut Vec::new(), None);
@@ -209,7 +192,7 @@ pub(super) async fn read_projects(
         all.entry(item.key().0).or_default().add(item);
     }
 
-    read_branches(context, &mut all, (first, last), now).await?;
+    read_branches(context, &mut all, piece(reads.branches, projects), now).await?;
     for read in all.values_mut() {
         read.add_branches_of_pipelines(now);
     }
@@ -221,7 +204,7 @@ pub(super) async fn read_projects(
 async fn read_branches(
     context: &Context,
     all: &mut BTreeMap<i64, Read>,
-    (first, last): (i64, i64),
+    branches: Piece,
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let mut with_pipelines: HashMap<i64, HashSet<String>> = HashMap::new();
@@ -234,17 +217,10 @@ async fn read_branches(
     }
 
     let none = HashSet::new();
-    let piece = Piece {
-        family: Family::Branches,
-        from: now,
-        to: now,
-        first,
-        last,
-    };
+    let mut behind = (branches.first, i64::MIN);
 
-    let mut behind = (first, i64::MIN);
     loop {
-        let page = context.store.branches_behind(piece, behind, PAGE).await?;
+        let page = context.store.branches_behind(branches, behind, PAGE).await?;
         for known in &page {
             let project = known.branch.project;
             let names = with_pipelines.get(&project).unwrap_or(&none);
@@ -260,39 +236,7 @@ async fn read_branches(
 
 #[cfg(test)]
 mod tests {
-    use quickdraw_insights::question::Wanted;
-
-    use super::super::project::question;
     use super::*;
-
-    #[test]
-    fn the_windows_contain_what_each_shown_metric_reads() {
-        let now = Timestamp::from_seconds(1_800_000_000);
-        let of_merge_requests = [
-            "mr_open",
-            "mr_merged",
-            "mr_closed_unmerged",
-            "mr_waiting",
-            "time_to_merge",
-            "time_to_first_approval",
-        ];
-
-        let of_pipelines = [
-            "pipeline_duration",
-            "pipeline_success_share",
-            "pipeline_failure_share",
-            "pipeline_other_share",
-        ];
-
-        for name in of_merge_requests.into_iter().chain(of_pipelines) {
-            let reads = question(name, now).expect("a metric").reads();
-            let is_read = |(family, from): &(Family, Timestamp)| {
-                reads.items.wanted == Wanted::Items(*family) && *from <= reads.items.from
-            };
-            assert!(windows(now).iter().any(is_read), "{name}");
-            assert_eq!((reads.items.to, reads.context), (now, Vec::new()), "{name}");
-        }
-    }
 
     #[test]
     fn projects_are_read_together_as_far_as_they_fit() {
