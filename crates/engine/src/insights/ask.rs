@@ -1,6 +1,8 @@
 //! Asks a question about metrics: reads what the question needs, and calculates the answer. The crate `insights`
 //! decides what to read.
 
+pub(crate) mod overview;
+
 use quickdraw_domain::EventId;
 use quickdraw_insights::question::{Answer, Cells, CommitReads, EventSearch, Found, FoundCommits, ItemKey, Question};
 use quickdraw_store::SharedStore;

@@ -20,11 +20,12 @@ use quickdraw_insights::roster::{Team, Who};
 use quickdraw_store::insights::{NamedProject, Projects};
 
 use self::last::of_last;
-use self::pieces::{Read, pieces, read_projects, weigh_projects};
+use self::pieces::{Read, pieces, read_projects};
 use self::project::of_project;
 use self::series::{Counts, Series};
 use super::Insights;
 use super::alerts::{people, roster};
+use super::ask::overview;
 use crate::context::Context;
 use crate::telemetry::precise;
 
@@ -119,7 +120,8 @@ impl Insights {
             .map(|one| one.id)
             .collect();
 
-        let bytes = weigh_projects(&self.context, now).await?;
+        let overview = Overview { now };
+        let bytes = overview::weigh(&self.context.store, overview).await?;
         let is_empty = bytes.keys().all(|project| replaced.contains(project));
         let people = people(&self.context).await?;
         let teams = Arc::new(self.teams(&people, now).await?);
@@ -137,7 +139,7 @@ impl Insights {
 
         let mut failed = None;
         for piece in pieces(&bytes) {
-            let (mut read, is_cut) = match read_projects(&self.context, piece, now).await {
+            let (mut read, is_cut) = match read_projects(&self.context, piece, overview).await {
                 Ok(read) => read,
                 Err(error) => {
                     failed = Some(error);

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::branches::Moves;
 use quickdraw_insights::deployments::{self, Deployment};
-use quickdraw_insights::entity::{Entity, Family, Item};
+use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::pipelines::Job;
-use quickdraw_insights::question::{FamilyRead, Overview};
+use quickdraw_insights::question::Overview;
 use quickdraw_insights::report::CommitCount;
-use quickdraw_store::overview::{KnownBranch, Piece};
+use quickdraw_store::overview::KnownBranch;
 
 use super::WINDOW;
 use crate::context::Context;
+use crate::insights::ask::overview::{self, Projects};
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a
 /// few times as much.
@@ -115,32 +116,23 @@ impl Read {
     }
 }
 
-/// A read of projects from one number to another, which is in it.
-const fn piece(read: FamilyRead, (first, last): (i64, i64)) -> Piece {
-    let FamilyRead { family, from, to } = read;
-    Piece {
-        family,
-        from,
-        to,
-        first,
-        last,
-    }
-}
-
-/// The projects that are read together, as the first and the last of each piece: as many as fit; a larger project by
-/// itself.
-pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
+/// The projects that are read together: as many as fit; a larger project by itself.
+pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<Projects> {
     let most = i64::try_from(PIECE).unwrap_or(i64::MAX);
-    let mut pieces: Vec<(i64, i64)> = Vec::new();
+    let mut pieces: Vec<Projects> = Vec::new();
     let mut together: i64 = 0;
 
     for (project, bytes) in bytes {
         together = together.saturating_add(*bytes);
 
         match pieces.last_mut() {
-            Some((_, last)) if together <= most => *last = *project,
+            Some(piece) if together <= most => piece.last = *project,
             _ => {
-                pieces.push((*project, *project));
+                pieces.push(Projects {
+                    first: *project,
+                    last: *project,
+                });
+
                 together = *bytes;
             }
         }
@@ -149,63 +141,38 @@ pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
     pieces
 }
 
-/// The projects that there is something of, and about how many bytes that takes.
-pub(super) async fn weigh_projects(context: &Context, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
-    let mut all: BTreeMap<i64, i64> = BTreeMap::new();
-    for read in (Overview { now }).reads().all() {
-        let whole = piece(read, (i64::MIN, i64::MAX));
-        for (project, bytes) in context.store.bytes_by_project(whole).await? {
-            let sum = all.entry(project).or_default();
-
-            // Branches are read page by page and not kept.
-            if read.family != Family::Branches {
-                *sum = sum.saturating_add(bytes);
-            }
-        }
-    }
-
-    Ok(all)
-}
-
 /// Reads some projects, and returns whether there is more of them than was read.
 pub(super) async fn read_projects(
     context: &Context,
-    projects: (i64, i64),
-    now: Timestamp,
+    projects: Projects,
+    overview: Overview,
 ) -> anyhow::Result<(BTreeMap<i64, Read>, bool)> {
-    let reads = Overview { now }.reads();
+    let mut found = overview::read(&context.store, overview, projects, PIECE).await?;
     let mut all: BTreeMap<i64, Read> = BTreeMap::new();
-    let (mut items, mut is_cut) = (Vec::new(), false);
 
-    for read in reads.items {
-        let (found, has_more) = context.store.newest_items(piece(read, projects), PIECE).await?;
-        items.extend(found);
-        is_cut |= has_more;
-    }
-
-    for one in context.store.commit_counts(piece(reads.commits, projects)).await? {
-        all.entry(one.project).or_default().commits.push(one);
-    }
-
-    deployments::keep(&mut items, &mut Vec::new(), None);
-    for item in items {
+    deployments::keep(&mut found.items, &mut Vec::new(), None);
+    for item in found.items {
         all.entry(item.key().0).or_default().add(item);
     }
 
-    read_branches(context, &mut all, piece(reads.branches, projects), now).await?;
-    for read in all.values_mut() {
-        read.add_branches_of_pipelines(now);
+    for one in found.commits {
+        all.entry(one.project).or_default().commits.push(one);
     }
 
-    Ok((all, is_cut))
+    read_branches(context, &mut all, projects, overview).await?;
+    for read in all.values_mut() {
+        read.add_branches_of_pipelines(overview.now);
+    }
+
+    Ok((all, found.is_cut))
 }
 
 /// Adds the branches of some projects, of which the pipelines are known.
 async fn read_branches(
     context: &Context,
     all: &mut BTreeMap<i64, Read>,
-    branches: Piece,
-    now: Timestamp,
+    projects: Projects,
+    overview: Overview,
 ) -> anyhow::Result<()> {
     let mut with_pipelines: HashMap<i64, HashSet<String>> = HashMap::new();
     for (project, read) in all.iter() {
@@ -217,18 +184,18 @@ async fn read_branches(
     }
 
     let none = HashSet::new();
-    let mut behind = (branches.first, i64::MIN);
+    let mut last = (projects.first, i64::MIN);
 
     loop {
-        let page = context.store.branches_behind(branches, behind, PAGE).await?;
+        let page = overview::next_branches(&context.store, overview, projects, last, PAGE).await?;
         for known in &page {
             let project = known.branch.project;
             let names = with_pipelines.get(&project).unwrap_or(&none);
-            all.entry(project).or_default().add_branch(known, names, now);
+            all.entry(project).or_default().add_branch(known, names, overview.now);
         }
 
         match page.last() {
-            Some(known) if page.len() == PAGE => behind = known.branch.key(),
+            Some(known) if page.len() == PAGE => last = known.branch.key(),
             _ => return Ok(()),
         }
     }
@@ -242,10 +209,8 @@ mod tests {
     fn projects_are_read_together_as_far_as_they_fit() {
         let most = i64::try_from(PIECE).expect("it fits");
         let bytes = [(-3, 0), (1, most), (2, 1), (5, most - 1), (7, 1), (8, most * 9), (9, 1)];
-        assert_eq!(
-            pieces(&bytes.into_iter().collect()),
-            [(-3, 1), (2, 5), (7, 7), (8, 8), (9, 9)]
-        );
+        let expected = [(-3, 1), (2, 5), (7, 7), (8, 8), (9, 9)].map(|(first, last)| Projects { first, last });
+        assert_eq!(pieces(&bytes.into_iter().collect()), expected);
 
         assert_eq!(pieces(&BTreeMap::new()), []);
     }
