@@ -1,6 +1,6 @@
 //! The door to all metrics: a [`Question`] says what to read ([`Question::reads`]), and turns the result into an
 //! [`Answer`] ([`Question::answer`]). Nothing here reads anything. Endpoints, exports and alerts are views of the
-//! answer.
+//! answer. An [`Overview`] joins the reads of several questions, and an [`EventSearch`] finds the events of an item.
 
 mod answer;
 mod commit_report;
