@@ -2,6 +2,8 @@
 //! a figure that is worse than the bound in `xtask/house.json`. A change that improves a figure lowers its bound (`--
 //! house --record`).
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -16,21 +18,38 @@ use crate::tidy::{rust_files, show};
 const BOUNDS: &str = "xtask/house.json";
 const CRATES: [&str; 7] = ["domain", "insights", "store", "egress", "engine", "server", "cli"];
 
-/// A figure, and whether more of it is better.
+/// A figure, and the direction in which it should go.
 struct Figure {
     name: &'static str,
     value: f64,
-    more_is_better: bool,
+    wish: Wish,
+}
+
+/// The direction in which a figure should go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Less is better, so the bound is a maximum.
+    Less,
+
+    /// More is better, so the bound is a minimum.
+    More,
+
+    /// The figure only informs. It has no bound.
+    None,
 }
 
 /// Prints the figures. With `check`, fails if one is worse than its bound; with `record`, writes the figures as bounds.
 pub(crate) fn run(root: &Path, check: bool, record: bool) -> anyhow::Result<()> {
-    let figures = measure(root)?;
+    let mut figures = measure(root)?;
+    figures.extend(places::measure(root)?);
+    figures.extend(places::shares(root)?);
+
     let path = root.join(BOUNDS);
 
     if record {
         let bounds: Map<String, Value> = figures
             .iter()
+            .filter(|figure| figure.wish != Wish::None)
             .map(|figure| (figure.name.to_owned(), json!(figure.value)))
             .collect();
 
@@ -43,16 +62,14 @@ pub(crate) fn run(root: &Path, check: bool, record: bool) -> anyhow::Result<()> 
     let mut worse = 0;
     for figure in &figures {
         let bound = bounds.get(figure.name).and_then(Value::as_f64);
-        let is_worse = bound.is_none_or(|bound| {
-            if figure.more_is_better {
-                figure.value < bound
-            } else {
-                figure.value > bound
-            }
-        });
+        let is_worse = match figure.wish {
+            Wish::Less => bound.is_none_or(|bound| figure.value > bound),
+            Wish::More => bound.is_none_or(|bound| figure.value < bound),
+            Wish::None => false,
+        };
         worse += usize::from(is_worse);
 
-        let bound = bound.map_or_else(|| "no bound".to_owned(), |bound| bound.to_string());
+        let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
         let mark = if is_worse { "  WORSE" } else { "" };
         show(&format!(
             "{:<64} {:>8}   bound {bound}{mark}",
@@ -136,12 +153,12 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
         Figure {
             name: "tokens a line",
             value: ratio(tokens, lines),
-            more_is_better: false,
+            wish: Wish::Less,
         },
         Figure {
             name: "blank lines, percent",
             value: ratio(blank * 100, lines),
-            more_is_better: true,
+            wish: Wish::More,
         },
     ])
 }
@@ -151,7 +168,7 @@ fn figure(name: &'static str, value: usize) -> Figure {
     Figure {
         name,
         value: value as f64,
-        more_is_better: false,
+        wish: Wish::Less,
     }
 }
 
@@ -186,6 +203,11 @@ fn pairs_that_use_each_other(uses: &BTreeMap<String, BTreeSet<String>>) -> usize
     pairs
 }
 
+/// Checks whether a module exists only under a condition, which is `test` in this repository.
+fn is_test_module(item: &syn::ItemMod) -> bool {
+    item.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"))
+}
+
 /// The facts that one file contributes.
 #[derive(Default)]
 struct Seen {
@@ -198,8 +220,7 @@ struct Seen {
 
 impl<'ast> Visit<'ast> for Seen {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let is_test = item.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"));
-        if !is_test {
+        if !is_test_module(item) {
             syn::visit::visit_item_mod(self, item);
         }
     }

@@ -38,7 +38,7 @@ pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
 pub use engine::Engine;
 pub use insights::Insights;
-pub use insights::ask::ask;
+pub use insights::ask::{ask, search_events};
 pub use journal::Journal;
 pub use journal::filters::Trial;
 pub use journal::relay::{ReceiveError, Received, SeenRequest};

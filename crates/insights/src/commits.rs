@@ -25,6 +25,16 @@ pub struct Author {
     pub name: String,
 }
 
+/// An author with the number that a store gives them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The store's number.
+    pub id: i64,
+
+    /// The author.
+    pub author: Author,
+}
+
 /// A commit as a push lists it. Two listings of the same commit are joined.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commit {

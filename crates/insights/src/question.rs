@@ -1,10 +1,13 @@
 //! The door to all metrics: a [`Question`] says what to read ([`Question::reads`]), and turns the result into an
 //! [`Answer`] ([`Question::answer`]). Nothing here reads anything. Endpoints, exports and alerts are views of the
-//! answer.
+//! answer. An [`Overview`] joins the reads of several questions, and an [`EventSearch`] finds the events of an item.
 
 mod answer;
+mod commit_report;
 mod days;
+mod events;
 mod explanation;
+mod overview;
 mod reads;
 
 use super::entity::Item;
@@ -13,8 +16,11 @@ use super::people::People;
 use quickdraw_domain::Timestamp;
 
 pub use answer::{Answer, Coverage, Group, GroupKey, Interval, TooLarge};
+pub use commit_report::{AuthorCommits, Cells, CommitAnswer, CommitAuthor, CommitOutput, CommitReads, FoundCommits};
 pub use days::{Days, DaysError, Every};
+pub use events::{EventPage, EventRead, EventSearch, ItemKey};
 pub use explanation::{Explained, Explanation};
+pub use overview::{FamilyRead, Overview, OverviewReads};
 pub use reads::{Found, Read, Reads, Wanted};
 
 /// Largest number of groups in one answer.
@@ -109,6 +115,9 @@ pub struct Output {
 
     /// The items behind the numbers.
     pub detail: Detail,
+
+    /// A report about commits. It has one group, and no other part is calculated.
+    pub commit_report: Option<CommitOutput>,
 }
 
 /// The items that an answer shows.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::commits::{Commit, Metric};
+use super::commits::{Author, Commit, Metric};
 use quickdraw_domain::Timestamp;
 
 /// The sum of a metric for one identity in one UTC hour, or at one instant if it comes straight from facts.
@@ -22,6 +22,22 @@ pub struct Cell {
 
     /// The sum.
     pub value: i64,
+}
+
+/// The number of commits without merges that an author made to a project in one hour.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CommitCount {
+    /// The project's id in events.
+    pub project: i64,
+
+    /// The author, as the commits spell them.
+    pub author: Author,
+
+    /// Start of the hour in UTC.
+    pub hour: Timestamp,
+
+    /// The number.
+    pub commits: i64,
 }
 
 /// Properties of a commit that sums cannot contain: the change, and the committer's own clock.

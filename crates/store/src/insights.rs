@@ -7,7 +7,8 @@ use quickdraw_domain::event::Event;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_insights::Fact;
 use quickdraw_insights::branches::Push;
-use quickdraw_insights::commits::{Author, Commit};
+use quickdraw_insights::commits::Commit;
+pub use quickdraw_insights::commits::Identity;
 use quickdraw_insights::entity::{Entity, Family, Item};
 use quickdraw_insights::gaps::{After, Completeness, Gap};
 use quickdraw_insights::people::User;
@@ -159,16 +160,6 @@ pub struct NamedProject {
 
     /// When the last event that named it was received.
     pub seen_at: Timestamp,
-}
-
-/// A raw identity: a name and address as commits spell them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// The store's number.
-    pub id: i64,
-
-    /// The spelling.
-    pub author: Author,
 }
 
 /// The commits of a raw identity in a project.

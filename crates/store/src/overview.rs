@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::branches::{Branch, Push};
-use quickdraw_insights::commits::{Author, Metric};
+use quickdraw_insights::commits::Metric;
 use quickdraw_insights::entity::{Family, Item};
+pub use quickdraw_insights::report::CommitCount;
 
 use crate::error::Result;
 
@@ -32,22 +33,6 @@ pub struct Piece {
 
     /// The last project, which is in it.
     pub last: i64,
-}
-
-/// How many commits without merges somebody made to a project in one hour.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct CommitCount {
-    /// The project, by its number in events.
-    pub project: i64,
-
-    /// The author, as commits spell them.
-    pub author: Author,
-
-    /// Start of the hour, by UTC.
-    pub hour: Timestamp,
-
-    /// How many.
-    pub commits: i64,
 }
 
 /// A branch.

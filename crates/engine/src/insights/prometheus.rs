@@ -15,29 +15,26 @@ use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::gaps::Sequence;
 use quickdraw_insights::people::{People, times_of};
+use quickdraw_insights::question::Overview;
 use quickdraw_insights::roster::{Team, Who};
 use quickdraw_store::insights::{NamedProject, Projects};
 
 use self::last::of_last;
-use self::pieces::{Read, pieces, read_projects, weigh_projects};
+use self::pieces::{Read, pieces, read_projects};
 use self::project::of_project;
 use self::series::{Counts, Series};
 use super::Insights;
 use super::alerts::{people, roster};
+use super::ask::overview;
 use crate::context::Context;
 use crate::telemetry::precise;
 
-/// Numbers of a period are those of so many days.
-const DAYS: f64 = 7.0;
-const WINDOW: Duration = Duration::from_secs(7 * 86_400);
-/// Jobs of older pipelines are not shown: there are ten times as many jobs as pipelines.
-const JOBS: Duration = Duration::from_secs(2 * 86_400);
+/// The period of metrics.
+const WINDOW: Duration = Overview::PERIOD;
 /// Shortest pause between two looks, how many times as long as a look it is at least, and the longest.
 const EVERY: Duration = Duration::from_secs(60);
 const PAUSE_PER_WORK: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// The last pipeline of a branch and the last deployment to an environment can be so old.
-const LAST: Duration = Duration::from_secs(90 * 86_400);
 /// Most branches, jobs or environments of one project: those of others have room too.
 const MOST_OF_ONE: usize = 100;
 
@@ -123,7 +120,8 @@ impl Insights {
             .map(|one| one.id)
             .collect();
 
-        let bytes = weigh_projects(&self.context, now).await?;
+        let overview = Overview { now };
+        let bytes = overview::weigh(&self.context.store, overview).await?;
         let is_empty = bytes.keys().all(|project| replaced.contains(project));
         let people = people(&self.context).await?;
         let teams = Arc::new(self.teams(&people, now).await?);
@@ -141,7 +139,7 @@ impl Insights {
 
         let mut failed = None;
         for piece in pieces(&bytes) {
-            let (mut read, is_cut) = match read_projects(&self.context, piece, now).await {
+            let (mut read, is_cut) = match read_projects(&self.context, piece, overview).await {
                 Ok(read) => read,
                 Err(error) => {
                     failed = Some(error);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Detail, Explanation, Found, Grouping, MOST_GAUGE_INTERVALS, MOST_GROUPS, MOST_INTERVALS, Question, Window,
+    CommitAnswer, Detail, Explanation, Found, Grouping, MOST_GAUGE_INTERVALS, MOST_GROUPS, MOST_INTERVALS, Question,
+    Window,
 };
 use crate::deployments;
 use crate::entity::{Entity, Item};
@@ -42,6 +43,9 @@ pub struct Group {
 
     /// Pairs of authors and reviewers.
     pub pairs: Vec<Pair>,
+
+    /// The report about commits.
+    pub commits: Option<CommitAnswer>,
 }
 
 /// A group of an answer.
@@ -111,10 +115,15 @@ impl Question {
     /// # Errors
     /// When the answer would have too many groups, or too many intervals over all groups.
     pub fn answer(&self, found: Found) -> Result<Answer, TooLarge> {
+        if let Some(output) = &self.output.commit_report {
+            return Ok(self.answer_of_report(output, found));
+        }
+
         let Found {
             mut items,
             mut context,
             first_received,
+            ..
         } = found;
 
         let mut groups = Vec::new();
@@ -230,7 +239,7 @@ impl Question {
         group
     }
 
-    fn coverage(&self, since: Option<Timestamp>) -> Coverage {
+    pub(super) fn coverage(&self, since: Option<Timestamp>) -> Coverage {
         let begins_before = since.is_some_and(|since| since < self.window.from);
         Coverage {
             since,

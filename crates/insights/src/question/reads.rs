@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Grouping, Question};
+use super::{CommitReads, FoundCommits, Grouping, Question};
 use crate::entity::{Family, Item};
 use crate::metrics::{Kind, Trait};
 use quickdraw_domain::Timestamp;
@@ -17,14 +17,17 @@ const OPEN_END: Timestamp = Timestamp::from_micros(i64::MAX);
 /// All that has to be read for a question. Each read is limited to [`Question::projects`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reads {
-    /// The items that the metric counts.
-    pub items: Read,
+    /// The items that the metric counts. None for a report about commits.
+    pub items: Option<Read>,
 
     /// The items that it needs as context.
     pub context: Vec<Read>,
 
     /// True if the answer needs the time at which the first event of the projects was received.
     pub first_received: bool,
+
+    /// The reads of a report about commits.
+    pub commits: Option<CommitReads>,
 }
 
 /// One read: the items that existed for some time between two points in time.
@@ -61,12 +64,19 @@ pub struct Found {
 
     /// The time at which the first event of the projects was received. None if there was none, or if it is not needed.
     pub first_received: Option<Timestamp>,
+
+    /// The results for a report about commits.
+    pub commits: FoundCommits,
 }
 
 impl Question {
     /// Decides what to read.
     #[must_use]
     pub fn reads(&self) -> Reads {
+        if let Some(output) = &self.output.commit_report {
+            return self.reads_of_report(output);
+        }
+
         let first_received = self.needs_first_received();
         let mut reads = match self.metric.family() {
             Family::Commits => self.reads_of_commits(),
@@ -130,9 +140,10 @@ impl Question {
         };
 
         Reads {
-            items,
+            items: Some(items),
             context,
             first_received: false,
+            commits: None,
         }
     }
 
@@ -175,13 +186,14 @@ impl Question {
         }
 
         Reads {
-            items: Read {
+            items: Some(Read {
                 wanted: Wanted::Items(family),
                 from,
                 to,
-            },
+            }),
             context,
             first_received: false,
+            commits: None,
         }
     }
 }
@@ -229,12 +241,10 @@ mod tests {
 
     fn check_reads(question: &Question, items: &str, context: &[&str]) {
         let reads = question.reads();
-        let found: Vec<String> = reads.context.iter().map(text).collect();
+        let found: Vec<String> = reads.items.iter().chain(&reads.context).map(text).collect();
 
-        assert_eq!(
-            (text(&reads.items).as_str(), found),
-            (items, context.iter().map(ToString::to_string).collect())
-        );
+        let expected: Vec<&str> = [items].into_iter().chain(context.iter().copied()).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -61,7 +61,9 @@ async fn value(store: &SharedStore, name: &str) -> Option<f64> {
     let reads = question.reads();
 
     let mut found = Found {
-        items: read_items(store, reads.items, None).await.expect("found"),
+        items: read_items(store, reads.items.expect("a read"), None)
+            .await
+            .expect("found"),
         ..Found::default()
     };
 

@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::branches::Moves;
 use quickdraw_insights::deployments::{self, Deployment};
-use quickdraw_insights::entity::{Entity, Family, Item};
+use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::pipelines::Job;
-use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
+use quickdraw_insights::question::Overview;
+use quickdraw_insights::report::CommitCount;
+use quickdraw_store::overview::KnownBranch;
 
-use super::{JOBS, LAST, WINDOW};
+use super::WINDOW;
 use crate::context::Context;
+use crate::insights::ask::overview::{self, Projects};
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a
 /// few times as much.
@@ -113,32 +116,23 @@ impl Read {
     }
 }
 
-/// The families that are read, each with the beginning of its window: items that are open at its end, or ended in it.
-fn windows(now: Timestamp) -> [(Family, Timestamp); 5] {
-    [
-        (Family::MergeRequests, now.minus(WINDOW)),
-        // The last one of a branch can be old.
-        (Family::Pipelines, now.minus(WINDOW).minus(LAST)),
-        (Family::Deployments, now.minus(LAST)),
-        (Family::Jobs, now.minus(JOBS)),
-        (Family::Commits, now.minus(WINDOW)),
-    ]
-}
-
-/// The projects that are read together, as the first and the last of each piece: as many as fit; a larger project by
-/// itself.
-pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
+/// The projects that are read together: as many as fit; a larger project by itself.
+pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<Projects> {
     let most = i64::try_from(PIECE).unwrap_or(i64::MAX);
-    let mut pieces: Vec<(i64, i64)> = Vec::new();
+    let mut pieces: Vec<Projects> = Vec::new();
     let mut together: i64 = 0;
 
     for (project, bytes) in bytes {
         together = together.saturating_add(*bytes);
 
         match pieces.last_mut() {
-            Some((_, last)) if together <= most => *last = *project,
+            Some(piece) if together <= most => piece.last = *project,
             _ => {
-                pieces.push((*project, *project));
+                pieces.push(Projects {
+                    first: *project,
+                    last: *project,
+                });
+
                 together = *bytes;
             }
         }
@@ -147,82 +141,38 @@ pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
     pieces
 }
 
-/// The projects that there is something of, and about how many bytes that takes.
-pub(super) async fn weigh_projects(context: &Context, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
-    let mut all: BTreeMap<i64, i64> = BTreeMap::new();
-    let whole = |(family, from)| Piece {
-        family,
-        from,
-        to: now,
-        first: i64::MIN,
-        last: i64::MAX,
-    };
-
-    for window in windows(now) {
-        for (project, bytes) in context.store.bytes_by_project(whole(window)).await? {
-            let sum = all.entry(project).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
-    }
-
-    // These are read page by page and not kept.
-    for (project, _) in context.store.bytes_by_project(whole((Family::Branches, now))).await? {
-        all.entry(project).or_default();
-    }
-
-    Ok(all)
-}
-
 /// Reads some projects, and returns whether there is more of them than was read.
 pub(super) async fn read_projects(
     context: &Context,
-    (first, last): (i64, i64),
-    now: Timestamp,
+    projects: Projects,
+    overview: Overview,
 ) -> anyhow::Result<(BTreeMap<i64, Read>, bool)> {
+    let mut found = overview::read(&context.store, overview, projects, PIECE).await?;
     let mut all: BTreeMap<i64, Read> = BTreeMap::new();
-    let (mut items, mut is_cut) = (Vec::new(), false);
 
-    for (family, from) in windows(now) {
-        let piece = Piece {
-            family,
-            from,
-            to: now,
-            first,
-            last,
-        };
-
-        if family == Family::Commits {
-            for one in context.store.commit_counts(piece).await? {
-                all.entry(one.project).or_default().commits.push(one);
-            }
-
-            continue;
-        }
-
-        let (found, has_more) = context.store.newest_items(piece, PIECE).await?;
-        items.extend(found);
-        is_cut |= has_more;
-    }
-
-    deployments::keep(&mut items, &mut Vec::new(), None);
-    for item in items {
+    deployments::keep(&mut found.items, &mut Vec::new(), None);
+    for item in found.items {
         all.entry(item.key().0).or_default().add(item);
     }
 
-    read_branches(context, &mut all, (first, last), now).await?;
-    for read in all.values_mut() {
-        read.add_branches_of_pipelines(now);
+    for one in found.commits {
+        all.entry(one.project).or_default().commits.push(one);
     }
 
-    Ok((all, is_cut))
+    read_branches(context, &mut all, projects, overview).await?;
+    for read in all.values_mut() {
+        read.add_branches_of_pipelines(overview.now);
+    }
+
+    Ok((all, found.is_cut))
 }
 
 /// Adds the branches of some projects, of which the pipelines are known.
 async fn read_branches(
     context: &Context,
     all: &mut BTreeMap<i64, Read>,
-    (first, last): (i64, i64),
-    now: Timestamp,
+    projects: Projects,
+    overview: Overview,
 ) -> anyhow::Result<()> {
     let mut with_pipelines: HashMap<i64, HashSet<String>> = HashMap::new();
     for (project, read) in all.iter() {
@@ -234,25 +184,18 @@ async fn read_branches(
     }
 
     let none = HashSet::new();
-    let piece = Piece {
-        family: Family::Branches,
-        from: now,
-        to: now,
-        first,
-        last,
-    };
+    let mut last = (projects.first, i64::MIN);
 
-    let mut behind = (first, i64::MIN);
     loop {
-        let page = context.store.branches_behind(piece, behind, PAGE).await?;
+        let page = overview::next_branches(&context.store, overview, projects, last, PAGE).await?;
         for known in &page {
             let project = known.branch.project;
             let names = with_pipelines.get(&project).unwrap_or(&none);
-            all.entry(project).or_default().add_branch(known, names, now);
+            all.entry(project).or_default().add_branch(known, names, overview.now);
         }
 
         match page.last() {
-            Some(known) if page.len() == PAGE => behind = known.branch.key(),
+            Some(known) if page.len() == PAGE => last = known.branch.key(),
             _ => return Ok(()),
         }
     }
@@ -260,48 +203,14 @@ async fn read_branches(
 
 #[cfg(test)]
 mod tests {
-    use quickdraw_insights::question::Wanted;
-
-    use super::super::project::question;
     use super::*;
-
-    #[test]
-    fn the_windows_contain_what_each_shown_metric_reads() {
-        let now = Timestamp::from_seconds(1_800_000_000);
-        let of_merge_requests = [
-            "mr_open",
-            "mr_merged",
-            "mr_closed_unmerged",
-            "mr_waiting",
-            "time_to_merge",
-            "time_to_first_approval",
-        ];
-
-        let of_pipelines = [
-            "pipeline_duration",
-            "pipeline_success_share",
-            "pipeline_failure_share",
-            "pipeline_other_share",
-        ];
-
-        for name in of_merge_requests.into_iter().chain(of_pipelines) {
-            let reads = question(name, now).expect("a metric").reads();
-            let is_read = |(family, from): &(Family, Timestamp)| {
-                reads.items.wanted == Wanted::Items(*family) && *from <= reads.items.from
-            };
-            assert!(windows(now).iter().any(is_read), "{name}");
-            assert_eq!((reads.items.to, reads.context), (now, Vec::new()), "{name}");
-        }
-    }
 
     #[test]
     fn projects_are_read_together_as_far_as_they_fit() {
         let most = i64::try_from(PIECE).expect("it fits");
         let bytes = [(-3, 0), (1, most), (2, 1), (5, most - 1), (7, 1), (8, most * 9), (9, 1)];
-        assert_eq!(
-            pieces(&bytes.into_iter().collect()),
-            [(-3, 1), (2, 5), (7, 7), (8, 8), (9, 9)]
-        );
+        let expected = [(-3, 1), (2, 5), (7, 7), (8, 8), (9, 9)].map(|(first, last)| Projects { first, last });
+        assert_eq!(pieces(&bytes.into_iter().collect()), expected);
 
         assert_eq!(pieces(&BTreeMap::new()), []);
     }

@@ -1,18 +1,17 @@
 //! How one project stands, by our own names and by those of OpenTelemetry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::entity::Item;
-use quickdraw_insights::metrics::{Choice, Items, Metric, Summary};
+use quickdraw_insights::metrics::{Choice, Items, Summary};
 use quickdraw_insights::people::People;
 use quickdraw_insights::pipelines::Status;
-use quickdraw_insights::question::{Question, Window};
-use quickdraw_store::overview::CommitCount;
+use quickdraw_insights::question::Overview;
+use quickdraw_insights::report::CommitCount;
 
 use super::series::Series;
-use super::{DAYS, MOST_OF_ONE, Read, WINDOW, count};
-use crate::telemetry::precise;
+use super::{MOST_OF_ONE, Read, WINDOW, count};
 
 /// The quantiles of a summary's percentiles.
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
@@ -43,26 +42,15 @@ pub(super) fn of_project(
         pipelines: items(pipelines),
     };
     by_open_telemetry(series, path, (read, &measured), people, now);
-    commits_by_our_names(series, path, &read.commits, (people, teams));
+    commits_by_our_names(series, path, &read.commits, (people, teams), now);
     by_our_names(series, path, (read, &measured), now);
 }
 
-/// How many commits somebody's count for, as the insight `commits` has it.
-fn commits_of(all: &[CommitCount], people: &People) -> i64 {
-    let counts = |one: &&CommitCount| people.counts(people.author(&one.author), one.hour);
-    all.iter().filter(counts).map(|one| one.commits).sum()
-}
-
-/// How many people committed, as the insight `contributors` has it.
-fn contributors(all: &[CommitCount], people: &People) -> usize {
-    let counts = |one: &&CommitCount| people.counts(people.author(&one.author), one.hour);
-    let found: BTreeSet<i64> = all
-        .iter()
-        .filter(counts)
-        .map(|one| people.contributor(&one.author))
-        .collect();
-
-    found.len()
+/// The number of a metric of commits, from the counts of the window.
+fn of_commits(name: &str, all: &[CommitCount], people: &People, now: Timestamp) -> f64 {
+    let question = Overview { now }.question(name);
+    let number = question.map(|question| question.number_of_counts(all, people));
+    number.and_then(|number| number.value).unwrap_or_default()
 }
 
 fn commits_by_our_names(
@@ -70,6 +58,7 @@ fn commits_by_our_names(
     path: &str,
     commits: &[CommitCount],
     (people, teams): (&People, &[(String, People)]),
+    now: Timestamp,
 ) {
     let help = "Commits without merges: of all contributors, and of each team.";
     let (project, window) = (("project", path), ("window", "7d"));
@@ -78,37 +67,19 @@ fn commits_by_our_names(
         "pulse_commits",
         help,
         &[project, ("team", ""), window],
-        precise(commits_of(commits, people)),
+        of_commits("commits", commits, people, now),
     );
 
     for (team, members) in teams {
-        let value = commits_of(commits, members);
-        if value > 0 {
-            series.add(
-                "pulse_commits",
-                help,
-                &[project, ("team", team), window],
-                precise(value),
-            );
+        let value = of_commits("commits", commits, members, now);
+        if value > 0.0 {
+            series.add("pulse_commits", help, &[project, ("team", team), window], value);
         }
     }
 }
 
-/// A question about a metric in the last seven days.
-pub(super) fn question(name: &str, now: Timestamp) -> Option<Question> {
-    Some(Question::new(
-        Metric::by_name(name)?,
-        Window {
-            from: now.minus(WINDOW),
-            to: now,
-            days: DAYS,
-        },
-        now,
-    ))
-}
-
 fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
-    Some(question(name, now)?.number(items))
+    Some(Overview { now }.question(name)?.number(items))
 }
 
 fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Measured), now: Timestamp) {
@@ -258,7 +229,7 @@ fn by_open_telemetry(
         "vcs_contributor_count",
         help,
         &[owner, name],
-        count(contributors(&read.commits, people)),
+        of_commits("contributors", &read.commits, people, now),
     );
 
     if read.branches > 0 {

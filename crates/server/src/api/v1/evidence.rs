@@ -1,16 +1,12 @@
 //! Evidence: the events that an item of an explanation was read from.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use quickdraw_domain::{EventId, event};
-use quickdraw_insights::backfill::facts_of;
-use quickdraw_insights::entity::{Entity, Family};
+use quickdraw_domain::EventId;
 use quickdraw_insights::metrics::Metric;
-use quickdraw_insights::{Fact, counts};
-use quickdraw_store::Packed;
+use quickdraw_insights::question::EventSearch;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,10 +19,6 @@ use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
 use crate::views::{Event, Page};
-
-/// Events that are examined for one page, and the number of events that are read at once.
-const MOST_LOOKED_AT: usize = 20_000;
-const TOGETHER: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(behind))
@@ -63,91 +55,19 @@ async fn behind(
         .split_once('/')
         .and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
     let key = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
-    let wanted = Wanted {
-        family: metric.family(),
-        key,
-    };
+    let after = EventId(query.after.unwrap_or(Uuid::nil()));
+    let mut search = EventSearch::new(metric, key, after, limit(query.limit)?);
 
-    let (mut found, most) = (Vec::new(), limit(query.limit)?);
-    let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
-
-    for _ in 0..MOST_LOOKED_AT / TOGETHER {
-        let ids = app.store().event_ids(at, TOGETHER).await?;
-        let is_end = ids.len() < TOGETHER;
-
-        let speaking: HashSet<EventId> = app
-            .store()
-            .events_by_id(ids.clone())
-            .await?
-            .iter()
-            .filter(|one| counts(one.trigger))
-            .map(|one| one.id)
-            .collect();
-
+    while search.next_read().is_some() {
+        // Bodies can be large, so a limit applies to the number of requests that read them at once.
         let turn = app.measuring.turn().await?;
-        let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
-
-        // Runs off the request threads, because bodies can be large.
-        let look = turn.run(move || {
-            bodies
-                .into_iter()
-                .filter(|(event, body)| wanted.is_in(event, body))
-                .map(|(event, _)| event)
-                .collect()
-        });
-        let mut these: Vec<event::Event> = look.await.map_err(|error| ApiError::internal(error.into()))?;
-        these.sort_by_key(|event| event.id);
-
-        let room = most - found.len();
-        let is_full = these.len() >= room && !these.is_empty();
-        these.truncate(room);
-
-        at = if is_full {
-            these.last().map_or(at, |event| event.id)
-        } else {
-            ids.last().copied().unwrap_or(at)
-        };
-
-        found.extend(these);
-
-        if is_end && !is_full {
-            return Ok(Json(Page {
-                items: found.iter().map(Event::from).collect(),
-                next: None,
-            }));
-        }
-
-        if is_full {
-            break;
-        }
+        let searched = quickdraw_engine::search_events(app.store(), &mut search, turn).await;
+        searched.map_err(ApiError::internal)?;
     }
 
+    let page = search.page();
     Ok(Json(Page {
-        items: found.iter().map(Event::from).collect(),
-        next: Some(at.to_string()),
+        items: page.events.iter().map(Event::from).collect(),
+        next: page.next.map(|next| next.to_string()),
     }))
-}
-
-/// The entity whose events are wanted.
-#[derive(Clone, Copy)]
-struct Wanted {
-    family: Family,
-    key: (i64, i64),
-}
-
-impl Wanted {
-    /// Checks whether an event mentions the entity.
-    fn is_in(self, event: &event::Event, body: &Packed) -> bool {
-        let facts = body
-            .unpack()
-            .ok()
-            .and_then(|body| facts_of(event, &body).ok())
-            .unwrap_or_default();
-
-        facts.iter().any(|fact| match fact {
-            Fact::Item(item) => (item.family(), item.key()) == (self.family, self.key),
-            Fact::Commit(commit) => self.family == Family::Commits && commit.key() == self.key,
-            _ => false,
-        })
-    }
 }
