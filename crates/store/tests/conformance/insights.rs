@@ -831,7 +831,7 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
     );
 
     assert_eq!((differences[1].live, differences[1].anew), (1, 0));
-    store.swap_insights(&shadow).await.expect("swapped");
+    store.swap_insights(&*shadow).await.expect("swapped");
     assert_eq!(store.digests().await.expect("read"), anew);
 
     // Identities have other ids after the swap, but the same authors.
