@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::body_template;
 use super::branch_filter::BranchFilter;
+use super::own_headers::is_own_header;
 use super::template_check::{self, NeverJson};
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
 use super::{ClientCertificate, EventFilter, Hook, NamedValues};
-use crate::request::is_own_header;
 use crate::retry::OwnRetry;
 use crate::secret::HeaderError;
 use crate::signature::SigningToken;
