@@ -62,7 +62,9 @@ pub trait Store:
     + attempts::Attempts
     + audit::Audit
     + insights::Insights
-    + access::Access
+    + access::AccessTokens
+    + access::Members
+    + access::Users
     + nodes::Nodes
     + sources::Sources
     + known::Known
@@ -84,7 +86,9 @@ impl<T> Store for T where
         + attempts::Attempts
         + audit::Audit
         + insights::Insights
-        + access::Access
+        + access::AccessTokens
+        + access::Members
+        + access::Users
         + nodes::Nodes
         + sources::Sources
         + known::Known
