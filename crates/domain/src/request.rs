@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::audience::tests::{hook, push};
     use crate::hook::HookUrl;
-    use crate::hook::own_headers::{OWN_HEADERS, is_own_header};
+    use crate::hook::headers::{OWN_HEADERS, is_own_header};
     use crate::signature::SigningToken;
     use crate::{HookId, ProjectId, Secret, Trigger};
 
