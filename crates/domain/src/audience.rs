@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::hook::filter::Answer;
 use crate::hook::{Hook, Passage};
-use crate::recursion::Chain;
+use crate::recursion::{Chain, Stop};
 use crate::scope::{Place, Scope};
 use crate::work::Work;
 use crate::{GroupId, HookId, Trigger};
@@ -198,7 +198,11 @@ pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chai
 
     match stopped.iter().find(|(stopped, _)| *stopped == hook.id) {
         Some((_, reason)) => Decision::Skip(*reason),
-        None => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
+        None => match chain.stops(hook.id) {
+            Some(Stop::Repeated) => Decision::Skip(SkipReason::Recursion),
+            Some(Stop::LongChain) => Decision::Skip(SkipReason::LongChain),
+            None => Decision::Deliver,
+        },
     }
 }
 

@@ -1,26 +1,19 @@
-//! Composes GitLab's body from a report of a forge. Each kind composes its own body, in `kinds/`; the objects that
-//! several kinds share are here.
+//! The parts of composed bodies: the report of a forge, its checks, and the objects that several kinds share. Each kind
+//! composes its own body in `kinds/`, and `report.rs` chooses the kind.
 
 pub(crate) mod fields;
 mod image_links;
-pub mod operation;
-mod samples;
 mod shapes;
-pub(crate) mod spelling;
 pub(crate) mod system_events;
 
 pub use image_links::UploadLinks;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-pub use samples::sample;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 pub use shapes::actions;
 
-pub use crate::kinds::{event_name, hook_state};
-
 use crate::compose::system_events::Shape;
-use crate::hook::body_template::MAX_BODY;
 use crate::members::members;
 use crate::scope::{Group, Project};
 use crate::tree::{self, TreeError};
@@ -71,9 +64,9 @@ pub enum ComposeError {
 }
 
 /// Largest object that is composed from, in bytes: it is taken apart in memory.
-const MAX_OBJECT: usize = 4 << 20;
+pub(crate) const MAX_OBJECT: usize = 4 << 20;
 /// Most memory that it may take then, and what was different before as much again, in bytes.
-const MAX_TREE: usize = tree::BUDGET;
+pub(crate) const MAX_TREE: usize = tree::BUDGET;
 
 /// The user who caused an event, as the reporter knows them.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -198,7 +191,7 @@ pub(crate) enum Composer {
 /// it. A comment is as confidential as the issue that it belongs to.
 #[must_use]
 pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
-    if trigger.kind().confidential.is_none() {
+    if trigger.row().confidential_half.is_none() {
         return trigger;
     }
 
@@ -224,61 +217,6 @@ pub(crate) fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Res
         TreeError::Json(error) => ComposeError::Object(trigger, error),
         TreeError::TooLarge(_) => ComposeError::TooLarge(trigger),
     })
-}
-
-/// Composes the body of an event, whose kind is the one that [`kind_of`] returns.
-///
-/// # Errors
-/// When the kind has no composer, or `object` is not what it needs.
-pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
-    let Happened {
-        trigger,
-        scene,
-        user,
-        object,
-        previous,
-        instance,
-        at,
-    } = *happened;
-
-    let composer = trigger
-        .kind()
-        .composer
-        .as_ref()
-        .ok_or(ComposeError::NoComposer(trigger))?;
-
-    let in_project = || match scene {
-        Scene::Project(project) => Ok(InProject {
-            trigger,
-            project,
-            user,
-            object,
-            previous,
-            instance,
-            at,
-        }),
-        _ => Err(ComposeError::Misplaced(trigger, "project")),
-    };
-
-    let length = object.get().len() + previous.map_or(0, |previous| previous.get().len());
-    if !matches!(composer, Composer::Push(_)) && length > MAX_OBJECT {
-        return Err(ComposeError::TooLarge(trigger));
-    }
-
-    let body = match composer {
-        Composer::Push(compose) => return compose(&in_project()?),
-        Composer::InProject(compose) => compose(&in_project()?)?,
-        Composer::Anywhere(compose) => compose(happened)?,
-        Composer::Attributes(shape) => system_events::compose(shape, happened)?,
-    };
-    let body = serde_json::to_vec(&body).map_err(|error| ComposeError::Object(trigger, error))?;
-
-    // Absolute links can make it many times longer.
-    if body.len() > MAX_BODY {
-        Err(ComposeError::TooLarge(trigger))
-    } else {
-        Ok(body)
-    }
 }
 
 /// The `project` object, deprecated fields included.
@@ -390,6 +328,3 @@ impl Addresses {
         }
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -6,6 +6,7 @@ mod certificate;
 pub mod edit;
 pub mod expression;
 pub mod filter;
+pub(crate) mod headers;
 pub mod past;
 pub mod template_check;
 pub mod url;

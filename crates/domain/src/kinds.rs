@@ -1,8 +1,7 @@
 //! The registry: the only list of the kinds of event. Each kind is a value with all that the program knows of it, in a
 //! file of its own in this folder. Objects that several kinds share are in `compose/`.
 //!
-//! A kind composes its bodies with `compose/`, which finds the kind by its `Trigger`. That circle between `kinds`,
-//! `compose` and `trigger` is intended: a trigger is nothing but a handle to a kind.
+//! `trigger`, `envelope` and `compose` do not know the registry. `report.rs` asks it for the composer of a kind.
 //!
 //! Source: GitLab's webhook events and system hooks pages, `app/models/concerns/triggerable_hooks.rb`, and the
 //! exceptions that its test suite asserts.
@@ -16,14 +15,17 @@ mod insight_alert;
 mod issue;
 mod job;
 mod key;
+mod look_up;
 mod member;
 mod member_approval;
 mod merge_request;
 mod milestone;
 mod note;
+mod object_key;
 mod pipeline;
 mod project;
 mod push;
+mod recognise;
 mod release;
 mod repository_update;
 mod resource_access_token;
@@ -34,12 +36,10 @@ mod user;
 mod vulnerability;
 mod wiki_page;
 
-pub use hook_state::{event_name, hook_state};
-
 use crate::compose::Composer;
-use crate::compose::spelling::Times;
 use crate::compose::system_events::Shape;
 use crate::envelope::ObjectName;
+use crate::times::spelling::Times;
 use crate::trigger::Row;
 
 /// The kinds in the order of their codes: the code of a kind is its position in this list. Databases store the codes,
@@ -115,23 +115,11 @@ const _: () = {
 
 /// One kind of event.
 pub(crate) struct Kind {
-    /// Its columns, which the other crates read.
+    /// Its columns.
     pub(crate) row: Row,
-
-    /// The kind of the same events when they are about something confidential.
-    pub(crate) confidential: Option<&'static Kind>,
 
     /// The way in which its bodies are composed. `None`: Quickdraw writes them itself, or does not know them.
     pub(crate) composer: Option<Composer>,
-
-    /// Attributes of a reported object that must be objects themselves.
-    pub(crate) objects: &'static [&'static str],
-
-    /// Attributes of a reported object that must be lists of objects, besides those that every kind may have.
-    pub(crate) lists: &'static [&'static str],
-
-    /// Allowed values of `action`, empty for a kind without actions. They never change.
-    pub(crate) actions: &'static [&'static str],
 
     /// Attributes of a reported object that identify it when several saves are one event, the best first. Empty for a
     /// kind whose objects are not saved.
@@ -140,51 +128,36 @@ pub(crate) struct Kind {
     /// The part of a body that names its object, for hooks that want the events of an object in order.
     pub(crate) object_name: ObjectName,
 
-    /// The spelling of its times.
-    pub(crate) times: Times,
-
     /// A realistic report, from which the test of a hook is composed.
     pub(crate) report: Option<&'static str>,
 }
 
 impl Kind {
-    /// The kind of a body by its `object_kind`; the public half of a kind that has two.
-    pub(crate) fn by_object_kind(object_kind: &str) -> Option<&'static Self> {
-        KINDS
-            .into_iter()
-            .find(|kind| kind.row.object_kinds.contains(&object_kind))
-    }
-
     /// The values that most kinds share; each kind states its differences.
     const USUAL: Self = Self {
         row: Row::USUAL,
-        confidential: None,
         composer: None,
-        objects: &[],
-        lists: &[],
-        actions: &[],
         identified_by: &[],
         object_name: ObjectName::Attributes,
-        times: Times::UTC,
         report: None,
     };
 
     /// A kind whose bodies are a list of attributes without an object.
-    const fn without_object(shape: &'static Shape) -> Self {
+    const fn without_object(row: Row, shape: &'static Shape) -> Self {
         Self {
+            row: Row {
+                objects: &["user", "group", "project", "owner"],
+                times: Times::ISO,
+                ..row
+            },
             composer: Some(Composer::Attributes(shape)),
-            objects: &["user", "group", "project", "owner"],
-            times: Times::ISO,
             ..Self::USUAL
         }
     }
 
     /// A kind of that form which every system hook receives, and no other hook. It goes by the one name of its events.
     const fn system(code: u8, event_name: &'static [&'static str; 1], shape: &'static Shape) -> Self {
-        Self {
-            row: Row::system(code, event_name[0], event_name),
-            ..Self::without_object(shape)
-        }
+        Self::without_object(Row::system(code, event_name[0], event_name), shape)
     }
 }
 

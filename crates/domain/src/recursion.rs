@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::audience::SkipReason;
 use crate::{DeliveryId, HookId, Timestamp};
 
 /// The maximum number of hooks that fire in one chain.
@@ -36,6 +35,16 @@ pub const fn begun_by(delivery: DeliveryId) -> Uuid {
 pub const fn origin(chain: Uuid) -> DeliveryId {
     let mixed = chain.as_u128() ^ (BEGINNING & !VERSION & !VARIANT);
     DeliveryId(Uuid::from_u128((mixed & !VERSION) | (0x7000 << 64)))
+}
+
+/// The reason for which a hook must not fire again in a chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The hook already fired in the chain.
+    Repeated,
+
+    /// The chain has called too many hooks.
+    LongChain,
 }
 
 /// The hooks that fired in a chain and are still remembered.
@@ -71,11 +80,11 @@ impl Chain {
 
     /// The reason for which a hook must not fire again in this chain.
     #[must_use]
-    pub fn stops(&self, hook: HookId) -> Option<SkipReason> {
+    pub fn stops(&self, hook: HookId) -> Option<Stop> {
         if self.0.contains(&hook) {
-            Some(SkipReason::Recursion)
+            Some(Stop::Repeated)
         } else if self.0.len() >= MOST_HOOKS {
-            Some(SkipReason::LongChain)
+            Some(Stop::LongChain)
         } else {
             None
         }
@@ -105,7 +114,7 @@ mod tests {
 
         assert_eq!(
             chain.stops(HookId(1)),
-            Some(SkipReason::Recursion),
+            Some(Stop::Repeated),
             "each hook that fires extends the chain"
         );
 
@@ -115,7 +124,7 @@ mod tests {
         let gap = Chain::new(vec![(HookId(2), at(40)), (HookId(1), at(0))], at(45));
         assert_eq!(
             (gap.stops(HookId(1)), gap.stops(HookId(2))),
-            (None, Some(SkipReason::Recursion))
+            (None, Some(Stop::Repeated))
         );
     }
 
@@ -127,7 +136,7 @@ mod tests {
             chain.add(HookId(hook));
         }
 
-        assert_eq!(chain.stops(HookId(100)), Some(SkipReason::LongChain));
+        assert_eq!(chain.stops(HookId(100)), Some(Stop::LongChain));
     }
 
     proptest! {

@@ -19,29 +19,6 @@ use crate::{DeliveryId, Timestamp};
 /// The user agent, with the version of GitLab whose format this is. Some receivers look for `GitLab/` in it.
 pub const USER_AGENT: &str = concat!("GitLab/19.1 Quickdraw/", env!("CARGO_PKG_VERSION"));
 
-/// The names of the headers that Quickdraw sets itself, in lower case. `Authorization` is not included: it is only set
-/// if the URL has user info.
-const OWN_HEADERS: [&str; 12] = [
-    "content-type",
-    "user-agent",
-    "x-gitlab-event",
-    "x-gitlab-instance",
-    "x-gitlab-webhook-uuid",
-    "x-gitlab-event-uuid",
-    "x-gitlab-token",
-    "x-hub-signature-256",
-    "idempotency-key",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-];
-
-/// Whether Quickdraw sets a header of this name itself, so that no custom header can replace it.
-#[must_use]
-pub fn is_own_header(name: &str) -> bool {
-    OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
-}
-
 /// A request that is ready to be sent. It has no `Debug`, because header values contain secrets.
 pub struct Request {
     /// The URL. User info has become `Authorization`.
@@ -172,6 +149,7 @@ mod tests {
     use super::*;
     use crate::audience::tests::{hook, push};
     use crate::hook::HookUrl;
+    use crate::hook::headers::{OWN_HEADERS, is_own_header};
     use crate::signature::SigningToken;
     use crate::{HookId, ProjectId, Secret, Trigger};
 

@@ -1,5 +1,7 @@
 //! Reads the ten formats in which GitLab writes times. An event is never refused because of an unreadable time.
 
+pub(crate) mod spelling;
+
 use jiff::civil;
 use jiff::fmt::temporal::{Pieces, PiecesOffset};
 

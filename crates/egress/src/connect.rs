@@ -1,88 +1,21 @@
 //! Opens a connection to an address that was approved for this attempt.
 
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::Poll;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::call::Limits;
 use crate::error::{Failure, Stage, innermost};
-use crate::pool::Key;
+use crate::limits::Limits;
+use crate::link::{Key, Link, Stream};
 use crate::proxy::{Proxy, tunnel};
 use crate::resolve::Resolve;
 use crate::timing::Trace;
 use crate::tls::Tls;
 use crate::trust::Presented;
-
-/// A byte stream, encrypted or not.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-type Connection = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
-
-/// An open connection. Its user drives it; it has no task of its own. An idle connection therefore costs nothing, and
-/// anything that the peer did meanwhile is noticed at the next use.
-pub(crate) struct Link {
-    pub(crate) sender: SendRequest<Full<Bytes>>,
-
-    /// The negotiated version of TLS, if the connection is encrypted.
-    pub(crate) tls_version: Option<&'static str>,
-    connection: Option<Pin<Box<Connection>>>,
-}
-
-impl Link {
-    /// Runs a future that uses this connection, and moves the bytes of the connection meanwhile.
-    pub(crate) async fn drive<F: Future>(connection: &mut Drive<'_>, future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        poll_fn(|context| {
-            connection.poll(context);
-            future.as_mut().poll(context)
-        })
-        .await
-    }
-
-    /// Separates the sender from the driver that moves bytes, so that both can be borrowed at once.
-    pub(crate) fn split(&mut self) -> (&mut SendRequest<Full<Bytes>>, Drive<'_>) {
-        (&mut self.sender, Drive(&mut self.connection))
-    }
-
-    /// True if the peer has closed the connection or sent bytes without a request.
-    pub(crate) async fn is_gone(&mut self) -> bool {
-        let (_, mut drive) = self.split();
-
-        // A single poll is enough: it reads all bytes that have arrived.
-        poll_fn(|context| {
-            drive.poll(context);
-            Poll::Ready(())
-        })
-        .await;
-
-        self.connection.is_none() || self.sender.is_closed()
-    }
-}
-
-/// The half of a [`Link`] that moves its bytes.
-pub(crate) struct Drive<'a>(&'a mut Option<Pin<Box<Connection>>>);
-
-impl Drive<'_> {
-    pub(crate) fn poll(&mut self, context: &mut std::task::Context<'_>) {
-        if let Some(connection) = self.0
-            && connection.as_mut().poll(context).is_ready()
-        {
-            // The future that waits for the answer reports how the connection ended.
-            *self.0 = None;
-        }
-    }
-}
 
 /// The settings for opening a connection.
 pub(crate) struct ConnectOptions<'a> {
@@ -203,9 +136,5 @@ async fn open<B>(
         .await
         .map_err(|error| Failure::Broken(innermost(&error)))?;
 
-    Ok(Link {
-        sender,
-        tls_version,
-        connection: Some(Box::pin(connection)),
-    })
+    Ok(Link::new(sender, connection, tls_version))
 }

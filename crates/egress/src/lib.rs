@@ -8,8 +8,11 @@
 //! The only repeated request is the one for a kept-alive connection that the peer closed before the head of an answer.
 
 mod call;
+mod client;
 mod connect;
 mod error;
+mod limits;
+mod link;
 mod own;
 mod pool;
 mod proxy;
@@ -19,9 +22,11 @@ mod timing;
 mod tls;
 mod trust;
 
-pub use call::{Answer, Call, Client, Limits, Report};
+pub use call::{Answer, Call, Report};
+pub use client::Client;
 pub use error::{Failure, Stage};
 pub use http::Method;
+pub use limits::Limits;
 pub use own::own_addresses;
 pub use proxy::{Proxy, ProxyError};
 pub use resolve::{Hickory, Resolve, ResolveError};

@@ -8,37 +8,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::call::Call;
-use crate::connect::Link;
+use crate::link::{Key, Link};
 
 /// Maximum number of idle connections with one key and in total, and the time for which they are kept.
 const PER_KEY: usize = 64;
 const IN_ALL: usize = 1024;
 const IDLE: Duration = Duration::from_secs(20);
-
-/// The properties that two interchangeable connections share, apart from the address.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Key {
-    pub(crate) https: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) verify_tls: bool,
-
-    /// Digest of the client certificate, if it is not the default one.
-    pub(crate) certificate: Option<[u8; 32]>,
-}
-
-impl Key {
-    pub(crate) fn of(call: &Call<'_>) -> Self {
-        Self {
-            https: call.https,
-            host: call.host.to_owned(),
-            port: call.port,
-            verify_tls: call.verify_tls,
-            certificate: call.certificate.as_ref().map(|certificate| certificate.digest),
-        }
-    }
-}
 
 #[derive(Default)]
 pub(crate) struct Pool {

@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::call::Limits;
-use crate::connect::Stream;
 use crate::error::{Failure, Stage, innermost};
+use crate::limits::Limits;
+use crate::link::Stream;
 use crate::resolve::Resolve;
 use crate::timing::Trace;
 

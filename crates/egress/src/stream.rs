@@ -10,10 +10,11 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming};
 use tokio::time::{Instant, Sleep};
 
-use crate::call::{Call, Client, request};
-use crate::connect::{Link, connect};
+use crate::call::{Call, request};
+use crate::client::Client;
+use crate::connect::connect;
 use crate::error::{Failure, of_hyper};
-use crate::pool::Key;
+use crate::link::{Key, Link};
 use crate::timing::Trace;
 
 /// An open answer. Its body ends when the peer ends it, or after a silence that is too long.

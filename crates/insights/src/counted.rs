@@ -16,20 +16,25 @@ pub(crate) enum Counted {
     Release,
 }
 
+/// The counted kinds.
+const COUNTED: [(Trigger, Counted); 11] = [
+    (Trigger::PUSH, Counted::Push),
+    (Trigger::TAG_PUSH, Counted::TagPush),
+    (Trigger::ISSUE, Counted::Issue),
+    (Trigger::CONFIDENTIAL_ISSUE, Counted::Issue),
+    (Trigger::NOTE, Counted::Note),
+    (Trigger::CONFIDENTIAL_NOTE, Counted::Note),
+    (Trigger::MERGE_REQUEST, Counted::MergeRequest),
+    (Trigger::JOB, Counted::Job),
+    (Trigger::PIPELINE, Counted::Pipeline),
+    (Trigger::DEPLOYMENT, Counted::Deployment),
+    (Trigger::RELEASE, Counted::Release),
+];
+
 impl Counted {
     /// The counted kind of an event; nothing for an event that insights do not count.
     pub(crate) fn of(trigger: Trigger) -> Option<Self> {
-        Some(match trigger {
-            Trigger::PUSH => Self::Push,
-            Trigger::TAG_PUSH => Self::TagPush,
-            Trigger::ISSUE | Trigger::CONFIDENTIAL_ISSUE => Self::Issue,
-            Trigger::NOTE | Trigger::CONFIDENTIAL_NOTE => Self::Note,
-            Trigger::MERGE_REQUEST => Self::MergeRequest,
-            Trigger::JOB => Self::Job,
-            Trigger::PIPELINE => Self::Pipeline,
-            Trigger::DEPLOYMENT => Self::Deployment,
-            Trigger::RELEASE => Self::Release,
-            _ => return None,
-        })
+        let known = COUNTED.iter().find(|(known, _)| *known == trigger);
+        known.map(|(_, counted)| *counted)
     }
 }

@@ -150,7 +150,7 @@ fn read(body: &str, kind: &str) {
     if length <= 2 * MIB {
         drop(measured("a project", length, || envelope.project()));
         measured("an object's key", length, || {
-            envelope.object_key(trigger, Place::Project(ProjectId(1)))
+            trigger.object_key(&envelope, Place::Project(ProjectId(1)))
         });
         drop(measured("a tree", length, || tree::read(bytes, tree::BUDGET)));
     }

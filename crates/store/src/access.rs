@@ -200,19 +200,9 @@ pub struct Member {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Users, tokens, members: what can be done with them.
+/// Reads and writes users.
 #[async_trait]
-pub trait Access {
-    /// Makes the token with this digest the administrator's one and only root token.
-    async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()>;
-
-    /// Whether a root token was ever set.
-    async fn has_root_token(&self) -> Result<bool>;
-
-    /// The user of a token, by its digest; nobody when it was revoked or has expired. `Blocked` when its user is.
-    /// Notes that it was used.
-    async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
-
+pub trait Users {
     /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
 
@@ -227,6 +217,20 @@ pub trait Access {
 
     /// Users by number.
     async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>>;
+}
+
+/// Reads and writes access tokens.
+#[async_trait]
+pub trait AccessTokens {
+    /// Makes the token with this digest the administrator's one and only root token.
+    async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()>;
+
+    /// Whether a root token was ever set.
+    async fn has_root_token(&self) -> Result<bool>;
+
+    /// The user of a token, by its digest; nobody when it was revoked or has expired. `Blocked` when its user is.
+    /// Notes that it was used.
+    async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
 
     /// Makes a token, and the user that it stands for if that is a bot. `Missing` when there is no such user or scope.
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token>;
@@ -249,7 +253,11 @@ pub trait Access {
 
     /// Takes a token back, and the membership of its bot. `false` if it was not there.
     async fn revoke_token(&self, id: i64) -> Result<bool>;
+}
 
+/// Reads and writes memberships, and finds roles.
+#[async_trait]
+pub trait Members {
     /// Makes somebody a member of a project or group. `Missing` when one of them is not there, `Taken` when they are
     /// one.
     async fn add_member(

@@ -1,11 +1,7 @@
 //! Examining a store without changing it: no file is made, no schema is brought up to date and nothing is sealed.
 //! `doctor` asks this, and every start asks it before it makes anything.
 
-use quickdraw_domain::Timestamp;
-
-use crate::error::{Error, Result};
 use crate::seal::{KEY_CHECK, Ring, SealError};
-use crate::{Target, postgres, sqlite};
 
 /// How closely a store is examined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,29 +67,4 @@ pub struct Examination {
 
     /// Findings; empty when all is well. `Depth::Quick` finds none.
     pub problems: Vec<String>,
-}
-
-/// Examines the store that a URL names.
-///
-/// # Errors
-/// When the URL names no engine, the store cannot be reached or read, or another process owns the SQLite file.
-pub async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: Timestamp) -> Result<Examination> {
-    match Target::of(url)? {
-        Target::Sqlite(path) => sqlite::examine(path, ring, depth).await,
-        Target::Postgres(url) => postgres::examine(url, ring, depth, now).await,
-    }
-}
-
-/// Checks a URL as far as that is possible without opening what it names.
-///
-/// # Errors
-/// When it names no engine or no file, or PostgreSQL's client does not understand it.
-pub fn check_url(url: &str) -> Result<()> {
-    match Target::of(url)? {
-        Target::Sqlite(path) if path.as_os_str().is_empty() => {
-            Err(Error::unavailable("the database URL names no file"))
-        }
-        Target::Sqlite(_) => Ok(()),
-        Target::Postgres(url) => postgres::configure(url).map(drop),
-    }
 }

@@ -28,6 +28,7 @@ pub mod insights;
 pub mod known;
 pub mod lists;
 pub mod nodes;
+mod open;
 pub mod operations;
 pub mod overview;
 pub mod payload;
@@ -45,7 +46,7 @@ pub mod wake;
 use std::sync::Arc;
 
 pub use error::{Error, Result};
-pub use examine::{check_url, examine};
+pub use open::{check_url, examine, open};
 pub use payload::Packed;
 pub use seal::Ring;
 pub use wake::Wakes;
@@ -61,7 +62,9 @@ pub trait Store:
     + attempts::Attempts
     + audit::Audit
     + insights::Insights
-    + access::Access
+    + access::AccessTokens
+    + access::Members
+    + access::Users
     + nodes::Nodes
     + sources::Sources
     + known::Known
@@ -83,7 +86,9 @@ impl<T> Store for T where
         + attempts::Attempts
         + audit::Audit
         + insights::Insights
-        + access::Access
+        + access::AccessTokens
+        + access::Members
+        + access::Users
         + nodes::Nodes
         + sources::Sources
         + known::Known
@@ -97,38 +102,3 @@ impl<T> Store for T where
 
 /// A store as it is passed around.
 pub type SharedStore = Arc<dyn Store>;
-
-/// Opens the store that a URL names, creating and migrating it as needed: `sqlite:path` or `postgres://…`.
-///
-/// # Errors
-/// When the URL is neither, the store cannot be reached or migrated, another process owns the SQLite file, or the ring
-/// does not hold the key that the store was sealed with.
-pub async fn open(url: &str, ring: Ring) -> Result<SharedStore> {
-    match Target::of(url)? {
-        Target::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, ring).await?)),
-        Target::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, ring).await?)),
-    }
-}
-
-/// The store that a URL names.
-enum Target<'a> {
-    /// A file.
-    Sqlite(std::path::PathBuf),
-
-    /// A database, by the URL that its client reads.
-    Postgres(&'a str),
-}
-
-impl<'a> Target<'a> {
-    fn of(url: &'a str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            return Ok(Self::Sqlite(path.strip_prefix("//").unwrap_or(path).into()));
-        }
-
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url));
-        }
-
-        Err(Error::Url)
-    }
-}

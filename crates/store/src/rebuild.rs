@@ -1,7 +1,7 @@
 //! Rebuilding insights: a shadow that counts all facts again, digests that compare two sets of facts, and the swap.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use quickdraw_domain::EventId;
@@ -10,11 +10,12 @@ use quickdraw_insights::Fact;
 use quickdraw_insights::branch_numbers::BranchNumbers;
 use quickdraw_insights::entity::Family;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::Sender;
 
 use crate::error::{Error, Result};
 use crate::payload::Packed;
-use crate::sqlite::{self, ShadowFile};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -142,57 +143,43 @@ pub(crate) fn part(family: i16) -> &'static str {
         .map_or("things of no kind", |(_, name)| name)
 }
 
-/// A second set of facts, which nobody reads. It goes away with this.
-pub struct Shadow(ShadowFile);
-
-impl Shadow {
-    pub(crate) fn create(path: PathBuf) -> Result<Self> {
-        Ok(Self(sqlite::ShadowFile::create(path)?))
-    }
-
+/// A second set of facts that no query reads. Dropping it removes it. The engines make it; the others know only this
+/// trait.
+#[async_trait]
+pub trait Shadow: Send + Sync {
     /// Joins facts.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
-        self.0.apply(facts).await
-    }
+    async fn apply(&self, facts: Vec<Fact>) -> Result<()>;
 
     /// The digests of its facts.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn digests(&self) -> Result<Digests> {
-        self.0.digests().await
-    }
+    async fn digests(&self) -> Result<Digests>;
 
     /// Numbers about the branches of each project, by its number in events.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>> {
-        self.0.branch_numbers().await
-    }
+    async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>>;
 
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
+    /// The path of its file.
+    fn path(&self) -> &Path;
 
     /// Sends all rows of a table, in pages, as JSON objects by column; bytes as PostgreSQL writes them.
-    pub(crate) async fn rows(
-        &self,
-        table: &'static str,
-        pages: tokio::sync::mpsc::Sender<Vec<serde_json::Value>>,
-    ) -> Result<()> {
-        self.0.rows(table, pages).await
-    }
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    async fn rows(&self, table: &'static str, pages: Sender<Vec<Value>>) -> Result<()>;
 }
 
 /// The methods that a rebuild needs of a store.
 #[async_trait]
 pub trait Rebuild {
     /// An empty shadow.
-    async fn shadow(&self) -> Result<Shadow>;
+    async fn shadow(&self) -> Result<Box<dyn Shadow>>;
 
     /// The digests of the facts.
     async fn digests(&self) -> Result<Digests>;
@@ -207,5 +194,5 @@ pub trait Rebuild {
     async fn project_again(&self, ids: Vec<EventId>) -> Result<()>;
 
     /// Puts what a shadow holds in place of what is counted, at once.
-    async fn swap_insights(&self, shadow: &Shadow) -> Result<()>;
+    async fn swap_insights(&self, shadow: &dyn Shadow) -> Result<()>;
 }

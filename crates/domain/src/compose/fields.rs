@@ -4,9 +4,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::spelling::{self, Form};
 use super::{ComposeError, InProject, Instance, MAX_TREE, User, image_links, shapes, tree_of};
 use crate::scope::{Group, Project};
+use crate::times::spelling::{self, Form};
 use crate::{Timestamp, Trigger};
 
 /// The mask of an e-mail address that its owner does not show.
@@ -43,7 +43,7 @@ impl Given {
         let mut values = tree_of(trigger, object, MAX_TREE)?;
         shapes::check(trigger, &values)?;
         without_secrets(&mut values);
-        spelling::respell(trigger, &mut values);
+        spelling::respell(&trigger.row().times, &mut values);
 
         Ok(Self { trigger, values })
     }

@@ -184,7 +184,7 @@ fn closing_line(text: &str, closes: impl Fn(&str) -> Option<&str>) -> Option<usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::tests::project;
+    use crate::report::tests::project;
 
     fn check(text: &str, expected: &str) {
         check_with(text, expected, UploadLinks::ProjectPath);

@@ -39,12 +39,12 @@ const FLAGS: [&str; 3] = ["confidential", "internal", "system"];
 /// webhook events page.
 #[must_use]
 pub fn actions(trigger: Trigger) -> &'static [&'static str] {
-    trigger.kind().actions
+    trigger.row().actions
 }
 
 pub(crate) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(), ComposeError> {
-    let kind = trigger.kind();
-    for name in kind.objects {
+    let row = trigger.row();
+    for name in row.objects {
         if object
             .get(*name)
             .is_some_and(|value| !value.is_null() && !value.is_object())
@@ -63,7 +63,7 @@ pub(crate) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
         return must(name, "a text");
     }
 
-    let words = kind.actions;
+    let words = row.actions;
     if let Some(action) = object.get("action").and_then(Value::as_str)
         && !words.is_empty()
         && !words.contains(&action)
@@ -80,7 +80,7 @@ pub(crate) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
     }
 
     for (name, value) in object {
-        if LISTS.contains(&name.as_str()) || kind.lists.contains(&name.as_str()) {
+        if LISTS.contains(&name.as_str()) || row.lists.contains(&name.as_str()) {
             check_list(trigger, name, value)?;
         }
 

@@ -99,7 +99,7 @@ impl Member {
         })
     }
 
-    /// Whether the member can be a part of the name of an object ([`super::Envelope::object_key`]).
+    /// Whether the member can be a part of the name of an object ([`super::Envelope::key_of`]).
     pub(super) const fn can_name_object(self) -> bool {
         matches!(
             self,
@@ -167,14 +167,17 @@ pub(super) struct Members<'a> {
 
 impl Default for Members<'_> {
     fn default() -> Self {
-        Self {
-            values: [None; Member::COUNT],
-            found: 0,
-        }
+        Self::NONE
     }
 }
 
 impl<'a> Members<'a> {
+    /// The members of an empty object.
+    pub(super) const NONE: Self = Self {
+        values: [None; Member::COUNT],
+        found: 0,
+    };
+
     /// Remembers the value of a member. Returns whether the member is repeated.
     pub(super) fn put(&mut self, member: Member, value: &'a RawValue) -> bool {
         let bit = 1 << member as u32;

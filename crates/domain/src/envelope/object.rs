@@ -1,15 +1,18 @@
 //! The object that an event is about, for hooks that want the events of an object in order.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::member::{Members, nested, string};
 use super::{Envelope, Member};
-use crate::Trigger;
 use crate::ids::ObjectKey;
-use crate::kinds::Kind;
 use crate::scope::Place;
+
+/// The members of a body that names no object.
+static NOTHING: Members<'static> = Members::NONE;
 
 /// The part of a body that names the object of an event.
 pub(crate) enum ObjectName {
@@ -24,25 +27,15 @@ pub(crate) enum ObjectName {
 }
 
 impl Envelope<'_> {
-    /// The key of the object of the event: the same issue, merge request, branch, pipeline and so on have the same key
-    /// in all their events. A comment or a reaction belongs to the object that it stands on. Events about an object
-    /// without a number of its own (a member joins) share one key for each kind and place. Ambiguous bodies share one
-    /// key too, because waiting needlessly is better than overtaking.
-    #[must_use]
-    pub fn object_key(&self, trigger: Trigger, place: Place) -> ObjectKey {
-        let nothing = Members::default();
-        let members = if self.is_ambiguous { &nothing } else { &self.members };
+    /// `object_kind` as the body states it. An ambiguous body states none.
+    pub(crate) fn stated_kind(&self) -> Option<Cow<'_, str>> {
+        string(self.naming_members().get(Member::ObjectKind))
+    }
 
-        let stated = string(members.get(Member::ObjectKind));
-
-        // The word of the body decides, because a report may have the trigger of another kind.
-        let object = match stated.as_deref().and_then(Kind::by_object_kind) {
-            Some(known) => named(known, members),
-            None => Object {
-                kind: stated.as_deref().unwrap_or(trigger.row().name),
-                number: attributes_number(members, Member::ObjectAttributes),
-            },
-        };
+    /// The key of the object that a body of some kind names. Only the registry knows how a kind names its objects.
+    pub(crate) fn key_of(&self, kind: &str, name: &ObjectName, place: Place) -> ObjectKey {
+        let members = self.naming_members();
+        let object = named(kind, name, members);
 
         let project = nested::<Numbers<'_>>(members.get(Member::Project)).id;
         let project = project.or(members.get(Member::ProjectId)).map_or("", RawValue::get);
@@ -61,6 +54,11 @@ impl Envelope<'_> {
         key.copy_from_slice(&digest[..8]);
         ObjectKey(i64::from_be_bytes(key))
     }
+
+    /// The members that can name the object. An ambiguous body has none.
+    fn naming_members(&self) -> &Members<'_> {
+        if self.is_ambiguous { &NOTHING } else { &self.members }
+    }
 }
 
 /// An object of an event: its kind and the JSON text of its number.
@@ -69,10 +67,9 @@ struct Object<'a> {
     number: Option<&'a str>,
 }
 
-/// The object of a body of a known kind.
-fn named<'a>(known: &'static Kind, members: &Members<'a>) -> Object<'a> {
-    let kind = known.row.object_kinds[0];
-    match known.object_name {
+/// The object of a body of a kind.
+fn named<'a>(kind: &'a str, name: &ObjectName, members: &Members<'a>) -> Object<'a> {
+    match *name {
         ObjectName::Attributes => Object {
             kind,
             number: attributes_number(members, Member::ObjectAttributes),
@@ -120,165 +117,4 @@ struct Numbers<'a> {
 fn attributes_number<'a>(members: &Members<'a>, member: Member) -> Option<&'a str> {
     let numbers: Numbers<'a> = members.nested(member);
     numbers.iid.or(numbers.id).or(numbers.slug).map(RawValue::get)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::{GroupId, ProjectId};
-
-    fn key(trigger: Trigger, body: &str) -> ObjectKey {
-        Envelope::read(body.as_bytes())
-            .expect("this is JSON")
-            .object_key(trigger, Place::Project(ProjectId(1)))
-    }
-
-    #[test]
-    fn events_of_one_object_share_its_key_and_others_do_not() {
-        let merge_request = |rest: &str| {
-            key(
-                Trigger::UNKNOWN,
-                &format!(r#"{{"object_kind":"merge_request","project":{{"id":7}},{rest}}}"#),
-            )
-        };
-        let five = merge_request(r#""object_attributes":{"iid":5,"id":93,"action":"open"}"#);
-        assert_eq!(
-            five,
-            merge_request(r#""object_attributes":{"action":"merge","id":93,"iid":5}"#)
-        );
-
-        assert_ne!(five, merge_request(r#""object_attributes":{"iid":6,"id":94}"#));
-
-        let note = r#"{"object_kind":"note","project_id":7,"object_attributes":{"id":1},
-            "issue":null,"merge_request":{"iid":5}}"#;
-        assert_eq!(
-            five,
-            key(Trigger::UNKNOWN, note),
-            "a comment comes after what it stands on"
-        );
-
-        let issue = r#"{"object_kind":"issue","project":{"id":7},"object_attributes":{"iid":5}}"#;
-        assert_ne!(five, key(Trigger::UNKNOWN, issue));
-
-        let elsewhere = r#"{"object_kind":"merge_request","project":{"id":8},"object_attributes":{"iid":5}}"#;
-        assert_ne!(five, key(Trigger::UNKNOWN, elsewhere));
-    }
-
-    #[test]
-    fn the_kind_decides_the_member_that_names_the_object() {
-        for (trigger, one, other) in [
-            (
-                Trigger::PUSH,
-                r#""object_kind":"push","ref":"refs/heads/a""#,
-                r#""object_kind":"push","ref":"refs/heads/b""#,
-            ),
-            (
-                Trigger::UNKNOWN,
-                r#""object_kind":"build","build_id":1"#,
-                r#""object_kind":"build","build_id":2"#,
-            ),
-            (
-                Trigger::UNKNOWN,
-                r#""object_kind":"pipeline","object_attributes":{"id":1},"merge_request":{"iid":5}"#,
-                r#""object_kind":"pipeline","object_attributes":{"id":2},"merge_request":{"iid":5}"#,
-            ),
-            (
-                Trigger::UNKNOWN,
-                r#""object_kind":"release","tag":"v1""#,
-                r#""object_kind":"release","tag":"v2""#,
-            ),
-        ] {
-            let body = |inside: &str, rest: &str| format!("{{{inside},{rest}}}");
-            assert_eq!(
-                key(trigger, &body(one, r#""x":1"#)),
-                key(trigger, &body(one, r#""x":2"#)),
-                "{one}"
-            );
-
-            assert_ne!(
-                key(trigger, &body(one, r#""x":1"#)),
-                key(trigger, &body(other, r#""x":1"#)),
-                "{one}"
-            );
-        }
-
-        let odd = r#"{"object_kind":5,"object_attributes":[],"project":"x"}"#;
-        assert_eq!(
-            key(Trigger::PUSH, odd),
-            key(Trigger::PUSH, r#"{"project":"x","object_attributes":null}"#)
-        );
-
-        let twice = r#"{"object_kind":"push","ref":"refs/heads/a","ref":"refs/heads/b"}"#;
-        assert_eq!(key(Trigger::PUSH, twice), key(Trigger::PUSH, "{}"), "it is ambiguous");
-    }
-
-    #[test]
-    fn an_ambiguous_body_has_the_key_of_an_empty_one() {
-        let empty = key(Trigger::PUSH, "{}");
-        for body in [
-            r#"{"object_kind":"push","ref":"refs/heads/a","project":{"id":7},"project":{"id":7}}"#,
-            r#"{"object_kind":"push","ref":"refs/heads/a","issue":null,"issue":null}"#,
-            r#"{"object_kind":"push","ref":"refs/heads/a","\ud800":1}"#,
-            "{\"object_kind\":\"push\",\"ref\":\"refs/heads/a\",\"a\u{1}b\":1}",
-        ] {
-            assert_eq!(key(Trigger::PUSH, body), empty, "{body}");
-        }
-
-        for body in [
-            r#"{"object_kind":"push","ref":"refs/heads/a","user":{},"user":{},"x":1,"x":2}"#,
-            r#"{"object_kind":"push","ref":"refs/heads/a","\u0001":1,"\u00e9":2}"#,
-            r#"{"object_kind":"push","ref":"refs/heads/a","x":{"\ud800":1,"ref":1,"ref":2}}"#,
-        ] {
-            assert_eq!(
-                key(Trigger::PUSH, body),
-                key(Trigger::PUSH, r#"{"object_kind":"push","ref":"refs/heads/a"}"#)
-            );
-        }
-    }
-
-    #[test]
-    fn keys_never_change() {
-        // Databases store the keys.
-        let check = |body: &str, place: Place, expected: i64| {
-            let envelope = Envelope::read(body.as_bytes()).expect("this is JSON");
-            assert_eq!(envelope.object_key(Trigger::PUSH, place), ObjectKey(expected), "{body}");
-        };
-        check("{}", Place::Elsewhere, 2_066_750_556_670_367_047);
-
-        check(
-            r#"{"object_kind":"push","ref":"refs/heads/main","project_id":7}"#,
-            Place::Project(ProjectId(1)),
-            8_932_488_984_711_520_759,
-        );
-
-        check(
-            r#"{"object_kind":"issue","object_attributes":{"iid":5},"project":{"id":7}}"#,
-            Place::Instance,
-            6_154_314_074_239_267_553,
-        );
-
-        check(
-            r#"{"object_kind":"note","merge_request":{"iid":5},"project":{"id":7}}"#,
-            Place::Group(GroupId(3)),
-            -8_636_289_196_335_679_582,
-        );
-
-        check(
-            r#"{"object_kind":"wiki_page","object_attributes":{"slug":"a\nb"}}"#,
-            Place::Instance,
-            -9_208_126_737_385_041_502,
-        );
-
-        check(
-            r#"{"object_kind":"moon_landing","object_attributes":{"id":1e3}}"#,
-            Place::Instance,
-            -3_797_331_389_166_091_597,
-        );
-
-        check(
-            r#"{"object_kind":"issue","object_attributes":[1,2,3],"project":[1,2,3]}"#,
-            Place::Instance,
-            -5_153_386_336_808_038_863,
-        );
-    }
 }

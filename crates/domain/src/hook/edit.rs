@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::body_template;
 use super::branch_filter::BranchFilter;
+use super::headers::{check_headers, check_together};
 use super::template_check::{self, NeverJson};
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
 use super::{ClientCertificate, EventFilter, Hook, NamedValues};
-use crate::request::is_own_header;
 use crate::retry::OwnRetry;
 use crate::secret::HeaderError;
 use crate::signature::SigningToken;
@@ -238,66 +238,6 @@ impl Hook {
 
         Ok(hook)
     }
-}
-
-/// Refuses custom headers that would not be sent, or not as typed.
-fn check_headers(sent: &[(String, Option<Secret>)]) -> Result<(), EditError> {
-    for (name, value) in sent {
-        if is_reserved(name) {
-            return Err(EditError::ReservedHeader(name.clone()));
-        }
-
-        if is_own_header(name) {
-            return Err(EditError::OwnHeader(name.clone()));
-        }
-
-        // Control characters are refused together with invalid names.
-        if value
-            .as_ref()
-            .is_some_and(|value| value.check_header() == Err(HeaderError::Blank))
-        {
-            return Err(EditError::CustomHeaders(ValueError::Blank));
-        }
-    }
-
-    Ok(())
-}
-
-/// Refuses headers of which only one could be sent.
-fn check_together(hook: &Hook) -> Result<(), EditError> {
-    let names: Vec<&str> = hook.custom_headers.iter().map(|(name, _)| name).collect();
-    for (at, name) in names.iter().enumerate() {
-        if let Some(same) = names[..at].iter().find(|before| before.eq_ignore_ascii_case(name)) {
-            return Err(EditError::SameHeader((*same).to_owned(), (*name).to_owned()));
-        }
-    }
-
-    let has_authorization = names.iter().any(|name| name.eq_ignore_ascii_case("authorization"));
-    if has_authorization && hook.url.basic_authorization().is_some() {
-        return Err(EditError::Authorization);
-    }
-
-    Ok(())
-}
-
-/// Headers of the connection and of the message's framing (RFC 9110 section 7.6.1, RFC 9112). The HTTP client sets
-/// them.
-fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 11] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "proxy-authorization",
-        "proxy-connection",
-    ];
-
-    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 fn merge(known: &NamedValues, sent: &[(String, Option<Secret>)]) -> Result<NamedValues, ValueError> {

@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 use super::Kind;
 use crate::Trigger;
 use crate::compose::fields::{Field, Given, null, user, user_url};
-use crate::compose::spelling::{Form, Times};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
 use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
+use crate::times::spelling::{Form, Times};
 use crate::trigger::{Row, Testable};
 
 impl Trigger {
     /// Deployments to environments.
-    pub const DEPLOYMENT: Self = Self::of(&DEPLOYMENT);
+    pub const DEPLOYMENT: Self = Self::of(&DEPLOYMENT.row);
 }
 
 pub(super) static DEPLOYMENT: Kind = Kind {
@@ -26,16 +26,16 @@ pub(super) static DEPLOYMENT: Kind = Kind {
         object_kinds: &["deployment"],
         levels: Levels::PG,
         test: Testable::NOT_AVAILABLE,
+        objects: &["commit"],
+        times: Times {
+            usual: Form::Utc,
+            special: |name, _| (name == "status_changed_at").then_some(Form::Offset),
+        },
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["commit"],
     identified_by: &["id", "deployment_id"],
     object_name: ObjectName::Member(Member::DeploymentId),
-    times: Times {
-        usual: Form::Utc,
-        special: |name, _| (name == "status_changed_at").then_some(Form::Offset),
-    },
     ..Kind::USUAL
 };
 

@@ -18,15 +18,14 @@ pub(super) static EMOJI: Kind = Kind {
         header: "Emoji Hook",
         object_kinds: &["emoji"],
         levels: Levels::PG,
+        objects: &["note", "commit", "merge_request", "issue", "project_snippet"],
+        actions: &["award", "revoke"],
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["note", "commit", "merge_request", "issue", "project_snippet"],
-    actions: &["award", "revoke"],
     identified_by: &["id"],
     object_name: ObjectName::Noteable,
     report: Some(include_str!("../../../../fixtures/gitlab/emoji_hooks/report.json")),
-    ..Kind::USUAL
 };
 
 const ATTRIBUTES: [Field; 9] = [

@@ -5,8 +5,8 @@ use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
 
-pub(super) static SUBGROUP: Kind = Kind {
-    row: Row {
+pub(super) static SUBGROUP: Kind = Kind::without_object(
+    Row {
         code: 20,
         name: "subgroup_hooks",
         attribute: Some("subgroup_events"),
@@ -16,8 +16,8 @@ pub(super) static SUBGROUP: Kind = Kind {
         test: Testable::NOT_AVAILABLE,
         ..Row::USUAL
     },
-    ..Kind::without_object(&NEW_SUBGROUP)
-};
+    &NEW_SUBGROUP,
+);
 
 pub(super) static GROUP_CREATE: Kind = Kind::system(44, &["group_create"], &GROUP);
 pub(super) static GROUP_DESTROY: Kind = Kind::system(45, &["group_destroy"], &GROUP);

@@ -7,7 +7,7 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// An alert of a metric. GitLab has no such event.
-    pub const INSIGHT_ALERT: Self = Self::of(&INSIGHT_ALERT);
+    pub const INSIGHT_ALERT: Self = Self::of(&INSIGHT_ALERT.row);
 }
 
 /// It is off by default.

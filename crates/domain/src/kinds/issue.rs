@@ -11,9 +11,9 @@ use crate::{ProjectId, Trigger};
 
 impl Trigger {
     /// Public issues and other work items.
-    pub const ISSUE: Self = Self::of(&ISSUE);
+    pub const ISSUE: Self = Self::of(&ISSUE.row);
     /// Confidential issues and other work items.
-    pub const CONFIDENTIAL_ISSUE: Self = Self::of(&CONFIDENTIAL_ISSUE);
+    pub const CONFIDENTIAL_ISSUE: Self = Self::of(&CONFIDENTIAL_ISSUE.row);
 }
 
 pub(super) static ISSUE: Kind = Kind {
@@ -23,10 +23,9 @@ pub(super) static ISSUE: Kind = Kind {
         attribute: Some("issues_events"),
         header: "Issue Hook",
         object_kinds: &["issue", "work_item"],
-        levels: Levels::PG,
-        ..Row::USUAL
+        confidential_half: Some(&CONFIDENTIAL_ISSUE.row),
+        ..BOTH.row
     },
-    confidential: Some(&CONFIDENTIAL_ISSUE),
     report: Some(include_str!("../../../../fixtures/gitlab/issue_hooks/report.json")),
     ..BOTH
 };
@@ -39,8 +38,7 @@ pub(super) static CONFIDENTIAL_ISSUE: Kind = Kind {
         header: "Confidential Issue Hook",
         object_kinds: &["issue", "work_item"],
         confidential: true,
-        levels: Levels::PG,
-        ..Row::USUAL
+        ..BOTH.row
     },
     report: Some(include_str!(
         "../../../../fixtures/gitlab/confidential_issue_hooks/report.json"
@@ -49,8 +47,12 @@ pub(super) static CONFIDENTIAL_ISSUE: Kind = Kind {
 };
 
 const BOTH: Kind = Kind {
+    row: Row {
+        levels: Levels::PG,
+        actions: &["open", "close", "reopen", "update"],
+        ..Row::USUAL
+    },
     composer: Some(Composer::Anywhere(compose)),
-    actions: &["open", "close", "reopen", "update"],
     identified_by: &["iid"],
     ..Kind::USUAL
 };

@@ -7,15 +7,15 @@ use super::pipeline::short_project;
 use super::{Kind, deployment};
 use crate::Trigger;
 use crate::compose::fields::{Field, Given, iso, no, null, runner, user, zero};
-use crate::compose::spelling::{Form, Times};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
 use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
+use crate::times::spelling::{Form, Times};
 use crate::trigger::Row;
 
 impl Trigger {
     /// Jobs of pipelines.
-    pub const JOB: Self = Self::of(&JOB);
+    pub const JOB: Self = Self::of(&JOB.row);
 }
 
 pub(super) static JOB: Kind = Kind {
@@ -26,18 +26,17 @@ pub(super) static JOB: Kind = Kind {
         header: "Job Hook",
         object_kinds: &["build"],
         levels: Levels::PG,
+        objects: &["commit", "pipeline", "source_pipeline", "runner"],
+        times: Times {
+            usual: Form::Utc,
+            special: own_times,
+        },
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["commit", "pipeline", "source_pipeline", "runner"],
     identified_by: &["id", "build_id"],
     object_name: ObjectName::Member(Member::BuildId),
-    times: Times {
-        usual: Form::Utc,
-        special: own_times,
-    },
     report: Some(include_str!("../../../../fixtures/gitlab/job_hooks/report.json")),
-    ..Kind::USUAL
 };
 
 /// The times of the job itself have milliseconds; those of its pipeline and its commit have not.

@@ -6,8 +6,8 @@ use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
 
-pub(super) static MEMBER: Kind = Kind {
-    row: Row {
+pub(super) static MEMBER: Kind = Kind::without_object(
+    Row {
         code: 19,
         name: "member_hooks",
         attribute: Some("member_events"),
@@ -23,8 +23,8 @@ pub(super) static MEMBER: Kind = Kind {
         test: Testable::NOT_AVAILABLE,
         ..Row::USUAL
     },
-    ..Kind::without_object(&MEMBER_HOOK)
-};
+    &MEMBER_HOOK,
+);
 
 pub(super) static USER_ADD_TO_TEAM: Kind = Kind::system(28, &["user_add_to_team"], &MEMBER_OF_PROJECT);
 pub(super) static USER_REMOVE_FROM_TEAM: Kind = Kind::system(29, &["user_remove_from_team"], &MEMBER_OF_PROJECT);

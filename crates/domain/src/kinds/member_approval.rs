@@ -5,31 +5,31 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 use crate::compose::fields::{Field, Given, iso_of, list, null};
-use crate::compose::spelling::Times;
 use crate::compose::{ComposeError, Composer, Happened};
+use crate::times::spelling::Times;
 use crate::trigger::Row;
 
 pub(super) static MEMBER_APPROVAL: Kind = Kind {
     row: Row {
         object_kinds: &["gitlab_subscription_member_approval"],
+        objects: &["object_attributes"],
+        actions: &["enqueue"],
+        times: Times::ISO,
         ..Row::system(47, "gitlab_subscription_member_approval", &[])
     },
     composer: Some(Composer::Anywhere(compose_request)),
-    objects: &["object_attributes"],
-    actions: &["enqueue"],
-    times: Times::ISO,
     ..Kind::USUAL
 };
 
 pub(super) static MEMBER_APPROVALS: Kind = Kind {
     row: Row {
         object_kinds: &["gitlab_subscription_member_approvals"],
+        objects: &["object_attributes"],
+        actions: &["approve", "deny"],
+        times: Times::ISO,
         ..Row::system(48, "gitlab_subscription_member_approvals", &[])
     },
     composer: Some(Composer::Anywhere(compose_decision)),
-    objects: &["object_attributes"],
-    actions: &["approve", "deny"],
-    times: Times::ISO,
     ..Kind::USUAL
 };
 

@@ -13,7 +13,7 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// Merge requests.
-    pub const MERGE_REQUEST: Self = Self::of(&MERGE_REQUEST);
+    pub const MERGE_REQUEST: Self = Self::of(&MERGE_REQUEST.row);
 }
 
 pub(super) static MERGE_REQUEST: Kind = Kind {
@@ -24,21 +24,21 @@ pub(super) static MERGE_REQUEST: Kind = Kind {
         header: "Merge Request Hook",
         object_kinds: &["merge_request"],
         levels: Levels::PGS,
+        objects: &["last_commit", "source", "target", "merge_params"],
+        actions: &[
+            "open",
+            "close",
+            "reopen",
+            "update",
+            "approval",
+            "approved",
+            "unapproval",
+            "unapproved",
+            "merge",
+        ],
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["last_commit", "source", "target", "merge_params"],
-    actions: &[
-        "open",
-        "close",
-        "reopen",
-        "update",
-        "approval",
-        "approved",
-        "unapproval",
-        "unapproved",
-        "merge",
-    ],
     identified_by: &["iid"],
     report: Some(include_str!(
         "../../../../fixtures/gitlab/merge_request_hooks/report.json"

@@ -17,10 +17,10 @@ pub(super) static MILESTONE: Kind = Kind {
         header: "Milestone Hook",
         object_kinds: &["milestone"],
         levels: Levels::PG,
+        actions: &["create", "close", "reopen", "delete"],
         ..Row::USUAL
     },
     composer: Some(Composer::Anywhere(compose)),
-    actions: &["create", "close", "reopen", "delete"],
     identified_by: &["id"],
     report: Some(include_str!("../../../../fixtures/gitlab/milestone_hooks/report.json")),
     ..Kind::USUAL

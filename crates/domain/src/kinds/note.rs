@@ -12,9 +12,9 @@ use crate::trigger::{Row, Testable};
 
 impl Trigger {
     /// Public comments.
-    pub const NOTE: Self = Self::of(&NOTE);
+    pub const NOTE: Self = Self::of(&NOTE.row);
     /// Comments that are internal, or that belong to something confidential.
-    pub const CONFIDENTIAL_NOTE: Self = Self::of(&CONFIDENTIAL_NOTE);
+    pub const CONFIDENTIAL_NOTE: Self = Self::of(&CONFIDENTIAL_NOTE.row);
 }
 
 pub(super) static NOTE: Kind = Kind {
@@ -24,10 +24,9 @@ pub(super) static NOTE: Kind = Kind {
         attribute: Some("note_events"),
         header: "Note Hook",
         object_kinds: &["note"],
-        levels: Levels::PG,
-        ..Row::USUAL
+        confidential_half: Some(&CONFIDENTIAL_NOTE.row),
+        ..BOTH.row
     },
-    confidential: Some(&CONFIDENTIAL_NOTE),
     report: Some(include_str!("../../../../fixtures/gitlab/note_hooks/report.json")),
     ..BOTH
 };
@@ -40,17 +39,20 @@ pub(super) static CONFIDENTIAL_NOTE: Kind = Kind {
         header: "Confidential Note Hook",
         object_kinds: &["note"],
         confidential: true,
-        levels: Levels::PG,
         test: Testable::NOT_AVAILABLE,
-        ..Row::USUAL
+        ..BOTH.row
     },
     ..BOTH
 };
 
 const BOTH: Kind = Kind {
+    row: Row {
+        levels: Levels::PG,
+        objects: &["commit", "merge_request", "issue", "snippet"],
+        actions: &["create", "update"],
+        ..Row::USUAL
+    },
     composer: Some(Composer::InProject(compose)),
-    objects: &["commit", "merge_request", "issue", "snippet"],
-    actions: &["create", "update"],
     identified_by: &["id"],
     object_name: ObjectName::Noteable,
     ..Kind::USUAL

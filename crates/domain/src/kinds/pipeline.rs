@@ -11,7 +11,7 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// Pipelines.
-    pub const PIPELINE: Self = Self::of(&PIPELINE);
+    pub const PIPELINE: Self = Self::of(&PIPELINE.row);
 }
 
 pub(super) static PIPELINE: Kind = Kind {
@@ -22,10 +22,10 @@ pub(super) static PIPELINE: Kind = Kind {
         header: "Pipeline Hook",
         object_kinds: &["pipeline"],
         levels: Levels::PG,
+        objects: &["commit", "merge_request", "source_pipeline"],
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["commit", "merge_request", "source_pipeline"],
     identified_by: &["id"],
     report: Some(include_str!("../../../../fixtures/gitlab/pipeline_hooks/report.json")),
     ..Kind::USUAL

@@ -5,8 +5,8 @@ use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
 
-pub(super) static PROJECT: Kind = Kind {
-    row: Row {
+pub(super) static PROJECT: Kind = Kind::without_object(
+    Row {
         code: 21,
         name: "project_hooks",
         attribute: Some("project_events"),
@@ -16,8 +16,8 @@ pub(super) static PROJECT: Kind = Kind {
         test: Testable::NOT_AVAILABLE,
         ..Row::USUAL
     },
-    ..Kind::without_object(&PROJECT_OF_GROUP)
-};
+    &PROJECT_OF_GROUP,
+);
 
 pub(super) static PROJECT_CREATE: Kind = Kind::system(23, &["project_create"], &OWNED_PROJECT);
 pub(super) static PROJECT_DESTROY: Kind = Kind::system(24, &["project_destroy"], &OWNED_PROJECT);

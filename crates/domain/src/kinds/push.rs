@@ -11,15 +11,15 @@ use serde_json::value::RawValue;
 
 use super::Kind;
 use crate::Trigger;
-use crate::compose::spelling::Form;
 use crate::compose::{Addresses, ComposeError, Composer, InProject, ProjectBody, RepositoryBody, tree_of};
 use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
+use crate::times::spelling::Form;
 use crate::trigger::Row;
 
 impl Trigger {
     /// Pushes to branches.
-    pub const PUSH: Self = Self::of(&PUSH);
+    pub const PUSH: Self = Self::of(&PUSH.row);
 }
 
 pub(super) static PUSH: Kind = Kind {
@@ -305,7 +305,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::Trigger;
-    use crate::compose::tests::{keys, of};
+    use crate::report::tests::{keys, of};
 
     fn compose_push(trigger: Trigger, object: &Value) -> Value {
         of(trigger, object, None)

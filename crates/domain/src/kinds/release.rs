@@ -13,7 +13,7 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// Releases.
-    pub const RELEASE: Self = Self::of(&RELEASE);
+    pub const RELEASE: Self = Self::of(&RELEASE.row);
 }
 
 pub(super) static RELEASE: Kind = Kind {
@@ -24,15 +24,14 @@ pub(super) static RELEASE: Kind = Kind {
         header: "Release Hook",
         object_kinds: &["release"],
         levels: Levels::PG,
+        objects: &["commit", "assets"],
+        actions: &["create", "update", "delete"],
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    objects: &["commit", "assets"],
-    actions: &["create", "update", "delete"],
     identified_by: &["tag"],
     object_name: ObjectName::Member(Member::Tag),
     report: Some(include_str!("../../../../fixtures/gitlab/release_hooks/report.json")),
-    ..Kind::USUAL
 };
 
 const ATTRIBUTES: [Field; 12] = [

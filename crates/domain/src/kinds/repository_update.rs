@@ -11,16 +11,16 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// All refs that one push moved, for system hooks.
-    pub const REPOSITORY_UPDATE: Self = Self::of(&REPOSITORY_UPDATE);
+    pub const REPOSITORY_UPDATE: Self = Self::of(&REPOSITORY_UPDATE.row);
 }
 
 pub(super) static REPOSITORY_UPDATE: Kind = Kind {
     row: Row {
         attribute: Some("repository_update_events"),
+        lists: &["changes"],
         ..Row::system(22, "repository_update_hooks", &["repository_update"])
     },
     composer: Some(Composer::InProject(compose)),
-    lists: &["changes"],
     ..Kind::USUAL
 };
 

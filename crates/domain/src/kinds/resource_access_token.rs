@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 use crate::compose::fields::{Field, Given, group, null};
-use crate::compose::spelling::{Form, Times};
 use crate::compose::{Addresses, ComposeError, Composer, Happened, Scene};
 use crate::scope::Levels;
+use crate::times::spelling::{Form, Times};
 use crate::trigger::Row;
 
 pub(super) static RESOURCE_ACCESS_TOKEN: Kind = Kind {
@@ -19,13 +19,13 @@ pub(super) static RESOURCE_ACCESS_TOKEN: Kind = Kind {
         object_kinds: &["access_token"],
         event_names: &["expiring_access_token"],
         levels: Levels::PG,
+        times: Times {
+            usual: Form::Utc,
+            special: |name, _| (name == "expires_at").then_some(Form::Date),
+        },
         ..Row::USUAL
     },
     composer: Some(Composer::Anywhere(compose)),
-    times: Times {
-        usual: Form::Utc,
-        special: |name, _| (name == "expires_at").then_some(Form::Date),
-    },
     report: Some(include_str!(
         "../../../../fixtures/gitlab/resource_access_token_hooks/report.json"
     )),

@@ -9,7 +9,7 @@ use crate::trigger::Row;
 
 impl Trigger {
     /// Pushes of tags.
-    pub const TAG_PUSH: Self = Self::of(&TAG_PUSH);
+    pub const TAG_PUSH: Self = Self::of(&TAG_PUSH.row);
 }
 
 pub(super) static TAG_PUSH: Kind = Kind {

@@ -7,7 +7,7 @@ use crate::trigger::{Row, Testable};
 
 impl Trigger {
     /// An event that no other kind describes. It is stored and shown, never refused.
-    pub const UNKNOWN: Self = Self::of(&UNKNOWN);
+    pub const UNKNOWN: Self = Self::of(&UNKNOWN.row);
 }
 
 pub(super) static UNKNOWN: Kind = Kind {

@@ -16,10 +16,10 @@ pub(super) static WIKI_PAGE: Kind = Kind {
         header: "Wiki Page Hook",
         object_kinds: &["wiki_page"],
         levels: Levels::PG,
+        actions: &["create", "update", "delete"],
         ..Row::USUAL
     },
     composer: Some(Composer::InProject(compose)),
-    actions: &["create", "update", "delete"],
     identified_by: &["slug"],
     report: Some(include_str!("../../../../fixtures/gitlab/wiki_page_hooks/report.json")),
     ..Kind::USUAL

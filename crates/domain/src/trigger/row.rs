@@ -1,7 +1,8 @@
-//! The columns of a kind of event that all crates read.
+//! The columns of a kind of event. All crates read them, except for those that only composing needs.
 
 use crate::envelope::Envelope;
 use crate::scope::Levels;
+use crate::times::spelling::Times;
 
 /// The columns of one kind of event.
 #[derive(Debug)]
@@ -39,6 +40,21 @@ pub struct Row {
 
     /// Whether the test endpoint offers it.
     pub test: Testable,
+
+    /// The kind of the same events when they are about something confidential.
+    pub(crate) confidential_half: Option<&'static Row>,
+
+    /// Attributes of a reported object that must be objects themselves.
+    pub(crate) objects: &'static [&'static str],
+
+    /// Attributes of a reported object that must be lists of objects, besides those that every kind may have.
+    pub(crate) lists: &'static [&'static str],
+
+    /// Allowed values of `action`, empty for a kind without actions. They never change.
+    pub(crate) actions: &'static [&'static str],
+
+    /// The spelling of its times.
+    pub(crate) times: Times,
 }
 
 /// Whether a sample of a trigger can be sent on demand.
@@ -70,6 +86,11 @@ impl Row {
         on_by_default: Levels::NONE,
         branch_filter: false,
         test: Testable::Yes,
+        confidential_half: None,
+        objects: &[],
+        lists: &[],
+        actions: &[],
+        times: Times::UTC,
     };
 
     /// A kind that every system hook receives, and no other hook.

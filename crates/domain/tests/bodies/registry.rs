@@ -3,8 +3,9 @@
 use std::fs;
 
 use quickdraw_domain::Trigger;
-use quickdraw_domain::compose::{ComposeError, Scene, actions, kind_of, sample};
+use quickdraw_domain::compose::{ComposeError, Scene, actions, kind_of};
 use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::report::sample;
 use quickdraw_domain::trigger::Testable;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, UploadLinks, User, compose};
+use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, UploadLinks, User};
+use quickdraw_domain::report::compose;
 use quickdraw_domain::scope::{Group, Project};
 use quickdraw_domain::{GroupId, ProjectId, Timestamp, Trigger};
 use serde_json::Value;

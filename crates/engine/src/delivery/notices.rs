@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use quickdraw_domain::compose::hook_state;
 use quickdraw_domain::event::Origin;
 use quickdraw_domain::health::Condition;
+use quickdraw_domain::notices::hook_state;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp, Trigger};

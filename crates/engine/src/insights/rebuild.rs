@@ -244,9 +244,9 @@ impl Rebuild<'_> {
         } else {
             ids
         };
-        self.count(&shadow, &ids, Receipts::Kept).await?;
+        self.count(&*shadow, &ids, Receipts::Kept).await?;
 
-        let differences = self.compare(&shadow).await?;
+        let differences = self.compare(&*shadow).await?;
 
         // One side knows people whom the other has forgotten.
         anyhow::ensure!(
@@ -275,7 +275,7 @@ impl Rebuild<'_> {
                  the journal on top of what is counted instead (add), or force it"
             );
 
-            self.swap(&shadow).await?;
+            self.swap(&*shadow).await?;
             self.insights.write_definitions(true).await?;
         }
 
@@ -284,7 +284,7 @@ impl Rebuild<'_> {
 
     /// Counts the same events again as if they had been received at other times, and notes differences of numbers that
     /// must not depend on that.
-    async fn verify_receipts(&self, shadow: Shadow, seed: u64) -> anyhow::Result<()> {
+    async fn verify_receipts(&self, shadow: Box<dyn Shadow>, seed: u64) -> anyhow::Result<()> {
         let kept = shadow.branch_numbers().await?;
         // The next one takes its place.
         drop(shadow);
@@ -292,7 +292,7 @@ impl Rebuild<'_> {
         let shadow = self.insights.context.store.shadow().await?;
         let mut ids: Vec<EventId> = self.seen.known.iter().copied().collect();
         ids.sort_unstable();
-        self.count(&shadow, &ids, Receipts::Shuffled(seed)).await?;
+        self.count(&*shadow, &ids, Receipts::Shuffled(seed)).await?;
 
         let shuffled = shadow.branch_numbers().await?;
         let projects: BTreeSet<i64> = kept.keys().chain(shuffled.keys()).copied().collect();
@@ -323,7 +323,7 @@ impl Rebuild<'_> {
     }
 
     /// Counts new events until both sides have seen the same, and returns the differences.
-    async fn compare(&mut self, shadow: &Shadow) -> anyhow::Result<Vec<Difference>> {
+    async fn compare(&mut self, shadow: &dyn Shadow) -> anyhow::Result<Vec<Difference>> {
         for round in 0..ROUNDS {
             self.go_on()?;
 
@@ -364,7 +364,7 @@ impl Rebuild<'_> {
 
     /// Replaces the facts by the shadow, and marks newer events to be counted. They are marked before, so that a crash
     /// loses none.
-    async fn swap(&mut self, shadow: &Shadow) -> anyhow::Result<()> {
+    async fn swap(&mut self, shadow: &dyn Shadow) -> anyhow::Result<()> {
         {
             // No batch of this node is between its facts and its marks.
             let _projecting = self.insights.projecting.lock().await;
@@ -413,7 +413,7 @@ impl Rebuild<'_> {
         }
     }
 
-    async fn count(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<()> {
+    async fn count(&self, shadow: &dyn Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<()> {
         // A repeated event is the same event, and so is every event whose times are shuffled.
         let is_first = receipts == Receipts::Kept;
         let mut left: HashSet<EventId> = if is_first {
@@ -446,7 +446,12 @@ impl Rebuild<'_> {
     }
 
     /// Counts what events say, in the order of their ids here. Gives those that cannot be read.
-    async fn apply_page(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<Vec<EventId>> {
+    async fn apply_page(
+        &self,
+        shadow: &dyn Shadow,
+        ids: &[EventId],
+        receipts: Receipts,
+    ) -> anyhow::Result<Vec<EventId>> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
         let mut bodies = self
             .insights

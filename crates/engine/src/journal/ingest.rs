@@ -147,8 +147,8 @@ impl Journal {
         if index.is_subscribed_in_order(place, trigger) {
             // A body that cannot be read has the key of an empty one.
             event.object = Some(match envelope {
-                Some(envelope) => envelope.object_key(trigger, place),
-                None => Envelope::read(body).unwrap_or_default().object_key(trigger, place),
+                Some(envelope) => trigger.object_key(envelope, place),
+                None => trigger.object_key(&Envelope::read(body).unwrap_or_default(), place),
             });
         }
 

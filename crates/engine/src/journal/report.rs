@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use quickdraw_domain::compose::operation::Operation;
-use quickdraw_domain::compose::{ComposeError, Happened, Scene, User, compose, kind_of};
+use quickdraw_domain::compose::{ComposeError, Happened, Scene, User, kind_of};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::event::{Event, Origin};
+use quickdraw_domain::report::compose;
+use quickdraw_domain::report::operation::Operation;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::operations::Operation as Kept;

@@ -1,7 +1,7 @@
 //! Changes of a hook's condition. Pure, so that the scheduler can return them.
 
-use quickdraw_domain::compose::event_name;
 use quickdraw_domain::health::{Condition, Health};
+use quickdraw_domain::notices::event_name;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::{HookId, Timestamp};
 

@@ -213,12 +213,11 @@ impl PartialSchema for HookTriggers {
                 ),
             };
 
-            let (kind, text) = match kind {
-                Trigger::CONFIDENTIAL_NOTE => {
-                    let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
-                    (either, format!("{text} Null for a project's hook until it is set."))
-                }
-                _ => (SchemaType::new(Type::Boolean), text),
+            let (kind, text) = if kind == Trigger::CONFIDENTIAL_NOTE {
+                let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
+                (either, format!("{text} Null for a project's hook until it is set."))
+            } else {
+                (SchemaType::new(Type::Boolean), text)
             };
 
             let flag = ObjectBuilder::new().schema_type(kind).description(Some(text));

@@ -15,16 +15,16 @@ use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 use crate::insights;
 use crate::payload::Packed;
 use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
+use crate::sqlite::ShadowFile;
 
 const NOTHING: [&(dyn ToSql + Sync); 0] = [];
 
 #[async_trait]
 impl Rebuild for Postgres {
-    async fn shadow(&self) -> Result<Shadow> {
+    async fn shadow(&self) -> Result<Box<dyn Shadow>> {
+        // The shadow is a SQLite file here too.
         let path = std::env::temp_dir().join(format!("quickdraw-shadow-{}", Uuid::new_v4().simple()));
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(Error::task)?
+        Ok(Box::new(ShadowFile::create(path).await?))
     }
 
     async fn digests(&self) -> Result<Digests> {
@@ -98,7 +98,7 @@ impl Rebuild for Postgres {
         Ok(())
     }
 
-    async fn swap_insights(&self, shadow: &Shadow) -> Result<()> {
+    async fn swap_insights(&self, shadow: &dyn Shadow) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;

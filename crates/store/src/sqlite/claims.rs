@@ -1,11 +1,15 @@
 //! Leases in memory. One process owns the file, so nobody else can hold one; the batch that was claimed is on disk all
 //! the same (table `leases`), so that a crash leaves attempts of unknown outcome and no silence.
 
+mod on_disk;
+
 use std::collections::HashMap;
 
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use uuid::Uuid;
+
+pub(super) use on_disk::{adopt, forget_claim, unknown, write_claim};
 
 /// A lease.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,7 @@ use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::claims::Lease;
-use super::deliveries::write_claim;
+use super::claims::{Lease, write_claim};
 use super::rows::{self, scalar};
 use super::{Sqlite, Tx, appends};
 use crate::columns;

@@ -8,7 +8,7 @@ use quickdraw_domain::{HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Tx;
-use super::deliveries::forget_claim;
+use super::claims::forget_claim;
 use crate::attempts::outcome_code;
 use crate::columns;
 use crate::deliveries::{Finished, Settlement};

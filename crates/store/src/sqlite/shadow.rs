@@ -13,7 +13,7 @@ use quickdraw_insights::entity::{Family, Item};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::Sender;
 
 use super::readers::Readers;
 use super::rows::{self, scalar};
@@ -36,7 +36,13 @@ pub(crate) struct ShadowFile {
 }
 
 impl ShadowFile {
-    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+    /// Makes an empty shadow in a new file.
+    pub(crate) async fn create(path: PathBuf) -> Result<Self> {
+        let created = tokio::task::spawn_blocking(move || Self::create_file(path));
+        created.await.map_err(Error::task)?
+    }
+
+    fn create_file(path: PathBuf) -> Result<Self> {
         let _ = std::fs::remove_file(&path);
         make_private(&path)?;
 
@@ -53,27 +59,29 @@ impl ShadowFile {
             path,
         })
     }
+}
 
-    pub(crate) async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
+#[async_trait]
+impl Shadow for ShadowFile {
+    async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
         self.connection
             .run(move |connection| facts::apply(connection, facts))
             .await
     }
 
-    pub(crate) async fn digests(&self) -> Result<Digests> {
+    async fn digests(&self) -> Result<Digests> {
         self.connection.run(digests).await
     }
 
-    pub(crate) async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>> {
+    async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>> {
         self.connection.run(branch_numbers).await
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Sends all rows of a table, in pages.
-    pub(crate) async fn rows(&self, table: &'static str, pages: mpsc::Sender<Vec<Value>>) -> Result<()> {
+    async fn rows(&self, table: &'static str, pages: Sender<Vec<Value>>) -> Result<()> {
         self.connection
             .run(move |connection| {
                 let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
@@ -201,11 +209,8 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
 
 #[async_trait]
 impl Rebuild for Sqlite {
-    async fn shadow(&self) -> Result<Shadow> {
-        let path = beside(&self.path, "-shadow");
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(Error::task)?
+    async fn shadow(&self) -> Result<Box<dyn Shadow>> {
+        Ok(Box::new(ShadowFile::create(beside(&self.path, "-shadow")).await?))
     }
 
     async fn digests(&self) -> Result<Digests> {
@@ -250,7 +255,7 @@ impl Rebuild for Sqlite {
         .await
     }
 
-    async fn swap_insights(&self, shadow: &Shadow) -> Result<()> {
+    async fn swap_insights(&self, shadow: &dyn Shadow) -> Result<()> {
         let path = shadow.path().to_string_lossy().into_owned();
         self.insights
             .run(move |connection| {

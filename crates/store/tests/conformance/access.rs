@@ -8,8 +8,7 @@ use quickdraw_store::access::{Holder, MemberFilter, NewToken, NewUser, TokenFilt
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{NewProject, ScopeFilter};
 
-use crate::fixture::{Fixture, NOON, at};
-use crate::rest::{ALL, group};
+use crate::fixture::{ALL, Fixture, NOON, at, group};
 
 pub(crate) async fn tokens_end_when_they_expire_or_are_revoked(fixture: Fixture) {
     let store = &fixture.store;

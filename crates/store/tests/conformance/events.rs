@@ -9,7 +9,7 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::{DedupeKey, Origin};
 use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::recursion::begun_by;
+use quickdraw_domain::recursion::{Stop, begun_by};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, SourceId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
@@ -369,7 +369,7 @@ pub(crate) async fn chains_remember_the_hooks_that_fired(fixture: Fixture) {
         new
     };
 
-    const REPEATED: SkipReason = SkipReason::Recursion;
+    const REPEATED: Stop = Stop::Repeated;
     // One event is decided at its fan-out, and one at its append.
     fixture.store.append_events(vec![continued()]).await.expect("appended");
     fixture.fan_out(NOON, to(&[HookId(1)])).await;

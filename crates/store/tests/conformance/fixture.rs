@@ -14,15 +14,22 @@ use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::{Occasion, Policies};
-use quickdraw_domain::{EventId, HookId, NodeId, ProjectId, Secret, Timestamp, Trigger};
+use quickdraw_domain::{EventId, GroupId, HookId, NodeId, ProjectId, Secret, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claim, Claimed, Finished, Record};
 use quickdraw_store::events::{Decide, FannedOut, NewEvent};
+use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{NewGroup, NewProject};
 use quickdraw_store::{Packed, Ring, SharedStore};
 use uuid::Uuid;
 
 /// The time at which checks start.
 pub(crate) const NOON: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+/// The first hundred rows of a list.
+pub(crate) const ALL: Page = Page {
+    start: Start::Offset(0),
+    limit: 100,
+};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -49,6 +56,17 @@ pub(crate) fn policies() -> Arc<Policies> {
         retry: RetryPolicy::standard(),
         disable: DisablePolicy::Published,
     })
+}
+
+/// A group whose name is its path.
+pub(crate) fn group(parent: Option<GroupId>, path: &str) -> NewGroup {
+    NewGroup {
+        parent,
+        name: path.to_owned(),
+        path: path.to_owned(),
+        description: None,
+        visibility_level: 20,
+    }
 }
 
 impl Fixture {

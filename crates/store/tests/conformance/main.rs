@@ -3,20 +3,28 @@
 //! ignored.
 
 mod access;
+mod access_filters;
 mod appends;
+mod attempts;
 mod deliveries;
+mod documents;
 mod events;
 mod examine;
 mod fixture;
+mod gaps;
+mod hooks;
 mod identity;
 mod insights;
+mod items;
 mod moves;
+mod nodes;
 mod operations;
 mod ordering;
 mod overview;
+mod rebuild;
 mod replays;
-mod rest;
 mod schema;
+mod scopes;
 mod shown;
 mod sources;
 
@@ -51,7 +59,7 @@ const CHECKS: &[(&str, Check)] = checks![
     appends::following_can_start_at_a_time,
     appends::a_position_before_the_retained_events_is_reported_as_lost,
     deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
-    deliveries::a_manual_lease_of_one_delivery_appears_in_the_log_of_its_hook,
+    attempts::a_manual_lease_of_one_delivery_appears_in_the_log_of_its_hook,
     deliveries::a_settle_needs_the_fence_of_its_claim,
     deliveries::a_lapsed_lease_is_an_unknown_attempt_and_is_rescheduled,
     deliveries::a_failure_is_rescheduled_and_a_success_ends_the_delivery,
@@ -62,7 +70,7 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::a_limited_claim_continues_with_the_next_hook,
     deliveries::deliveries_of_a_deleted_hook_are_cancelled,
     deliveries::released_deliveries_are_due_at_once_without_a_record,
-    deliveries::attempts_are_listed_by_delivery_and_by_hook,
+    attempts::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
@@ -72,12 +80,12 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::an_unreadable_event_is_set_aside_and_listed,
-    insights::gaps_are_found_from_received_events,
-    insights::merge_requests_join_in_any_order_and_are_found_by_lifetime,
-    insights::items_of_every_family_join_across_batches,
+    gaps::gaps_are_found_from_received_events,
+    items::merge_requests_join_in_any_order_and_are_found_by_lifetime,
+    items::items_of_every_family_join_across_batches,
     insights::people_can_be_renamed_and_old_facts_deleted,
-    insights::a_shadow_is_compared_and_swapped_in,
-    insights::a_document_is_replaced_only_at_its_current_version,
+    rebuild::a_shadow_is_compared_and_swapped_in,
+    documents::a_document_is_replaced_only_at_its_current_version,
     moves::backfilled_pushes_move_branches_and_are_no_gaps,
     operations::an_operation_is_replaced_only_at_its_current_version,
     overview::sums_of_commits_agree_with_the_facts,
@@ -93,34 +101,34 @@ const CHECKS: &[(&str, Check)] = checks![
     identity::a_path_chosen_by_a_member_matches_no_received_project,
     identity::a_project_follows_its_path_in_gitlab_unless_an_administrator_moved_it,
     identity::a_group_moves_with_its_projects,
-    rest::groups_and_projects_have_unique_paths,
-    rest::deleting_a_group_deletes_its_projects_and_hooks,
-    rest::hooks_are_read_with_their_secrets_and_only_in_their_scope,
-    rest::a_hook_is_replaced_only_at_its_current_version,
+    scopes::groups_and_projects_have_unique_paths,
+    scopes::deleting_a_group_deletes_its_projects_and_hooks,
+    hooks::hooks_are_read_with_their_secrets_and_only_in_their_scope,
+    hooks::a_hook_is_replaced_only_at_its_current_version,
     access::tokens_end_when_they_expire_or_are_revoked,
-    rest::simultaneous_changes_are_all_kept,
-    rest::renaming_a_group_changes_the_paths_below_it,
+    scopes::simultaneous_changes_are_all_kept,
+    scopes::renaming_a_group_changes_the_paths_below_it,
     access::users_are_edited_and_deleted_with_their_tokens_and_memberships,
     access::the_token_of_a_project_is_a_member_and_can_be_rotated,
-    rest::lists_continue_after_an_id,
+    scopes::lists_continue_after_an_id,
     access::the_highest_inherited_role_counts,
-    rest::groups_and_projects_are_edited_searched_and_moved,
-    rest::searches_find_text_in_names_and_paths,
+    scopes::groups_and_projects_are_edited_searched_and_moved,
+    scopes::searches_find_text_in_names_and_paths,
     replays::a_replay_reads_deliveries_in_order,
     replays::a_replay_reschedules_ended_deliveries_and_stores_its_position,
     replays::replays_are_paused_cancelled_and_listed,
-    rest::past_settings_of_a_hook_are_kept_as_long_as_history,
-    rest::every_change_increases_the_directory_version,
+    hooks::past_settings_of_a_hook_are_kept_as_long_as_history,
+    hooks::every_change_increases_the_directory_version,
     access::the_root_token_is_found_by_its_digest_only,
-    rest::a_wrong_key_is_refused_at_the_start,
+    nodes::a_wrong_key_is_refused_at_the_start,
     examine::an_examination_shows_whether_the_key_fits,
     examine::an_examination_creates_no_database,
-    rest::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
-    rest::only_running_nodes_are_counted,
+    nodes::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
+    nodes::only_running_nodes_are_counted,
     shown::details_contain_the_names_of_parent_groups,
     shown::groups_and_projects_are_filtered_by_role_place_and_visibility,
     shown::lists_can_be_read_in_descending_order,
-    shown::users_members_and_tokens_are_filtered,
+    access_filters::users_members_and_tokens_are_filtered,
     shown::archiving_and_blocking_can_be_undone,
     shown::a_moved_group_takes_its_projects_along,
 ];
@@ -197,8 +205,8 @@ fn main() {
     trials.push(written.with_ignored_flag(postgres.is_none()));
 
     let url = postgres.clone();
-    let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
-        block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));
+    let woken = Trial::test("postgres::nodes::another_node_is_woken_by_a_signal", move || {
+        block_on(nodes::another_node_is_woken_by_a_signal(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(woken.with_ignored_flag(postgres.is_none()));

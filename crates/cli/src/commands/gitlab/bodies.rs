@@ -1,7 +1,8 @@
 //! Composes the bodies of events that never arrived, from the current state of their objects in GitLab's API. The
 //! bodies have GitLab's ids and URLs, so that insights recognise the objects.
 
-use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
+use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User};
+use quickdraw_domain::report::compose;
 use quickdraw_domain::{Timestamp, Trigger};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use quickdraw_domain::compose::{self, ComposeError, Scene};
+use quickdraw_domain::compose::{ComposeError, Scene};
 use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::trigger::Testable;
-use quickdraw_domain::{ProjectId, Trigger};
+use quickdraw_domain::{ProjectId, Trigger, report};
 use quickdraw_store::events::EventFilter;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
         return Ok(body);
     }
 
-    let composed = |scene: Scene<'_>| compose::sample(trigger, scene, app.engine.context.instance(), app.now());
+    let composed = |scene: Scene<'_>| report::sample(trigger, scene, app.engine.context.instance(), app.now());
     let made = match scope {
         Scope::Project(id) => composed(Scene::Project(&api::find_project(app, &id.0.to_string()).await?)),
         Scope::Group(id) => {

@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{ComposeError, Happened, Instance, Scene, UploadLinks, User, compose, kind_of};
+use super::compose;
+use crate::compose::{ComposeError, Happened, Instance, Scene, UploadLinks, User, kind_of};
 use crate::scope::{Group, Project};
 use crate::{GroupId, ProjectId, Timestamp, Trigger};
 

@@ -9,8 +9,7 @@ use std::borrow::Cow;
 use jiff::fmt::strtime;
 use serde_json::{Map, Value};
 
-use crate::Trigger;
-use crate::times::{self, Written};
+use super::{Written, read};
 
 /// A spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +34,7 @@ pub(crate) enum Form {
 }
 
 /// The spelling of the times of a kind.
+#[derive(Debug)]
 pub(crate) struct Times {
     /// The spelling of attributes whose names end in `_at`.
     pub(crate) usual: Form,
@@ -55,26 +55,25 @@ impl Times {
         usual: Form::Iso,
         special: |_, _| None,
     };
-}
 
-impl Form {
     /// The spelling of an attribute; nothing for an attribute that is no point in time.
-    fn of(trigger: Trigger, name: &str, is_own: bool) -> Option<Self> {
-        let times = &trigger.kind().times;
-        let special = (times.special)(name, is_own);
+    fn form_of(&self, name: &str, is_own: bool) -> Option<Form> {
+        let special = (self.special)(name, is_own);
 
         special.or_else(|| match name {
-            "timestamp" => Some(Self::Author),
-            "due_date" | "start_date" => Some(Self::Date),
-            _ if name.ends_with("_at_iso") => Some(Self::Iso),
-            _ if name.ends_with("_at") => Some(times.usual),
+            "timestamp" => Some(Form::Author),
+            "due_date" | "start_date" => Some(Form::Date),
+            _ if name.ends_with("_at_iso") => Some(Form::Iso),
+            _ if name.ends_with("_at") => Some(self.usual),
             _ => None,
         })
     }
+}
 
+impl Form {
     /// A point in time in this spelling, where it can be read; `text` itself where not.
     pub(crate) fn spell(self, text: &str) -> Cow<'_, str> {
-        times::read(text)
+        read(text)
             .and_then(|written| self.written(written))
             .map_or(Cow::Borrowed(text), Cow::Owned)
     }
@@ -97,24 +96,24 @@ impl Form {
 }
 
 /// Spells all points in time of a reported object.
-pub(crate) fn respell(trigger: Trigger, object: &mut Map<String, Value>) {
-    walk(trigger, object, true);
+pub(crate) fn respell(times: &Times, object: &mut Map<String, Value>) {
+    walk(times, object, true);
 }
 
-fn walk(trigger: Trigger, values: &mut Map<String, Value>, is_own: bool) {
+fn walk(times: &Times, values: &mut Map<String, Value>, is_own: bool) {
     for (name, value) in values {
         match value {
             Value::String(text) => {
-                let spelled = Form::of(trigger, name, is_own).map(|form| form.spell(text));
+                let spelled = times.form_of(name, is_own).map(|form| form.spell(text));
                 if let Some(Cow::Owned(spelled)) = spelled {
                     *text = spelled;
                 }
             }
-            Value::Object(inner) => walk(trigger, inner, false),
+            Value::Object(inner) => walk(times, inner, false),
             Value::Array(all) => {
                 all.iter_mut()
                     .filter_map(Value::as_object_mut)
-                    .for_each(|one| walk(trigger, one, false));
+                    .for_each(|one| walk(times, one, false));
             }
             _ => {}
         }
@@ -126,6 +125,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Trigger;
 
     const SPELLINGS: [&str; 6] = [
         "2026-03-16T08:30:00Z",
@@ -166,7 +166,7 @@ mod tests {
 
         let mut of = |name: &str| {
             let mut object = object.as_object_mut().expect("an object").clone();
-            respell(Trigger::by_name(name).expect("a trigger"), &mut object);
+            respell(&Trigger::by_name(name).expect("a trigger").row().times, &mut object);
             Value::Object(object)
         };
         let issue = of("issue_hooks");

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ComposeError, Happened, Instance, Scene, User, compose};
+use super::compose;
+use crate::compose::{ComposeError, Happened, Instance, Scene, User};
+use crate::kinds::Kind;
 use crate::{Timestamp, Trigger};
 
 #[derive(Deserialize)]
@@ -24,7 +26,7 @@ pub fn sample(
     instance: Instance<'_>,
     at: Timestamp,
 ) -> Result<Option<Vec<u8>>, ComposeError> {
-    let Some(text) = trigger.kind().report else {
+    let Some(text) = Kind::of(trigger).report else {
         return Ok(None);
     };
     let report: Report = serde_json::from_str(text).map_err(|error| ComposeError::Object(trigger, error))?;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::fields::without_secrets;
-use super::{ComposeError, Happened, Instance, MAX_OBJECT, MAX_TREE, Scene, User, tree_of};
+use crate::compose::fields::without_secrets;
+use crate::compose::{ComposeError, Happened, Instance, MAX_OBJECT, MAX_TREE, Scene, User, kind_of, tree_of};
+use crate::kinds::Kind;
 use crate::{Timestamp, Trigger};
 
 /// Longest name of an operation, in bytes.
@@ -52,7 +53,7 @@ impl Operation {
     /// When no event can be composed from it, now or with what is saved later.
     pub fn begin(save: &Happened<'_>) -> Result<Self, ComposeError> {
         let trigger = save.trigger;
-        let Some(needed) = trigger.kind().identified_by.first() else {
+        let Some(needed) = Kind::of(trigger).identified_by.first() else {
             return Err(ComposeError::NoSaves(trigger));
         };
 
@@ -67,8 +68,7 @@ impl Operation {
             previous: save.previous.map(read).transpose()?.unwrap_or_default(),
         };
 
-        if !trigger
-            .kind()
+        if !Kind::of(trigger)
             .identified_by
             .iter()
             .any(|name| operation.object.get(*name).is_some_and(|value| !value.is_null()))
@@ -93,9 +93,7 @@ impl Operation {
             .copied()
             .unwrap_or(self.trigger.row().name);
 
-        let known = self
-            .trigger
-            .kind()
+        let known = Kind::of(self.trigger)
             .identified_by
             .iter()
             .find_map(|name| self.object.get(*name).filter(|value| !value.is_null()));
@@ -127,7 +125,7 @@ impl Operation {
             later.trigger
         };
         let trigger = match to_raw_value(&self.object) {
-            Ok(object) => super::kind_of(named, &object),
+            Ok(object) => kind_of(named, &object),
             Err(_) => named,
         };
 
@@ -253,7 +251,7 @@ mod tests {
 
     use super::*;
     use crate::compose::UploadLinks;
-    use crate::compose::tests::project;
+    use crate::report::tests::project;
 
     const HOME: Instance<'_> = Instance {
         base_url: "https://git.example.com",
