@@ -37,19 +37,20 @@ pub(crate) enum GitHook {
         /// Base URL of the Quickdraw server.
         #[arg(long, env = "QUICKDRAW_URL")]
         url: String,
-        /// Access token for the reports.
+        /// Access token of an administrator. It is stored in the repository.
         #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
         token: String,
     },
 
-    /// Report a push.
+    /// Report a push, as called by the installed hook.
     ///
-    /// The installed hook calls this command, which reads ref updates from standard input.
+    /// The command reads the updates of branches and tags from standard input, in the format of git's post-receive
+    /// hook.
     PostReceive,
 
-    /// Send the reports of a repository that wait because the server was unreachable.
+    /// Send the waiting reports of a repository. Reports wait if the server was unreachable during a push.
     ///
-    /// The next push sends them too.
+    /// The next push to the repository sends them too.
     Send {
         /// Path of the bare repository.
         repository: PathBuf,
