@@ -103,11 +103,10 @@ impl From<Completeness> for CompletenessView {
     }
 }
 
-/// Show how complete the received pushes, merge requests, issues and CI pipelines of each project are. Administrators
-/// only.
+/// Show how complete the received events of each project are. Administrators only.
 ///
-/// Missing events are found from payloads alone: by pushes that do not begin where the last push to their branch
-/// ended, and by skipped numbers.
+/// The answer covers pushes, merge requests, issues and CI pipelines. Missing events are found from payloads alone: by
+/// pushes that do not begin where the last push to their branch ended, and by skipped numbers.
 #[utoipa::path(get, path = "/insights/completeness", tag = "Insights", params(CompletenessQuery),
     responses((status = 200, body = CompletenessList)))]
 async fn completeness(
