@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// GitLab-style webhooks, both ends, in one binary.
+/// Send, receive and relay webhooks in GitLab's format, and turn events into metrics of a team's work.
 #[derive(Parser)]
 #[command(name = "quickdraw", version)]
 struct Arguments {
@@ -58,7 +58,7 @@ enum Command {
     /// List events that never arrived, and have GitLab resend them or fetch them from its API.
     Gaps(commands::gaps::Gaps),
 
-    /// Report past events to a server, for insights.
+    /// Add past events to the insights of a server. Hooks do not get them.
     Backfill(commands::backfill::Command),
 
     /// Start a demo server with generated events of a small team.

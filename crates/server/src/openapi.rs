@@ -39,7 +39,7 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .title("Quickdraw")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "GitLab-style webhooks, both ends. `/api/v4` is the part of GitLab's REST API that webhooks and their \
+            "Webhooks in GitLab's format. `/api/v4` is the part of GitLab's REST API that webhooks and their \
              clients need; parameters can be JSON, a form or a query. `/api/v1` has the endpoints that GitLab does \
              not have.",
         ))
@@ -194,7 +194,17 @@ fn path_parameter(name: &str) -> Parameter {
         "hook_id" => (number(), "Id of the hook."),
         "hook_event_id" => (number(), "Id of the entry in the hook's log."),
         "token_id" => (text(), "Id of the token; for personal tokens also `self`."),
-        "key" => (text(), "Name of the header or variable."),
+        "key" => (
+            text(),
+            "Name of the header or variable; in the URL of a source, the id of the source.",
+        ),
+        "alert_id" => (text(), "Id of the alert rule."),
+        "event_id" => (text(), "Id of the event."),
+        "delivery_id" => (text(), "Id of the delivery."),
+        "source_id" => (text(), "Id of the source."),
+        "replay_id" => (text(), "Id of the replay."),
+        "member_id" => (text(), "Id of the member."),
+        "team_id" => (text(), "Id of the team."),
         "trigger_name" => (text(), "Kind of event, such as `push_hooks`."),
         "trigger" => (
             text(),

@@ -83,14 +83,17 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
 
 /// Show that the process is running, with the state of its parts.
 ///
-/// The last known state is shown, without contacting the parts.
+/// The answer comes from memory and does not ask the database.
 #[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
     responses((status = 200, body = Condition)))]
 async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
     Json(Condition::new("ok", app.engine.context.store_status()))
 }
 
-/// Check that the database answers: a read now, and the last write of this node, which is a few seconds old at most.
+/// Check that the database answers.
+///
+/// The endpoint reads from the database now, and checks that the last write of this node succeeded. That write is at
+/// most a few seconds old.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "Operations", security(()),
     responses((status = 200, body = Condition), (status = 503, body = Condition)))]
 async fn ready(State(app): State<Arc<App>>) -> Response {

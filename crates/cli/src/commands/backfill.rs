@@ -27,7 +27,7 @@ pub(crate) enum From {
     Git {
         /// Path of the repository, bare or not.
         repository: PathBuf,
-        /// Full path of the project that the commits belong to, as in events.
+        /// Full path of the project in GitLab that the commits belong to.
         #[arg(long)]
         project: String,
         /// Number of the project in GitLab. Required only if the server has no event of the project yet.

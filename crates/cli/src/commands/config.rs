@@ -10,10 +10,10 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether the configuration is valid.
+    /// Check the configuration, and list all problems.
     Check,
 
-    /// Print the configuration in force; secrets are masked.
+    /// Print the value of every setting, with secrets masked.
     Print,
 
     /// Print every setting with its default and meaning, as Markdown.

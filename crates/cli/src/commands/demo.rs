@@ -42,7 +42,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i64).range(1..=52))]
     weeks: i64,
 
-    /// Do not add live events after the history.
+    /// Add no further events after the start.
     #[arg(long)]
     still: bool,
 

@@ -26,7 +26,8 @@ pub(crate) struct Emit {
     #[arg(long, conflicts_with = "project")]
     group: Option<String>,
 
-    /// File with the complete body; - reads standard input, as does leaving the option out.
+    /// File with the complete body; - reads standard input. Without --payload and --report, the body is also read from
+    /// standard input.
     #[arg(long)]
     payload: Option<PathBuf>,
 

@@ -52,7 +52,7 @@ pub(crate) struct Gaps {
     #[arg(long, requires = "gitlab")]
     hook: Option<i64>,
 
-    /// Most events and objects to look up in GitLab. A further run continues with the rest.
+    /// Maximum number of events and objects to look up in GitLab. The next run continues with the rest.
     #[arg(long, requires = "gitlab", default_value_t = 1_000)]
     limit: usize,
     #[command(flatten)]

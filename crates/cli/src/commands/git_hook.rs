@@ -16,14 +16,15 @@ pub(crate) enum GitHook {
     /// Install a post-receive hook in a bare repository, which reports every push.
     Install(install::Install),
 
-    /// Report a push.
+    /// Report a push, as called by the installed hook.
     ///
-    /// The installed hook calls this command, which reads ref updates from standard input.
+    /// The command reads the updates of branches and tags from standard input, in the format of git's post-receive
+    /// hook.
     PostReceive,
 
-    /// Send the reports of a repository that wait because the server was unreachable.
+    /// Send the waiting reports of a repository. Reports wait if the server was unreachable during a push.
     ///
-    /// The next push sends them too.
+    /// The next push to the repository sends them too.
     Send(send::Send),
 }
 

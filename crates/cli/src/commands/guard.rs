@@ -18,8 +18,8 @@ use crate::wiring;
 pub(crate) enum Guard {
     /// Check URLs from standard input, one per line, and print a verdict for each as JSON.
     ///
-    /// A line may also be a JSON object with the fields url, resolves_to, config and others of the guide. Names are
-    /// resolved unless resolves_to is given. The exit code is 1 if a URL is blocked or invalid.
+    /// A line can also be a JSON object with the fields url, url_variables, resolves_to (addresses to use instead of a
+    /// look-up) and config (settings of the guard for this line). The exit code is 1 if a URL is blocked or invalid.
     Check,
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Listen {
     #[arg(long)]
     forward: Option<String>,
 
-    /// Secret token or signing token (whsec_…) that requests must carry. With --from, requests to the URL of --forward
-    /// carry it.
+    /// Secret token or signing token (whsec_…) that requests must carry. With --from: forwarded requests carry the
+    /// secret token, or are signed with the signing token.
     #[arg(long)]
     secret: Option<String>,
     #[command(flatten)]

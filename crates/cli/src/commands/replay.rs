@@ -50,11 +50,11 @@ pub(crate) struct Replay {
     #[arg(long)]
     text: Option<String>,
 
-    /// Most deliveries to send again per second.
+    /// Maximum number of deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
 
-    /// Only print the number of deliveries.
+    /// Only print the number of selected deliveries.
     #[arg(long)]
     dry_run: bool,
 

@@ -148,7 +148,7 @@ pub(super) const METRICS: [Metric; 18] = [
         name: "contributors",
         kind: Kind::People,
         help: "People with a commit that is not a merge, each once. In a series, a person counts once in each \
-            interval. Authors who are no members are distinguished by address and not by name, or by account if a \
+            interval. Authors who are not members are distinguished by address and not by name, or by account if a \
             private address names one.",
         follows: "GitHub and GitLab: contributors, by address; OpenTelemetry: vcs.contributor.count",
         sample: Sampler::Commit(person),

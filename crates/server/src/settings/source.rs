@@ -29,7 +29,7 @@ quickdraw_domain::section! {
         /// Addresses and address blocks that may send requests, such as `["10.0.0.0/8"]`. An empty list permits all.
         addresses: Vec<String> = Vec::new(),
 
-        /// Most requests per minute from one address (one /64 network with IPv6) to each source, such as `100/min`.
+        /// Maximum number of requests per minute from one address (with IPv6, from one /64 network), such as `100/min`.
         /// `off` disables the limit. A busy GitLab needs a higher limit.
         rate_limit: RateLimit = RateLimit(Some(100)),
 

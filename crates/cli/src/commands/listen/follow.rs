@@ -64,7 +64,7 @@ pub(super) struct Follow {
     #[arg(long, requires = "from")]
     trigger: Vec<String>,
 
-    /// With --from: only events that match this filter, such as {"branch":"main"}; the guide describes filters.
+    /// With --from: only events that pass this event filter, as JSON, such as {"branch":"main"}.
     #[arg(long, requires = "from")]
     filter: Option<String>,
 

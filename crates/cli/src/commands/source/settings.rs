@@ -21,7 +21,7 @@ pub(super) struct Settings {
     #[arg(long = "address")]
     addresses: Vec<String>,
 
-    /// Most requests per minute from one address, or off.
+    /// Maximum number of requests per minute from one address, or off for no limit.
     #[arg(long)]
     rate_limit: Option<String>,
 

@@ -211,7 +211,7 @@ struct AlertView {
     /// Age in seconds from which an item counts as waiting, or a branch as stale.
     older_than: Option<u64>,
 
-    /// States that are pending, firing or recently resolved. Empty if the condition is met nowhere.
+    /// States of the rule that are `pending`, `firing` or recently `resolved`. Empty if the rule has no such state.
     standings: Vec<StandingView>,
 }
 

@@ -108,7 +108,7 @@ struct BackfillBody {
 /// Result of a backfill.
 #[derive(Serialize, ToSchema)]
 struct Backfilled {
-    /// Number of events that were stored. They are counted within moments.
+    /// Number of events that were stored. Insights count them within moments.
     taken: usize,
 
     /// Number of events that an earlier backfill already stored with exactly the same text.
@@ -118,9 +118,9 @@ struct Backfilled {
     passed_over: usize,
 }
 
-/// Import events from before the first received one. Administrators only.
+/// Import events from the time before the first received event. Administrators only.
 ///
-/// The events count for insights and are not delivered. An event that was also received counts once.
+/// The events count in insights and are not delivered. An event that was also received counts once.
 #[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = AskedBody,
     responses((status = 200, body = Backfilled)))]
 async fn backfill(

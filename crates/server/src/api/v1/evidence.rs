@@ -30,7 +30,7 @@ struct BehindQuery {
     /// The item, as the explanation names it, such as `7/12`.
     item: String,
 
-    /// Only events after this id: `next` of the page before.
+    /// Only events after this id: `next` of the previous page.
     after: Option<Uuid>,
 
     /// Maximum number of rows; values above 100 count as 100.

@@ -33,7 +33,7 @@ struct CompletenessQuery {
     /// Only this project: its id in received bodies, or its path.
     project: Option<String>,
 
-    /// Only projects after this one: `next` of the page before.
+    /// Position after which the page begins: `next` of the previous page.
     after: Option<i64>,
 }
 
@@ -65,7 +65,7 @@ struct CompletenessView {
     /// Highest number (iid) that arrived.
     last_iid: Option<i64>,
 
-    /// Time at which the first one was received. Nothing is known of the time before it.
+    /// Time at which the first event of the sequence was received. Earlier times are unknown.
     #[schema(format = DateTime)]
     coverage_starts: String,
 }
@@ -103,11 +103,10 @@ impl From<Completeness> for CompletenessView {
     }
 }
 
-/// Show how complete the received pushes, merge requests, issues and CI pipelines of each project are. Administrators
-/// only.
+/// Show how complete the received events of each project are. Administrators only.
 ///
-/// Missing events are found from payloads alone: by pushes that do not begin where the last push to their branch
-/// ended, and by skipped numbers.
+/// The answer covers pushes, merge requests, issues and CI pipelines. Missing events are found from payloads alone: by
+/// pushes that do not begin where the last push to their branch ended, and by skipped numbers.
 #[utoipa::path(get, path = "/insights/completeness", tag = "Insights", params(CompletenessQuery),
     responses((status = 200, body = CompletenessList)))]
 async fn completeness(
@@ -150,7 +149,7 @@ struct GapsQuery {
     #[serde(default)]
     kind: Vec<String>,
 
-    /// Only gaps after this one: `next` of the page before.
+    /// Position after which the page begins: `next` of the previous page.
     after: Option<String>,
 
     /// Maximum number of gaps in a page. Default: 100.

@@ -504,7 +504,7 @@ async fn export_mailmap(_: Admin, State(app): State<Arc<App>>) -> Result<impl In
     ))
 }
 
-/// Import a `.mailmap`, which replaces the one before. Administrators only.
+/// Import a `.mailmap`, which replaces an earlier import. Administrators only.
 #[utoipa::path(post, path = "/insights/identities/mailmap", tag = "Insights", request_body = Import,
     responses((status = 200, body = ImportView)))]
 async fn import_mailmap(

@@ -41,7 +41,7 @@ pub(super) struct FilterQuery {
     /// events, and jobs that deploy to production.
     deployed_by: Option<String>,
 
-    /// Count CI pipelines that another pipeline started, too.
+    /// Also count CI pipelines that another pipeline started.
     #[serde(default)]
     children: bool,
 

@@ -205,7 +205,7 @@ struct Answer {
     /// The filters of the request by name: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on.
     only: BTreeMap<&'static str, String>,
 
-    /// Time from which something is known about the chosen projects; null if nothing is. Before it, numbers are
+    /// Time from which there are events of the chosen projects; null if there are none. Numbers of earlier times are
     /// unknown, not 0.
     #[schema(format = DateTime)]
     coverage_starts: Option<String>,
@@ -237,14 +237,16 @@ struct Answer {
     #[serde(flatten)]
     number: Number,
 
-    /// The number of the window of the same length before this one; null if nothing is known of it.
+    /// The number of the window of the same length before this window; null if there are no events of that time.
     previous: Option<Number>,
 
     /// The number of each interval of the window.
     series: Vec<Part>,
 }
 
-/// Show a metric in a window of days: one number, that of the window before, and a series. Administrators only.
+/// Show a metric in a window of days. Administrators only.
+///
+/// The answer has the number of the window, the number of the window before, and a series.
 #[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Answer)))]
 async fn metric(
@@ -382,7 +384,9 @@ struct Explanation {
     left_out: BTreeMap<&'static str, usize>,
 }
 
-/// Explain a metric: the items that count in a window, and those that do not, with the reasons. Administrators only.
+/// List the items that count for a metric in a window, and the items that do not count. Administrators only.
+///
+/// An item that does not count has the reason.
 #[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(

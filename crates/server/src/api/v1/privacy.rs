@@ -230,8 +230,8 @@ struct Erased {
 
 /// Erase a person from insights for good. Administrators only.
 ///
-/// Their work still counts, but belongs to no person. The request needs `confirm`; `dry_run` lists the people that
-/// would be erased. Events of the journal are deleted by `history.retention`.
+/// The work of the person still counts, but belongs to nobody. The request needs `confirm`; `dry_run` lists the people
+/// that would be erased. The journal keeps its events until `history.retention` has passed.
 #[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erase,
     responses((status = 200, body = Erased)))]
 async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {

@@ -170,7 +170,7 @@ impl From<Progress> for RebuildView {
     }
 }
 
-/// Show the running rebuild of this node, or the last one. Administrators only.
+/// Show the running rebuild of this node, or the last rebuild. Administrators only.
 #[utoipa::path(get, path = "/insights/rebuild", tag = "Insights",
     responses((status = 200, body = RebuildView), (status = 404, description = "No rebuild ran since the start.")))]
 async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<RebuildView>, ApiError> {

@@ -96,10 +96,10 @@ struct Counted {
     complete: bool,
 }
 
-/// Create a replay: finished deliveries are sent again, with their original bytes and ids, to the current URLs of
-/// their hooks. Administrators only.
+/// Create a replay, which sends finished deliveries again. Administrators only.
 ///
-/// The replay runs in the background and continues after a restart. With `dry_run`, deliveries are only counted.
+/// Deliveries keep their original bytes and ids, and go to the current URLs of their hooks. The replay runs in the
+/// background and continues after a restart. With `dry_run`, deliveries are only counted.
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
     responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = Counted)))]
 async fn create(

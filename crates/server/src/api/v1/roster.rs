@@ -193,7 +193,7 @@ async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<
 
 /// Create a member of the roster. Administrators only.
 ///
-/// Earlier work under its handles counts for it immediately.
+/// Earlier work under the handles of the member counts for the member immediately.
 #[utoipa::path(post, path = "/insights/members", tag = "Insights", request_body = NewMember,
     responses((status = 201, body = MemberView)))]
 async fn add_member(
@@ -232,7 +232,7 @@ async fn edit_member(
 
 /// Delete a member of the roster. Administrators only.
 ///
-/// Its work still counts, but is unmatched.
+/// The work of the member still counts, but is unmatched.
 #[utoipa::path(delete, path = "/insights/members/{member_id}", tag = "Insights", responses((status = 204)))]
 async fn delete_member(
     _: Admin,
@@ -245,7 +245,7 @@ async fn delete_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Merge a member into another one. Administrators only.
+/// Merge a member into another member. Administrators only.
 ///
 /// Both members keep their handles and teams, so that the merge can be undone.
 #[utoipa::path(post, path = "/insights/members/{member_id}/merge", tag = "Insights", request_body = MergeInto,
@@ -417,7 +417,7 @@ async fn enrol(
     Ok((StatusCode::CREATED, Json(team(&roster, id)?)))
 }
 
-/// Remove a member from a team, as if it had never belonged to it. Administrators only.
+/// Remove a member from a team, for the past too. Administrators only.
 #[utoipa::path(delete, path = "/insights/teams/{team_id}/members/{member_id}", tag = "Insights",
     responses((status = 204)))]
 async fn leave(

@@ -151,12 +151,12 @@ struct Streamed {
     body: String,
 }
 
-/// Stream the journal as Server-Sent Events, in the order of their commits, at least once. Maintainers of the
-/// project, owners of the group, and administrators.
+/// Stream events as Server-Sent Events. Maintainers of the project, owners of the group, and administrators.
 ///
-/// `event` is the kind, `data` the event with its headers and body, and `id` the position from which to continue. A
-/// `position` event moves the position without an event. A `lost` event reports that retention has deleted some of
-/// the following events. Send `Accept: text/event-stream`. Tests, backfilled events and duplicates are not streamed.
+/// Events arrive at least once, in the order in which they were committed. `event` is the kind, `data` the event with
+/// its headers and body, and `id` the position from which to continue. A `position` event moves the position without an
+/// event. A `lost` event reports that retention has deleted some of the following events. Send
+/// `Accept: text/event-stream`. Tests, backfilled events and duplicates are not streamed.
 #[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Id of the last received event.")),
     responses((status = 200, body = Streamed, content_type = "text/event-stream")))]
 async fn follow(

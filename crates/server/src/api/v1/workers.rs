@@ -38,16 +38,16 @@ struct WorkerView {
     /// The nodes that run it.
     runs_on: RunsOnView,
 
-    /// A run is under way.
+    /// True if a run has begun and not ended.
     is_running: bool,
 
-    /// The last run that has ended failed.
+    /// True if the last run that ended has failed.
     is_failing: bool,
 
-    /// Runs that have begun.
+    /// Number of runs that have begun.
     runs: u64,
 
-    /// Runs that have failed.
+    /// Number of runs that have failed.
     failures: u64,
 
     /// The time at which the last run began.
@@ -68,8 +68,8 @@ struct WorkerView {
     /// The duration of the last run that has ended, in milliseconds.
     duration_ms: Option<u64>,
 
-    /// Rows that wait for the worker on all nodes, counted up to 100,000. Null where nothing is counted, and while the
-    /// database does not answer.
+    /// Number of rows that wait for the worker on all nodes, counted up to 100,000. Null if the worker has no
+    /// backlog to count, and while the database does not answer.
     backlog: Option<i64>,
 }
 
@@ -108,7 +108,7 @@ struct Workers {
     items: Vec<WorkerView>,
 }
 
-/// List the workers of the node that answers, with their last run, last error and backlog. Administrators.
+/// List the workers of the node that answers, with their last run, last error and backlog. Administrators only.
 #[utoipa::path(get, path = "/workers", tag = "Operations", responses((status = 200, body = Workers)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Json<Workers> {
     let node = app.engine.context.node().0.to_string();
