@@ -5,7 +5,7 @@ mod bound;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
+pub use bound::{BoundError, BoundTo, InstanceMatch, match_instance, unnamed};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::within;

@@ -109,12 +109,12 @@ impl Push {
             .map(|commit| Listed {
                 sha: commit.sha.clone(),
                 change: commit
-                    .told
+                    .details
                     .change
                     .first_chunk()
                     .map_or(0, |bytes| u64::from_be_bytes(*bytes)),
-                at: (!commit.told.undated).then_some(commit.told.committed_at),
-                is_merge: commit.told.merge_message,
+                at: (!commit.details.undated).then_some(commit.details.committed_at),
+                is_merge: commit.details.merge_message,
             });
 
         let (before, after) = (text(&body["before"]), text(&body["after"]));
@@ -159,7 +159,7 @@ impl Push {
 
     /// The time of the push according to a backfill, if no event was received at that time or before.
     #[must_use]
-    pub fn told_at(&self) -> Option<Timestamp> {
+    pub fn reported_at(&self) -> Option<Timestamp> {
         let is_received = self.received.is_some_and(|received| received.at <= self.received_at);
         (!is_received).then_some(self.received_at)
     }

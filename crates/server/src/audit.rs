@@ -27,7 +27,7 @@ use crate::error::ApiError;
 use crate::receive::address;
 use crate::seats::{Seat, Seats};
 use crate::state::App;
-use crate::telemetry::CHANGES_ALONE;
+use crate::telemetry::DETACHED_REQUESTS;
 
 /// Largest number of changes that continue although their client has disconnected, in total and per client.
 const MOST_ALONE: usize = 256;
@@ -229,7 +229,7 @@ impl Changes {
     fn new(most: usize, most_of_one: usize) -> Self {
         Self {
             tasks: Mutex::default(),
-            alone: Seats::new(most, most_of_one, CHANGES_ALONE),
+            alone: Seats::new(most, most_of_one, DETACHED_REQUESTS),
         }
     }
 

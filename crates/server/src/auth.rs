@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
@@ -100,11 +100,11 @@ impl Caller {
 
     /// The kind of user who chooses the path that this request sets.
     #[must_use]
-    pub const fn chosen_by(&self) -> ChosenBy {
+    pub const fn path_set_by(&self) -> PathSetBy {
         if self.actor.is_admin {
-            ChosenBy::Administrator
+            PathSetBy::Administrator
         } else {
-            ChosenBy::Member
+            PathSetBy::Member
         }
     }
 

@@ -28,13 +28,13 @@ const EVENTS_OF_ONE_KIB: usize = 96 << 10;
 const PARAMETERS_KIB: usize = 32 << 10;
 
 /// Memory for request bodies.
-pub(crate) struct Rooms {
+pub(crate) struct BodyMemory {
     short: Arc<Semaphore>,
     events: Arc<Semaphore>,
     parameters: Arc<Semaphore>,
 }
 
-impl Rooms {
+impl BodyMemory {
     pub(crate) fn new() -> Self {
         let room = |kib| Arc::new(Semaphore::new(kib));
         Self {
@@ -85,7 +85,7 @@ struct Taken {
 impl Taken {
     /// Acquires memory for a long body. The limit of the source comes first, so that a waiting body holds no memory
     /// that others could use.
-    async fn long(&mut self, rooms: &Rooms, kind: Kind<'_>, kib: u32) -> Result<(), Refused> {
+    async fn long(&mut self, rooms: &BodyMemory, kind: Kind<'_>, kib: u32) -> Result<(), Refused> {
         if let Kind::Received(share) = kind {
             add(&mut self.of_share, share, kib).await?;
         }

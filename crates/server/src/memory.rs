@@ -65,14 +65,14 @@ impl Memory {
     /// # Errors
     /// 429 if the user, the project, the group or the top-level group has too many large answers in progress; 503 if
     /// the server has, or if no memory becomes free in time.
-    pub(crate) async fn answer(&self, reader: &Sharer, bytes: usize) -> Result<Room, ApiError> {
+    pub(crate) async fn answer(&self, reader: &Sharer, bytes: usize) -> Result<Reservation, ApiError> {
         let taken = self.readers.take(reader).map_err(|full| match full {
             Full::All => busy(),
             Full::User | Full::Scope | Full::Namespace => ApiError::too_many(1),
         })?;
 
         let permit = take(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
-        Ok(Room { permit, _taken: taken })
+        Ok(Reservation { permit, _taken: taken })
     }
 }
 
@@ -116,12 +116,12 @@ pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response
 }
 
 /// Memory for a large answer; released on drop.
-pub(crate) struct Room {
+pub(crate) struct Reservation {
     permit: OwnedSemaphorePermit,
     _taken: Taken,
 }
 
-impl Room {
+impl Reservation {
     /// Ties the memory to the answer until it is sent, or until the client disconnects. Memory that was only needed
     /// to build it is released.
     pub(crate) fn keep_with(mut self, response: Response) -> Response {
@@ -136,14 +136,14 @@ impl Room {
             drop(self.permit.split(spare));
         }
 
-        response.map(|body| Body::new(Kept { body, _room: self }))
+        response.map(|body| Body::new(Kept { body, _memory: self }))
     }
 }
 
 /// A body that holds its memory.
 struct Kept {
     body: Body,
-    _room: Room,
+    _memory: Reservation,
 }
 
 impl HttpBody for Kept {

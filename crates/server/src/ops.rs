@@ -47,7 +47,7 @@ struct PartCondition {
     name: &'static str,
 
     /// True if the part accepts writes and answers reads.
-    answers: bool,
+    is_healthy: bool,
 
     /// Time since which it fails; null while it works.
     failing_since: Option<Iso>,
@@ -60,7 +60,7 @@ impl Condition {
     fn new(status: &'static str, store: StoreStatus) -> Self {
         let part = PartCondition {
             name: "store",
-            answers: store.failing_since.is_none(),
+            is_healthy: store.failing_since.is_none(),
             failing_since: store.failing_since.map(Iso),
             last_error: store.last_error,
         };
@@ -90,7 +90,7 @@ async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
     Json(Condition::new("ok", app.engine.context.store_status()))
 }
 
-/// Check that the database answers: a read now, and the last write of this node, which is a few seconds old at most.
+/// Check that the database is_healthy: a read now, and the last write of this node, which is a few seconds old at most.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "Operations", security(()),
     responses((status = 200, body = Condition), (status = 503, body = Condition)))]
 async fn ready(State(app): State<Arc<App>>) -> Response {

@@ -11,7 +11,7 @@ use quickdraw_store::SharedStore;
 use crate::aside::Aside;
 use crate::audit::{Changes, Readings};
 use crate::auth::Actors;
-use crate::body::Rooms;
+use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
@@ -49,7 +49,7 @@ pub struct App {
     pub metrics: PrometheusHandle,
 
     /// Memory for request bodies.
-    pub(crate) bodies: Rooms,
+    pub(crate) bodies: BodyMemory,
 
     /// Memory for parameter trees and large answers.
     pub(crate) memory: Memory,
@@ -99,7 +99,7 @@ impl App {
             trusted_proxies,
             external_url,
             metrics,
-            bodies: Rooms::new(),
+            bodies: BodyMemory::new(),
             memory: Memory::new(),
             streams: Streams::new(),
             keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),

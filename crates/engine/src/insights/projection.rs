@@ -181,7 +181,7 @@ impl Insights {
     /// # Errors
     /// When the store fails.
     pub async fn retry_set_aside(&self, event: Option<EventId>) -> anyhow::Result<usize> {
-        Ok(self.context.store.retry_poison(event).await?)
+        Ok(self.context.store.retry_set_aside(event).await?)
     }
 
     /// Projects until nothing is left. While events keep arriving, it takes only a share of the time: insights may lag,

@@ -131,7 +131,7 @@ impl Insights {
 
         add_others(&self.context, &mut found.series, &paths, &people).await?;
         found.series.add(
-            "quickdraw_insights_shown_timestamp_seconds",
+            "quickdraw_insights_updated_timestamp_seconds",
             "When this was so.",
             &[],
             seconds(now),
@@ -232,7 +232,7 @@ async fn add_others(
     );
 
     let known = context.store.completeness(Projects::ALL, usize::MAX).await?;
-    for one in known.iter().filter(|one| one.metric == Sequence::Push) {
+    for one in known.iter().filter(|one| one.kind == Sequence::Push) {
         let Some(path) = paths.get(&one.project) else { continue };
         let missing = precise(one.missing);
 
@@ -259,7 +259,7 @@ impl Found {
         self.series.add("quickdraw_insights_series_dropped", help, &[], dropped);
 
         let help = "Projects with so much in them that only the newest of it is shown.";
-        self.series.add("quickdraw_insights_projects_cut", help, &[], cut);
+        self.series.add("quickdraw_insights_projects_truncated", help, &[], cut);
         self.series.text()
     }
 }

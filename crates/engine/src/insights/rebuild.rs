@@ -89,7 +89,7 @@ pub struct Progress {
     pub unreadable: usize,
 
     /// The first event of the journal: older facts cannot be counted again.
-    pub journal_begins: Option<Timestamp>,
+    pub journal_starts: Option<Timestamp>,
 
     /// How many rows are counted, by what they are; when that is known.
     pub rows: BTreeMap<&'static str, u64>,
@@ -98,7 +98,7 @@ pub struct Progress {
     pub differences: Vec<Difference>,
 
     /// How many there are in all.
-    pub differing: usize,
+    pub difference_count: usize,
 
     /// When it began, and when it ended.
     pub started_at: Timestamp,
@@ -140,10 +140,10 @@ impl Insights {
             total: 0,
             repeated: 0,
             unreadable: 0,
-            journal_begins: None,
+            journal_starts: None,
             rows: BTreeMap::new(),
             differences: Vec::new(),
-            differing: 0,
+            difference_count: 0,
             started_at: self.context.clock.now(),
             ended_at: None,
         });
@@ -220,7 +220,7 @@ impl Rebuild<'_> {
                 .map(|(event, _)| event.received_at),
             None => None,
         };
-        self.insights.rebuilds.note(|progress| progress.journal_begins = begins);
+        self.insights.rebuilds.note(|progress| progress.journal_starts = begins);
 
         if task == Task::Add {
             self.insights.rebuilds.note(|progress| progress.total = ids.len());
@@ -258,7 +258,10 @@ impl Rebuild<'_> {
         }
 
         if let Task::Replace { force } = task {
-            let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
+            let lost: u64 = differences
+                .iter()
+                .map(|one| one.stored.saturating_sub(one.rebuilt))
+                .sum();
             let counted = self
                 .insights
                 .context
@@ -299,20 +302,20 @@ impl Rebuild<'_> {
 
         for project in projects {
             let of = |all: &BTreeMap<i64, BranchNumbers>| all.get(&project).copied().unwrap_or_default().named();
-            for ((part, live), (_, anew)) in of(&kept).into_iter().zip(of(&shuffled)) {
-                if live != anew {
+            for ((part, stored), (_, rebuilt)) in of(&kept).into_iter().zip(of(&shuffled)) {
+                if stored != rebuilt {
                     found.push(Difference {
                         part,
                         day: 0,
-                        live,
-                        anew,
+                        stored,
+                        rebuilt,
                     });
                 }
             }
         }
 
         self.insights.rebuilds.note(|progress| {
-            progress.differing += found.len();
+            progress.difference_count += found.len();
 
             let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
             progress.differences.extend(found.into_iter().take(room));
@@ -344,11 +347,11 @@ impl Rebuild<'_> {
             self.seen.forget(&later);
             self.count(shadow, &counted, Receipts::Kept).await?;
 
-            let (live, anew) = (self.insights.context.store.digests().await?, shadow.digests().await?);
+            let (stored, rebuilt) = (self.insights.context.store.digests().await?, shadow.digests().await?);
             drop(projecting);
 
-            let differences = live.differences(&anew);
-            self.note_differences(&live, &differences);
+            let differences = stored.differences(&rebuilt);
+            self.note_differences(&stored, &differences);
 
             // A difference is real if it is found twice, with no new and no waiting event in between.
             if differences.is_empty() || (round > 0 && counted.is_empty() && waiting.is_empty()) {
@@ -384,10 +387,10 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    fn note_differences(&self, live: &Digests, differences: &[Difference]) {
+    fn note_differences(&self, stored: &Digests, differences: &[Difference]) {
         self.insights.rebuilds.note(|progress| {
-            progress.rows = live.rows();
-            progress.differing = differences.len();
+            progress.rows = stored.rows();
+            progress.difference_count = differences.len();
             progress.differences = differences.iter().take(MOST_DIFFERENCES).cloned().collect();
         });
     }

@@ -13,7 +13,7 @@ use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::source::{BoundTo, Source, Speaker, speaker, unnamed};
+use quickdraw_domain::source::{BoundTo, InstanceMatch, Source, match_instance, unnamed};
 use quickdraw_domain::{EventId, GroupId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
@@ -238,7 +238,7 @@ impl Relay {
             return Ok(Destination::Place(Place::Elsewhere));
         }
 
-        let instance = self.speaker_of(received).await?;
+        let instance = self.sending_instance(received).await?;
         let envelope = received.envelope;
         if let Some(user) = envelope.user() {
             self.see(user);
@@ -260,14 +260,14 @@ impl Relay {
     }
 
     /// The instance of a received event. A source without a known instance is bound to the first that an event names.
-    async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
+    async fn sending_instance(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
         let id = received.source.id;
         let bound = self.context.index().bound_to(id).cloned();
 
-        let named = match speaker(bound.as_ref(), received.instance) {
-            Speaker::Is(named) => named,
-            Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
-            Speaker::First(named) => {
+        let named = match match_instance(bound.as_ref(), received.instance) {
+            InstanceMatch::Accepted(named) => named,
+            InstanceMatch::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
+            InstanceMatch::First(named) => {
                 let noted = self
                     .context
                     .store
@@ -279,9 +279,11 @@ impl Relay {
                 self.refresh_after_a_move().await;
 
                 // Another request may have been the first.
-                match speaker(Some(&noted), received.instance) {
-                    Speaker::Other => return Err(ReceiveError::Instance(noted)),
-                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),
+                match match_instance(Some(&noted), received.instance) {
+                    InstanceMatch::Other => return Err(ReceiveError::Instance(noted)),
+                    InstanceMatch::Accepted(_) | InstanceMatch::First(_) => {
+                        tracing::info!("source {id} is for {named} from now on")
+                    }
                 }
 
                 Some(named)

@@ -57,14 +57,14 @@ impl Journal {
             }
 
             let page = page(&self.context, &replay.filter, cursor).await?;
-            let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+            let (mut chosen, mut scanned, mut last) = (Vec::new(), 0, cursor);
 
             for candidate in &page {
                 if chosen.len() == allowed {
                     break;
                 }
 
-                (looked_at, last) = (looked_at + 1, candidate.delivery);
+                (scanned, last) = (scanned + 1, candidate.delivery);
                 if chooses(&self.context, &replay.filter, candidate) {
                     chosen.push(candidate.delivery);
                 }
@@ -77,7 +77,7 @@ impl Journal {
                 replay: replay.id,
                 from: cursor,
                 to: last,
-                looked_at,
+                scanned,
                 chosen,
                 finished,
             };
@@ -102,15 +102,15 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
-        let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
-        while looked_at < MOST_PREVIEWED {
+        let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
+        while scanned < MOST_PREVIEWED {
             let page = page(&self.context, filter, cursor).await?;
             matched += page
                 .iter()
                 .filter(|candidate| chooses(&self.context, filter, candidate))
                 .count();
 
-            looked_at += page.len();
+            scanned += page.len();
 
             let Some(last) = page.last() else {
                 return Ok(Preview {

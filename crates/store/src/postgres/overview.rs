@@ -144,11 +144,11 @@ impl Overview for Postgres {
                      WHERE p.project = b.project AND p.git_ref = b.git_ref AND p.received_at < $3
                      ORDER BY p.received_at DESC LIMIT $5)
                     UNION ALL
-                    (SELECT t.before_sha, t.after_sha, t.at FROM insights_told_pushes t
+                    (SELECT t.before_sha, t.after_sha, t.at FROM insights_reported_pushes t
                      WHERE t.project = b.project AND t.git_ref = b.git_ref AND t.at < $3 ORDER BY t.at DESC LIMIT $5)) m
                  WHERE EXISTS (SELECT 1 FROM insights_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
                     AND d.after_sha BETWEEN '0' AND $4 AND ltrim(d.after_sha, '0') = '' AND d.received_at < $3)
-                 OR EXISTS (SELECT 1 FROM insights_told_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
+                 OR EXISTS (SELECT 1 FROM insights_reported_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
                     AND d.after_sha BETWEEN '0' AND $4 AND ltrim(d.after_sha, '0') = '' AND d.at < $3)",
             )
             .await?;

@@ -139,7 +139,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
         "SELECT 1 FROM insights_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
            AND ltrim(after_sha, '0') = '' AND received_at < ?4
          UNION ALL
-         SELECT 1 FROM insights_told_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
+         SELECT 1 FROM insights_reported_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
            AND ltrim(after_sha, '0') = '' AND at < ?4",
     )?;
     if !deleted.exists((branch.project, &branch.git_ref, ZEROS, before))? {
@@ -150,7 +150,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
         "SELECT * FROM (SELECT before_sha, after_sha, received_at FROM insights_pushes
              WHERE project = ?1 AND git_ref = ?2 AND received_at < ?3 ORDER BY received_at DESC LIMIT ?4)
          UNION ALL
-         SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_told_pushes
+         SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_reported_pushes
              WHERE project = ?1 AND git_ref = ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4)",
     )?;
 

@@ -109,7 +109,7 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     let complete = store.completeness(Projects::ALL, 10).await.expect("counted");
     let of_commits = complete
         .iter()
-        .find(|one| one.metric == Sequence::Commit)
+        .find(|one| one.kind == Sequence::Commit)
         .expect("the pushes list commits");
 
     assert_eq!(
@@ -240,18 +240,18 @@ pub(crate) async fn an_unreadable_event_is_set_aside_and_listed(fixture: Fixture
     assert!(store.pending_projection(10).await.expect("read").is_empty());
 
     assert_eq!(
-        store.list_poison(10).await.expect("listed"),
+        store.list_set_aside(10).await.expect("listed"),
         [(id, "lone surrogate".to_owned())]
     );
 
     let other = EventId(uuid::Uuid::from_u128(1));
-    assert_eq!(store.retry_poison(Some(other)).await.expect("none"), 0);
-    assert_eq!(store.retry_poison(Some(id)).await.expect("retried"), 1);
+    assert_eq!(store.retry_set_aside(Some(other)).await.expect("none"), 0);
+    assert_eq!(store.retry_set_aside(Some(id)).await.expect("retried"), 1);
 
     let waiting = store.pending_projection(10).await.expect("read");
     assert_eq!((waiting.len(), waiting[0].0.id), (1, id));
-    assert!(store.list_poison(10).await.expect("listed").is_empty());
-    assert_eq!(store.retry_poison(None).await.expect("none"), 0);
+    assert!(store.list_set_aside(10).await.expect("listed").is_empty());
+    assert_eq!(store.retry_set_aside(None).await.expect("none"), 0);
 }
 
 /// The example of completeness. The branch main moves S0->a and b->c, so one push is missing. Of the merge requests 10
@@ -315,7 +315,7 @@ pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
             assert_eq!(one.project_path, Some(format!("g/app{}", one.project)));
             shown.push((
                 one.project,
-                one.metric.name(),
+                one.kind.name(),
                 one.first,
                 one.last,
                 one.known,
@@ -388,7 +388,7 @@ pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
     assert_eq!(store.gaps(7, main.position(), 1).await.expect("listed"), [feat]);
     assert_eq!(gaps(8, Sequence::Push).await, []);
 
-    let objects = |metric, first, last| Gap::Objects { metric, first, last };
+    let objects = |kind, first, last| Gap::Objects { kind, first, last };
     assert_eq!(
         gaps(7, Sequence::MergeRequest).await,
         [objects(Sequence::MergeRequest, 12, 12)]
@@ -794,12 +794,12 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
         shadow.apply(found).await.expect("joined");
     }
 
-    let (live, anew) = (
+    let (live, rebuilt) = (
         store.digests().await.expect("read"),
         shadow.digests().await.expect("read"),
     );
 
-    assert_eq!(live.differences(&anew), []);
+    assert_eq!(live.differences(&rebuilt), []);
 
     let rows = live.rows();
     assert_eq!(
@@ -816,7 +816,7 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
     let wrong = push_of_somebody();
     project(store, std::slice::from_ref(&wrong)).await;
 
-    let differences = store.digests().await.expect("read").differences(&anew);
+    let differences = store.digests().await.expect("read").differences(&rebuilt);
     let parts: Vec<&str> = differences.iter().map(|one| one.part).collect();
 
     assert_eq!(
@@ -830,9 +830,9 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
         ]
     );
 
-    assert_eq!((differences[1].live, differences[1].anew), (1, 0));
+    assert_eq!((differences[1].stored, differences[1].rebuilt), (1, 0));
     store.swap_insights(&shadow).await.expect("swapped");
-    assert_eq!(store.digests().await.expect("read"), anew);
+    assert_eq!(store.digests().await.expect("read"), rebuilt);
 
     // Identities have other ids after the swap, but the same authors.
     let (after, unlisted) = reports(store).await;

@@ -269,7 +269,7 @@ pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_i
         replay: replay.id,
         from: replay.cursor,
         to: DeliveryId(Uuid::max()),
-        looked_at: 2,
+        scanned: 2,
         chosen: [4, 2, 1, 3].map(|at| DeliveryId::of(made[at], hook)).to_vec(),
         finished: false,
     };

@@ -109,13 +109,13 @@ struct BackfillBody {
 #[derive(Serialize, ToSchema)]
 struct Backfilled {
     /// Number of events that were stored. They are counted within moments.
-    taken: usize,
+    added: usize,
 
     /// Number of events that an earlier backfill already stored with exactly the same text.
     known: usize,
 
     /// Number of events of kinds that no metric counts. They are not stored.
-    passed_over: usize,
+    ignored: usize,
 }
 
 /// Import events from before the first received one. Administrators only.
@@ -159,15 +159,15 @@ async fn backfill(
         journal.ingest(event, Some(key), record, None)
     }));
     let appended = appended.await?;
-    let taken = appended
+    let added = appended
         .iter()
         .filter(|appended| matches!(appended, Appended::New { .. }))
         .count();
 
     Ok(Json(Backfilled {
-        taken,
-        known: appended.len() - taken,
-        passed_over: reported.len() - appended.len(),
+        added,
+        known: appended.len() - added,
+        ignored: reported.len() - appended.len(),
     }))
 }
 

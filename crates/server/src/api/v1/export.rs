@@ -102,7 +102,7 @@ struct Rows {
     definition_version: u32,
 
     /// Definition versions by which the underlying items were counted.
-    counted_by: Vec<u32>,
+    counted_versions: Vec<u32>,
 
     /// The requested metrics with their definitions.
     definitions: Vec<MetricView>,
@@ -229,12 +229,12 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     }
 
     let definitions = metrics.into_iter().map(MetricView::from).collect();
-    let counted_by = app.engine.insights.counted_by().await?;
+    let counted_versions = app.engine.insights.counted_versions().await?;
 
     Ok(Json(Rows {
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by,
+        counted_versions,
         definitions,
         rows,
     })

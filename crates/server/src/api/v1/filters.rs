@@ -50,7 +50,7 @@ struct FilterToTry {
 #[derive(Serialize, ToSchema)]
 struct Tried {
     /// Number of examined events, from the newest on; at most 5,000.
-    looked_at: usize,
+    scanned: usize,
 
     /// Number of events that pass.
     passing: usize,
@@ -59,7 +59,7 @@ struct Tried {
     unlisted: usize,
 
     /// Number of events that are stopped because the filter exceeds its budget of work on them.
-    gave_up: usize,
+    over_budget: usize,
 
     /// False if the trial ended early because it took too much work.
     complete: bool,
@@ -104,10 +104,10 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
 
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
     Ok(Json(Tried {
-        looked_at: trial.looked_at,
+        scanned: trial.scanned,
         passing: trial.passing,
         unlisted: trial.unlisted,
-        gave_up: trial.gave_up,
+        over_budget: trial.over_budget,
         complete: trial.complete,
         examples: ids(&trial.examples),
         stopped: ids(&trial.stopped),

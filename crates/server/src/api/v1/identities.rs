@@ -80,7 +80,7 @@ struct IdentityView {
     projects: BTreeSet<i64>,
 
     /// Kind of identity: `member`, `bot`, `ignored` or `unmatched`.
-    who: &'static str,
+    kind: &'static str,
 
     /// Id of the member, for `member`.
     member_id: Option<i64>,
@@ -299,7 +299,7 @@ impl Person {
             first: all().map(|one| one.first).min().unwrap_or_default().to_iso(),
             last: all().map(|one| one.last).max().unwrap_or_default().to_iso(),
             projects: all().flat_map(|one| one.projects.iter().copied()).collect(),
-            who: word(self.who),
+            kind: word(self.who),
             member_id: if let Who::Member(id) = self.who { Some(id) } else { None },
             suggestions: suggestions.collect(),
         }

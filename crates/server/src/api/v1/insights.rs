@@ -113,10 +113,10 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         None
     };
 
-    let mut said = scope_query.said();
-    said.extend(query.author.map(|author| ("author", author)));
+    let mut filters = scope_query.filters();
+    filters.extend(query.author.map(|author| ("author", author)));
 
-    let mut answer = view(&scope, &said, &report, unlisted, &authors, as_of);
+    let mut answer = view(&scope, &filters, &report, unlisted, &authors, as_of);
     answer["coverage_starts"] = json!(since.map(Timestamp::to_iso));
     Ok(Json(answer))
 }
@@ -196,7 +196,7 @@ impl<'a> Authors<'a> {
 
 fn view(
     scope: &Scope,
-    said: &BTreeMap<&'static str, String>,
+    filters: &BTreeMap<&'static str, String>,
 
     report: &CommitReport,
     unlisted: Option<i64>,
@@ -255,7 +255,7 @@ fn view(
         "from": window.first.to_string(),
         "days": window.days,
         "zone": window.zone_name,
-        "only": said,
+        "filters": filters,
         "whose": scope.whose.name(),
         "bots": scope.whose != Whose::People,
         "as_of": as_of.to_iso(),

@@ -48,7 +48,7 @@ pub(super) struct MetricView {
     pub(super) help: &'static str,
 
     /// The tool or publication whose definition this metric uses.
-    follows: &'static str,
+    defined_by: &'static str,
 }
 
 impl From<&Metric> for MetricView {
@@ -57,7 +57,7 @@ impl From<&Metric> for MetricView {
             name,
             kind,
             help,
-            follows,
+            defined_by,
             ..
         } = *metric;
 
@@ -66,7 +66,7 @@ impl From<&Metric> for MetricView {
             kind: kind.name(),
             unit: kind.unit(),
             help,
-            follows,
+            defined_by,
         }
     }
 }
@@ -203,9 +203,9 @@ struct Answer {
     zone: String,
 
     /// The filters of the request by name: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on.
-    only: BTreeMap<&'static str, String>,
+    filters: BTreeMap<&'static str, String>,
 
-    /// Time from which something is known about the chosen projects; null if nothing is. Before it, numbers are
+    /// Time from which something is known about the selected projects; null if nothing is. Before it, numbers are
     /// unknown, not 0.
     #[schema(format = DateTime)]
     coverage_starts: Option<String>,
@@ -233,7 +233,7 @@ struct Answer {
 
     /// Definition versions by which the underlying items were counted. If an older version is listed, run `quickdraw
     /// insights rebuild` to count them again.
-    counted_by: Vec<u32>,
+    counted_versions: Vec<u32>,
     #[serde(flatten)]
     number: Number,
 
@@ -256,7 +256,7 @@ async fn metric(
     let Asked {
         metric,
         scope,
-        only,
+        filters,
         chosen,
         interval,
         ..
@@ -294,7 +294,7 @@ async fn metric(
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name,
-        only,
+        filters,
         coverage_starts: coverage.since.map(Timestamp::to_iso),
         partial: !coverage.is_whole,
         band_2019: metrics::band(metric, &number, coverage.begins_before),
@@ -302,7 +302,7 @@ async fn metric(
         bots: whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.engine.insights.counted_by().await?,
+        counted_versions: app.engine.insights.counted_versions().await?,
         number: Number::of(metric, number),
         previous: previous.map(|previous| Number::of(metric, previous)),
         series: series.into_iter().map(|one| Part::of(metric, one)).collect(),
@@ -466,7 +466,7 @@ struct Asked {
     interval: Every,
     chosen: ItemFilters,
     format: Option<String>,
-    only: BTreeMap<&'static str, String>,
+    filters: BTreeMap<&'static str, String>,
 }
 
 impl Asked {
@@ -481,8 +481,8 @@ impl Asked {
 
         let scope = scope_query.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
-        let mut only = scope_query.said();
-        only.extend(chosen.said());
+        let mut filters = scope_query.filters();
+        filters.extend(chosen.filters());
 
         Ok(Self {
             metric,
@@ -490,7 +490,7 @@ impl Asked {
             interval,
             chosen,
             format: query.format,
-            only,
+            filters,
         })
     }
 }

@@ -327,7 +327,7 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
     let mut identities = 0;
 
     for identity in app.store().find_identities(None).await? {
-        if privacy.left_of(&identity.author).is_some() {
+        if privacy.replacement_of(&identity.author).is_some() {
             identities += 1;
             people.push(format!("{} <{}>", identity.author.name, identity.author.email));
         }
@@ -335,7 +335,7 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
 
     let mut accounts = 0;
     for user in users {
-        if privacy.left_of_user(user).is_some() {
+        if privacy.replacement_of_user(user).is_some() {
             accounts += 1;
             people.push(format!("@{}", user.username));
         }

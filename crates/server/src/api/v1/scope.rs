@@ -217,20 +217,20 @@ impl ScopeQuery {
     }
 
     /// Lists the parameters by name, for the answer.
-    pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
+    pub(super) fn filters(&self) -> BTreeMap<&'static str, String> {
         let all = [
             ("project", &self.project),
             ("group", &self.group),
             ("team", &self.team),
             ("member", &self.member),
         ];
-        let mut said: BTreeMap<&'static str, String> = all
+        let mut filters: BTreeMap<&'static str, String> = all
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?)))
             .collect();
 
-        said.extend(self.members.then(|| ("members", "true".to_owned())));
-        said
+        filters.extend(self.members.then(|| ("members", "true".to_owned())));
+        filters
     }
 }
 

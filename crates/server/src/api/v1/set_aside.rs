@@ -45,7 +45,7 @@ struct AllSetAside {
 /// stopped twice. These events are still delivered.
 #[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {
-    let found = app.store().list_poison(MOST).await?;
+    let found = app.store().list_set_aside(MOST).await?;
     let items = found
         .into_iter()
         .map(|(event, reason)| SetAside {
