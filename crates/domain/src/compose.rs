@@ -72,7 +72,7 @@ pub enum ComposeError {
 
 /// Largest object that is composed from, in bytes: it is taken apart in memory.
 const MAX_OBJECT: usize = 4 << 20;
-/// Most memory that it may take then, and what was different before as much again, in bytes.
+/// Maximum amount of memory that it may take then, and what was different before as much again, in bytes.
 const MAX_TREE: usize = tree::BUDGET;
 
 /// The user who caused an event, as the reporter knows them.

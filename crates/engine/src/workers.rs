@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SECONDS_5: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Most characters of an error that the status of a worker keeps.
+/// Maximum number of characters of an error that the status of a worker keeps.
 const MAX_ERROR: usize = 1_000;
 
 /// The longest pause after a failure.

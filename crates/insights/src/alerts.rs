@@ -11,7 +11,7 @@ use super::metrics::{Kind, Metric, Summary, Trait};
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of rules.
-pub const MOST_RULES: usize = 100;
+pub const MAX_RULES: usize = 100;
 /// Maximum of every duration in a rule.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);

@@ -30,15 +30,15 @@ use crate::state::App;
 use crate::telemetry::DETACHED_REQUESTS;
 
 /// Largest number of changes that continue although their client has disconnected, in total and per client.
-const MOST_ALONE: usize = 256;
-const MOST_ALONE_OF_ONE: usize = 32;
+const MAX_DETACHED: usize = 256;
+const MAX_DETACHED_PER_CLIENT: usize = 32;
 /// Longest stored list of attribute names, in bytes.
 const LONGEST: usize = 1000;
 /// Time in which repeated reads by the same user leave one entry, so that a page that refreshes every few seconds
 /// does not fill the table.
 const ONE_READING: Duration = Duration::from_secs(600);
 /// Largest number of remembered reads. Beyond it, all are forgotten, and entries can repeat.
-const MOST_READINGS: usize = 4096;
+const MAX_READINGS: usize = 4096;
 
 /// Facts about a request that extractors and handlers collect for its entry.
 #[derive(Clone, Default)]
@@ -182,7 +182,7 @@ impl Readings {
             return false;
         }
 
-        if known.len() >= MOST_READINGS {
+        if known.len() >= MAX_READINGS {
             known.clear();
         }
 
@@ -201,7 +201,7 @@ pub(crate) struct Changes {
 
 impl Default for Changes {
     fn default() -> Self {
-        Self::new(MOST_ALONE, MOST_ALONE_OF_ONE)
+        Self::new(MAX_DETACHED, MAX_DETACHED_PER_CLIENT)
     }
 }
 

@@ -167,7 +167,7 @@ impl FromRequestParts<Arc<App>> for Admin {
 
 /// Time for which a token is not looked up again. A revocation takes this long to reach other nodes.
 const BELIEVED: Duration = Duration::from_secs(1);
-const MOST_ACTORS: usize = 1024;
+const MAX_ACTORS: usize = 1024;
 
 /// Users of recently used tokens, because a forge that reports a thousand events a second always uses the same one.
 #[derive(Default)]
@@ -189,7 +189,7 @@ impl Actors {
 
     fn put(&self, digest: [u8; 32], actor: Actor) {
         let mut actors = self.0.lock();
-        if actors.len() >= MOST_ACTORS {
+        if actors.len() >= MAX_ACTORS {
             actors.clear();
         }
 

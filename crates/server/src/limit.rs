@@ -17,7 +17,7 @@ use crate::places::Sharer;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Largest number of remembered counters. Beyond it, idle ones are removed, and otherwise new ones are refused.
-const MOST_KEYS: usize = 10_000;
+const MAX_KEYS: usize = 10_000;
 /// Limits as multiples of a single user's: for all users of a project or group, of a top-level group, and of the
 /// node. They exist because bots are users, and a user who can create hooks can also create bots.
 const OF_SCOPE: usize = 3;
@@ -66,7 +66,7 @@ impl ManualLimit {
         }
 
         let mut counts = self.counts.lock();
-        if counts.len() >= MOST_KEYS {
+        if counts.len() >= MAX_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }
 
@@ -87,7 +87,7 @@ impl ManualLimit {
             }
         }
 
-        if counts.len() >= MOST_KEYS {
+        if counts.len() >= MAX_KEYS {
             return Err(ApiError::too_many(WINDOW.as_secs()));
         }
 

@@ -40,10 +40,10 @@ quickdraw_domain::section! {
         /// requires one.
         key: SecretText = SecretText::default(),
 
-        /// Most open connections.
+        /// Maximum number of open connections.
         connections: usize = 10_000,
 
-        /// Most open connections from one address. A reverse proxy counts as one address.
+        /// Maximum number of open connections from one address. A reverse proxy counts as one address.
         connections_per_address: usize = 200,
 
         /// Addresses and address blocks of reverse proxies whose `X-Forwarded-For` header is trusted, such as
@@ -55,19 +55,19 @@ quickdraw_domain::section! {
 quickdraw_domain::section! {
     /// Limits for users, projects and groups.
     pub struct LimitsSection as "limits" {
-        /// Most webhooks of one project.
+        /// Maximum number of webhooks of one project.
         project_hooks: u32 = 100,
 
-        /// Most webhooks of one group. Webhooks of other groups, such as its subgroups, do not count.
+        /// Maximum number of webhooks of one group. Webhooks of other groups, such as its subgroups, do not count.
         group_hooks: u32 = 50,
 
-        /// Most tests, and also most resends, per minute by one user in one project or group. All users of a project or
-        /// group together have three times this limit, a top-level group has twelve times, and all users of a node
-        /// except administrators have sixty times. 0 disables the limit.
+        /// Maximum number of tests, and also of resends, per minute by one user in one project or group. All users of a
+        /// project or group together have three times this limit, a top-level group has twelve times, and all users of
+        /// a node except administrators have sixty times. 0 disables the limit.
         manual_per_minute: usize = 5,
 
-        /// Most deliveries per minute by the project and group webhooks of one top-level group. Each node counts for
-        /// itself. Deliveries beyond the limit are skipped. 0 disables the limit.
+        /// Maximum number of deliveries per minute by the project and group webhooks of one top-level group. Each node
+        /// counts for itself. Deliveries beyond the limit are skipped. 0 disables the limit.
         deliveries_per_minute: u32 = 0,
     }
 }

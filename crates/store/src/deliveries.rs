@@ -47,13 +47,13 @@ pub struct Claim {
     /// When the lease lapses.
     pub lease_until: Timestamp,
 
-    /// Most first attempts to take.
+    /// Maximum number of first attempts to take.
     pub first: usize,
 
-    /// Most retries to take.
+    /// Maximum number of retries to take.
     pub retries: usize,
 
-    /// Most deliveries for one hook that has none in flight on this node.
+    /// Maximum number of deliveries for one hook that has none in flight on this node.
     pub per_hook: usize,
 
     /// Hooks with less room left than that: 0 for paused ones.
@@ -253,7 +253,7 @@ pub struct DeliveryFilter {
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 

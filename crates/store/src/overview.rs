@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
 /// Largest number of moves of one branch that are read, newest first, of those received and of those reported later.
-pub(crate) const MOST_MOVES: usize = 1_000;
+pub(crate) const MAX_MOVES: usize = 1_000;
 /// Git's longest name for nothing.
 pub(crate) const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

@@ -25,7 +25,7 @@ pub struct Replay {
     /// The deliveries that it chooses.
     pub filter: Filter,
 
-    /// Most deliveries a second.
+    /// Maximum number of deliveries a second.
     pub rate: i64,
 
     /// How it stands.
@@ -84,7 +84,7 @@ pub struct Look {
     /// With their bodies.
     pub bodies: bool,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
@@ -144,8 +144,9 @@ pub trait Replays {
     /// Deliveries in the order of their ids.
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
 
-    /// Makes what was chosen due now, unless it is under way or pending already, and writes down how far the replay came:
-    /// both or none. What was tried before does not count against the promised attempts. Returns how many are due.
+    /// Reschedules the selected deliveries that are neither running nor pending, and stores the progress of the replay,
+    /// in one transaction. Earlier attempts do not count against the promised attempts. Returns the number of
+    /// rescheduled deliveries.
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;
 }
 

@@ -19,8 +19,8 @@ use crate::client;
 
 /// Number of gaps in one page of the server.
 const PAGE: usize = 1_000;
-/// Most gaps of one project that are read.
-const MOST: usize = 20_000;
+/// Maximum number of gaps of one project that are read.
+const MAX_GAPS: usize = 20_000;
 
 #[derive(Args)]
 pub(crate) struct Gaps {
@@ -52,7 +52,7 @@ pub(crate) struct Gaps {
     #[arg(long, requires = "gitlab")]
     hook: Option<i64>,
 
-    /// Most events and objects to look up in GitLab. A further run continues with the rest.
+    /// Maximum number of events and objects to look up in GitLab. A further run continues with the rest.
     #[arg(long, requires = "gitlab", default_value_t = 1_000)]
     limit: usize,
     #[command(flatten)]
@@ -199,8 +199,8 @@ impl Ours<'_> {
             gaps.extend(items);
 
             match &page["next"] {
-                Value::String(_) if gaps.len() >= MOST => {
-                    say(format!("    only the first {MOST} gaps are read"));
+                Value::String(_) if gaps.len() >= MAX_GAPS => {
+                    say(format!("    only the first {MAX_GAPS} gaps are read"));
                     return Ok(gaps);
                 }
                 Value::String(next) => after = format!("&after={}", encoded(next)),

@@ -23,9 +23,9 @@ const TRIES: u32 = 5;
 const WAIT: Duration = Duration::from_secs(61);
 /// Longest single pause.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// Most rate limits for one call.
-const MOST_PATIENCE: u32 = 20;
-/// Most pages of a list that are read.
+/// Maximum number of rate limits for one call.
+const MAX_RATE_LIMITS: u32 = 20;
+/// Maximum number of pages of a list that are read.
 const PAGES: usize = 1_000;
 
 /// A GitLab server, and the token for it.
@@ -335,7 +335,7 @@ impl GitLab {
                 }
             };
 
-            anyhow::ensure!(tries < TRIES && waits < MOST_PATIENCE, "{path}: {why}");
+            anyhow::ensure!(tries < TRIES && waits < MAX_RATE_LIMITS, "{path}: {why}");
 
             let wait = wait.min(LONGEST_WAIT);
             say(format!("    {why}; next attempt in {} s", wait.as_secs()));

@@ -11,7 +11,7 @@ use super::{plain, say};
 use crate::client;
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Most differences that are printed.
+/// Maximum number of differences that are printed.
 const SHOWN: usize = 50;
 
 #[derive(Subcommand)]

@@ -50,7 +50,7 @@ pub(crate) struct Replay {
     #[arg(long)]
     text: Option<String>,
 
-    /// Most deliveries to send again per second.
+    /// Maximum number of deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
 

@@ -93,7 +93,7 @@ pub(crate) struct Settings {
     #[arg(long = "address")]
     addresses: Vec<String>,
 
-    /// Most requests per minute from one address, or off.
+    /// Maximum number of requests per minute from one address, or off.
     #[arg(long)]
     rate_limit: Option<String>,
 

@@ -23,7 +23,7 @@ use crate::telemetry;
 /// Bodies beyond that are built on a thread where nobody else waits.
 const LARGE: usize = 256 << 10;
 /// The most redactors that are remembered, and the largest of them in bytes. With more, all are forgotten.
-const MOST_REDACTORS: usize = 1_024;
+const MAX_REDACTORS: usize = 1_024;
 const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Dispatcher {
@@ -167,7 +167,7 @@ impl Redactors {
         let redactor = Arc::new(Redactor::of(hook));
         if redactor.weight() <= LARGEST_REDACTOR {
             let mut known = self.0.lock();
-            if known.len() >= MOST_REDACTORS {
+            if known.len() >= MAX_REDACTORS {
                 known.clear();
             }
 

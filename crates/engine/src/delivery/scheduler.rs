@@ -20,7 +20,7 @@ use crate::directory::Index;
 use crate::settings::PermitLimits;
 
 /// Ordering queues that are remembered one by one. With more, all are scanned.
-const MOST_QUEUES: usize = 10_000;
+const MAX_QUEUES: usize = 10_000;
 
 /// The permits that were acquired for the hooks of an event.
 #[derive(PartialEq, Eq, Debug)]
@@ -158,7 +158,7 @@ impl Scheduler {
         let before = state.queues.len();
         state.queues.extend(queues);
 
-        if state.queues.len() > MOST_QUEUES {
+        if state.queues.len() > MAX_QUEUES {
             // While no permit is free, nothing reads them. A full scan serves as well then.
             state.queues.clear();
             state.scan = Some(ScanFrom::Beginning);

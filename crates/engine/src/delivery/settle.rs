@@ -9,7 +9,7 @@ use super::Dispatcher;
 use crate::workers::{self, Status};
 use crate::{outage, telemetry};
 
-/// Most results that share a settle.
+/// Maximum number of results that share a settle.
 const BATCH: usize = 256;
 /// Retries of a settle, and the pause before each.
 const RETRIES: usize = 3;

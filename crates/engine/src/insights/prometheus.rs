@@ -38,8 +38,8 @@ const PAUSE_PER_WORK: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The last pipeline of a branch and the last deployment to an environment can be so old.
 const LAST: Duration = Duration::from_secs(90 * 86_400);
-/// Most branches, jobs or environments of one project: those of others have room too.
-const MOST_OF_ONE: usize = 100;
+/// Maximum number of branches, jobs or environments of one project: those of others have room too.
+const MAX_PER_PROJECT: usize = 100;
 
 /// The text that is shown, and the state from which the next is made.
 #[derive(Default)]
@@ -198,7 +198,7 @@ impl Insights {
         // One label is one team: two teams with one name would be ambiguous.
         teams.sort_by(|one, other| one.0.cmp(&other.0));
         teams.dedup_by(|one, other| one.0 == other.0);
-        teams.truncate(MOST_OF_ONE);
+        teams.truncate(MAX_PER_PROJECT);
 
         Ok(teams)
     }

@@ -30,8 +30,8 @@ const ROUNDS: usize = 120;
 const ROUND: Duration = Duration::from_millis(500);
 /// How much later than later ones an event can be committed.
 const LATE: Duration = Duration::from_secs(600);
-/// Most differences that are listed.
-const MOST_DIFFERENCES: usize = 1_000;
+/// Maximum number of differences that are listed.
+const MAX_DIFFERENCES: usize = 1_000;
 
 /// The task of a rebuild.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -317,7 +317,7 @@ impl Rebuild<'_> {
         self.insights.rebuilds.note(|progress| {
             progress.difference_count += found.len();
 
-            let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
+            let room = MAX_DIFFERENCES.saturating_sub(progress.differences.len());
             progress.differences.extend(found.into_iter().take(room));
         });
 
@@ -391,7 +391,7 @@ impl Rebuild<'_> {
         self.insights.rebuilds.note(|progress| {
             progress.rows = stored.rows();
             progress.difference_count = differences.len();
-            progress.differences = differences.iter().take(MOST_DIFFERENCES).cloned().collect();
+            progress.differences = differences.iter().take(MAX_DIFFERENCES).cloned().collect();
         });
     }
 

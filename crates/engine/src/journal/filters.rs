@@ -10,13 +10,13 @@ use tokio::sync::Semaphore;
 use super::Journal;
 
 /// Events that a trial looks at, and those of a page.
-const MOST: usize = 5_000;
+const MAX_EVENTS: usize = 5_000;
 const PAGE: usize = 100;
 /// Examples of each kind.
 const EXAMPLES: usize = 10;
 
 /// Steps of work that a trial may take.
-const MOST_WORK: u64 = 100_000_000;
+const MAX_WORK: u64 = 100_000_000;
 
 static TRYING: Semaphore = Semaphore::const_new(1);
 
@@ -60,7 +60,7 @@ impl Journal {
     ) -> anyhow::Result<Trial> {
         // One at a time: it reads many bodies. Never closed.
         let _one = TRYING.acquire().await?;
-        let (mut trial, mut work) = (Trial::default(), Work::new(MOST_WORK));
+        let (mut trial, mut work) = (Trial::default(), Work::new(MAX_WORK));
         let mut before = None;
 
         loop {
@@ -80,7 +80,7 @@ impl Journal {
                     });
                 }
 
-                if trial.scanned == MOST || work.left() == 0 {
+                if trial.scanned == MAX_EVENTS || work.left() == 0 {
                     return Ok(trial);
                 }
 

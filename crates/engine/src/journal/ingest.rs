@@ -27,9 +27,9 @@ use crate::delivery::scheduler::Acquired;
 use crate::directory::Index;
 use crate::{outage, telemetry};
 
-/// Most events that share a commit.
+/// Maximum number of events that share a commit.
 const MAX_BATCH: usize = 256;
-/// Most events that wait for a commit. Beyond it callers are refused, and come back.
+/// Maximum number of events that wait for a commit. Beyond it callers are refused, and come back.
 const MAX_WAITING: usize = 8192;
 /// Most KiB of packed bodies that wait for a commit. They must not fill the memory when the store hangs.
 const MAX_WAITING_KIB: usize = 256 << 10;

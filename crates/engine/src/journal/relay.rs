@@ -26,14 +26,14 @@ use crate::context::Context;
 use crate::telemetry;
 
 /// Requests of a source that are kept.
-const MOST_REQUESTS: usize = 100;
-/// Most users that wait to be taken up, and most that are remembered as known.
-const MOST_FRESH: usize = 1_000;
-const MOST_KNOWN: usize = 100_000;
+const MAX_REQUESTS: usize = 100;
+/// Maximum number of new users that wait to be created, and of users that are remembered as known.
+const MAX_NEW_USERS: usize = 1_000;
+const MAX_KNOWN_USERS: usize = 100_000;
 /// The longest delay of an event that has the path which its project had before it moved.
 const LATE: Duration = Duration::from_secs(600);
-/// Most projects whose last path is remembered; all are forgotten then.
-const MOST_LEFT: usize = 10_000;
+/// Maximum number of projects whose last path is remembered; all are forgotten then.
+const MAX_OLD_PATHS: usize = 10_000;
 /// How long the requests are kept that nodes saw which are gone.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -425,7 +425,7 @@ impl Relay {
         let of = requests.entry(source).or_default();
         of.changed = true;
 
-        if of.last.len() == MOST_REQUESTS {
+        if of.last.len() == MAX_REQUESTS {
             of.last.pop_front();
         }
 
@@ -450,7 +450,7 @@ impl Relay {
         );
 
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
-        all.truncate(MOST_REQUESTS);
+        all.truncate(MAX_REQUESTS);
         Ok(all)
     }
 
@@ -491,7 +491,7 @@ impl Relay {
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
         let mut left = self.left.lock();
-        if left.len() >= MOST_LEFT {
+        if left.len() >= MAX_OLD_PATHS {
             left.clear();
         }
 
@@ -508,11 +508,11 @@ impl Relay {
 
     fn see(&self, user: User) {
         let mut users = self.users.lock();
-        if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
+        if users.known.contains(&user.username) || users.fresh.len() >= MAX_NEW_USERS {
             return;
         }
 
-        if users.known.len() >= MOST_KNOWN {
+        if users.known.len() >= MAX_KNOWN_USERS {
             users.known.clear();
         }
 

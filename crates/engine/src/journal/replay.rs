@@ -17,7 +17,7 @@ const PAGES: usize = 20;
 /// Replays that run side by side.
 const SIDE_BY_SIDE: usize = 16;
 /// Deliveries that a preview looks at.
-const MOST_PREVIEWED: usize = 100_000;
+const MAX_PREVIEWED: usize = 100_000;
 
 /// The number of deliveries that a filter chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +103,7 @@ impl Journal {
     /// When the store fails.
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
         let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
-        while scanned < MOST_PREVIEWED {
+        while scanned < MAX_PREVIEWED {
             let page = page(&self.context, filter, cursor).await?;
             matched += page
                 .iter()

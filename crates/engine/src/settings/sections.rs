@@ -34,8 +34,8 @@ quickdraw_domain::section! {
         /// Longest time that a delivery is held for a disabled webhook. Older deliveries fail for good.
         hold_max_age: Span = Span::days(7),
 
-        /// Most deliveries that are held for one disabled webhook. Beyond this number the oldest deliveries fail
-        /// for good.
+        /// Maximum number of deliveries that are held for one disabled webhook. Beyond this number the oldest
+        /// deliveries fail for good.
         hold_max_deliveries: u32 = 1_000_000,
 
         /// Time limit of one attempt. It includes name resolution, connection, TLS, request and response.
@@ -45,13 +45,13 @@ quickdraw_domain::section! {
         /// must be at least one second longer than `delivery.timeout`.
         lease: Span = Span::seconds(30),
 
-        /// Most attempts that run at the same time on this node. One third is reserved for first attempts.
+        /// Maximum number of attempts that run at the same time on this node. One third is reserved for first attempts.
         in_flight: usize = 768,
 
-        /// Most attempts that run at the same time for one webhook.
+        /// Maximum number of attempts that run at the same time for one webhook.
         in_flight_per_hook: usize = 64,
 
-        /// Most attempts that run at the same time for one host and port.
+        /// Maximum number of attempts that run at the same time for one host and port.
         in_flight_per_host: usize = 128,
 
         /// PEM file with additional certificate authorities. They are trusted for receivers beside those of the system.

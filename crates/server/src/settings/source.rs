@@ -29,8 +29,8 @@ quickdraw_domain::section! {
         /// Addresses and address blocks that may send requests, such as `["10.0.0.0/8"]`. An empty list permits all.
         addresses: Vec<String> = Vec::new(),
 
-        /// Most requests per minute from one address (one /64 network with IPv6) to each source, such as `100/min`.
-        /// `off` disables the limit. A busy GitLab needs a higher limit.
+        /// Maximum number of requests per minute from one address (one /64 network with IPv6) to each source, such as
+        /// `100/min`. `off` disables the limit. A busy GitLab needs a higher limit.
         rate_limit: RateLimit = RateLimit(Some(100)),
 
         /// Delivers an event once if both a project webhook and a group webhook of the GitLab send it. Both copies are

@@ -20,7 +20,7 @@ use crate::deliveries::{
     OrderingQueue, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 
 /// Leases that one sweep takes away.
 const EXPIRE_BATCH: i64 = 1000;
@@ -194,7 +194,7 @@ impl Deliveries for Postgres {
         let client = self.client().await?;
         let looked_at = |columns: &str| {
             format!(
-                "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+                "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MAX_SCANNED}"
             )
         };
 

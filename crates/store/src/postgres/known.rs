@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::scopes::PATHS_LOCK;
 use super::{Postgres, audit, scalar};
 use crate::error::{Error, Result};
-use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
+use crate::known::{Known, MAX_PROJECTS, MAX_USERS, moved};
 
 /// Columns that [`local`] reads, of projects and of groups.
 const PROJECT: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
@@ -81,7 +81,7 @@ impl Known for Postgres {
         let client = self.client().await?;
         let known: i64 = scalar(&client.query_one("SELECT count(*) FROM users", &[]).await?);
 
-        if known >= MOST_USERS {
+        if known >= MAX_USERS {
             return Ok(());
         }
 
@@ -109,7 +109,7 @@ async fn know_project(transaction: &Transaction<'_>, received: Received<'_>, see
         return Ok(Some(project.id));
     }
 
-    if count(transaction, "known_projects").await? >= MOST_PROJECTS {
+    if count(transaction, "known_projects").await? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -191,7 +191,7 @@ async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen:
         return Ok(Some(group.id));
     }
 
-    if count(transaction, "known_groups").await? >= MOST_PROJECTS {
+    if count(transaction, "known_groups").await? >= MAX_PROJECTS {
         return Ok(None);
     }
 

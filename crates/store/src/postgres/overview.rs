@@ -13,7 +13,7 @@ use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
-use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
+use crate::overview::{self, CommitCount, KnownBranch, MAX_MOVES, Overview, Piece, ZEROS};
 
 /// The condition that selects the items of a piece.
 const OF_PIECE: &str =
@@ -153,7 +153,7 @@ impl Overview for Postgres {
             )
             .await?;
 
-        let most = columns::limit(MOST_MOVES);
+        let most = columns::limit(MAX_MOVES);
         for row in client
             .query(&statement, &[&projects, &names, &before, &ZEROS, &most])
             .await?

@@ -25,7 +25,7 @@ use crate::deliveries::{
 };
 use crate::error::{Error, Result};
 use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 
 /// Counting stops here: a gauge need not read a million rows.
 const COUNT_BOUND: i64 = 100_000;
@@ -262,7 +262,7 @@ impl Deliveries for Sqlite {
             let looked_at = |columns: &str| {
                 format!(
                     "SELECT {columns} FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND id < ?3
-                     ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+                     ORDER BY id DESC LIMIT {MAX_SCANNED}"
                 )
             };
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::rows::scalar;
 use super::{Sqlite, audit};
 use crate::error::{Error, Result};
-use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
+use crate::known::{Known, MAX_PROJECTS, MAX_USERS, moved};
 
 /// Columns that [`local`] reads, of projects and of groups.
 const PROJECT: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
@@ -68,7 +68,7 @@ impl Known for Sqlite {
     async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
             let count = "SELECT count(*) FROM users";
-            if tx.connection.query_row(count, [], scalar::<i64>)? >= MOST_USERS {
+            if tx.connection.query_row(count, [], scalar::<i64>)? >= MAX_USERS {
                 return Ok(());
             }
 
@@ -92,7 +92,7 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &Project)
         return Ok(Some(project.id));
     }
 
-    if count(connection, "known_projects")? >= MOST_PROJECTS {
+    if count(connection, "known_projects")? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -167,7 +167,7 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &Group) -> 
         return Ok(Some(group.id));
     }
 
-    if count(connection, "known_groups")? >= MOST_PROJECTS {
+    if count(connection, "known_groups")? >= MAX_PROJECTS {
         return Ok(None);
     }
 

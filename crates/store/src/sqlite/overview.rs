@@ -12,7 +12,7 @@ use super::rows::scalar;
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
-use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
+use crate::overview::{self, CommitCount, KnownBranch, MAX_MOVES, Overview, Piece, ZEROS};
 
 /// The condition that selects the items of a piece.
 const OF_PIECE: &str =
@@ -154,7 +154,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
              WHERE project = ?1 AND git_ref = ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4)",
     )?;
 
-    let parameters = (branch.project, &branch.git_ref, before, columns::limit(MOST_MOVES));
+    let parameters = (branch.project, &branch.git_ref, before, columns::limit(MAX_MOVES));
     let found = moves.query_map(parameters, |row| {
         Ok(Push {
             project: branch.project,

@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use crate::client;
 use crate::commands::gitlab::bodies::Found;
 
-/// Most events in one request, and most bytes of payloads.
-const MOST: usize = 500;
-const MOST_BYTES: usize = 4 << 20;
+/// Maximum number of events in one request, and of bytes of their payloads.
+const MAX_EVENTS: usize = 500;
+const MAX_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Number of attempts to send a request to a server that is busy or unreachable.
 const TRIES: u32 = 7;
@@ -130,7 +130,7 @@ impl Reporter {
     /// Queues an event. Sends the queue if it is full.
     pub(super) async fn report(&mut self, event: Reported) -> Result<(), Failed> {
         let bytes = event.payload.get().len();
-        if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
+        if self.waiting.len() == MAX_EVENTS || self.bytes + bytes > MAX_BYTES {
             self.flush().await?;
         }
 

@@ -32,7 +32,7 @@ pub(in crate::commands) struct Found {
     pub(in crate::commands) body: Vec<u8>,
 }
 
-/// Most commits of a push that are listed, each with a request for its files.
+/// Maximum number of commits of a push that are listed, each with a request for its files.
 const LISTED: usize = 20;
 
 const MERGE_REQUEST: [&str; 25] = [

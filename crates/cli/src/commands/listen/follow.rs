@@ -32,9 +32,9 @@ use crate::{client, wiring};
 const SILENCE: Duration = Duration::from_secs(45);
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Most bytes of an error that are read.
+/// Maximum number of bytes of an error that are read.
 const LARGEST_ERROR: usize = 64 << 10;
-/// Most bytes of an event: the largest body with every character escaped, and its metadata.
+/// Maximum number of bytes of an event: the largest body with every character escaped, and its metadata.
 const LARGEST_EVENT: usize = 160 << 20;
 /// Time limit of the local program.
 const PATIENCE: Duration = Duration::from_secs(10);

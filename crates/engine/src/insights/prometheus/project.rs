@@ -11,7 +11,7 @@ use quickdraw_insights::question::{Question, Window};
 use quickdraw_store::overview::CommitCount;
 
 use super::series::Series;
-use super::{DAYS, MOST_OF_ONE, Read, WINDOW, count};
+use super::{DAYS, MAX_PER_PROJECT, Read, WINDOW, count};
 use crate::telemetry::precise;
 
 /// The quantiles of a summary's percentiles.
@@ -187,7 +187,7 @@ fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Meas
         }
     }
 
-    for ((environment, status), count) in counts.into_iter().take(MOST_OF_ONE) {
+    for ((environment, status), count) in counts.into_iter().take(MAX_PER_PROJECT) {
         let labels = [
             ("project", path),
             ("environment", environment),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_insights::alerts::{AlertStatuses, MOST_RULES, Rule, Rules, Statistic, key};
+use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, key};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
@@ -307,8 +307,8 @@ async fn add(
 ) -> Result<(StatusCode, Json<AlertView>), ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let made = change(&app, |rules| {
-        if rules.all.len() >= MOST_RULES {
-            let text = format!("the maximum of {MOST_RULES} alerts is reached; delete one first");
+        if rules.all.len() >= MAX_RULES {
+            let text = format!("the maximum of {MAX_RULES} alerts is reached; delete one first");
             return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
 

@@ -31,7 +31,7 @@ use crate::state::App;
 /// Largest request in bytes: GitLab's largest body, and 1 MiB around it.
 const LIMIT: usize = (25 << 20) + (1 << 20);
 /// Largest number of events in a request.
-const MOST: usize = 1_000;
+const MAX_EVENTS: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(backfill))
@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for First {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut first = Vec::new();
-        while first.len() <= MOST {
+        while first.len() <= MAX_EVENTS {
             let Some(reported) = list.next_element()? else {
                 return Ok(first);
             };
@@ -138,9 +138,9 @@ async fn backfill(
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })?;
 
-    if asked.events.len() > MOST {
+    if asked.events.len() > MAX_EVENTS {
         return Err(unprocessable(format!(
-            "at most {MOST} events are allowed in one request"
+            "at most {MAX_EVENTS} events are allowed in one request"
         )));
     }
 
@@ -208,8 +208,11 @@ mod tests {
     fn of_too_many_events_no_more_are_kept_than_it_takes_to_refuse_them() {
         let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"payload":{}}"#; count].join(","));
         let read = |text: &str| serde_json::from_str::<Asked<'_>>(text).map(|asked| asked.events.len());
-        assert_eq!(read(&events(MOST)).expect("the largest allowed number of events"), MOST);
-        assert_eq!(read(&events(5 * MOST)).expect("JSON"), MOST + 1);
+        assert_eq!(
+            read(&events(MAX_EVENTS)).expect("the largest allowed number of events"),
+            MAX_EVENTS
+        );
+        assert_eq!(read(&events(5 * MAX_EVENTS)).expect("JSON"), MAX_EVENTS + 1);
         assert!(read(r#"{"events":{}}"#).is_err());
     }
 }

@@ -25,7 +25,7 @@ use crate::state::App;
 use crate::views::{Event, Page};
 
 /// Events that are examined for one page, and the number of events that are read at once.
-const MOST_LOOKED_AT: usize = 20_000;
+const MAX_SCANNED: usize = 20_000;
 const TOGETHER: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -71,7 +71,7 @@ async fn behind(
     let (mut found, most) = (Vec::new(), limit(query.limit)?);
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
 
-    for _ in 0..MOST_LOOKED_AT / TOGETHER {
+    for _ in 0..MAX_SCANNED / TOGETHER {
         let ids = app.store().event_ids(at, TOGETHER).await?;
         let is_end = ids.len() < TOGETHER;
 

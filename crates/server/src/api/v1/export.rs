@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_insights::metrics::{Kind, Metric, Trait};
-use quickdraw_insights::question::{self, GroupKey, Grouping, MOST_INTERVALS, Output, Question};
+use quickdraw_insights::question::{self, GroupKey, Grouping, MAX_INTERVALS, Output, Question};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +26,7 @@ use crate::params::Params;
 use crate::state::App;
 
 /// Largest number of metrics in one answer.
-const MOST_METRICS: usize = 20;
+const MAX_METRICS: usize = 20;
 const COLUMNS: [&str; 14] = [
     "time",
     "metric",
@@ -122,8 +122,8 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let chosen = params.read::<FilterQuery>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
 
-    if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
-        return Err(invalid(format!("metric must have 1 to {MOST_METRICS} names")));
+    if query.metric.is_empty() || query.metric.len() > MAX_METRICS {
+        return Err(invalid(format!("metric must have 1 to {MAX_METRICS} names")));
     }
 
     let definition = reading(query.definition.as_deref())?;
@@ -217,9 +217,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         }
 
-        if rows.len() > MOST_INTERVALS {
+        if rows.len() > MAX_INTERVALS {
             return Err(invalid(format!(
-                "the answer has more than {MOST_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
+                "the answer has more than {MAX_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
             )));
         }
     }

@@ -21,7 +21,7 @@ use crate::params::{Invalid, Params};
 use crate::state::App;
 
 const DAYS: i64 = 7;
-const MOST_DAYS: i64 = 31;
+const MAX_DAYS: i64 = 31;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(dry_run))
@@ -91,7 +91,7 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let trigger = params.one::<String>("trigger")?.map(kind).transpose()?;
     let days = params.one::<i64>("days")?.unwrap_or(DAYS);
-    let days = u64::try_from(days).ok().filter(|_| (1..=MOST_DAYS).contains(&days));
+    let days = u64::try_from(days).ok().filter(|_| (1..=MAX_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;
     let since = app.now().minus(Duration::from_secs(days * 86_400));
 

@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::params::{Input, Invalid};
 use crate::state::App;
 
-const MOST: usize = 1_000;
+const MAX_IDENTITIES: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -151,7 +151,7 @@ async fn list(
 ) -> Result<Json<Identities>, ApiError> {
     let limit = usize::try_from(query.limit.unwrap_or(100))
         .ok()
-        .filter(|limit| (1..=MOST).contains(limit));
+        .filter(|limit| (1..=MAX_IDENTITIES).contains(limit));
     let limit = limit.ok_or_else(|| Invalid::value("limit"))?;
     let Known { roster, users, used } = Known::read(&app).await?;
     let resolver = Resolver::new(&roster, &users);

@@ -23,9 +23,9 @@ use crate::state::App;
 /// Largest minimum group size.
 const LARGEST_GROUP: u32 = 1_000;
 /// Longest retention of facts, in days.
-const MOST_DAYS: u32 = 36_600;
+const MAX_DAYS: u32 = 36_600;
 /// Largest number of people that a dry run lists.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -164,9 +164,9 @@ struct Keep {
 #[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
     responses((status = 200, body = PrivacyView)))]
 async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
-    if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
+    if asked.days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
         return Err(invalid(format!(
-            "days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit"
+            "days must be from 1 to {MAX_DAYS}, or null to keep facts without a limit"
         )));
     }
 
@@ -341,7 +341,7 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
         }
     }
 
-    people.truncate(MOST_NAMED);
+    people.truncate(MAX_NAMED);
     Ok(Erased {
         identities,
         accounts,

@@ -23,7 +23,7 @@ use crate::state::App;
 use crate::views::{Page, Replay};
 
 const DEFAULT_RATE: i64 = 50;
-const MOST_RATE: i64 = 10_000;
+const MAX_RATE: i64 = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -120,7 +120,7 @@ async fn create(
     }
 
     let rate = asked.rate.unwrap_or(DEFAULT_RATE);
-    if !(1..=MOST_RATE).contains(&rate) {
+    if !(1..=MAX_RATE).contains(&rate) {
         return Err(Invalid::value("rate").into());
     }
 

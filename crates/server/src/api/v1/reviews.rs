@@ -25,7 +25,7 @@ use crate::params::Params;
 use crate::state::App;
 
 /// Largest number of pairs in one answer.
-const MOST_PAIRS: usize = 10_000;
+const MAX_PAIRS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(reviews))
@@ -159,7 +159,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         comments: pair.comments,
         approvals: pair.approvals,
     };
-    let pairs: Vec<PairView> = found.into_iter().take(MOST_PAIRS).map(view).collect();
+    let pairs: Vec<PairView> = found.into_iter().take(MAX_PAIRS).map(view).collect();
 
     if is_csv {
         let columns = [

@@ -16,7 +16,7 @@ use crate::params::Input;
 use crate::state::App;
 
 /// Largest number of events in the list.
-const MOST: usize = 100;
+const MAX_EVENTS: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry))
@@ -45,7 +45,7 @@ struct AllSetAside {
 /// stopped twice. These events are still delivered.
 #[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {
-    let found = app.store().list_set_aside(MOST).await?;
+    let found = app.store().list_set_aside(MAX_EVENTS).await?;
     let items = found
         .into_iter()
         .map(|(event, reason)| SetAside {

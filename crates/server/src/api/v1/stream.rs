@@ -45,7 +45,7 @@ const NO_HOOK: HookId = HookId(0);
 /// Number of batches that are read from the journal at once.
 const LOOK: usize = 64;
 /// Largest number of events that are examined at once. The rest of a larger batch is examined the next time.
-const MOST_LOOKED_AT: usize = 512;
+const MAX_SCANNED: usize = 512;
 /// Shortest time between two reads at the end of the journal, because every commit wakes the stream.
 const PACE: Duration = Duration::from_millis(100);
 /// Time between two `position` events while no requested event arrives.
@@ -392,7 +392,7 @@ impl Follower {
             }
         }
 
-        ahead.truncate(MOST_LOOKED_AT);
+        ahead.truncate(MAX_SCANNED);
         if ahead.is_empty() {
             return Ok(false);
         }

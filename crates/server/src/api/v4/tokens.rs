@@ -28,7 +28,7 @@ use crate::views::{MadeToken, Token};
 const DAY: i64 = 86_400;
 /// Default and largest lifetime of a token in days, as in GitLab.
 const DEFAULT_DAYS: i64 = 365;
-const MOST_DAYS: i64 = 400;
+const MAX_DAYS: i64 = 400;
 /// Default lifetime of a rotated token in days.
 const ROTATED_DAYS: i64 = 7;
 
@@ -279,8 +279,8 @@ fn expiry(given: Option<Day>, days: i64, now: Timestamp) -> Result<Timestamp, Ap
     let in_days = |days| Timestamp::from_seconds((now.as_seconds().div_euclid(DAY) + days) * DAY);
     match given {
         Some(Day(at)) if at <= now => Err(ApiError::bad_parameter("expires_at must be in the future")),
-        Some(Day(at)) if at > in_days(MOST_DAYS) => Err(ApiError::bad_parameter(format!(
-            "expires_at must be within {MOST_DAYS} days"
+        Some(Day(at)) if at > in_days(MAX_DAYS) => Err(ApiError::bad_parameter(format!(
+            "expires_at must be within {MAX_DAYS} days"
         ))),
         Some(Day(at)) => Ok(at),
         None => Ok(in_days(days)),
