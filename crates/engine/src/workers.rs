@@ -177,7 +177,7 @@ async fn tend(engine: &Engine) -> anyhow::Result<()> {
     engine.dispatcher.sweep_transport();
     engine.context.refresh_directory().await?;
     engine.dispatcher.load_health().await?;
-    engine.journal.save_seen().await?;
+    engine.journal.save_requests().await?;
     engine.insights.load_last_events().await?;
 
     engine.journal.tend().await

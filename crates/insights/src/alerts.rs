@@ -20,7 +20,7 @@ const LONGEST_TEXT: usize = 255;
 
 /// A number that a rule can watch although it is not a [`Metric`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Beside {
+pub enum Special {
     /// Seconds since the last event of a project.
     Silence,
 
@@ -31,7 +31,7 @@ pub enum Beside {
     UnmatchedShare,
 }
 
-impl Beside {
+impl Special {
     /// All of them, with their names and units.
     pub const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Silence, "silence", "seconds"),
@@ -46,18 +46,18 @@ pub enum Watched {
     Metric(&'static Metric),
 
     /// Another number, with its unit.
-    Beside(Beside, &'static str),
+    Special(Special, &'static str),
 }
 
 impl Watched {
     /// Finds a watched number by its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
+        let special = Special::ALL.into_iter().find(|(_, known, _)| *known == name);
         // A weekly pattern has no single value, and a share of members needs a team, so rules cannot watch them.
         let can_be = |metric: &&'static Metric| !matches!(metric.kind, Kind::Week | Kind::ShareOfPeople);
-        beside
-            .map(|(one, _, unit)| Self::Beside(one, unit))
+        special
+            .map(|(one, _, unit)| Self::Special(one, unit))
             .or_else(|| Metric::by_name(name).filter(can_be).map(Self::Metric))
     }
 
@@ -81,7 +81,7 @@ impl Watched {
     pub const fn unit(&self) -> &'static str {
         match self {
             Self::Metric(metric) => metric.kind.unit(),
-            Self::Beside(_, unit) => unit,
+            Self::Special(_, unit) => unit,
         }
     }
 }

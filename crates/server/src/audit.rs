@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::error::ApiError;
 use crate::receive::address;
-use crate::seats::{Seat, Seats};
+use crate::seats::{KeyedPermit, KeyedPermits};
 use crate::state::App;
 use crate::telemetry::DETACHED_REQUESTS;
 
@@ -196,7 +196,7 @@ pub(crate) struct Changes {
     tasks: Mutex<JoinSet<()>>,
 
     /// Permits of changes whose client has disconnected, per client. Other changes are limited by connections.
-    alone: Arc<Seats<IpAddr>>,
+    detached: Arc<KeyedPermits<IpAddr>>,
 }
 
 impl Default for Changes {
@@ -206,13 +206,13 @@ impl Default for Changes {
 }
 
 /// The permit of a change; set when its client disconnects.
-type Alone = Arc<Mutex<Option<Seat<IpAddr>>>>;
+type DetachedPermit = Arc<Mutex<Option<KeyedPermit<IpAddr>>>>;
 
 /// A client that waits for a change. It is dropped when the client disconnects.
 struct Waiting {
-    seats: Arc<Seats<IpAddr>>,
+    permits: Arc<KeyedPermits<IpAddr>>,
     client: IpAddr,
-    alone: Alone,
+    detached: DetachedPermit,
     is_over: bool,
 }
 
@@ -220,7 +220,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_over {
             // Without a permit, the change continues uncounted. Only changes that had already begun can do so.
-            *self.alone.lock() = self.seats.take(self.client).ok();
+            *self.detached.lock() = self.permits.acquire(self.client).ok();
         }
     }
 }
@@ -229,7 +229,7 @@ impl Changes {
     fn new(most: usize, most_of_one: usize) -> Self {
         Self {
             tasks: Mutex::default(),
-            alone: Seats::new(most, most_of_one, DETACHED_REQUESTS),
+            detached: KeyedPermits::new(most, most_of_one, DETACHED_REQUESTS),
         }
     }
 
@@ -240,13 +240,13 @@ impl Changes {
         client: IpAddr,
         change: impl Future<Output = T> + Send + 'static,
     ) -> Option<Result<T, oneshot::error::RecvError>> {
-        if !self.alone.has_room(&client) {
+        if !self.detached.is_available(&client) {
             return None;
         }
 
         let (answer, answered) = oneshot::channel();
-        let alone = Alone::default();
-        let kept = Arc::clone(&alone);
+        let detached = DetachedPermit::default();
+        let kept = Arc::clone(&detached);
 
         {
             let mut tasks = self.tasks.lock();
@@ -260,9 +260,9 @@ impl Changes {
         }
 
         let mut waiting = Waiting {
-            seats: Arc::clone(&self.alone),
+            permits: Arc::clone(&self.detached),
             client,
-            alone,
+            detached,
             is_over: false,
         };
 

@@ -205,9 +205,9 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
         return true;
     };
 
-    let slot = params.entry(name);
+    let entry = params.entry(name);
     if let Some(field) = inner.strip_prefix("][") {
-        let list = slot.or_insert_with(|| Value::Array(Vec::new()));
+        let list = entry.or_insert_with(|| Value::Array(Vec::new()));
         let Value::Array(list) = list else { return false };
 
         match list.last_mut() {
@@ -215,12 +215,12 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
             _ => list.push(Value::Object(Map::from_iter([(field.to_owned(), value)]))),
         }
     } else if inner.is_empty() {
-        let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) else {
+        let Value::Array(list) = entry.or_insert_with(|| Value::Array(Vec::new())) else {
             return false;
         };
         list.push(value);
     } else {
-        let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) else {
+        let Value::Object(object) = entry.or_insert_with(|| Value::Object(Map::new())) else {
             return false;
         };
         object.insert(inner.to_owned(), value);

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{ReceiveError, Received, SeenRequest, outage};
+use quickdraw_engine::{ReceiveError, Received, RequestRecord, outage};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -193,7 +193,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         }
     };
 
-    let seen = SeenRequest {
+    let seen = RequestRecord {
         at: app.now().as_micros(),
         address: address.to_string(),
         status: response.status().as_u16(),

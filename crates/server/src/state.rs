@@ -8,14 +8,14 @@ use quickdraw_domain::source::{Addresses, Source};
 use quickdraw_engine::Engine;
 use quickdraw_store::SharedStore;
 
-use crate::aside::Aside;
+use crate::aside::HeavyWork;
 use crate::audit::{Changes, Readings};
 use crate::auth::Actors;
 use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
-use crate::places::{Places, Shares};
+use crate::places::{SharedPermits, Shares};
 use crate::receive::gates::Gates;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
@@ -29,7 +29,7 @@ pub(crate) const KEYS: Shares = Shares {
     of_user: 2,
 };
 /// Number of questions about insights that are computed at once.
-const MEASURED_AT_ONCE: usize = 4;
+const CALCULATIONS_AT_ONCE: usize = 4;
 
 /// The application.
 pub struct App {
@@ -58,10 +58,10 @@ pub struct App {
     pub(crate) streams: Streams,
 
     /// Permits for requests that open the key of a client certificate, and the limit on opening them.
-    pub(crate) keys: (Arc<Places>, Aside),
+    pub(crate) keys: (Arc<SharedPermits>, HeavyWork),
 
     /// Limit on questions about insights that are computed at once.
-    pub(crate) measuring: Aside,
+    pub(crate) calculations: HeavyWork,
 
     /// Users of recently used tokens.
     pub(crate) actors: Actors,
@@ -102,8 +102,8 @@ impl App {
             bodies: BodyMemory::new(),
             memory: Memory::new(),
             streams: Streams::new(),
-            keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),
-            measuring: Aside::new(MEASURED_AT_ONCE),
+            keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
+            calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             actors: Actors::default(),
             changes: Changes::default(),
             readings: Readings::default(),

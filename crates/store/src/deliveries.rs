@@ -57,7 +57,7 @@ pub struct Claim {
     pub per_hook: usize,
 
     /// Hooks with less room left than that: 0 for paused ones.
-    pub rooms: HashMap<HookId, usize>,
+    pub hook_limits: HashMap<HookId, usize>,
 }
 
 /// A delivery under our lease, with all that its attempt needs but the hook.

@@ -250,7 +250,7 @@ pub trait Insights: Overview {
     /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
     async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
 
-    /// How much of everything came, by project and kind: of one project, or of those behind a number.
+    /// Completeness by project and kind: of one project, or of the projects after a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
 
     /// Gaps of the kind of `after`, in the order of [`Gap::position`].
@@ -347,9 +347,9 @@ pub(crate) fn completeness(projects: &str, of_received: &str, limit: &str) -> St
     )
 }
 
-/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `behind` is the condition of the
+/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `after` is the condition of the
 /// page.
-pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> String {
+pub(crate) fn page_of_pushes(projects: &str, after: &str, limit: &str) -> String {
     format!(
         "{gaps} SELECT g.git_ref, (
                 SELECT q.after_sha FROM insights_pushes q
@@ -359,7 +359,7 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
                         WHERE n.project = q.project AND n.before_sha = q.after_sha AND n.git_ref = q.git_ref)
                 ORDER BY q.received_at DESC LIMIT 1) AS last_sha,
             g.before_sha, g.received_at
-         FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
+         FROM gaps g WHERE {after} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
     )
 }

@@ -202,8 +202,8 @@ pub trait Rebuild {
     /// The digests of the facts.
     async fn digests(&self) -> Result<Digests>;
 
-    /// Events of the journal behind one, in the order of their ids.
-    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>>;
+    /// Ids of events of the journal after this one, in their order.
+    async fn event_ids(&self, after: EventId, limit: usize) -> Result<Vec<EventId>>;
 
     /// These events with their bodies, in any order; those that are gone are left out.
     async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>>;

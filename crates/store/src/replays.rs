@@ -104,7 +104,7 @@ pub struct Step {
     pub scanned: usize,
 
     /// The deliveries to reschedule.
-    pub chosen: Vec<DeliveryId>,
+    pub selected: Vec<DeliveryId>,
 
     /// Whether it has come to its end.
     pub finished: bool,

@@ -8,7 +8,7 @@ use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_insights::alerts::{
-    About, AlertStatus, AlertStatuses, Beside, Found, Rule, Rules, Watched, body, key, over, step,
+    About, AlertStatus, AlertStatuses, Found, Rule, Rules, Special, Watched, body, key, over, step,
 };
 use quickdraw_insights::gaps::{After, Sequence};
 use quickdraw_insights::metrics::{Choice, Kind, Metric, Trait};
@@ -237,23 +237,23 @@ impl Insights {
             .filter(|one| only.as_ref().is_none_or(|only| only.contains(&one.id)))
             .collect();
 
-        let beside = match rule.check()? {
+        let special = match rule.check()? {
             Watched::Metric(metric) => {
                 let ids = watched.iter().map(|one| one.id).collect();
                 return evaluate(&self.context, rule, metric, only, ids, now).await;
             }
-            Watched::Beside(beside, _) => beside,
+            Watched::Special(special, _) => special,
         };
 
-        let by_project: BTreeMap<i64, f64> = match beside {
-            Beside::UnmatchedShare => return unmatched_share(&self.context, rule, only.as_deref()).await,
-            Beside::Silence => watched
+        let by_project: BTreeMap<i64, f64> = match special {
+            Special::UnmatchedShare => return unmatched_share(&self.context, rule, only.as_deref()).await,
+            Special::Silence => watched
                 .iter()
                 // The time of projects that were last received before times were stored is unknown.
                 .filter(|one| one.seen_at > Timestamp::default())
                 .map(|one| (one.id, now.since(one.seen_at).as_secs_f64()))
                 .collect(),
-            Beside::MissingPushes => {
+            Special::MissingPushes => {
                 let since = now.minus(Duration::from_secs(rule.window));
                 let mut missing = BTreeMap::new();
                 for one in &watched {
@@ -272,8 +272,8 @@ impl Insights {
         }
 
         let values = by_project.into_values();
-        let value = match beside {
-            Beside::MissingPushes => Some(values.sum()),
+        let value = match special {
+            Special::MissingPushes => Some(values.sum()),
             // All are silent for as long as the last project that sent an event.
             _ => values.reduce(f64::min),
         };

@@ -209,7 +209,7 @@ impl Rebuild<'_> {
     }
 
     async fn run(&mut self, task: Task) -> anyhow::Result<()> {
-        let ids = self.read_news().await?;
+        let ids = self.read_new_events().await?;
         let begins = match ids.first() {
             Some(first) => self
                 .insights
@@ -340,7 +340,7 @@ impl Rebuild<'_> {
                 continue;
             }
 
-            let more = self.read_news().await?;
+            let more = self.read_new_events().await?;
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
             let (later, counted): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
 
@@ -370,16 +370,16 @@ impl Rebuild<'_> {
         {
             // No batch of this node is between its facts and its marks.
             let _projecting = self.insights.projecting.lock().await;
-            self.mark_news().await?;
+            self.mark_new_events().await?;
             self.insights.context.store.swap_insights(shadow).await?;
         }
 
         // And what other nodes counted meanwhile.
-        self.mark_news().await
+        self.mark_new_events().await
     }
 
-    async fn mark_news(&mut self) -> anyhow::Result<()> {
-        let more = self.read_news().await?;
+    async fn mark_new_events(&mut self) -> anyhow::Result<()> {
+        let more = self.read_new_events().await?;
         for page in more.chunks(PAGE) {
             self.insights.context.store.project_again(page.to_vec()).await?;
         }
@@ -397,7 +397,7 @@ impl Rebuild<'_> {
 
     /// Events that were not read before. Ids are made before events are committed, so some are committed after later
     /// ones: the last minutes are read again.
-    async fn read_news(&mut self) -> anyhow::Result<Vec<EventId>> {
+    async fn read_new_events(&mut self) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
         let mut at = self.seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
 

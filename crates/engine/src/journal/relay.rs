@@ -84,7 +84,7 @@ pub enum ReceiveError {
 
 /// A request as a source saw it, refused or not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SeenRequest {
+pub struct RequestRecord {
     /// The time at which it came, in microseconds since 1970.
     pub at: i64,
 
@@ -120,7 +120,7 @@ pub(super) struct Relay {
 
 #[derive(Default)]
 struct Requests {
-    last: VecDeque<SeenRequest>,
+    last: VecDeque<RequestRecord>,
     changed: bool,
 }
 
@@ -197,7 +197,7 @@ impl Journal {
     }
 
     /// Remembers a request of a source.
-    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
+    pub fn note_request(&self, source: SourceId, request: RequestRecord) {
         self.relay.note_request(source, request);
     }
 
@@ -205,13 +205,13 @@ impl Journal {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<RequestRecord>> {
         self.relay.last_requests(source).await
     }
 
     /// Stores the users and requests that were seen since the last time.
-    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
-        self.relay.save_seen().await
+    pub(crate) async fn save_requests(&self) -> anyhow::Result<()> {
+        self.relay.save_requests().await
     }
 }
 
@@ -420,7 +420,7 @@ impl Relay {
     }
 
     /// Remembers a request of a source.
-    fn note_request(&self, source: SourceId, request: SeenRequest) {
+    fn note_request(&self, source: SourceId, request: RequestRecord) {
         let mut requests = self.requests.lock();
         let of = requests.entry(source).or_default();
         of.changed = true;
@@ -433,9 +433,9 @@ impl Relay {
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
-    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<RequestRecord>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
-        let mut all: Vec<SeenRequest> = elsewhere
+        let mut all: Vec<RequestRecord> = elsewhere
             .iter()
             .filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok())
             .flatten()
@@ -455,7 +455,7 @@ impl Relay {
     }
 
     /// Stores the users and requests that were seen since the last time.
-    async fn save_seen(&self) -> anyhow::Result<()> {
+    async fn save_requests(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut self.users.lock().fresh);
         if !users.is_empty()
             && let Err(error) = self

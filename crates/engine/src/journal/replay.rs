@@ -22,7 +22,7 @@ const MAX_PREVIEWED: usize = 100_000;
 /// The number of deliveries that a filter chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Preview {
-    /// The number of chosen deliveries.
+    /// The number of selected deliveries.
     pub matched: usize,
 
     /// Whether all were looked at; otherwise there may be more.
@@ -57,20 +57,20 @@ impl Journal {
             }
 
             let page = page(&self.context, &replay.filter, cursor).await?;
-            let (mut chosen, mut scanned, mut last) = (Vec::new(), 0, cursor);
+            let (mut selected, mut scanned, mut last) = (Vec::new(), 0, cursor);
 
             for candidate in &page {
-                if chosen.len() == allowed {
+                if selected.len() == allowed {
                     break;
                 }
 
                 (scanned, last) = (scanned + 1, candidate.delivery);
                 if chooses(&self.context, &replay.filter, candidate) {
-                    chosen.push(candidate.delivery);
+                    selected.push(candidate.delivery);
                 }
             }
 
-            allowed -= chosen.len();
+            allowed -= selected.len();
 
             let finished = page.is_empty();
             let step = Step {
@@ -78,7 +78,7 @@ impl Journal {
                 from: cursor,
                 to: last,
                 scanned,
-                chosen,
+                selected,
                 finished,
             };
             if self.context.store.advance_replay(step, now).await? > 0 {

@@ -317,8 +317,8 @@ impl Insights for Postgres {
         let (client, limit) = (self.client().await?, columns::limit(limit));
         match after {
             After::Pushes(time, sha) => {
-                let behind = "(g.received_at, g.before_sha) > ($2, $3)";
-                let sql = insights::page_of_pushes("p.project = $1", behind, "$4");
+                let after = "(g.received_at, g.before_sha) > ($2, $3)";
+                let sql = insights::page_of_pushes("p.project = $1", after, "$4");
                 let statement = client.prepare_cached(&sql).await?;
                 let rows = client
                     .query(&statement, &[&project, &time.as_micros(), &sha, &limit])

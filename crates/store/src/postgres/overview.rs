@@ -102,7 +102,7 @@ impl Overview for Postgres {
         Ok((items, false))
     }
 
-    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
+    async fn branches_after(&self, piece: Piece, after: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
@@ -112,14 +112,8 @@ impl Overview for Postgres {
             .await?;
 
         let (code, before) = (Family::Branches.code(), piece.to.as_micros());
-        let parameters: [&(dyn ToSql + Sync); 6] = [
-            &code,
-            &behind.0,
-            &behind.1,
-            &piece.last,
-            &before,
-            &columns::limit(limit),
-        ];
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&code, &after.0, &after.1, &piece.last, &before, &columns::limit(limit)];
 
         let mut known = Vec::new();
         for row in client.query(&statement, &parameters).await? {

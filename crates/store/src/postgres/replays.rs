@@ -128,8 +128,8 @@ impl Replays for Postgres {
             Progress::Running
         };
 
-        let chosen: Vec<Uuid> = step.chosen.iter().map(|delivery| delivery.0).collect();
-        let blocked: Vec<i64> = step.chosen.iter().map(|delivery| blocked_at(*delivery)).collect();
+        let selected: Vec<Uuid> = step.selected.iter().map(|delivery| delivery.0).collect();
+        let blocked: Vec<i64> = step.selected.iter().map(|delivery| blocked_at(*delivery)).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
 
@@ -145,7 +145,7 @@ impl Replays for Postgres {
                     &step.to.0,
                     &columns::limit(step.scanned),
                     &progress.code(),
-                    &!chosen.is_empty(),
+                    &!selected.is_empty(),
                     &now.as_micros(),
                 ],
             )
@@ -163,9 +163,9 @@ impl Replays for Postgres {
                     FROM UNNEST($1::uuid[], $3::bigint[]) AS c(id, blocked_at)
                     WHERE d.id = c.id AND d.state IN (2, 3) AND d.leased_until IS NULL
                     RETURNING d.event_id, d.hook_id),
-                 told AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
+                 unskipped AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
                  SELECT count(*) FROM due",
-                &[&chosen, &now.as_micros(), &blocked],
+                &[&selected, &now.as_micros(), &blocked],
             )
             .await?;
         let due = usize::try_from(scalar::<i64>(&due)).unwrap_or(usize::MAX);

@@ -207,8 +207,12 @@ impl Deliveries for Sqlite {
         self.write(move |tx| {
             let mut dropped = Vec::new();
             // A result of a moment ago may have made the hook healthy.
-            let ill = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
-            if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
+            let disabled = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
+            if !tx
+                .connection
+                .prepare_cached(disabled)?
+                .exists((hook.0, now.as_micros()))?
+            {
                 return Ok(0);
             }
 
@@ -508,7 +512,7 @@ fn pick_stage(
         };
 
         let room = claim
-            .rooms
+            .hook_limits
             .get(&hook)
             .copied()
             .unwrap_or(claim.per_hook)

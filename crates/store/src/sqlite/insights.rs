@@ -372,9 +372,9 @@ impl Insights for Sqlite {
         self.insights
             .run(move |connection| match after {
                 After::Pushes(time, sha) => {
-                    let behind = "(g.received_at, g.before_sha) > (?2, ?3)";
+                    let after = "(g.received_at, g.before_sha) > (?2, ?3)";
                     let mut statement =
-                        connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", behind, "?4"))?;
+                        connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", after, "?4"))?;
                     let parameters = (project, time.as_micros(), sha, columns::limit(limit));
 
                     let found = statement.query_map(parameters, |row| {

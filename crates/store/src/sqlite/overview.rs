@@ -105,7 +105,7 @@ impl Overview for Sqlite {
             .await
     }
 
-    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
+    async fn branches_after(&self, piece: Piece, after: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
         self.insights
             .run(move |connection| {
                 let mut statement = connection.prepare_cached(
@@ -115,7 +115,7 @@ impl Overview for Sqlite {
 
                 let before = piece.to.as_micros();
                 let parameters =
-                    (Family::Branches.code(), behind.0, behind.1, piece.last, before, columns::limit(limit));
+                    (Family::Branches.code(), after.0, after.1, piece.last, before, columns::limit(limit));
                 let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
                 let mut known = Vec::new();
 

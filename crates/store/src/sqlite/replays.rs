@@ -141,7 +141,7 @@ impl Replays for Sqlite {
                     step.to.0,
                     columns::limit(step.scanned),
                     progress.code(),
-                    !step.chosen.is_empty(),
+                    !step.selected.is_empty(),
                     now.as_micros(),
                 ))?;
             if moved == 0 {
@@ -155,13 +155,13 @@ impl Replays for Sqlite {
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
 
-            let mut told = tx.connection.prepare_cached(
+            let mut skips = tx.connection.prepare_cached(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
-            for delivery in &step.chosen {
+            for delivery in &step.selected {
                 if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), blocked_at(*delivery)))? > 0 {
                     due += 1;
-                    told.execute([delivery.0])?;
+                    skips.execute([delivery.0])?;
                 }
             }
 

@@ -184,7 +184,7 @@ pub(crate) async fn branches_are_listed_in_pages_with_the_moves_of_deleted_branc
 
     loop {
         let page = store
-            .branches_behind(
+            .branches_after(
                 Piece {
                     last: 8,
                     ..piece(Family::Branches, 0, 40)

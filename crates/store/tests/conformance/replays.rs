@@ -109,7 +109,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         from: made.cursor,
         to: claimed.delivery,
         scanned: 1,
-        chosen: vec![claimed.delivery],
+        selected: vec![claimed.delivery],
         finished: false,
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
@@ -179,7 +179,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
     let end = Step {
         from: step.to,
         finished: true,
-        chosen: Vec::new(),
+        selected: Vec::new(),
         ..step
     };
     store.advance_replay(end, at(7)).await.expect("advanced");
@@ -244,7 +244,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         from: paused.cursor,
         to: DeliveryId(Uuid::max()),
         scanned: 1,
-        chosen: Vec::new(),
+        selected: Vec::new(),
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");

@@ -23,8 +23,8 @@ use serde::Deserialize;
 use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
-use super::heard;
 use super::position::PositionFile;
+use super::print_event;
 use crate::commands::{moment, say};
 use crate::{client, wiring};
 
@@ -80,15 +80,15 @@ pub(super) struct Follow {
 
 /// An event of the stream.
 #[derive(Deserialize)]
-struct Came {
+struct StreamedEvent {
     id: Uuid,
     trigger: String,
-    headers: Said,
+    headers: StreamedHeaders,
     body: String,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct StreamedHeaders {
     #[serde(rename = "X-Gitlab-Event")]
     event: String,
     #[serde(rename = "X-Gitlab-Instance")]
@@ -242,9 +242,9 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let came: Came =
+    let came: StreamedEvent =
         serde_json::from_str(data).with_context(|| format!("failed to read an event of the server: {data:.200}"))?;
-    heard(
+    print_event(
         &came.headers.event,
         &came.headers.key.to_string(),
         came.body.as_bytes(),

@@ -242,9 +242,9 @@ async fn read_branches(
         last,
     };
 
-    let mut behind = (first, i64::MIN);
+    let mut after = (first, i64::MIN);
     loop {
-        let page = context.store.branches_behind(piece, behind, PAGE).await?;
+        let page = context.store.branches_after(piece, after, PAGE).await?;
         for known in &page {
             let project = known.branch.project;
             let names = with_pipelines.get(&project).unwrap_or(&none);
@@ -252,7 +252,7 @@ async fn read_branches(
         }
 
         match page.last() {
-            Some(known) if page.len() == PAGE => behind = known.branch.key(),
+            Some(known) if page.len() == PAGE => after = known.branch.key(),
             _ => return Ok(()),
         }
     }

@@ -376,7 +376,7 @@ async fn delete(
 
 /// The current result of a rule, for one project or for all projects together.
 #[derive(Serialize, ToSchema)]
-struct FoundView {
+struct EvaluationView {
     /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
 
@@ -395,12 +395,12 @@ struct FoundView {
 
 /// Evaluate an alert rule now, without storing it. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/try", tag = "Insights", request_body = NewAlert,
-    responses((status = 200, body = [FoundView])))]
+    responses((status = 200, body = [EvaluationView])))]
 async fn try_out(
     _: Admin,
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
-) -> Result<Json<Vec<FoundView>>, ApiError> {
+) -> Result<Json<Vec<EvaluationView>>, ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
 
@@ -411,7 +411,7 @@ async fn try_out(
         .await
         .map_err(ApiError::internal)?;
 
-    let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
+    let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| EvaluationView {
         source_project_id: project_id,
         project_path: projects
             .iter()

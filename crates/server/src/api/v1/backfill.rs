@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct GivenBackfill<'a> {
     #[serde(borrow, deserialize_with = "first")]
     events: Vec<BackfillEvent<'a>>,
 }
@@ -84,16 +84,16 @@ struct BackfillEvent<'a> {
 #[derive(ToSchema)]
 #[schema(as = Backfill)]
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
-struct AskedBody {
+struct BackfillBody {
     /// At most 1,000 events.
-    events: Vec<BackfillBody>,
+    events: Vec<BackfillEventBody>,
 }
 
 /// One event to import.
 #[derive(ToSchema)]
 #[schema(as = BackfillEvent)]
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
-struct BackfillBody {
+struct BackfillEventBody {
     /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,
 
@@ -107,7 +107,7 @@ struct BackfillBody {
 
 /// Result of a backfill.
 #[derive(Serialize, ToSchema)]
-struct Backfilled {
+struct BackfillResult {
     /// Number of events that were stored. They are counted within moments.
     added: usize,
 
@@ -121,30 +121,30 @@ struct Backfilled {
 /// Import events from before the first received one. Administrators only.
 ///
 /// The events count for insights and are not delivered. An event that was also received counts once.
-#[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = AskedBody,
-    responses((status = 200, body = Backfilled)))]
+#[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = BackfillBody,
+    responses((status = 200, body = BackfillResult)))]
 async fn backfill(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Backfilled>, ApiError> {
+) -> Result<Json<BackfillResult>, ApiError> {
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
     let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported)
         .await
         .map_err(refused)?;
-    let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
+    let given: GivenBackfill<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
         let text = format!("the body is not a backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })?;
 
-    if asked.events.len() > MAX_EVENTS {
+    if given.events.len() > MAX_EVENTS {
         return Err(unprocessable(format!(
             "at most {MAX_EVENTS} events are allowed in one request"
         )));
     }
 
-    let reported = asked.events.iter().enumerate().map(|(at, reported)| {
+    let reported = given.events.iter().enumerate().map(|(at, reported)| {
         read(reported).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
     });
     let reported = reported.collect::<Result<Vec<_>, _>>()?;
@@ -164,7 +164,7 @@ async fn backfill(
         .filter(|appended| matches!(appended, Appended::New { .. }))
         .count();
 
-    Ok(Json(Backfilled {
+    Ok(Json(BackfillResult {
         added,
         known: appended.len() - added,
         ignored: reported.len() - appended.len(),
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn of_too_many_events_no_more_are_kept_than_it_takes_to_refuse_them() {
         let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"payload":{}}"#; count].join(","));
-        let read = |text: &str| serde_json::from_str::<Asked<'_>>(text).map(|asked| asked.events.len());
+        let read = |text: &str| serde_json::from_str::<GivenBackfill<'_>>(text).map(|given| given.events.len());
         assert_eq!(
             read(&events(MAX_EVENTS)).expect("the largest allowed number of events"),
             MAX_EVENTS

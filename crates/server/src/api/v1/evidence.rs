@@ -29,12 +29,12 @@ const MAX_SCANNED: usize = 20_000;
 const TOGETHER: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(behind))
+    OpenApiRouter::new().routes(routes!(evidence))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct BehindQuery {
+struct EvidenceQuery {
     /// The item, as the explanation names it, such as `7/12`.
     item: String,
 
@@ -49,13 +49,13 @@ struct BehindQuery {
 /// List the events that mention an item of an explanation, oldest first. Administrators only.
 ///
 /// At most 20,000 events are examined for a page, so a page can be short although more follow.
-#[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(BehindQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(EvidenceQuery),
     responses((status = 200, body = Page<Event>)))]
-async fn behind(
+async fn evidence(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Input(query): Input<BehindQuery>,
+    Input(query): Input<EvidenceQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
     let key = query
@@ -75,7 +75,7 @@ async fn behind(
         let ids = app.store().event_ids(at, TOGETHER).await?;
         let is_end = ids.len() < TOGETHER;
 
-        let speaking: HashSet<EventId> = app
+        let candidates: HashSet<EventId> = app
             .store()
             .events_by_id(ids.clone())
             .await?
@@ -84,11 +84,11 @@ async fn behind(
             .map(|one| one.id)
             .collect();
 
-        let turn = app.measuring.turn().await?;
-        let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
+        let permit = app.calculations.acquire().await?;
+        let bodies = app.store().bodies(candidates.into_iter().collect()).await?;
 
         // Runs off the request threads, because bodies can be large.
-        let look = turn.run(move || {
+        let look = permit.run(move || {
             bodies
                 .into_iter()
                 .filter(|(event, body)| wanted.is_in(event, body))
@@ -98,9 +98,9 @@ async fn behind(
         let mut these: Vec<event::Event> = look.await.map_err(|error| ApiError::internal(error.into()))?;
         these.sort_by_key(|event| event.id);
 
-        let room = most - found.len();
-        let is_full = these.len() >= room && !these.is_empty();
-        these.truncate(room);
+        let missing = most - found.len();
+        let is_full = these.len() >= missing && !these.is_empty();
+        these.truncate(missing);
 
         at = if is_full {
             these.last().map_or(at, |event| event.id)

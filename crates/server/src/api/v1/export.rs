@@ -119,7 +119,7 @@ struct Rows {
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (scope_query, query): (ScopeQuery, ExportQuery) = (params.read()?, params.read()?);
-    let chosen = params.read::<FilterQuery>()?.read()?;
+    let item_filters = params.read::<FilterQuery>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
 
     if query.metric.is_empty() || query.metric.len() > MAX_METRICS {
@@ -133,7 +133,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let of_members = scope_query.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
 
     for metric in &metrics {
-        chosen.check(metric, of_members)?;
+        item_filters.check(metric, of_members)?;
         scope_query.check_whose(metric, of_members)?;
     }
 
@@ -156,7 +156,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("member") => By::Member,
         Some("team") => By::Team,
         Some(other) => match Trait::by_name(other) {
-            Some(one) if chosen.only.contains_key(&one) => {
+            Some(one) if item_filters.only.contains_key(&one) => {
                 return Err(invalid(format!(
                     "group_by={other} cannot be combined with the filter {other}; remove one of them"
                 )));
@@ -203,7 +203,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         };
         let question = Question {
             output,
-            ..scope.question(metric, chosen.clone(), now)?
+            ..scope.question(metric, item_filters.clone(), now)?
         };
         let question = Question {
             grouping: by.grouping(&scope)?,

@@ -48,7 +48,7 @@ struct FilterToTry {
 
 /// Result of a trial.
 #[derive(Serialize, ToSchema)]
-struct Tried {
+struct FilterTrial {
     /// Number of examined events, from the newest on; at most 5,000.
     scanned: usize,
 
@@ -73,8 +73,8 @@ struct Tried {
 
 /// Try an event filter on the events of the last days. Administrators only.
 #[utoipa::path(post, path = "/event_filters/dry_run", tag = "Events", request_body = FilterToTry,
-    responses((status = 200, body = Tried)))]
-async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Tried>, ApiError> {
+    responses((status = 200, body = FilterTrial)))]
+async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<FilterTrial>, ApiError> {
     let text = match params.raw("event_filter") {
         None => return Err(Invalid::missing("event_filter").into()),
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -103,7 +103,7 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
         .map_err(ApiError::internal)?;
 
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
-    Ok(Json(Tried {
+    Ok(Json(FilterTrial {
         scanned: trial.scanned,
         passing: trial.passing,
         unlisted: trial.unlisted,

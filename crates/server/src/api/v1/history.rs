@@ -27,7 +27,7 @@ use crate::audit::Note;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
-use crate::places::Sharer;
+use crate::places::Requester;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
@@ -105,8 +105,8 @@ async fn event(
 
     put_off(&app, &mut deliveries).await?;
 
-    let reader = Sharer::new(&app, &admin.0, Scope::Instance);
-    let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
+    let reader = Requester::new(&app, &admin.0, Scope::Instance);
+    let memory = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
 
     // The body is shown as JSON if possible. Deliveries always use the exact bytes.
@@ -123,7 +123,7 @@ async fn event(
             })
             .collect(),
     };
-    Ok(room.keep_with(Json(shown).into_response()))
+    Ok(memory.keep_with(Json(shown).into_response()))
 }
 
 /// State of a delivery.
@@ -214,7 +214,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
         return Ok(());
     }
 
-    let ill: HashMap<i64, Health> = app
+    let failing: HashMap<i64, Health> = app
         .store()
         .failing_hooks()
         .await?
@@ -224,7 +224,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
 
     let now = app.now();
     for delivery in deliveries {
-        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, ill.get(&delivery.hook_id)) else {
+        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, failing.get(&delivery.hook_id)) else {
             continue;
         };
         delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);

@@ -253,14 +253,14 @@ async fn metric(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
-    let Asked {
+    let MetricRequest {
         metric,
         scope,
         filters,
-        chosen,
+        item_filters,
         interval,
         ..
-    } = Asked::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &name, &params).await?;
 
     let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.now();
@@ -272,7 +272,7 @@ async fn metric(
     };
     let question = Question {
         output,
-        ..scope.question(metric, chosen, now)?
+        ..scope.question(metric, item_filters, now)?
     };
 
     // Read before the items, so that everything older than this is among them.
@@ -311,7 +311,7 @@ async fn metric(
 
 /// An item of an explanation: a merge request, issue, deployment, CI pipeline, job, push, branch or commit.
 #[derive(Serialize, ToSchema)]
-struct Explained {
+struct ExplainedItem {
     /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
 
@@ -343,7 +343,7 @@ struct Explained {
     reason: Option<&'static str>,
 }
 
-impl Explained {
+impl ExplainedItem {
     /// `paths` maps project ids to paths.
     fn of(explained: question::Explained, paths: &HashMap<i64, String>) -> Self {
         let question::Explained {
@@ -376,7 +376,7 @@ struct Explanation {
     metric: MetricView,
 
     /// Items that count, followed by items that do not count; at most 10,000 in total.
-    items: Vec<Explained>,
+    items: Vec<ExplainedItem>,
 
     /// Number of items that do not count, by reason.
     left_out: BTreeMap<&'static str, usize>,
@@ -391,13 +391,13 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked {
+    let MetricRequest {
         metric,
         scope,
-        chosen,
+        item_filters,
         format,
         ..
-    } = Asked::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &name, &params).await?;
 
     let is_csv = export::is_csv(format.as_deref())?;
     let output = Output {
@@ -406,12 +406,12 @@ async fn explain(
     };
     let question = Question {
         output,
-        ..scope.question(metric, chosen, app.now())?
+        ..scope.question(metric, item_filters, app.now())?
     };
     let question::Explanation { items, left_out } = ask(&app, question).await?.whole().explanation;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
-    let explained: Vec<Explained> = items.into_iter().map(|one| Explained::of(one, &paths)).collect();
+    let explained: Vec<ExplainedItem> = items.into_iter().map(|one| ExplainedItem::of(one, &paths)).collect();
 
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
@@ -460,35 +460,35 @@ async fn explain(
 }
 
 /// The question of a request, validated.
-struct Asked {
+struct MetricRequest {
     metric: &'static Metric,
     scope: Scope,
     interval: Every,
-    chosen: ItemFilters,
+    item_filters: ItemFilters,
     format: Option<String>,
     filters: BTreeMap<&'static str, String>,
 }
 
-impl Asked {
+impl MetricRequest {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let (scope_query, query): (ScopeQuery, MetricQuery) = (params.read()?, params.read()?);
-        let chosen = params.read::<FilterQuery>()?.read()?;
+        let item_filters = params.read::<FilterQuery>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
 
-        chosen.check(metric, scope_query.is_of_members())?;
+        item_filters.check(metric, scope_query.is_of_members())?;
         scope_query.check_whose(metric, scope_query.is_of_members())?;
 
         let scope = scope_query.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut filters = scope_query.filters();
-        filters.extend(chosen.filters());
+        filters.extend(item_filters.filters());
 
         Ok(Self {
             metric,
             scope,
             interval,
-            chosen,
+            item_filters,
             format: query.format,
             filters,
         })

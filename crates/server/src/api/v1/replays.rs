@@ -88,7 +88,7 @@ struct ReplayToMake {
 
 /// Result of a dry run.
 #[derive(Serialize, ToSchema)]
-struct Counted {
+struct ReplayPreview {
     /// Number of deliveries that would be replayed.
     matched: usize,
 
@@ -101,7 +101,7 @@ struct Counted {
 ///
 /// The replay runs in the background and continues after a restart. With `dry_run`, deliveries are only counted.
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
-    responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = Counted)))]
+    responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = ReplayPreview)))]
 async fn create(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
@@ -156,7 +156,7 @@ async fn create(
             .await
             .map_err(ApiError::internal)?;
 
-        return Ok(Json(Counted {
+        return Ok(Json(ReplayPreview {
             matched: preview.matched,
             complete: preview.complete,
         })

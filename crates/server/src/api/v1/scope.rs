@@ -327,8 +327,8 @@ impl Scope {
 
 /// Answers a question. A limit applies to the number of questions that are read and calculated at once.
 pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiError> {
-    let turn = app.measuring.turn().await?;
-    let answer = quickdraw_engine::ask(app.store(), question, turn).await;
+    let permit = app.calculations.acquire().await?;
+    let answer = quickdraw_engine::ask(app.store(), question, permit).await;
     answer.map_err(|error| match error.downcast::<TooLarge>() {
         Ok(error) => invalid(error.to_string()),
         Err(error) => ApiError::internal(error),

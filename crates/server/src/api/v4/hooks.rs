@@ -36,7 +36,7 @@ use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::places::Sharer;
+use crate::places::Requester;
 use crate::state::{App, KEYS};
 use crate::views::Hook;
 
@@ -95,7 +95,7 @@ impl At {
     fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
         let counted = app
             .manual
-            .count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
+            .count(what, &Requester::new(app, &self.0.caller.actor, self.scope()));
         counted.map_err(|error| error.with_limit(app.limits.manual_per_minute, app.now()))
     }
 }
@@ -278,12 +278,16 @@ async fn usable(
     (mut change, typed): (HookEdit, Option<read::Typed>),
 ) -> Result<HookEdit, ApiError> {
     if let Some(read::Typed { pem, password }) = typed {
-        let (places, turns) = &app.keys;
-        let sharer = Sharer::new(app, &at.0.caller.actor, at.scope());
-        let _taken = places
-            .take(&sharer)
+        let (permits, opening) = &app.keys;
+        let requester = Requester::new(app, &at.0.caller.actor, at.scope());
+        let _permit = permits
+            .acquire(&requester)
             .map_err(|full| full.refusal("client certificates at once", &KEYS))?;
-        let opened = turns.turn().await?.run(move || open_certificate(&pem, &password)).await;
+        let opened = opening
+            .acquire()
+            .await?
+            .run(move || open_certificate(&pem, &password))
+            .await;
         let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
         let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
 

@@ -211,7 +211,7 @@ impl Listing {
         let offset = match page.start {
             Start::Offset(offset) | Start::OffsetDown(offset) => offset,
             Start::After(_) | Start::Before(_) => {
-                let behind = if matches!(page.start, Start::Before(_)) {
+                let parameter = if matches!(page.start, Start::Before(_)) {
                     "id_before"
                 } else {
                     "id_after"
@@ -220,7 +220,10 @@ impl Listing {
                 if let Some(last) = list.rows.last().filter(|_| full) {
                     set(
                         "link",
-                        links.link(&[("pagination", "keyset"), (behind, &number(last).to_string())], "next"),
+                        links.link(
+                            &[("pagination", "keyset"), (parameter, &number(last).to_string())],
+                            "next",
+                        ),
                     );
                 }
 

@@ -26,7 +26,7 @@ use crate::api::v4::page::Listing;
 use crate::aside;
 use crate::error::ApiError;
 use crate::params::{Invalid, Params};
-use crate::places::Sharer;
+use crate::places::Requester;
 use crate::state::App;
 use crate::views::{HookEvent, Shown, response_headers};
 
@@ -74,8 +74,8 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
         page,
     };
 
-    let reader = Sharer::new(&app, &at.0.caller.actor, at.scope());
-    let room = app.memory.answer(&reader, PAGE).await?;
+    let reader = Requester::new(&app, &at.0.caller.actor, at.scope());
+    let memory = app.memory.answer(&reader, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
 
     at.0.caller.is_shown_bodies();
@@ -90,7 +90,7 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     }
 
     let answer = listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone);
-    Ok(room.keep_with(answer))
+    Ok(memory.keep_with(answer))
 }
 
 /// Result of a resend.
