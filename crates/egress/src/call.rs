@@ -203,6 +203,7 @@ impl Client {
 
                     return Ok(answer);
                 }
+
                 // The peer closed the idle connection, and no byte was sent. A new connection repeats the request.
                 Err(Exchange::NotSent(unsent)) => {
                     request = *unsent;

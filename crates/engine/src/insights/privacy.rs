@@ -89,6 +89,7 @@ impl Insights {
             .iter()
             .filter_map(|user| privacy.replacement_of_user(user))
             .collect();
+
         let counts = (identities.len(), users.len());
         if counts != (0, 0) {
             self.context.store.rename(identities, users).await?;

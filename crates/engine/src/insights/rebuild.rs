@@ -262,6 +262,7 @@ impl Rebuild<'_> {
                 .iter()
                 .map(|one| one.stored.saturating_sub(one.rebuilt))
                 .sum();
+
             let counted = self
                 .insights
                 .context

@@ -86,6 +86,7 @@ fn a_state_stays_until_it_is_reported() {
         is_violated: false,
         ..bad
     };
+
     let at = Timestamp::from_seconds;
     let on = |known: Option<AlertStatus>, found| step(&rule(), None, known, found, at(60));
     let firing = on(None, bad).expect("a status");

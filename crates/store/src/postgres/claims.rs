@@ -97,6 +97,7 @@ impl Postgres {
             .iter()
             .map(|(hook, room)| (hook.0, columns::limit(*room)))
             .unzip();
+
         let next = &self.next_hook[usize::from(stage == Stage::Retrying)];
         let sql = format!("{CLAIM}{}", read_leased());
         let statement = client.prepare_cached(&sql).await?;

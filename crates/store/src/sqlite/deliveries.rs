@@ -208,6 +208,7 @@ impl Deliveries for Sqlite {
             let mut dropped = Vec::new();
             // A result of a moment ago may have made the hook healthy.
             let disabled = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
+
             if !tx
                 .connection
                 .prepare_cached(disabled)?

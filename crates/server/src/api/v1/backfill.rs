@@ -212,6 +212,7 @@ mod tests {
             read(&events(MAX_EVENTS)).expect("the largest allowed number of events"),
             MAX_EVENTS
         );
+
         assert_eq!(read(&events(5 * MAX_EVENTS)).expect("JSON"), MAX_EVENTS + 1);
         assert!(read(r#"{"events":{}}"#).is_err());
     }

@@ -283,6 +283,7 @@ async fn usable(
         let _permit = permits
             .acquire(&requester)
             .map_err(|full| full.refusal("client certificates at once", &KEYS))?;
+
         let opened = opening
             .acquire()
             .await?
