@@ -27,8 +27,8 @@ const MAX_REDACTORS: usize = 1_024;
 const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Dispatcher {
-    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `tend` will cancel it; or
-    /// its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `maintenance` will cancel
+    /// it; or its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
     pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
         let hook = self.context.index().hook(claimed.hook)?.clone();
         self.attempt_for(hook, claimed).await

@@ -100,8 +100,8 @@ impl Dispatcher {
         }
     }
 
-    /// Reads the health of hooks that other nodes and earlier processes recorded. The worker `tend` calls this too,
-    /// because two results can be recorded in one order and arrive here in the other.
+    /// Reads the health of hooks that other nodes and earlier processes recorded. The worker `maintenance` calls this
+    /// too, because two results can be recorded in one order and arrive here in the other.
     ///
     /// # Errors
     /// When the store fails. The known health stays.

@@ -90,7 +90,7 @@ impl Insights {
     }
 
     /// Evaluates all rules, if no node did within the last minute, and reports what changed.
-    pub(crate) async fn watch(&self) -> anyhow::Result<()> {
+    pub(crate) async fn evaluate_alerts(&self) -> anyhow::Result<()> {
         let evaluation = evaluation(&self.context).await?;
         let (now, id) = (self.context.clock.now(), self.context.clock.uuid());
 

@@ -35,7 +35,7 @@ impl Journal {
     }
 
     /// Cancels deliveries whose hook is gone, and shows how much is waiting.
-    pub(crate) async fn tend(&self) -> anyhow::Result<()> {
+    pub(crate) async fn maintain(&self) -> anyhow::Result<()> {
         self.context
             .store
             .cancel_orphans(self.context.clock.now(), ORPHAN_BATCH)

@@ -147,7 +147,7 @@ fn the_backlog_of_a_worker_is_its_own() {
         .filter_map(|status| Some((status.name, status.backlog?)))
         .collect();
 
-    assert_eq!(found, [("fan_out", 2), ("claim", 1), ("project", 3)]);
+    assert_eq!(found, [("fan_out", 2), ("claim", 1), ("projection", 3)]);
 }
 
 #[test]

@@ -154,7 +154,7 @@ struct AlertStatusView {
     #[schema(format = DateTime)]
     since: String,
 
-    /// The last measured number.
+    /// The last calculated number.
     value: Option<f64>,
 
     /// The number that it was compared with.
