@@ -89,7 +89,7 @@ pub(crate) static WORKERS: &[Worker] = &[
     },
     Worker {
         name: CLAIM,
-        backlog: Some(|backlog| backlog.owed),
+        backlog: Some(|backlog| backlog.deliveries),
         ..Worker::DEFAULT
     },
     Worker {

@@ -257,13 +257,13 @@ pub struct DeliveryFilter {
     pub limit: usize,
 }
 
-/// How much is owed.
+/// Work that waits for the workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Backlog {
-    /// Owed deliveries, up to a bound that keeps counting cheap.
-    pub owed: i64,
+    /// Deliveries that have not ended, up to a bound that keeps counting cheap.
+    pub deliveries: i64,
 
-    /// When the one that has been due longest was due.
+    /// Due time of the delivery that has been due longest.
     pub oldest_due_at: Option<Timestamp>,
 
     /// Events that wait for their fan-out, up to the same bound.

@@ -46,7 +46,7 @@ impl Journal {
 
         let backlog = self.context.store.backlog().await?;
         let gauge = |name, value: i64| metrics::gauge!(name).set(precise(value));
-        gauge(telemetry::DELIVERIES_PENDING, backlog.owed);
+        gauge(telemetry::DELIVERIES_PENDING, backlog.deliveries);
         gauge(telemetry::FAN_OUT_PENDING, backlog.fan_out);
         gauge(telemetry::PROJECTION_PENDING, backlog.projection);
 

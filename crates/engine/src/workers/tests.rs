@@ -135,7 +135,7 @@ fn each_worker_has_a_name_of_its_own_and_a_status() {
 #[test]
 fn the_backlog_of_a_worker_is_its_own() {
     let backlog = Backlog {
-        owed: 1,
+        deliveries: 1,
         fan_out: 2,
         projection: 3,
         ..Backlog::default()

@@ -302,7 +302,7 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         let count = scene.deliver().await;
         if count > 0 {
             rounds.push(count);
-        } else if scene.engine.context.store().backlog().await.expect("read").owed == 0 {
+        } else if scene.engine.context.store().backlog().await.expect("read").deliveries == 0 {
             break;
         } else {
             scene.clock.advance(Duration::from_secs(60));

@@ -493,7 +493,7 @@ impl World {
                 .backlog()
                 .await
                 .expect("the store works")
-                .owed
+                .deliveries
                 == 0
             {
                 return;

@@ -335,7 +335,7 @@ impl Deliveries for Sqlite {
                 .query_row([], scalar)?;
 
             Ok(Backlog {
-                owed: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
+                deliveries: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
                 oldest_due_at: oldest.map(Timestamp::from_micros),
                 fan_out: count("SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT ?1)")?,
                 projection: count("SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT ?1)")?,

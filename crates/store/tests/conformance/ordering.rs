@@ -161,7 +161,7 @@ pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     );
 
     assert!(
-        store.backlog().await.expect("counted").owed == 2,
+        store.backlog().await.expect("counted").deliveries == 2,
         "b2 and a3 are being attempted"
     );
 }
