@@ -248,3 +248,38 @@ fn errors_in_rules_name_the_correct_form() {
     };
     assert!(refused(labelled).contains("label does not apply"));
 }
+
+#[test]
+fn statuses_with_earlier_names_of_fields_are_read() {
+    let mut stored = serde_json::to_value(AlertStatus {
+        state: State::Firing,
+        since: Timestamp::default(),
+        value: None,
+        threshold: None,
+        reported_at: Some(Timestamp::from_micros(60)),
+        is_unreported: true,
+        rule: Rule {
+            times_previous: Some(1.5),
+            ..rule()
+        },
+        project: None,
+    })
+    .expect("JSON");
+    let current: AlertStatus = serde_json::from_value(stored.clone()).expect("a status");
+
+    let fields = stored.as_object_mut().expect("an object");
+    for (new, old) in [("reported_at", "told_at"), ("is_unreported", "news")] {
+        let value = fields.remove(new).expect("the field");
+        fields.insert(old.to_owned(), value);
+    }
+
+    let value = stored["rule"]["times_previous"].take();
+    stored["rule"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("times_previous");
+    stored["rule"]["times_before"] = value;
+
+    let read: AlertStatus = serde_json::from_value(stored).expect("a status");
+    assert_eq!(read, current);
+}
