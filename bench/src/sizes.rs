@@ -248,7 +248,7 @@ fn claim(number: usize) -> Claim {
         first: number,
         retries: 0,
         per_hook: number,
-        rooms: std::collections::HashMap::new(),
+        hook_limits: std::collections::HashMap::new(),
     }
 }
 

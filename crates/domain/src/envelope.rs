@@ -323,8 +323,8 @@ mod tests {
             Err(BodyError::TooDeep)
         ));
 
-        let flat = format!("{{\"a\":\"{}\\\"[\"}}", "[".repeat(500));
-        assert!(Envelope::read(flat.as_bytes()).is_ok());
+        let body = format!("{{\"a\":\"{}\\\"[\"}}", "[".repeat(500));
+        assert!(Envelope::read(body.as_bytes()).is_ok());
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub struct Hook {
 
 /// The most states that the expressions of all hooks of one project, of one group or of the instance may have together:
 /// one event may be compared with all of them.
-pub const MOST_STATES_OF_SCOPE: usize = 20_000;
+pub const MAX_STATES_OF_SCOPE: usize = 20_000;
 
 impl Hook {
     /// States of all expressions in its filters. They bound the work for each letter of a text.

@@ -7,9 +7,9 @@ use crate::envelope::{Group, Project};
 
 /// The author of the path of a project or group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ChosenBy {
+pub enum PathSetBy {
     /// The creator: an administrator, or a received event.
-    Maker,
+    Creator,
 
     /// A member, who may rename it, so such a path proves nothing. This is the default, so that a change must state
     /// that it has more authority.
@@ -21,12 +21,12 @@ pub enum ChosenBy {
     Administrator,
 }
 
-impl ChosenBy {
+impl PathSetBy {
     /// The number in the databases. Never change a number.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
-            Self::Maker => 0,
+            Self::Creator => 0,
             Self::Member => 1,
             Self::Administrator => 2,
         }
@@ -36,7 +36,7 @@ impl ChosenBy {
     #[must_use]
     pub const fn from_code(code: i16) -> Self {
         match code {
-            0 => Self::Maker,
+            0 => Self::Creator,
             2 => Self::Administrator,
             _ => Self::Member,
         }
@@ -66,7 +66,7 @@ pub struct Local {
     pub path: String,
 
     /// The author of the last change of the path.
-    pub chosen_by: ChosenBy,
+    pub path_set_by: PathSetBy,
 
     /// The project or group of another instance that it stands for, if known.
     pub stands_for: Option<Foreign>,
@@ -75,7 +75,7 @@ pub struct Local {
 impl Local {
     /// Whether a project or group of another instance may be matched by this path.
     fn is_free(&self) -> bool {
-        self.chosen_by != ChosenBy::Member && self.stands_for.is_none()
+        self.path_set_by != PathSetBy::Member && self.stands_for.is_none()
     }
 
     /// Whether this group may contain projects of an instance.
@@ -84,7 +84,7 @@ impl Local {
             known.instance == instance
                 && (is_equal(&known.path, &self.path) || is_equal(&apart(instance, &known.path), &self.path))
         };
-        self.chosen_by != ChosenBy::Member && self.stands_for.as_ref().is_none_or(is_same)
+        self.path_set_by != PathSetBy::Member && self.stands_for.as_ref().is_none_or(is_same)
     }
 }
 
@@ -124,17 +124,17 @@ impl Context {
             return false;
         }
 
-        let chose = |group: Option<&Local>| group.is_some_and(|group| group.chosen_by == ChosenBy::Administrator);
+        let chose = |group: Option<&Local>| group.is_some_and(|group| group.path_set_by == PathSetBy::Administrator);
         chose(Some(local)) || above(&local.path).any(|path| chose(self.group(path)))
     }
 
     /// A free path, if each group above it is missing or may contain projects of the instance.
-    fn room(&self, instance: &str, path: &str, namespace: &str) -> Option<Room> {
+    fn free_path(&self, instance: &str, path: &str, namespace: &str) -> Option<FreePath> {
         if self.group(path).is_some() {
             return None;
         }
 
-        let mut room = Room {
+        let mut free_path = FreePath {
             path: path.to_owned(),
             parent: None,
             missing: Vec::new(),
@@ -146,22 +146,22 @@ impl Context {
             }
 
             match self.group(above) {
-                Some(group) if group.may_hold(instance) => room.parent = Some(group.id),
+                Some(group) if group.may_hold(instance) => free_path.parent = Some(group.id),
                 Some(_) => return None,
-                None => room.missing.push(MissingGroup {
+                None => free_path.missing.push(MissingGroup {
                     path: above.to_owned(),
                     name: name.to_owned(),
                 }),
             }
         }
 
-        Some(room)
+        Some(free_path)
     }
 }
 
 /// A free path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Room {
+pub struct FreePath {
     /// The full path.
     pub path: String,
 
@@ -184,15 +184,15 @@ pub struct MissingGroup {
 
 /// The decision about a project whose number is not known.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Placed {
+pub enum Placement {
     /// This local project stands for it.
     Join(i64),
 
     /// A new project is created.
-    Make(Room),
+    Create(FreePath),
 
     /// Every possible path is taken.
-    Nowhere,
+    NoFreePath,
 }
 
 struct Candidate {
@@ -221,19 +221,19 @@ fn candidates(instance: &str, path: &str, number: i64, context: &Context) -> Vec
 
 /// Chooses the local project, or a free path, for a project whose number is not known.
 #[must_use]
-pub fn place(instance: &str, seen: &Project, context: &Context) -> Placed {
+pub fn place(instance: &str, seen: &Project, context: &Context) -> Placement {
     for candidate in candidates(instance, &seen.path_with_namespace, seen.id, context) {
-        let Some(room) = context.room(instance, &candidate.path, &seen.namespace) else {
+        let Some(free_path) = context.free_path(instance, &candidate.path, &seen.namespace) else {
             continue;
         };
         match context.project(&candidate.path) {
-            None => return Placed::Make(room),
-            Some(there) if candidate.joins && there.is_free() => return Placed::Join(there.id),
+            None => return Placement::Create(free_path),
+            Some(there) if candidate.joins && there.is_free() => return Placement::Join(there.id),
             Some(_) => {}
         }
     }
 
-    Placed::Nowhere
+    Placement::NoFreePath
 }
 
 /// The local project that stands for a project whose number is not known, found by its path before this event.
@@ -245,7 +245,7 @@ pub fn find_renamed<'a>(instance: &str, seen: &'a Project, context: &Context) ->
             .project(&candidate.path)
             .filter(|there| candidate.joins && there.is_free());
         if let Some(there) = there
-            && context.room(instance, &candidate.path, "").is_some()
+            && context.free_path(instance, &candidate.path, "").is_some()
         {
             return Some((there.id, old));
         }
@@ -257,7 +257,7 @@ pub fn find_renamed<'a>(instance: &str, seen: &'a Project, context: &Context) ->
 /// The new local path of a known project after its instance renamed it. `None` if the project stays: an administrator
 /// pinned it, it is already there, or no path is free.
 #[must_use]
-pub fn follow(instance: &str, seen: &Project, project: &Local, context: &Context) -> Option<Room> {
+pub fn follow(instance: &str, seen: &Project, project: &Local, context: &Context) -> Option<FreePath> {
     if context.is_pinned(project) {
         return None;
     }
@@ -271,8 +271,8 @@ pub fn follow(instance: &str, seen: &Project, project: &Local, context: &Context
             continue;
         }
 
-        if let Some(room) = context.room(instance, &candidate.path, &seen.namespace) {
-            return Some(room);
+        if let Some(free_path) = context.free_path(instance, &candidate.path, &seen.namespace) {
+            return Some(free_path);
         }
     }
 
@@ -302,7 +302,7 @@ pub fn find_group<'a>(instance: &str, seen: &'a Group, context: &Context) -> Opt
 /// The new local path of a known group, with everything in it, after its instance renamed it. `None` if the group
 /// stays.
 #[must_use]
-pub fn follow_group(instance: &str, seen: &Group, group: &Local, context: &Context) -> Option<Room> {
+pub fn follow_group(instance: &str, seen: &Group, group: &Local, context: &Context) -> Option<FreePath> {
     if context.is_pinned(group) {
         return None;
     }
@@ -319,8 +319,8 @@ pub fn follow_group(instance: &str, seen: &Group, group: &Local, context: &Conte
             continue;
         }
 
-        if let Some(room) = context.room(instance, &path, "") {
-            return Some(room);
+        if let Some(free_path) = context.free_path(instance, &path, "") {
+            return Some(free_path);
         }
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{DeliveryId, HookId, Timestamp};
 
 /// The maximum number of hooks that fire in one chain.
-pub const MOST_HOOKS: usize = 100;
+pub const MAX_HOOKS: usize = 100;
 /// The time for which a chain is remembered after a hook fired in it.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 60);
 
@@ -83,7 +83,7 @@ impl Chain {
     pub fn stops(&self, hook: HookId) -> Option<Stop> {
         if self.0.contains(&hook) {
             Some(Stop::Repeated)
-        } else if self.0.len() >= MOST_HOOKS {
+        } else if self.0.len() >= MAX_HOOKS {
             Some(Stop::LongChain)
         } else {
             None

@@ -11,7 +11,7 @@ use crate::time::parse_duration;
 pub struct Chance(pub f64);
 
 /// The maximum number of pauses, and the longest pause.
-const MOST_PAUSES: usize = 30;
+const MAX_PAUSES: usize = 30;
 const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 
 /// The reason for refusing a retry policy.
@@ -22,7 +22,7 @@ pub enum RetryError {
     Word(String),
 
     /// Over 30 pauses.
-    #[error("has more than {MOST_PAUSES} pauses")]
+    #[error("has more than {MAX_PAUSES} pauses")]
     TooMany,
 
     /// A pause over seven days.
@@ -53,7 +53,7 @@ impl OwnRetry {
             [name] if RetryPolicy::preset(name).is_some() => {
                 RetryPolicy::preset(name).unwrap_or_else(RetryPolicy::standard)
             }
-            _ if words.len() > MOST_PAUSES => return Err(RetryError::TooMany),
+            _ if words.len() > MAX_PAUSES => return Err(RetryError::TooMany),
             _ => {
                 let pauses = words.iter().map(|word| pause(word)).collect::<Result<_, _>>()?;
                 RetryPolicy {

@@ -5,7 +5,7 @@ mod bound;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
+pub use bound::{BoundError, BoundTo, InstanceMatch, match_instance, unnamed};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::within;
@@ -62,7 +62,7 @@ pub struct ActiveSecret {
 }
 
 /// The most secrets of a source at one time: the new one, and those that are being replaced.
-pub const MOST_SECRETS: usize = 5;
+pub const MAX_SECRETS: usize = 5;
 
 impl Source {
     /// The default for `window`: five minutes, as in Standard Webhooks.
@@ -80,7 +80,7 @@ impl Source {
         self.secrets
             .retain(|before| before.until.is_none_or(|until| until > now));
         self.secrets.insert(0, ActiveSecret { secret, until: None });
-        self.secrets.truncate(MOST_SECRETS);
+        self.secrets.truncate(MAX_SECRETS);
     }
 }
 
@@ -150,13 +150,13 @@ impl Mode {
 pub struct Addresses(Vec<(IpAddr, u32)>);
 
 /// Maximum number of entries in a list.
-const MOST_ADDRESSES: usize = 1000;
+const MAX_ADDRESSES: usize = 1000;
 
 /// The reason for refusing a list.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
     /// Over 1000 entries.
-    #[error("has more than {MOST_ADDRESSES} entries")]
+    #[error("has more than {MAX_ADDRESSES} entries")]
     TooMany,
 
     /// Neither an address nor a block.
@@ -172,7 +172,7 @@ impl Addresses {
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AddressError> {
         let mut list = Vec::new();
         for entry in entries {
-            if list.len() == MOST_ADDRESSES {
+            if list.len() == MAX_ADDRESSES {
                 return Err(AddressError::TooMany);
             }
 

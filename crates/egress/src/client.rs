@@ -207,7 +207,7 @@ impl Client {
             () = interim.over.notified() => return Err(Exchange::Failed(Interim::failure())),
         };
 
-        if interim.count.load(Ordering::Relaxed) > MOST_INTERIM {
+        if interim.count.load(Ordering::Relaxed) > MAX_INTERIM {
             return Err(Exchange::Failed(Interim::failure()));
         }
 
@@ -267,7 +267,7 @@ impl Client {
 }
 
 /// Maximum number of interim answers (1xx) before the final one. A few are usual.
-const MOST_INTERIM: usize = 10;
+const MAX_INTERIM: usize = 10;
 
 #[derive(Default)]
 struct Interim {
@@ -277,13 +277,13 @@ struct Interim {
 
 impl Interim {
     fn one_more(&self) {
-        if self.count.fetch_add(1, Ordering::Relaxed) == MOST_INTERIM {
+        if self.count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
             self.over.notify_one();
         }
     }
 
     fn failure<B>() -> Failure<B> {
-        Failure::InvalidAnswer(format!("more than {MOST_INTERIM} interim answers"))
+        Failure::InvalidAnswer(format!("more than {MAX_INTERIM} interim answers"))
     }
 }
 

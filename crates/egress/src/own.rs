@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// Maximum number of addresses in the list. More are ignored.
-const MOST: usize = 10_000;
+const MAX_ADDRESSES: usize = 10_000;
 
 /// The addresses under which a listener can be reached: its own address, or those of every interface if it listens on
 /// all of them.
@@ -23,7 +23,7 @@ pub fn own_addresses(listening: SocketAddr) -> std::io::Result<Vec<SocketAddr>> 
             continue;
         }
 
-        if own.len() == MOST {
+        if own.len() == MAX_ADDRESSES {
             break;
         }
 

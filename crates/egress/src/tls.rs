@@ -23,7 +23,7 @@ pub(crate) struct Tls {
 }
 
 /// Maximum number of configurations in `own`. When it is reached, all are dropped and built again on demand.
-const MOST_OWN: usize = 256;
+const MAX_OWN_CONFIGS: usize = 256;
 
 /// The configurations with and without verification. The pool never uses a connection of one for the other, because its
 /// key contains `verify_tls`.
@@ -71,7 +71,7 @@ impl Tls {
         let configs = Configs::new(&self.provider, &self.roots, Some(identity));
         let configs = configs.map_err(|error| PemError::Damaged(error.to_string()))?;
 
-        if known.len() >= MOST_OWN {
+        if known.len() >= MAX_OWN_CONFIGS {
             known.clear();
         }
 

@@ -142,20 +142,20 @@ pub fn opened(pem: &str, password: &str) -> Result<String, PemError> {
 
 /// Maximum number of iterations, bytes of memory and passes for decrypting a key. Common tools ask for far less. The
 /// work takes less than a second.
-const MOST_ITERATIONS: u32 = 600_000;
-const MOST_MEMORY: u64 = 32 << 20;
-const MOST_PASSES: u16 = 4;
+const MAX_ITERATIONS: u32 = 600_000;
+const MAX_MEMORY: u64 = 32 << 20;
+const MAX_PASSES: u16 = 4;
 
 fn is_costly(scheme: &EncryptionScheme) -> bool {
     let Some(parameters) = scheme.pbes2() else { return true };
     if let Some(kdf) = parameters.kdf.pbkdf2() {
-        return kdf.iteration_count > MOST_ITERATIONS;
+        return kdf.iteration_count > MAX_ITERATIONS;
     }
 
     let fits = |kdf: &ScryptParams| {
         let memory = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
         // The library accepts any cost, but fails on one that is not a power of two.
-        kdf.cost_parameter.is_power_of_two() && memory <= MOST_MEMORY && kdf.parallelization <= MOST_PASSES
+        kdf.cost_parameter.is_power_of_two() && memory <= MAX_MEMORY && kdf.parallelization <= MAX_PASSES
     };
     !parameters.kdf.scrypt().is_some_and(fits)
 }

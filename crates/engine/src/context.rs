@@ -98,7 +98,7 @@ impl Context {
 impl Context {
     /// Changes with every commit of events on this node: a reason to read the journal before the next tick.
     #[must_use]
-    pub fn news(&self) -> watch::Receiver<u64> {
+    pub fn commits_of_events(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
     }
 

@@ -11,8 +11,8 @@ use quickdraw_domain::source::{BoundTo, Source};
 use quickdraw_domain::{GroupId, HookId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::hooks::{Directory, KnownGroup, KnownProject};
 
-/// Most projects of a group that are named.
-const MOST_PROJECTS: usize = 20;
+/// Maximum number of projects of a group that are named.
+const MAX_PROJECTS: usize = 20;
 /// More ancestors than any path can have; a loop of parents ends here.
 const MAX_DEPTH: usize = 64;
 
@@ -251,7 +251,7 @@ impl Index {
         let inside = |project: &&ProjectId| self.groups_of(Place::Project(**project)).contains(&group);
         let mut projects: Vec<ProjectId> = self.projects.keys().filter(inside).copied().collect();
         projects.sort_unstable_by_key(|project| std::cmp::Reverse(project.0));
-        projects.truncate(MOST_PROJECTS);
+        projects.truncate(MAX_PROJECTS);
 
         projects
     }

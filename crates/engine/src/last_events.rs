@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::telemetry;
 
 /// Projects whose last event is shown.
-const MOST_SHOWN: usize = 500;
+const MAX_SHOWN: usize = 500;
 
 /// The projects that sent an event last.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl LastEvents {
     /// forgotten.
     pub(crate) fn note(&self, project: ProjectId, now: Timestamp) {
         let mut last = self.at.lock();
-        if last.len() >= MOST_SHOWN && !last.contains_key(&project) {
+        if last.len() >= MAX_SHOWN && !last.contains_key(&project) {
             let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
             silent.and_then(|project| last.remove(&project));
         }
@@ -44,7 +44,7 @@ impl LastEvents {
             return Ok(());
         }
 
-        let known: Vec<ProjectId> = context.index().known_projects().take(MOST_SHOWN).collect();
+        let known: Vec<ProjectId> = context.index().known_projects().take(MAX_SHOWN).collect();
         for project in known {
             let filter = EventFilter {
                 project: Some(project),
@@ -99,7 +99,7 @@ mod tests {
 
         let text = last.text(|_| true);
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(series, MOST_SHOWN);
+        assert_eq!(series, MAX_SHOWN);
 
         assert!(
             text.contains("{project=\"2999\"} 2999\n") && !text.contains("{project=\"2499\"}"),
@@ -109,7 +109,7 @@ mod tests {
         let deleted = last.text(|project| project != ProjectId(2999));
         assert_eq!(
             deleted.lines().filter(|line| !line.starts_with('#')).count(),
-            MOST_SHOWN - 1
+            MAX_SHOWN - 1
         );
 
         assert_eq!(LastEvents::default().text(|_| true), "");

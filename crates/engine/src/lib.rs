@@ -41,7 +41,7 @@ pub use insights::Insights;
 pub use insights::ask::{ask, search_events};
 pub use journal::Journal;
 pub use journal::filters::Trial;
-pub use journal::relay::{ReceiveError, Received, SeenRequest};
+pub use journal::relay::{ReceiveError, Received, RequestRecord};
 pub use journal::replay::Preview;
 pub use journal::report::{Report, ReportError, Reported, Step};
 pub use lifecycle::Lifecycle;

@@ -101,7 +101,7 @@ impl Lifecycle {
 
         self.settler.shutdown().await;
 
-        if let Err(error) = journal.save_seen().await {
+        if let Err(error) = journal.save_requests().await {
             tracing::warn!("failed to write down the last requests: {error:#}");
         }
 

@@ -23,7 +23,7 @@ use crate::directory::Index;
 use crate::settings::PermitLimits;
 
 /// Ordering queues that are remembered one by one. With more, all are scanned.
-const MOST_QUEUES: usize = 10_000;
+const MAX_QUEUES: usize = 10_000;
 
 /// The permits that were acquired for the hooks of an event.
 #[derive(PartialEq, Eq, Debug)]
@@ -161,7 +161,7 @@ impl Scheduler {
         let before = state.queues.len();
         state.queues.extend(queues);
 
-        if state.queues.len() > MOST_QUEUES {
+        if state.queues.len() > MAX_QUEUES {
             // While no permit is free, nothing reads them. A full scan serves as well then.
             state.queues.clear();
             state.scan = Some(ScanFrom::Beginning);
@@ -397,7 +397,7 @@ impl Scheduler {
             return None;
         }
 
-        let mut rooms = HashMap::new();
+        let mut hook_limits = HashMap::new();
         // All hooks of a host that is being called share the room that it has left, unknown hooks too. The room is not
         // divided among them: a hook without deliveries would take it from those that have some.
         let mut left: HashMap<&str, usize> = HashMap::new();
@@ -418,10 +418,12 @@ impl Scheduler {
         for hook in known.chain(busy) {
             let host = index.host(hook).map_or("", |host| &**host);
             let left = *left.entry(host).or_insert_with(|| state.left_at(index, host));
-            rooms.entry(hook).or_insert_with(|| state.offer(index, hook, now, left));
+            hook_limits
+                .entry(hook)
+                .or_insert_with(|| state.offer(index, hook, now, left));
         }
 
-        rooms.extend(state.unknown.iter().map(|hook| (*hook, 0)));
+        hook_limits.extend(state.unknown.iter().map(|hook| (*hook, 0)));
 
         let kept_retries = state.kept.values().flatten().filter(|kept| is_retry(kept)).count();
         let retries = retries.saturating_sub(kept_retries);
@@ -433,7 +435,7 @@ impl Scheduler {
             first,
             retries,
             per_hook: state.limits.initial_per_hook,
-            rooms,
+            hook_limits,
         })
     }
 
@@ -450,14 +452,14 @@ impl Scheduler {
             state.kept_in_all += 1;
         }
 
-        let offered = |hook: &HookId| claim.rooms.get(hook).copied().unwrap_or(claim.per_hook);
+        let offered = |hook: &HookId| claim.hook_limits.get(hook).copied().unwrap_or(claim.per_hook);
         if !state.all_waiting {
             state.waiting.retain(|hook| offered(hook) == 0);
         }
 
         // A hook for which nothing could be claimed may have deliveries waiting. A paused hook has its own time.
         let passed_over: Vec<HookId> = claim
-            .rooms
+            .hook_limits
             .iter()
             .filter(|(_, room)| **room == 0)
             .map(|(hook, _)| *hook)
@@ -493,8 +495,8 @@ impl State {
     }
 
     fn is_healthy(&self, hook: HookId, now: Timestamp) -> bool {
-        let well = |health: &Health| matches!(health.status(now), Status::Executable) && !health.is_probing(now);
-        self.health.get(&hook).is_none_or(well)
+        let healthy = |health: &Health| matches!(health.status(now), Status::Executable) && !health.is_probing(now);
+        self.health.get(&hook).is_none_or(healthy)
     }
 
     fn acquire(&mut self, index: &Index, hook: HookId, now: Timestamp) -> bool {
@@ -545,7 +547,7 @@ impl State {
     /// How many more may be claimed for all hooks of a host: those that can begin, and as many again to be kept.
     fn left_at(&self, index: &Index, host: &str) -> usize {
         let kept: usize = index.on_host(host).iter().map(|hook| self.kept_for(*hook)).sum();
-        (self.permits.room_at(host) + self.limits.per_host).saturating_sub(kept)
+        (self.permits.available_at(host) + self.limits.per_host).saturating_sub(kept)
     }
 
     /// How many deliveries of a hook may be kept ready; 0 for all hooks when many are.
@@ -560,19 +562,19 @@ impl State {
     /// How many deliveries a claim may take for a hook whose host has room for so many.
     fn offer(&self, index: &Index, hook: HookId, now: Timestamp, left: usize) -> usize {
         let kept = self.kept_for(hook);
-        let room = self.permits.room(hook, index.host(hook).map(|host| &**host));
-        let well = (room + self.reserve(hook)).saturating_sub(kept).min(left);
+        let room = self.permits.available(hook, index.host(hook).map(|host| &**host));
+        let healthy = (room + self.reserve(hook)).saturating_sub(kept).min(left);
 
         match self.health.get(&hook) {
             Some(health) => match health.status(now) {
                 Status::Executable if health.is_probing(now) => {
                     1_usize.saturating_sub(self.permits.outstanding(hook) + kept)
                 }
-                Status::Executable => well,
+                Status::Executable => healthy,
                 Status::TemporarilyDisabled(_) | Status::Disabled => 0,
             },
             None if self.unknown.contains(&hook) => 0,
-            None => well,
+            None => healthy,
         }
     }
 }

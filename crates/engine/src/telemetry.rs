@@ -15,7 +15,7 @@ pub const LOST_LEASES: &str = "quickdraw_leases_lost_total";
 /// Gauge: attempts under way.
 pub const IN_FLIGHT: &str = "quickdraw_attempts_in_flight";
 /// Gauge: deliveries owed (counted up to 100,000).
-pub const OWED: &str = "quickdraw_deliveries_owed";
+pub const DELIVERIES_PENDING: &str = "quickdraw_deliveries_pending";
 /// Gauge: seconds for which the delivery that is due longest has been due.
 pub const OLDEST_DUE_SECONDS: &str = "quickdraw_deliveries_oldest_due_seconds";
 /// Gauge: events that wait for their fan-out (counted up to 100,000).
@@ -33,7 +33,7 @@ pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 
 /// Counter: filters that gave up on an event because it took more work than is allowed.
-pub const FILTERS_GAVE_UP: &str = "quickdraw_filters_gave_up_total";
+pub const FILTERS_OVER_BUDGET: &str = "quickdraw_filters_over_budget_total";
 
 /// A count, a number or a time as gauges hold it.
 #[expect(clippy::cast_precision_loss, reason = "none of what is shown comes near 2^53")]
@@ -59,7 +59,10 @@ pub fn describe() {
     );
 
     metrics::describe_gauge!(IN_FLIGHT, "Attempts that run now.");
-    metrics::describe_gauge!(OWED, "Deliveries that have not ended, counted up to 100,000.");
+    metrics::describe_gauge!(
+        DELIVERIES_PENDING,
+        "Deliveries that have not ended, counted up to 100,000."
+    );
 
     metrics::describe_gauge!(
         OLDEST_DUE_SECONDS,
@@ -88,5 +91,5 @@ pub fn describe() {
         "Time of the last received event, by project, for at most 500 projects."
     );
 
-    metrics::describe_counter!(FILTERS_GAVE_UP, "Filters that stopped at the limit of their work.");
+    metrics::describe_counter!(FILTERS_OVER_BUDGET, "Filters that stopped at the limit of their work.");
 }

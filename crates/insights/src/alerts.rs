@@ -11,7 +11,7 @@ use super::metrics::{Kind, Metric, Summary, Trait};
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of rules.
-pub const MOST_RULES: usize = 100;
+pub const MAX_RULES: usize = 100;
 /// Maximum of every duration in a rule.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const LONGEST_TEXT: usize = 255;
 
 /// A number that a rule can watch although it is not a [`Metric`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Beside {
+pub enum Special {
     /// Seconds since the last event of a project.
     Silence,
 
@@ -31,7 +31,7 @@ pub enum Beside {
     UnmatchedShare,
 }
 
-impl Beside {
+impl Special {
     /// All of them, with their names and units.
     pub const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Silence, "silence", "seconds"),
@@ -46,18 +46,18 @@ pub enum Watched {
     Metric(&'static Metric),
 
     /// Another number, with its unit.
-    Beside(Beside, &'static str),
+    Special(Special, &'static str),
 }
 
 impl Watched {
     /// Finds a watched number by its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
+        let special = Special::ALL.into_iter().find(|(_, known, _)| *known == name);
         // A weekly pattern has no single value, and a share of members needs a team, so rules cannot watch them.
         let can_be = |metric: &&'static Metric| !matches!(metric.kind, Kind::Week | Kind::ShareOfPeople);
-        beside
-            .map(|(one, _, unit)| Self::Beside(one, unit))
+        special
+            .map(|(one, _, unit)| Self::Special(one, unit))
             .or_else(|| Metric::by_name(name).filter(can_be).map(Self::Metric))
     }
 
@@ -81,7 +81,7 @@ impl Watched {
     pub const fn unit(&self) -> &'static str {
         match self {
             Self::Metric(metric) => metric.kind.unit(),
-            Self::Beside(_, unit) => unit,
+            Self::Special(_, unit) => unit,
         }
     }
 }
@@ -121,7 +121,7 @@ impl Statistic {
     }
 }
 
-/// All rules. Ids are never reused, so that a standing cannot belong to another rule.
+/// All rules. Ids are never reused, so that a status cannot belong to another rule.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Rules {
     /// The last number that was used as the id or revision of a rule.
@@ -131,13 +131,13 @@ pub struct Rules {
     pub all: Vec<Rule>,
 }
 
-/// An alert rule. A metric without a value breaks no rule.
+/// An alert rule. A metric without a value violates no rule.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// Id of the rule.
     pub id: i64,
 
-    /// A new number after each change. The standings of older revisions do not apply to the changed rule.
+    /// A new number after each change. The statuses of older revisions do not apply to the changed rule.
     pub revision: i64,
 
     /// Name that people gave to the rule.
@@ -152,16 +152,17 @@ pub struct Rule {
     /// Length of the window, in seconds. It ends now.
     pub window: u64,
 
-    /// The rule is broken above this value.
+    /// The rule is violated above this value.
     pub above: Option<f64>,
 
-    /// The rule is broken below this value.
+    /// The rule is violated below this value.
     pub below: Option<f64>,
 
-    /// The rule is broken above this multiple of the value in the four windows before.
-    pub times_before: Option<f64>,
+    /// The rule is violated above this multiple of the value in the four windows before.
+    #[serde(alias = "times_before")]
+    pub times_previous: Option<f64>,
 
-    /// Seconds for which the rule must be broken before an alert fires.
+    /// Seconds for which the rule must be violated before an alert fires.
     pub r#for: u64,
 
     /// Minimum number of seconds between two alerts.
@@ -196,7 +197,7 @@ pub enum RuleError {
     Metric(String),
 
     /// There must be exactly one bound.
-    #[error("set exactly one of above, below and times_before to a finite number; times_before must be above 0")]
+    #[error("set exactly one of above, below and times_previous to a finite number; times_previous must be above 0")]
     Bound,
 
     /// Only durations have percentiles.
@@ -212,7 +213,7 @@ pub enum RuleError {
     Projects,
 
     /// The metric cannot be compared with earlier windows.
-    #[error("times_before does not apply to {0}; use above or below")]
+    #[error("times_previous does not apply to {0}; use above or below")]
     Before(String),
 
     /// The metric has no branch.
@@ -235,13 +236,13 @@ impl Rule {
         }
 
         let watched = Watched::by_name(&self.metric).ok_or_else(|| RuleError::Metric(self.metric.clone()))?;
-        let bounds: Vec<f64> = [self.above, self.below, self.times_before]
+        let bounds: Vec<f64> = [self.above, self.below, self.times_previous]
             .into_iter()
             .flatten()
             .collect();
 
         let has_bound = matches!(bounds.as_slice(), [one] if one.is_finite());
-        if !has_bound || self.times_before.is_some_and(|times| times <= 0.0) {
+        if !has_bound || self.times_previous.is_some_and(|times| times <= 0.0) {
             return Err(RuleError::Bound);
         }
 
@@ -250,7 +251,7 @@ impl Rule {
             return Err(RuleError::Statistic(self.metric.clone()));
         }
 
-        if self.times_before.is_some() && !watched.has_before() {
+        if self.times_previous.is_some() && !watched.has_before() {
             return Err(RuleError::Before(self.metric.clone()));
         }
 
@@ -280,13 +281,15 @@ impl Rule {
     /// The number that values are compared with. None if there was no value in the windows before.
     #[must_use]
     pub fn threshold(&self, before: Option<f64>) -> Option<f64> {
-        let of_before = self.times_before.and_then(|times| before.map(|before| times * before));
+        let of_before = self
+            .times_previous
+            .and_then(|times| before.map(|before| times * before));
         self.above.or(self.below).or(of_before)
     }
 
-    /// True if the value breaks the rule. `before` is the value in the windows before.
+    /// True if the value violates the rule. `before` is the value in the windows before.
     #[must_use]
-    pub fn is_bad(&self, value: Option<f64>, before: Option<f64>) -> bool {
+    pub fn is_violated(&self, value: Option<f64>, before: Option<f64>) -> bool {
         match (value, self.threshold(before)) {
             (Some(value), Some(threshold)) if self.below.is_some() => value < threshold,
             (Some(value), Some(threshold)) => value > threshold,
@@ -299,13 +302,13 @@ impl Rule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// The rule is broken, but the alert does not fire yet: the time is too short, or the last alert is too recent.
+    /// The rule is violated, but the alert does not fire yet: the time is too short, or the last alert is too recent.
     Pending,
 
-    /// The rule is broken, and the alert is reported.
+    /// The rule is violated, and the alert is reported.
     Firing,
 
-    /// The rule is no longer broken.
+    /// The rule is no longer violated.
     Resolved,
 }
 
@@ -323,7 +326,7 @@ impl State {
 
 /// The state of a rule for one project, or for all projects.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Standing {
+pub struct AlertStatus {
     /// Current state.
     pub state: State,
 
@@ -337,10 +340,12 @@ pub struct Standing {
     pub threshold: Option<f64>,
 
     /// Time of the last alert.
-    pub told_at: Option<Timestamp>,
+    #[serde(alias = "told_at")]
+    pub reported_at: Option<Timestamp>,
 
     /// The state must still be reported. It does not change before that.
-    pub news: bool,
+    #[serde(alias = "news")]
+    pub is_unreported: bool,
 
     /// The rule as it was evaluated. It may have been deleted before the alert is resolved.
     pub rule: Rule,
@@ -349,10 +354,10 @@ pub struct Standing {
     pub project: Option<i64>,
 }
 
-/// Standings, by rule, revision and project.
-pub type Standings = BTreeMap<String, Standing>;
+/// AlertStatuses, by rule, revision and project.
+pub type AlertStatuses = BTreeMap<String, AlertStatus>;
 
-/// The key of a standing.
+/// The key of a status.
 #[must_use]
 pub fn key(rule: &Rule, project: Option<i64>) -> String {
     let project = project.map_or_else(|| "all".to_owned(), |id| id.to_string());
@@ -362,8 +367,8 @@ pub fn key(rule: &Rule, project: Option<i64>) -> String {
 /// The result of evaluating a rule once.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Found {
-    /// True if the rule is broken.
-    pub is_bad: bool,
+    /// True if the rule is violated.
+    pub is_violated: bool,
 
     /// The value.
     pub value: Option<f64>,
@@ -372,74 +377,74 @@ pub struct Found {
     pub threshold: Option<f64>,
 }
 
-/// The next standing after the rule was deleted. A firing alert is resolved.
+/// The next status after the rule was deleted. A firing alert is resolved.
 #[must_use]
-pub fn over(known: Standing, now: Timestamp) -> Option<Standing> {
+pub fn over(known: AlertStatus, now: Timestamp) -> Option<AlertStatus> {
     match known.state {
-        _ if known.news => Some(known),
-        State::Firing => Some(Standing {
+        _ if known.is_unreported => Some(known),
+        State::Firing => Some(AlertStatus {
             state: State::Resolved,
             since: now,
-            news: true,
+            is_unreported: true,
             ..known
         }),
         _ => None,
     }
 }
 
-/// The next standing of a rule. None if there is nothing to remember.
+/// The next status of a rule. None if there is nothing to remember.
 #[must_use]
 pub fn step(
     rule: &Rule,
     project: Option<i64>,
-    known: Option<Standing>,
+    known: Option<AlertStatus>,
     found: Found,
     now: Timestamp,
-) -> Option<Standing> {
+) -> Option<AlertStatus> {
     let Found {
-        is_bad,
+        is_violated,
         value,
         threshold,
     } = found;
 
-    if known.as_ref().is_some_and(|one| one.news) {
+    if known.as_ref().is_some_and(|one| one.is_unreported) {
         return known;
     }
 
-    let told_at = known.as_ref().and_then(|one| one.told_at);
-    let is_cool = told_at.is_none_or(|at| now >= at.plus(Duration::from_secs(rule.cool_down)));
+    let reported_at = known.as_ref().and_then(|one| one.reported_at);
+    let is_cool = reported_at.is_none_or(|at| now >= at.plus(Duration::from_secs(rule.cool_down)));
 
-    let stands = |state, since, news| {
-        Some(Standing {
+    let next = |state, since, is_unreported| {
+        Some(AlertStatus {
             state,
             since,
             value,
             threshold,
-            told_at,
-            news,
+            reported_at,
+            is_unreported,
             rule: rule.clone(),
             project,
         })
     };
 
     match known {
-        Some(one) if one.state == State::Firing && is_bad => stands(State::Firing, one.since, false),
-        Some(one) if one.state == State::Firing => stands(State::Resolved, now, true),
-        known if is_bad => {
+        Some(one) if one.state == State::Firing && is_violated => next(State::Firing, one.since, false),
+        Some(one) if one.state == State::Firing => next(State::Resolved, now, true),
+        known if is_violated => {
             let since = known
                 .filter(|one| one.state == State::Pending)
                 .map_or(now, |one| one.since);
             if is_cool && now >= since.plus(Duration::from_secs(rule.r#for)) {
-                return stands(State::Firing, since, true).map(|one| Standing {
-                    told_at: Some(now),
+                return next(State::Firing, since, true).map(|one| AlertStatus {
+                    reported_at: Some(now),
                     ..one
                 });
             }
 
-            stands(State::Pending, since, false)
+            next(State::Pending, since, false)
         }
-        // The standing is kept until the cool-down ends.
-        Some(one) if !is_cool => stands(State::Resolved, one.since, false),
+        // The status is kept until the cool-down ends.
+        Some(one) if !is_cool => next(State::Resolved, one.since, false),
         _ => None,
     }
 }
@@ -454,9 +459,9 @@ pub struct About<'a> {
     pub path: Option<&'a str>,
 }
 
-/// The body of the event that reports a standing.
+/// The body of the event that reports a status.
 #[must_use]
-pub fn body(one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
+pub fn body(one: &AlertStatus, about: Option<About<'_>>, now: Timestamp) -> String {
     let rule = &one.rule;
     let unit = Watched::by_name(&rule.metric).map(|watched| watched.unit());
 

@@ -16,9 +16,9 @@ pub use moves::{Life, Moves};
 pub(super) use order::{Move, trails};
 
 /// Maximum for `total_commits_count`. Larger values in a body are cut to it.
-const MOST_COMMITS: i64 = 10_000_000;
+const MAX_COMMITS: i64 = 10_000_000;
 /// Maximum number of commits that are kept with a push, the last ones. GitLab lists 20.
-const MOST_LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// A commit in the list of a push.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -104,17 +104,17 @@ impl Push {
         let git_ref = text(&body["ref"]);
         let count = i64::try_from(body["commits"].as_array().map_or(0, Vec::len)).unwrap_or(i64::MAX);
 
-        let commits = listed[listed.len().saturating_sub(MOST_LISTED)..]
+        let commits = listed[listed.len().saturating_sub(MAX_LISTED)..]
             .iter()
             .map(|commit| Listed {
                 sha: commit.sha.clone(),
                 change: commit
-                    .told
+                    .details
                     .change
                     .first_chunk()
                     .map_or(0, |bytes| u64::from_be_bytes(*bytes)),
-                at: (!commit.told.undated).then_some(commit.told.committed_at),
-                is_merge: commit.told.merge_message,
+                at: (!commit.details.undated).then_some(commit.details.committed_at),
+                is_merge: commit.details.merge_message,
             });
 
         let (before, after) = (text(&body["before"]), text(&body["after"]));
@@ -124,7 +124,7 @@ impl Push {
         let total = body["total_commits_count"]
             .as_i64()
             .unwrap_or(count)
-            .clamp(count, MOST_COMMITS.max(count));
+            .clamp(count, MAX_COMMITS.max(count));
 
         is_move.then(|| Self {
             project: project_of(body),
@@ -159,7 +159,7 @@ impl Push {
 
     /// The time of the push according to a backfill, if no event was received at that time or before.
     #[must_use]
-    pub fn told_at(&self) -> Option<Timestamp> {
+    pub fn reported_at(&self) -> Option<Timestamp> {
         let is_received = self.received.is_some_and(|received| received.at <= self.received_at);
         (!is_received).then_some(self.received_at)
     }

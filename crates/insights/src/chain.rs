@@ -33,7 +33,7 @@ pub struct Change<'a> {
 
 /// A deployment with its position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Placed {
+struct PlacedDeployment {
     at: Timestamp,
     place: Option<Place>,
 
@@ -53,7 +53,7 @@ pub struct Chain {
     made: Vec<(Timestamp, Place)>,
 
     /// Sorted by time.
-    deployments: Vec<Placed>,
+    deployments: Vec<PlacedDeployment>,
 
     /// For each chain, the first deployment of a link or of a later link, by link.
     first: HashMap<usize, BTreeMap<usize, Timestamp>>,
@@ -97,7 +97,7 @@ impl Chain {
             let place = one.sha.as_ref().and_then(|sha| chain.places.get(sha)).copied();
             let landed_by = place.and_then(|(segment, link)| landed_by.get(segment)?.get(link).copied());
 
-            all.push(Placed {
+            all.push(PlacedDeployment {
                 at: one.at(),
                 place,
                 landed_by,
@@ -202,7 +202,7 @@ impl Chain {
             _ => true,
         };
 
-        let is_older = |one: &Placed| match (one.landed_by, not_before) {
+        let is_older = |one: &PlacedDeployment| match (one.landed_by, not_before) {
             (Some(landed_by), Some(not_before)) => landed_by < not_before.minus(MERGING),
             _ => false,
         };

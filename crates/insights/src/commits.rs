@@ -45,7 +45,8 @@ pub struct Commit {
     pub sha: String,
 
     /// Properties of the commit that never change.
-    pub told: Told,
+    #[serde(alias = "told")]
+    pub details: CommitDetails,
 
     /// First receipt of a push that listed the commit.
     pub first_received_at: Timestamp,
@@ -60,7 +61,7 @@ pub struct Commit {
 /// Properties of the commit in one listing. They are ordered, so that every replica keeps the same one of two different
 /// listings.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct CommitDetails {
     /// True if the listing has no readable committer time. A dated listing wins over an undated one.
     pub undated: bool,
 
@@ -152,17 +153,17 @@ impl Commit {
     /// The time that the commit counts for: its committer time or, without one, its receipt.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
-        if self.told.undated {
+        if self.details.undated {
             self.first_received_at
         } else {
-            self.told.committed_at
+            self.details.committed_at
         }
     }
 
     /// True if the commit does not count as a commit, but as a merge.
     #[must_use]
     pub const fn is_merge(&self) -> bool {
-        self.is_merge_commit || self.told.merge_message
+        self.is_merge_commit || self.details.merge_message
     }
 
     /// The amounts that the commit adds to the rollups of the UTC hour of [`Commit::at`].
@@ -176,9 +177,9 @@ impl Commit {
         let mut values = vec![
             (Metric::Commits, 1),
             (Metric::Landed, i64::from(self.landed)),
-            (Metric::FilesAdded, len(&self.told.paths.added)),
-            (Metric::FilesModified, len(&self.told.paths.modified)),
-            (Metric::FilesRemoved, len(&self.told.paths.removed)),
+            (Metric::FilesAdded, len(&self.details.paths.added)),
+            (Metric::FilesModified, len(&self.details.paths.modified)),
+            (Metric::FilesRemoved, len(&self.details.paths.removed)),
         ];
         values.retain(|(_, value)| *value != 0);
 
@@ -199,10 +200,10 @@ impl Entity for Commit {
             first_received_at: self.first_received_at.min(other.first_received_at),
             landed: self.landed || other.landed,
             is_merge_commit: self.is_merge_commit || other.is_merge_commit,
-            told: if self.told.rank() <= other.told.rank() {
-                self.told
+            details: if self.details.rank() <= other.details.rank() {
+                self.details
             } else {
-                other.told
+                other.details
             },
         }
     }
@@ -216,7 +217,7 @@ impl Entity for Commit {
     }
 }
 
-impl Told {
+impl CommitDetails {
     /// The least rank wins: dated listings before undated ones, then listings with paths before those without. Lists
     /// from GitLab's API have no paths.
     fn rank(&self) -> (bool, bool, &Self) {
@@ -373,7 +374,7 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
     Some(Commit {
         project,
         sha,
-        told: Told {
+        details: CommitDetails {
             undated: written.is_none(),
             committed_at: written.map(|written| written.at).unwrap_or_default(),
             offset_minutes: written.map_or(0, |written| written.offset_minutes),

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use super::commits::{clean, named_project, word};
 use super::entity::{Entity, Item, least, number, time};
 use super::issues::Issue;
-use super::pipelines::MOST_JOBS;
+use super::pipelines::MAX_JOBS;
 use quickdraw_domain::Timestamp;
 
 /// The status of a deployment. The order decides between reports of the same time.
@@ -170,7 +170,7 @@ impl Deployment {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let attributes = &body["object_attributes"];
         jobs.iter()
-            .take(MOST_JOBS)
+            .take(MAX_JOBS)
             .filter_map(|job| Self::of_job(body, job, "", attributes))
             .collect()
     }

@@ -18,7 +18,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::times;
 
 /// Maximum number of comments that are kept for one item.
-const MOST_NOTES: usize = 5_000;
+const MAX_NOTES: usize = 5_000;
 
 /// A kind of entity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -299,7 +299,7 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
         *known = note.min(*known);
     }
 
-    while known.len() > MOST_NOTES {
+    while known.len() > MAX_NOTES {
         known.pop_last();
     }
 }

@@ -69,13 +69,13 @@ impl Joined {
     }
 
     fn report(&self, zone: &TimeZone) -> CommitReport {
-        let mut authors: Vec<&Author> = self.commits.values().map(|commit| &commit.told.author).collect();
+        let mut authors: Vec<&Author> = self.commits.values().map(|commit| &commit.details.author).collect();
         authors.sort();
         authors.dedup();
 
         let identity = |commit: &Commit| {
             let at = authors
-                .binary_search(&&commit.told.author)
+                .binary_search(&&commit.details.author)
                 .expect("every author was collected");
             i64::try_from(at).expect("few authors")
         };
@@ -255,7 +255,7 @@ fn a_push_without_a_project_counts_under_no_project_by_its_receipt() {
     let joined = Joined::of(&[(Trigger::PUSH, body)]);
     let commit = joined.commits.get(&(0, "test123".to_owned())).expect("it counts");
     assert_eq!(
-        (commit.at(), commit.told.undated),
+        (commit.at(), commit.details.undated),
         (Timestamp::from_seconds(1_767_225_600), true)
     );
 

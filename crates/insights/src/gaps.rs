@@ -14,7 +14,7 @@ use quickdraw_domain::Timestamp;
 /// Maximum of GitLab's column for these numbers. Larger numbers do not come from GitLab.
 const LARGEST_IID: i64 = i32::MAX as i64;
 
-/// A sequence whose gaps are counted. The API calls it `metric`.
+/// A sequence whose gaps are counted. The API calls it `kind`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Sequence {
     /// Pushes of a branch, linked by their commits.
@@ -53,7 +53,7 @@ impl Sequence {
     /// Finds a sequence by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The number that the databases store.
@@ -74,7 +74,7 @@ impl Sequence {
         Self::ALL
             .into_iter()
             .chain([Self::Commit])
-            .find(|metric| metric.code() == code)
+            .find(|kind| kind.code() == code)
     }
 }
 
@@ -85,7 +85,7 @@ pub struct Seen {
     pub project: i64,
 
     /// Kind of the object; never a push.
-    pub metric: Sequence,
+    pub kind: Sequence,
 
     /// The object's number in the project.
     pub iid: i64,
@@ -104,7 +104,7 @@ pub struct Completeness {
     pub project_path: Option<String>,
 
     /// The sequence.
-    pub metric: Sequence,
+    pub kind: Sequence,
 
     /// Lowest number; None for pushes.
     pub first: Option<i64>,
@@ -149,7 +149,7 @@ pub enum Gap {
     /// Missing objects with numbers from `first` to `last`.
     Objects {
         /// Kind of the objects.
-        metric: Sequence,
+        kind: Sequence,
         /// First missing number.
         first: i64,
         /// Last missing number.
@@ -170,8 +170,8 @@ pub enum After {
 impl After {
     /// The start of a list.
     #[must_use]
-    pub const fn start(metric: Sequence) -> Self {
-        match metric {
+    pub const fn start(kind: Sequence) -> Self {
+        match kind {
             Sequence::Push => Self::Pushes(Timestamp::from_micros(i64::MIN), String::new()),
             objects => Self::Objects(objects, 0),
         }
@@ -181,10 +181,10 @@ impl After {
 impl Gap {
     /// The sequence of the gap.
     #[must_use]
-    pub const fn metric(&self) -> Sequence {
+    pub const fn kind(&self) -> Sequence {
         match self {
             Self::Pushes { .. } => Sequence::Push,
-            Self::Objects { metric, .. } => *metric,
+            Self::Objects { kind, .. } => *kind,
         }
     }
 
@@ -193,7 +193,7 @@ impl Gap {
     pub fn position(&self) -> After {
         match self {
             Self::Pushes { received_at, after, .. } => After::Pushes(*received_at, after.clone()),
-            Self::Objects { metric, last, .. } => After::Objects(*metric, *last),
+            Self::Objects { kind, last, .. } => After::Objects(*kind, *last),
         }
     }
 }
@@ -213,7 +213,7 @@ pub(super) fn of(kind: Counted, received_at: Timestamp, body: &Value) -> Vec<Fac
         (Sequence::Issue, &body["issue"]),
     ];
 
-    let seen = |(metric, object): (Sequence, &Value)| {
+    let seen = |(kind, object): (Sequence, &Value)| {
         // A merge request is numbered in its target project. A pipeline of a fork mentions one of another project.
         let here = object["target_project_id"]
             .as_i64()
@@ -224,7 +224,7 @@ pub(super) fn of(kind: Counted, received_at: Timestamp, body: &Value) -> Vec<Fac
 
         Some(Fact::Seen(Seen {
             project,
-            metric,
+            kind,
             iid,
             received_at,
         }))
@@ -244,7 +244,7 @@ mod tests {
         let facts = of(kind, Timestamp::default(), body);
 
         let seen = |fact| match fact {
-            Fact::Seen(seen) => (seen.metric, seen.iid),
+            Fact::Seen(seen) => (seen.kind, seen.iid),
             other => panic!("{other:?}"),
         };
         facts.into_iter().map(seen).collect()

@@ -12,7 +12,7 @@ use super::people::is_alert_bot;
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of times of closing, and of reopening, that are kept for one issue.
-const MOST_CHANGES: usize = 1_000;
+const MAX_CHANGES: usize = 1_000;
 
 /// The state of an issue in one event. The order decides between events of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -224,7 +224,7 @@ impl Entity for Issue {
         self.caused_by = least(self.caused_by, other.caused_by);
 
         for times in [&mut self.closed, &mut self.reopened] {
-            while times.len() > MOST_CHANGES {
+            while times.len() > MAX_CHANGES {
                 times.pop_last();
             }
         }

@@ -11,9 +11,9 @@ use super::entity::{number, seconds};
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of labels that are read from one event.
-const MOST_LABELS: usize = 100;
+const MAX_LABELS: usize = 100;
 /// Maximum number of times that are kept.
-const MOST_SEEN: usize = 1_000;
+const MAX_OBSERVATIONS: usize = 1_000;
 
 /// The history of an item's labels. Two histories join, in any order and any number of times.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Labels {
         let title = |label: &Value| text(&label["title"]).replace('\n', " ");
         let titles = labels
             .iter()
-            .take(MOST_LABELS)
+            .take(MAX_LABELS)
             .map(title)
             .filter(|title| !title.is_empty());
         let set: BTreeSet<String> = titles.collect();
@@ -62,7 +62,7 @@ impl Labels {
         self.sets.extend(other.sets);
         self.newest = self.newest.max(other.newest);
 
-        while self.seen.len() > MOST_SEEN {
+        while self.seen.len() > MAX_OBSERVATIONS {
             self.seen.pop_last();
         }
 

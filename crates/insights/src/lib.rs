@@ -90,7 +90,7 @@ impl From<serde_json::Error> for FactError {
 }
 
 /// Maximum memory for the tree of one body. A body that needs more is set aside.
-const MOST_MEMORY: usize = 32 << 20;
+const MAX_MEMORY: usize = 32 << 20;
 
 /// True if events of this kind can affect a metric. Other events are never queued for projection.
 #[must_use]
@@ -107,7 +107,7 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
     let Some(kind) = Counted::of(trigger) else {
         return Ok(Vec::new());
     };
-    let body = tree::read(body, MOST_MEMORY)?;
+    let body = tree::read(body, MAX_MEMORY)?;
     let mut facts = Vec::new();
 
     if kind == Counted::Push {

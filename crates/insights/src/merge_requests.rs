@@ -11,7 +11,7 @@ use super::labels::Labels;
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of observations of one merge request. Plain updates are dropped first.
-const MOST_OBSERVATIONS: usize = 1_000;
+const MAX_OBSERVATIONS: usize = 1_000;
 
 /// The action that an event shows. The order decides between events of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -218,7 +218,7 @@ impl MergeRequest {
 
     /// Drops observations if there are too many. A total order decides, so the order of joins does not matter.
     fn bound(&mut self) {
-        while self.observations.len() > MOST_OBSERVATIONS {
+        while self.observations.len() > MAX_OBSERVATIONS {
             let weight = |action| match action {
                 Action::Open | Action::Close | Action::Reopen | Action::Merge => 0,
                 Action::Approve | Action::Unapprove | Action::Draft | Action::Ready => 1,

@@ -140,7 +140,7 @@ pub struct Metric {
     pub help: &'static str,
 
     /// The tool or publication whose definition this metric uses.
-    pub follows: &'static str,
+    pub defined_by: &'static str,
     sample: Sampler,
 }
 
@@ -412,7 +412,7 @@ impl Metric {
             }
             (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
             (Sampler::Commit(sample) | Sampler::Once(sample), [Item::Commit(one)]) => {
-                (Some(view.people.author(&one.told.author)), true, sample(one, view))
+                (Some(view.people.author(&one.details.author)), true, sample(one, view))
             }
             _ => return Sample::Out("the metric does not count items of this kind"),
         };

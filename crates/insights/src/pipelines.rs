@@ -11,7 +11,7 @@ use super::entity::{Entity, least, time};
 use quickdraw_domain::Timestamp;
 
 /// Maximum number of jobs that are read from one event.
-pub(super) const MOST_JOBS: usize = 5_000;
+pub(super) const MAX_JOBS: usize = 5_000;
 
 /// The status of a pipeline or job. The order decides between reports of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -212,7 +212,7 @@ impl Pipeline {
         let status = Status::of(status_text);
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
 
-        let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
+        let times = jobs.iter().take(MAX_JOBS).chain([attributes]).flat_map(|one| {
             ["created_at", "started_at", "finished_at"]
                 .into_iter()
                 .filter_map(|name| time(&one[name]))
@@ -380,7 +380,7 @@ impl Job {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let pipeline = body["object_attributes"]["id"].as_i64();
         jobs.iter()
-            .take(MOST_JOBS)
+            .take(MAX_JOBS)
             .filter_map(|job| Self::of(body, job, "", pipeline?))
             .collect()
     }
@@ -388,10 +388,7 @@ impl Job {
     /// Reads the job of a job event.
     pub(super) fn of_event(body: &Value) -> Option<Self> {
         let mut job = Self::of(body, body, "build_", body["pipeline_id"].as_i64()?)?;
-        job.retries = body["retries_count"]
-            .as_i64()
-            .unwrap_or_default()
-            .clamp(0, MOST_RETRIES);
+        job.retries = body["retries_count"].as_i64().unwrap_or_default().clamp(0, MAX_RETRIES);
 
         Some(job)
     }
@@ -460,7 +457,7 @@ pub type Runs<'a> = [&'a Job];
 /// Maximum duration in seconds, about a hundred years. Larger values in a body are ignored.
 const LONGEST: i64 = 3_200_000_000;
 /// Maximum number of retries. Larger values in a body are cut to it.
-const MOST_RETRIES: i64 = 10_000;
+const MAX_RETRIES: i64 = 10_000;
 
 /// True if the body names the pipeline's branch as the default branch. For pipelines of merge requests, `ref` is the
 /// source branch.

@@ -110,7 +110,7 @@ impl Privacy {
 
     /// The replacement for an erased author. None for other authors.
     #[must_use]
-    pub fn left_of(&self, author: &Author) -> Option<Author> {
+    pub fn replacement_of(&self, author: &Author) -> Option<Author> {
         if !self.forgets() || author.email.is_empty() {
             return None;
         }
@@ -128,7 +128,7 @@ impl Privacy {
 
     /// The replacement for an erased account. None for other accounts, and if the account is already replaced.
     #[must_use]
-    pub fn left_of_user(&self, user: &User) -> Option<User> {
+    pub fn replacement_of_user(&self, user: &User) -> Option<User> {
         let left = || User {
             username: format!("{ERASED}-{}", user.id),
             name: ERASED.to_owned(),
@@ -148,12 +148,12 @@ impl Privacy {
         for fact in facts {
             match fact {
                 Fact::Commit(commit) => {
-                    if let Some(left) = self.left_of(&commit.told.author) {
-                        commit.told.author = left;
+                    if let Some(left) = self.replacement_of(&commit.details.author) {
+                        commit.details.author = left;
                     }
                 }
                 Fact::User(user) => {
-                    if let Some(left) = self.left_of_user(user) {
+                    if let Some(left) = self.replacement_of_user(user) {
                         *user = left;
                     }
                 }
@@ -188,21 +188,26 @@ mod tests {
     #[test]
     fn an_erased_person_has_one_replacement_without_a_name() {
         let mut privacy = Privacy::new([7; 32]);
-        assert_eq!(privacy.left_of(&author("ida@x.example", "Ida")), None);
+        assert_eq!(privacy.replacement_of(&author("ida@x.example", "Ida")), None);
         privacy.erase_email(" Ida@X.example");
 
-        let left = privacy.left_of(&author("ida@x.example", "Ida")).expect("something");
-        assert_eq!(privacy.left_of(&author("ida@x.example", "Ida")), Some(left.clone()));
+        let left = privacy
+            .replacement_of(&author("ida@x.example", "Ida"))
+            .expect("something");
+        assert_eq!(
+            privacy.replacement_of(&author("ida@x.example", "Ida")),
+            Some(left.clone())
+        );
 
         assert_ne!(
-            privacy.left_of(&author("ida@x.example", "I. B.")),
+            privacy.replacement_of(&author("ida@x.example", "I. B.")),
             Some(left.clone()),
             "another spelling has another replacement"
         );
 
         assert!(left.email.is_empty() && left.name.starts_with("erased ") && !left.name.contains("Ida"));
-        assert_eq!(privacy.left_of(&left), None, "the replacement is not replaced");
-        assert_eq!(privacy.left_of(&author("jo@x.example", "Jo")), None);
+        assert_eq!(privacy.replacement_of(&left), None, "the replacement is not replaced");
+        assert_eq!(privacy.replacement_of(&author("jo@x.example", "Jo")), None);
 
         // GitLab's private addresses contain the id of the account.
         privacy.erase_user(77);
@@ -213,10 +218,13 @@ mod tests {
             "ida@users.noreply.x.example",
             "5-ida@users.noreply.x.example",
         ] {
-            assert!(privacy.left_of(&author(email, "I.")).is_some(), "{email}");
+            assert!(privacy.replacement_of(&author(email, "I.")).is_some(), "{email}");
         }
 
-        assert_eq!(privacy.left_of(&author("7-jo@users.noreply.x.example", "Jo")), None);
+        assert_eq!(
+            privacy.replacement_of(&author("7-jo@users.noreply.x.example", "Jo")),
+            None
+        );
 
         let written = serde_json::to_string(&privacy).expect("JSON");
         assert!(

@@ -24,11 +24,11 @@ pub use overview::{FamilyRead, Overview, OverviewReads};
 pub use reads::{Found, Read, Reads, Wanted};
 
 /// Largest number of groups in one answer.
-pub const MOST_GROUPS: usize = 500;
+pub const MAX_GROUPS: usize = 500;
 /// Largest number of intervals over all groups.
-pub const MOST_INTERVALS: usize = 100_000;
+pub const MAX_INTERVALS: usize = 100_000;
 /// The same for a gauge, because a gauge examines all items again for each interval.
-pub const MOST_GAUGE_INTERVALS: usize = 5_000;
+pub const MAX_GAUGE_INTERVALS: usize = 5_000;
 
 /// A question about one metric.
 #[derive(Clone)]

@@ -66,13 +66,13 @@ impl Row {
     /// The row of a commit. None for merges.
     #[must_use]
     pub fn of(commit: &Commit, identity: i64) -> Option<Self> {
-        let paths = &commit.told.paths;
+        let paths = &commit.details.paths;
         (!commit.is_merge()).then(|| Self {
             at: commit.at(),
-            offset_minutes: (!commit.told.undated).then_some(commit.told.offset_minutes),
+            offset_minutes: (!commit.details.undated).then_some(commit.details.offset_minutes),
             identity,
             project: commit.project,
-            change: commit.told.change,
+            change: commit.details.change,
             paths: paths
                 .added
                 .iter()

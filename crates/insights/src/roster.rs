@@ -15,13 +15,13 @@ pub use imports::{Imported, LineError};
 pub use resolver::{Contributor, Resolver, Suggestion, Who};
 
 /// Maximum number of members.
-const MOST_MEMBERS: usize = 20_000;
+const MAX_MEMBERS: usize = 20_000;
 /// Maximum number of teams.
-const MOST_TEAMS: usize = 2_000;
+const MAX_TEAMS: usize = 2_000;
 /// Maximum number of handles of a member, and of people in a team.
-const MOST_EACH: usize = 1_000;
+const MAX_PER_ENTRY: usize = 1_000;
 /// Maximum number of marks.
-const MOST_MARKS: usize = 20_000;
+const MAX_MARKS: usize = 20_000;
 /// Maximum length of a name, in characters.
 const LONGEST: usize = 255;
 
@@ -191,8 +191,8 @@ impl Roster {
     /// # Errors
     /// When the name is empty, or a handle belongs to another member.
     pub fn add_member(&mut self, name: &str, handles: BTreeSet<Handle>) -> Result<i64, RosterError> {
-        if self.members.len() >= MOST_MEMBERS {
-            return Err(no(format!("there are {MOST_MEMBERS} members already")));
+        if self.members.len() >= MAX_MEMBERS {
+            return Err(no(format!("there are {MAX_MEMBERS} members already")));
         }
 
         let member = Member {
@@ -320,8 +320,8 @@ impl Roster {
     /// # Errors
     /// When the name is empty or belongs to another team.
     pub fn add_team(&mut self, name: &str) -> Result<i64, RosterError> {
-        if self.teams.len() >= MOST_TEAMS {
-            return Err(no(format!("there are {MOST_TEAMS} teams already")));
+        if self.teams.len() >= MAX_TEAMS {
+            return Err(no(format!("there are {MAX_TEAMS} teams already")));
         }
 
         let name = checked(name)?;
@@ -374,8 +374,8 @@ impl Roster {
             )));
         }
 
-        if team.people.len() >= MOST_EACH {
-            return Err(no(format!("a team has at most {MOST_EACH} people")));
+        if team.people.len() >= MAX_PER_ENTRY {
+            return Err(no(format!("a team has at most {MAX_PER_ENTRY} people")));
         }
 
         team.people.push(enrolment);
@@ -406,8 +406,8 @@ impl Roster {
     pub fn mark(&mut self, handle: Handle, mark: Option<Mark>) -> Result<(), RosterError> {
         match mark {
             None => drop(self.marks.remove(&handle)),
-            Some(_) if self.marks.len() >= MOST_MARKS && !self.marks.contains_key(&handle) => {
-                return Err(no(format!("there are {MOST_MARKS} marks already")));
+            Some(_) if self.marks.len() >= MAX_MARKS && !self.marks.contains_key(&handle) => {
+                return Err(no(format!("there are {MAX_MARKS} marks already")));
             }
             Some(mark) => drop(self.marks.insert(handle, mark)),
         }
@@ -437,8 +437,8 @@ impl Roster {
 
     /// Checks that the handles belong to no other member.
     fn check_handles(&self, id: i64, handles: &BTreeSet<Handle>) -> Result<(), RosterError> {
-        if handles.len() > MOST_EACH {
-            return Err(no(format!("a member has at most {MOST_EACH} handles")));
+        if handles.len() > MAX_PER_ENTRY {
+            return Err(no(format!("a member has at most {MAX_PER_ENTRY} handles")));
         }
 
         for (other, member) in self.members.iter().filter(|(other, _)| **other != id) {

@@ -24,9 +24,9 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 /// Maximum memory in addition to the size of the input.
-const MOST_BEYOND: usize = 64 * MIB;
+const MAX_EXTRA: usize = 64 * MIB;
 /// Maximum steps for one hook and event.
-const MOST_WORK: u64 = 4_000_000;
+const MAX_WORK: u64 = 4_000_000;
 
 /// Held while a test measures. No other test makes its input then.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -65,7 +65,7 @@ fn measured<T>(what: &str, length: usize, work: impl FnOnce() -> T) -> T {
     let beyond = MEMORY.peak_usage().saturating_sub(before);
 
     assert!(
-        beyond <= length + MOST_BEYOND,
+        beyond <= length + MAX_EXTRA,
         "{what} of {length} bytes takes {} MiB",
         beyond / MIB
     );
@@ -348,7 +348,7 @@ fn no_template_makes_more_than_it_may() {
 
 #[test]
 fn no_expression_takes_more_than_its_work() {
-    holds((expression(), text(), 0..MOST_WORK), |(expression, text, budget)| {
+    holds((expression(), text(), 0..MAX_WORK), |(expression, text, budget)| {
         let length = expression.len();
         if let Ok(parsed) = measured("an expression", length, || Expression::parse(&expression)) {
             let mut work = Work::new(budget);
@@ -372,7 +372,7 @@ fn no_expression_takes_more_than_its_work() {
 
 #[test]
 fn no_filter_takes_more_than_its_work() {
-    let inputs = (filter(), part(), place(), 4..20_u32, 0..MOST_WORK);
+    let inputs = (filter(), part(), place(), 4..20_u32, 0..MAX_WORK);
     holds(inputs, |(filter, part, (place, _), size, budget)| {
         let written = filter.to_string();
         let parsed = measured("a filter", written.len(), || EventFilter::parse(&written));

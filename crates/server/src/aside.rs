@@ -11,25 +11,27 @@ use tokio::task::JoinHandle;
 use crate::error::ApiError;
 
 /// Limits how much work of one kind runs at once.
-pub(crate) struct Aside(Arc<Semaphore>);
+pub(crate) struct HeavyWork(Arc<Semaphore>);
 
 /// A permit to run. It lasts until the work has ended, even if the request has ended before.
-pub(crate) struct Turn(OwnedSemaphorePermit);
+pub(crate) struct HeavyPermit(OwnedSemaphorePermit);
 
-impl Aside {
+impl HeavyWork {
     pub(crate) fn new(at_once: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_once)))
     }
 
     /// Waits for a permit. Data for the work should be read afterwards, so that waiting requests hold no memory.
-    pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
+    pub(crate) async fn acquire(&self) -> Result<HeavyPermit, ApiError> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.0).acquire_owned().await;
-        permit.map(Turn).map_err(|error| ApiError::internal(error.into()))
+        permit
+            .map(HeavyPermit)
+            .map_err(|error| ApiError::internal(error.into()))
     }
 }
 
-impl Turn {
+impl HeavyPermit {
     /// Runs the work on a blocking thread.
     pub(crate) fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         tokio::task::spawn_blocking(move || {
@@ -68,15 +70,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_lasts_until_its_work_has_ended() {
-        let aside = Aside::new(1);
+        let aside = HeavyWork::new(1);
         let (begin, begun) = std::sync::mpsc::channel::<()>();
-        let turn = aside.turn().await.expect("a turn");
+        let permit = aside.acquire().await.expect("a permit");
         // The request has gone, and no task waits for the result.
-        drop(turn.run(move || begun.recv()));
+        drop(permit.run(move || begun.recv()));
         assert!(aside.0.try_acquire().is_err(), "it goes on");
         begin.send(()).expect("it waits");
 
-        let turn = aside.turn().await.expect("the next turn");
-        assert_eq!(turn.run(|| 7).await.expect("it ends"), 7);
+        let permit = aside.acquire().await.expect("the next permit");
+        assert_eq!(permit.run(|| 7).await.expect("it ends"), 7);
     }
 }

@@ -25,19 +25,19 @@ use tokio::task::JoinSet;
 
 use crate::error::ApiError;
 use crate::receive::address;
-use crate::seats::{Seat, Seats};
-use crate::telemetry::CHANGES_ALONE;
+use crate::seats::{KeyedPermit, KeyedPermits};
+use crate::telemetry::DETACHED_REQUESTS;
 
 /// Largest number of changes that continue although their client has disconnected, in total and per client.
-const MOST_ALONE: usize = 256;
-const MOST_ALONE_OF_ONE: usize = 32;
+const MAX_DETACHED: usize = 256;
+const MAX_DETACHED_PER_CLIENT: usize = 32;
 /// Longest stored list of attribute names, in bytes.
 const LONGEST: usize = 1000;
 /// Time in which repeated reads by the same user leave one entry, so that a page that refreshes every few seconds
 /// does not fill the table.
 const ONE_READING: Duration = Duration::from_secs(600);
 /// Largest number of remembered reads. Beyond it, all are forgotten, and entries can repeat.
-const MOST_READINGS: usize = 4096;
+const MAX_READINGS: usize = 4096;
 
 /// The state of the audit log on this node.
 pub(crate) struct Log {
@@ -211,7 +211,7 @@ impl Readings {
             return false;
         }
 
-        if known.len() >= MOST_READINGS {
+        if known.len() >= MAX_READINGS {
             known.clear();
         }
 
@@ -225,23 +225,23 @@ struct Changes {
     tasks: Mutex<JoinSet<()>>,
 
     /// Permits of changes whose client has disconnected, per client. Other changes are limited by connections.
-    alone: Arc<Seats<IpAddr>>,
+    detached: Arc<KeyedPermits<IpAddr>>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self::new(MOST_ALONE, MOST_ALONE_OF_ONE)
+        Self::new(MAX_DETACHED, MAX_DETACHED_PER_CLIENT)
     }
 }
 
 /// The permit of a change; set when its client disconnects.
-type Alone = Arc<Mutex<Option<Seat<IpAddr>>>>;
+type DetachedPermit = Arc<Mutex<Option<KeyedPermit<IpAddr>>>>;
 
 /// A client that waits for a change. It is dropped when the client disconnects.
 struct Waiting {
-    seats: Arc<Seats<IpAddr>>,
+    permits: Arc<KeyedPermits<IpAddr>>,
     client: IpAddr,
-    alone: Alone,
+    detached: DetachedPermit,
     is_over: bool,
 }
 
@@ -249,7 +249,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_over {
             // Without a permit, the change continues uncounted. Only changes that had already begun can do so.
-            *self.alone.lock() = self.seats.take(self.client).ok();
+            *self.detached.lock() = self.permits.acquire(self.client).ok();
         }
     }
 }
@@ -258,7 +258,7 @@ impl Changes {
     fn new(most: usize, most_of_one: usize) -> Self {
         Self {
             tasks: Mutex::default(),
-            alone: Seats::new(most, most_of_one, CHANGES_ALONE),
+            detached: KeyedPermits::new(most, most_of_one, DETACHED_REQUESTS),
         }
     }
 
@@ -269,13 +269,13 @@ impl Changes {
         client: IpAddr,
         change: impl Future<Output = T> + Send + 'static,
     ) -> Option<Result<T, oneshot::error::RecvError>> {
-        if !self.alone.has_room(&client) {
+        if !self.detached.is_available(&client) {
             return None;
         }
 
         let (answer, answered) = oneshot::channel();
-        let alone = Alone::default();
-        let kept = Arc::clone(&alone);
+        let detached = DetachedPermit::default();
+        let kept = Arc::clone(&detached);
 
         {
             let mut tasks = self.tasks.lock();
@@ -289,9 +289,9 @@ impl Changes {
         }
 
         let mut waiting = Waiting {
-            seats: Arc::clone(&self.alone),
+            permits: Arc::clone(&self.detached),
             client,
-            alone,
+            detached,
             is_over: false,
         };
 

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, Action, Verdict, verdict};
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_engine::Context;
@@ -97,11 +97,11 @@ impl Caller {
 
     /// The kind of user who chooses the path that this request sets.
     #[must_use]
-    pub const fn chosen_by(&self) -> ChosenBy {
+    pub const fn path_set_by(&self) -> PathSetBy {
         if self.actor.is_admin {
-            ChosenBy::Administrator
+            PathSetBy::Administrator
         } else {
-            ChosenBy::Member
+            PathSetBy::Member
         }
     }
 
@@ -162,7 +162,7 @@ impl Admin {
 
 /// Time for which a token is not looked up again. A revocation takes this long to reach other nodes.
 const BELIEVED: Duration = Duration::from_secs(1);
-const MOST_ACTORS: usize = 1024;
+const MAX_ACTORS: usize = 1024;
 
 /// The users and roles of the instance, with the users of recently used tokens.
 pub(crate) struct Access {
@@ -228,7 +228,7 @@ impl Actors {
 
     fn put(&self, digest: [u8; 32], actor: Actor) {
         let mut actors = self.0.lock();
-        if actors.len() >= MOST_ACTORS {
+        if actors.len() >= MAX_ACTORS {
             actors.clear();
         }
 

@@ -26,19 +26,19 @@ const EVENTS_OF_ONE_KIB: usize = 96 << 10;
 const PARAMETERS_KIB: usize = 32 << 10;
 
 /// Memory for request bodies.
-pub(crate) struct Rooms {
+pub(crate) struct BodyMemory {
     short: Arc<Semaphore>,
     events: Arc<Semaphore>,
     parameters: Arc<Semaphore>,
 }
 
-impl Rooms {
+impl BodyMemory {
     pub(crate) fn new() -> Self {
-        let room = |kib| Arc::new(Semaphore::new(kib));
+        let memory = |kib| Arc::new(Semaphore::new(kib));
         Self {
-            short: room(SHORT_KIB),
-            events: room(EVENTS_KIB),
-            parameters: room(PARAMETERS_KIB),
+            short: memory(SHORT_KIB),
+            events: memory(EVENTS_KIB),
+            parameters: memory(PARAMETERS_KIB),
         }
     }
 }
@@ -69,46 +69,46 @@ pub struct Refused(pub StatusCode, pub &'static str);
 pub struct Held {
     /// The exact bytes.
     pub bytes: Bytes,
-    _room: Taken,
+    _permits: BodyPermits,
 }
 
 /// Memory that a body uses.
 #[derive(Default)]
-struct Taken {
+struct BodyPermits {
     short: Option<OwnedSemaphorePermit>,
     long: Option<OwnedSemaphorePermit>,
     of_share: Option<OwnedSemaphorePermit>,
 }
 
-impl Taken {
+impl BodyPermits {
     /// Acquires memory for a long body. The limit of the source comes first, so that a waiting body holds no memory
     /// that others could use.
-    async fn long(&mut self, rooms: &Rooms, kind: Kind<'_>, kib: u32) -> Result<(), Refused> {
+    async fn long(&mut self, memory: &BodyMemory, kind: Kind<'_>, kib: u32) -> Result<(), Refused> {
         if let Kind::Received(share) = kind {
             add(&mut self.of_share, share, kib).await?;
         }
 
-        let room = if matches!(kind, Kind::Parameters) {
-            &rooms.parameters
+        let memory = if matches!(kind, Kind::Parameters) {
+            &memory.parameters
         } else {
-            &rooms.events
+            &memory.events
         };
-        add(&mut self.long, room, kib).await
+        add(&mut self.long, memory, kib).await
     }
 }
 
 /// Waits for more memory. The semaphores are never closed.
-async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, kib: u32) -> Result<(), Refused> {
+async fn add(permit: &mut Option<OwnedSemaphorePermit>, memory: &Arc<Semaphore>, kib: u32) -> Result<(), Refused> {
     let busy = |_| {
         Refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many request bodies are being received; try again",
         )
     };
-    let more = Arc::clone(room).acquire_many_owned(kib).await.map_err(busy)?;
-    match taken {
-        Some(taken) => taken.merge(more),
-        None => *taken = Some(more),
+    let more = Arc::clone(memory).acquire_many_owned(kib).await.map_err(busy)?;
+    match permit {
+        Some(permit) => permit.merge(more),
+        None => *permit = Some(more),
     }
 
     Ok(())
@@ -120,7 +120,7 @@ async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, ki
 /// 415 for a `Content-Encoding`, 413 if the body is too large, 408 if it is too slow, 400 if it is incomplete, 503 if
 /// memory is short.
 pub(crate) async fn read(
-    rooms: &Rooms,
+    rooms: &BodyMemory,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
@@ -155,13 +155,13 @@ pub(crate) async fn read(
 /// `SHORT` bytes have arrived, memory for the declared length is acquired at once. Bodies that acquired memory in small
 /// steps could wait for each other forever.
 async fn collect(
-    rooms: &Rooms,
+    bodies: &BodyMemory,
     mut body: Body,
     declared: usize,
     limit: usize,
     kind: Kind<'_>,
 ) -> Result<Held, Refused> {
-    let mut room = Taken::default();
+    let mut memory = BodyPermits::default();
     // Number of bytes for which memory is acquired.
     let mut roomy = 0;
 
@@ -197,8 +197,8 @@ async fn collect(
             let since = Instant::now();
 
             match is_short {
-                true => add(&mut room.short, &rooms.short, more).await?,
-                false => room.long(rooms, kind, more).await?,
+                true => add(&mut memory.short, &bodies.short, more).await?,
+                false => memory.long(bodies, kind, more).await?,
             }
 
             waited += since.elapsed();
@@ -218,6 +218,6 @@ async fn collect(
 
     Ok(Held {
         bytes: first.unwrap_or_else(|| rest.freeze()),
-        _room: room,
+        _permits: memory,
     })
 }

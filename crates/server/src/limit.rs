@@ -13,11 +13,11 @@ use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
 
 use crate::error::ApiError;
-use crate::places::Sharer;
+use crate::places::Requester;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Largest number of remembered counters. Beyond it, idle ones are removed, and otherwise new ones are refused.
-const MOST_KEYS: usize = 10_000;
+const MAX_KEYS: usize = 10_000;
 /// Limits as multiples of a single user's: for all users of a project or group, of a top-level group, and of the
 /// node. They exist because bots are users, and a user who can create hooks can also create bots.
 const OF_SCOPE: usize = 3;
@@ -60,17 +60,17 @@ impl ManualLimit {
     }
 
     /// Counts an action, or refuses it with the time to wait. A refused action is not counted.
-    pub(crate) fn count(&self, action: &'static str, sharer: &Sharer) -> Result<(), ApiError> {
+    pub(crate) fn count(&self, action: &'static str, requester: &Requester) -> Result<(), ApiError> {
         if self.most == 0 {
             return Ok(());
         }
 
         let mut counts = self.counts.lock();
-        if counts.len() >= MOST_KEYS {
+        if counts.len() >= MAX_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }
 
-        let wanted = self.counted(sharer);
+        let wanted = self.counted(requester);
         for (counted, most) in &wanted {
             let Some(times) = counts.get_mut(&(action, *counted)) else {
                 continue;
@@ -87,7 +87,7 @@ impl ManualLimit {
             }
         }
 
-        if counts.len() >= MOST_KEYS {
+        if counts.len() >= MAX_KEYS {
             return Err(ApiError::too_many(WINDOW.as_secs()));
         }
 
@@ -99,14 +99,14 @@ impl ManualLimit {
     }
 
     /// Lists the counters of a user's action with their limits. Administrators have the limit per user only.
-    fn counted(&self, sharer: &Sharer) -> Vec<(Counted, usize)> {
-        let mut counted = vec![(Counted::User(sharer.scope, sharer.user), self.most)];
-        if sharer.is_admin {
+    fn counted(&self, requester: &Requester) -> Vec<(Counted, usize)> {
+        let mut counted = vec![(Counted::User(requester.scope, requester.user), self.most)];
+        if requester.is_admin {
             return counted;
         }
 
-        counted.push((Counted::Scope(sharer.scope), self.most.saturating_mul(OF_SCOPE)));
-        if let Some(group) = sharer.namespace {
+        counted.push((Counted::Scope(requester.scope), self.most.saturating_mul(OF_SCOPE)));
+        if let Some(group) = requester.namespace {
             counted.push((Counted::Namespace(group), self.most.saturating_mul(OF_NAMESPACE)));
         }
 
@@ -129,9 +129,9 @@ mod tests {
             manual_per_minute: 2,
         });
 
-        let sharer = |user, project| {
+        let requester = |user, project| {
             let scope = Scope::Project(ProjectId(project));
-            Sharer {
+            Requester {
                 user,
                 is_admin: false,
                 scope,
@@ -143,7 +143,7 @@ mod tests {
             let mut allowed = 0;
             for user in users {
                 for _ in 0..5 {
-                    allowed += usize::from(limit.count("test", &sharer(user, project)).is_ok());
+                    allowed += usize::from(limit.count("test", &requester(user, project)).is_ok());
                 }
             }
 
@@ -159,15 +159,15 @@ mod tests {
         );
 
         assert!(
-            limit.count("resend", &sharer(1, 1)).is_ok(),
+            limit.count("resend", &requester(1, 1)).is_ok(),
             "each action has its own count"
         );
 
-        let admin = Sharer {
+        let admin = Requester {
             is_admin: true,
-            ..sharer(1, 1)
+            ..requester(1, 1)
         };
-        let other = Sharer { user: 99, ..admin };
+        let other = Requester { user: 99, ..admin };
         assert_eq!(
             [&admin, &other, &other, &other].map(|one| limit.count("test", one).is_ok()),
             [false, true, true, false]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::seats::{Full, Seat, Seats};
+use crate::seats::{Full, KeyedPermit, KeyedPermits};
 use crate::telemetry;
 
 /// Limits on connections.
@@ -87,7 +87,7 @@ impl Listener {
             ..
         } = self.limits;
 
-        let seats = Seats::new(most, per_address, telemetry::CONNECTIONS);
+        let permits = KeyedPermits::new(most, per_address, telemetry::CONNECTIONS);
         let mut connections = JoinSet::new();
 
         while !*stop.borrow() {
@@ -108,8 +108,8 @@ impl Listener {
 
             while connections.try_join_next().is_some() {}
 
-            let seat = match seats.take(client_network(peer.ip())) {
-                Ok(seat) => seat,
+            let permit = match permits.acquire(client_network(peer.ip())) {
+                Ok(permit) => permit,
                 Err(full) => {
                     let limit = if full == Full::All { "total" } else { "address" };
                     metrics::counter!(telemetry::CONNECTIONS_REFUSED, "limit" => limit).increment(1);
@@ -123,7 +123,7 @@ impl Listener {
                 router.clone(),
                 self.limits,
                 stop.clone(),
-                seat,
+                permit,
             ));
         }
 
@@ -138,7 +138,7 @@ async fn connection(
     router: Router,
     limits: ListenerLimits,
     mut stop: watch::Receiver<bool>,
-    seat: Seat<IpAddr>,
+    permit: KeyedPermit<IpAddr>,
 ) {
     let _ = stream.set_nodelay(true);
 
@@ -171,7 +171,7 @@ async fn connection(
         tracing::trace!(%error, "a connection ended badly");
     }
 
-    drop(seat);
+    drop(permit);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
-use crate::places::{Full, Places, Sharer, Shares, Taken};
+use crate::places::{Full, Requester, SharedPermit, SharedPermits, Shares};
 use crate::telemetry::LARGE_ANSWERS;
 
 /// Memory in KiB for parameter trees and the values read from them.
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Memory {
     trees: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    readers: Arc<Places>,
+    readers: Arc<SharedPermits>,
 }
 
 impl Memory {
@@ -46,7 +46,7 @@ impl Memory {
         Self {
             trees: Arc::new(Semaphore::new(TREES_KIB as usize)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB as usize)),
-            readers: Places::new(READERS, LARGE_ANSWERS),
+            readers: SharedPermits::new(READERS, LARGE_ANSWERS),
         }
     }
 
@@ -55,7 +55,7 @@ impl Memory {
     /// # Errors
     /// 503 if no memory becomes free in time.
     pub(crate) async fn tree(&self, until: &UntilAnswered, bytes: usize) -> Result<(), ApiError> {
-        let permit = take(&self.trees, bytes, TREES_KIB).await.ok_or_else(busy)?;
+        let permit = acquire(&self.trees, bytes, TREES_KIB).await.ok_or_else(busy)?;
         until.0.lock().push(permit);
         Ok(())
     }
@@ -65,14 +65,17 @@ impl Memory {
     /// # Errors
     /// 429 if the user, the project, the group or the top-level group has too many large answers in progress; 503 if
     /// the server has, or if no memory becomes free in time.
-    pub(crate) async fn answer(&self, reader: &Sharer, bytes: usize) -> Result<Room, ApiError> {
-        let taken = self.readers.take(reader).map_err(|full| match full {
+    pub(crate) async fn answer(&self, reader: &Requester, bytes: usize) -> Result<Reservation, ApiError> {
+        let acquired = self.readers.acquire(reader).map_err(|full| match full {
             Full::All => busy(),
             Full::User | Full::Scope | Full::Namespace => ApiError::too_many(1),
         })?;
 
-        let permit = take(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
-        Ok(Room { permit, _taken: taken })
+        let permit = acquire(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
+        Ok(Reservation {
+            permit,
+            _answer: acquired,
+        })
     }
 }
 
@@ -84,9 +87,9 @@ fn busy() -> ApiError {
 }
 
 /// Acquires memory. A request for more than the total waits for all of it.
-async fn take(semaphore: &Arc<Semaphore>, bytes: usize, most: u32) -> Option<OwnedSemaphorePermit> {
-    let taken = Arc::clone(semaphore).acquire_many_owned(kib(bytes).min(most));
-    tokio::time::timeout(PATIENCE, taken).await.ok()?.ok()
+async fn acquire(semaphore: &Arc<Semaphore>, bytes: usize, most: u32) -> Option<OwnedSemaphorePermit> {
+    let acquired = Arc::clone(semaphore).acquire_many_owned(kib(bytes).min(most));
+    tokio::time::timeout(PATIENCE, acquired).await.ok()?.ok()
 }
 
 fn kib(bytes: usize) -> u32 {
@@ -107,21 +110,21 @@ impl UntilAnswered {
 
 /// Keeps the memory that extractors acquire until the handler has returned its answer.
 pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response {
-    let taken = UntilAnswered::default();
-    request.extensions_mut().insert(taken.clone());
+    let acquired = UntilAnswered::default();
+    request.extensions_mut().insert(acquired.clone());
 
     let response = next.run(request).await;
-    drop(taken);
+    drop(acquired);
     response
 }
 
 /// Memory for a large answer; released on drop.
-pub(crate) struct Room {
+pub(crate) struct Reservation {
     permit: OwnedSemaphorePermit,
-    _taken: Taken,
+    _answer: SharedPermit,
 }
 
-impl Room {
+impl Reservation {
     /// Ties the memory to the answer until it is sent, or until the client disconnects. Memory that was only needed
     /// to build it is released.
     pub(crate) fn keep_with(mut self, response: Response) -> Response {
@@ -136,14 +139,14 @@ impl Room {
             drop(self.permit.split(spare));
         }
 
-        response.map(|body| Body::new(Kept { body, _room: self }))
+        response.map(|body| Body::new(Kept { body, _memory: self }))
     }
 }
 
 /// A body that holds its memory.
 struct Kept {
     body: Body,
-    _room: Room,
+    _memory: Reservation,
 }
 
 impl HttpBody for Kept {
@@ -178,9 +181,9 @@ mod tests {
     use super::*;
 
     /// A user of a project in a top-level group.
-    fn reader(user: i64, group: i64) -> Sharer {
+    fn reader(user: i64, group: i64) -> Requester {
         let scope = Scope::Project(ProjectId(group));
-        Sharer {
+        Requester {
             user,
             is_admin: false,
             scope,

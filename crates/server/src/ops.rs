@@ -47,7 +47,7 @@ struct PartCondition {
     name: &'static str,
 
     /// True if the part accepts writes and answers reads.
-    answers: bool,
+    is_healthy: bool,
 
     /// Time since which it fails; null while it works.
     failing_since: Option<Iso>,
@@ -60,7 +60,7 @@ impl Condition {
     fn new(status: &'static str, store: StoreStatus) -> Self {
         let part = PartCondition {
             name: "store",
-            answers: store.failing_since.is_none(),
+            is_healthy: store.failing_since.is_none(),
             failing_since: store.failing_since.map(Iso),
             last_error: store.last_error,
         };

@@ -15,23 +15,23 @@ pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 
 use crate::audit::Note;
-use crate::body::{self, Kind, Rooms};
+use crate::body::{self, BodyMemory, Kind};
 use crate::error::ApiError;
 use crate::memory::{Memory, UntilAnswered};
 
 /// Largest body of an API request, in bytes.
 const LIMIT: usize = 1 << 20;
-/// Most memory in bytes that the parameters of a request can take as a tree. The values read from them take at most
-/// as much again.
+/// Maximum amount of memory in bytes that the parameters of a request can take as a tree. The values read from them
+/// take at most as much again.
 const TREE: usize = 8 << 20;
 /// Largest number of parameters in a request.
 const MAX_PARAMETERS: usize = 1000;
 /// Number of characters of a parameter's name that an error shows.
-const MOST_SHOWN: usize = 60;
+const MAX_SHOWN: usize = 60;
 /// Largest number of pairs in a form or a query. A list has one pair for each item.
 const MAX_PAIRS: usize = 4096;
-/// Most memory in bytes that a pair takes besides its text: a member of the whole, and a list or an object with one
-/// member.
+/// Maximum amount of memory in bytes that a pair takes besides its text: a member of the whole, and a list or an object
+/// with one member.
 const PAIR: usize = 1280;
 /// Factor by which the text of a pair can grow: an invalid UTF-8 byte becomes three, and names are stored twice.
 const LONGER: usize = 4;
@@ -105,7 +105,7 @@ fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError
         let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         let (key, value) = (&pair[..end], pair.get(end + 1..).unwrap_or_default());
         let key = decoded(key).ok_or_else(|| ApiError::bad_parameter("the name of a parameter is not valid UTF-8"))?;
-        let shown = || key.chars().take(MOST_SHOWN).collect::<String>();
+        let shown = || key.chars().take(MAX_SHOWN).collect::<String>();
         let value = decoded(value).ok_or_else(|| ApiError::bad_parameter(format!("{} is not valid UTF-8", shown())))?;
 
         if !nest(params, &key, value) {
@@ -140,9 +140,9 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
         return true;
     };
 
-    let slot = params.entry(name);
+    let entry = params.entry(name);
     if let Some(field) = inner.strip_prefix("][") {
-        let list = slot.or_insert_with(|| Value::Array(Vec::new()));
+        let list = entry.or_insert_with(|| Value::Array(Vec::new()));
         let Value::Array(list) = list else { return false };
 
         match list.last_mut() {
@@ -150,12 +150,12 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
             _ => list.push(Value::Object(Map::from_iter([(field.to_owned(), value)]))),
         }
     } else if inner.is_empty() {
-        let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) else {
+        let Value::Array(list) = entry.or_insert_with(|| Value::Array(Vec::new())) else {
             return false;
         };
         list.push(value);
     } else {
-        let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) else {
+        let Value::Object(object) = entry.or_insert_with(|| Value::Object(Map::new())) else {
             return false;
         };
         object.insert(inner.to_owned(), value);
@@ -171,7 +171,7 @@ impl Params {
     /// An error of the body, 503 if memory is short, and a parameter that the operation does not have.
     pub(crate) async fn receive(
         request: Request,
-        rooms: &Rooms,
+        rooms: &BodyMemory,
         memory: &Memory,
         known: Option<&Known>,
     ) -> Result<Self, ApiError> {

@@ -35,7 +35,7 @@ pub(crate) struct Shares {
 
 /// A user, with the project or group for which a permit is requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Sharer {
+pub(crate) struct Requester {
     pub(crate) user: i64,
     pub(crate) is_admin: bool,
     pub(crate) scope: Scope,
@@ -75,7 +75,7 @@ struct Counts {
 }
 
 /// Permits that are acquired and released.
-pub(crate) struct Places {
+pub(crate) struct SharedPermits {
     counts: Mutex<Counts>,
     shares: Shares,
 
@@ -84,12 +84,12 @@ pub(crate) struct Places {
 }
 
 /// A permit; released on drop.
-pub(crate) struct Taken {
-    places: Arc<Places>,
+pub(crate) struct SharedPermit {
+    permits: Arc<SharedPermits>,
     of: Vec<Share>,
 }
 
-impl Sharer {
+impl Requester {
     pub(crate) fn new(directory: &Index, actor: &Actor, scope: Scope) -> Self {
         Self {
             user: actor.user_id,
@@ -119,7 +119,7 @@ impl Sharer {
     }
 }
 
-impl Places {
+impl SharedPermits {
     pub(crate) fn new(shares: Shares, gauge: &'static str) -> Arc<Self> {
         Arc::new(Self {
             counts: Mutex::default(),
@@ -128,9 +128,9 @@ impl Places {
         })
     }
 
-    pub(crate) fn take(self: &Arc<Self>, sharer: &Sharer) -> Result<Taken, Full> {
-        let of = sharer.shares(&self.shares);
-        let most = if sharer.is_admin {
+    pub(crate) fn acquire(self: &Arc<Self>, requester: &Requester) -> Result<SharedPermit, Full> {
+        let of = requester.shares(&self.shares);
+        let most = if requester.is_admin {
             self.shares.all
         } else {
             self.shares.all - self.shares.of_admins
@@ -153,16 +153,16 @@ impl Places {
         }
 
         metrics::gauge!(self.gauge).increment(1.0);
-        Ok(Taken {
-            places: Arc::clone(self),
+        Ok(SharedPermit {
+            permits: Arc::clone(self),
             of: of.into_iter().map(|(share, ..)| share).collect(),
         })
     }
 }
 
-impl Drop for Taken {
+impl Drop for SharedPermit {
     fn drop(&mut self) {
-        let mut counts = self.places.counts.lock();
+        let mut counts = self.permits.counts.lock();
         counts.all -= 1;
 
         for share in &self.of {
@@ -174,7 +174,7 @@ impl Drop for Taken {
             }
         }
 
-        metrics::gauge!(self.places.gauge).decrement(1.0);
+        metrics::gauge!(self.permits.gauge).decrement(1.0);
     }
 }
 
@@ -210,9 +210,9 @@ mod tests {
         of_user: 2,
     };
 
-    fn sharer(user: i64, project: i64, group: i64) -> Sharer {
+    fn requester(user: i64, project: i64, group: i64) -> Requester {
         let scope = Scope::Project(ProjectId(project));
-        Sharer {
+        Requester {
             user,
             is_admin: false,
             scope,
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_user_who_makes_others_has_no_more_places_and_administrators_always_find_one() {
-        let places = Places::new(SHARES, "places");
+        let permits = SharedPermits::new(SHARES, "permits");
         let mut taken = Vec::new();
         let mut full = Vec::new();
 
@@ -240,7 +240,7 @@ mod tests {
             (7, 3, 2),
             (8, 4, 3), // eight are taken, and two are for administrators
         ] {
-            match places.take(&sharer(user, project, group)) {
+            match permits.acquire(&requester(user, project, group)) {
                 Ok(place) => taken.push(place),
                 Err(why) => full.push((user, why)),
             }
@@ -251,18 +251,18 @@ mod tests {
             [(1, Full::User), (3, Full::Scope), (5, Full::Namespace), (8, Full::All)]
         );
 
-        let admin = |user| Sharer {
+        let admin = |user| Requester {
             is_admin: true,
-            ..sharer(user, 1, 1)
+            ..requester(user, 1, 1)
         };
-        let first = places.take(&admin(9)).expect("a place that others cannot have");
-        let _second = places.take(&admin(9)).expect("another");
+        let first = permits.acquire(&admin(9)).expect("a place that others cannot have");
+        let _second = permits.acquire(&admin(9)).expect("another");
 
-        assert_eq!(places.take(&admin(10)).err(), Some(Full::All));
+        assert_eq!(permits.acquire(&admin(10)).err(), Some(Full::All));
         drop(first);
-        assert!(places.take(&admin(10)).is_ok());
+        assert!(permits.acquire(&admin(10)).is_ok());
         taken.clear();
-        assert!(places.take(&sharer(1, 1, 1)).is_ok(), "they are given back");
-        assert_eq!(places.counts.lock().of.len(), 1, "what has no place is not remembered");
+        assert!(permits.acquire(&requester(1, 1, 1)).is_ok(), "they are given back");
+        assert_eq!(permits.counts.lock().of.len(), 1, "what has no place is not remembered");
     }
 }

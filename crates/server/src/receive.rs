@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::source::{Addresses, Source};
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{Engine, ReceiveError, Received, SeenRequest, outage};
+use quickdraw_engine::{Engine, ReceiveError, Received, RequestRecord, outage};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,7 +28,7 @@ use uuid::Uuid;
 pub use verify::{Checks, Verifier, Wrong};
 
 use crate::aside;
-use crate::body::{self, Held, Kind, Rooms};
+use crate::body::{self, BodyMemory, Held, Kind};
 use crate::telemetry::{SOURCE_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::{Gate, Gates};
 
@@ -47,7 +47,7 @@ pub(crate) struct Sources {
     trusted_proxies: Addresses,
 
     /// Memory for request bodies, which is shared with the API.
-    bodies: Arc<Rooms>,
+    bodies: Arc<BodyMemory>,
 }
 
 impl Sources {
@@ -55,7 +55,7 @@ impl Sources {
         engine: Arc<Engine>,
         default: Source,
         trusted_proxies: Addresses,
-        bodies: Arc<Rooms>,
+        bodies: Arc<BodyMemory>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
@@ -235,7 +235,7 @@ async fn handle(sources: &Arc<Sources>, gate: &Arc<Gate>, request: Request) -> R
         }
     };
 
-    let seen = SeenRequest {
+    let seen = RequestRecord {
         at: sources.now().as_micros(),
         address: address.to_string(),
         status: response.status().as_u16(),

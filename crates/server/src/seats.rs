@@ -9,10 +9,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 /// Permits that are acquired and released.
-pub(crate) struct Seats<K> {
-    taken: Mutex<HashMap<K, usize>>,
-    most: usize,
-    most_of_one: usize,
+pub(crate) struct KeyedPermits<K> {
+    in_use: Mutex<HashMap<K, usize>>,
+    max: usize,
+    max_per_key: usize,
 
     /// Name of the gauge with the number of acquired permits.
     gauge: &'static str,
@@ -29,60 +29,60 @@ pub(crate) enum Full {
 }
 
 /// A permit; released on drop.
-pub(crate) struct Seat<K: Eq + Hash> {
-    seats: Arc<Seats<K>>,
+pub(crate) struct KeyedPermit<K: Eq + Hash> {
+    permits: Arc<KeyedPermits<K>>,
     of: K,
 }
 
-impl<K: Eq + Hash + Clone> Seats<K> {
-    pub(crate) fn new(most: usize, most_of_one: usize, gauge: &'static str) -> Arc<Self> {
+impl<K: Eq + Hash + Clone> KeyedPermits<K> {
+    pub(crate) fn new(max: usize, max_per_key: usize, gauge: &'static str) -> Arc<Self> {
         Arc::new(Self {
-            taken: Mutex::default(),
-            most,
-            most_of_one,
+            in_use: Mutex::default(),
+            max,
+            max_per_key,
             gauge,
         })
     }
 
     /// Checks whether a permit is available at the moment.
-    pub(crate) fn has_room(&self, of: &K) -> bool {
-        let taken = self.taken.lock();
-        taken.values().sum::<usize>() < self.most && taken.get(of).is_none_or(|here| *here < self.most_of_one)
+    pub(crate) fn is_available(&self, of: &K) -> bool {
+        let in_use = self.in_use.lock();
+        in_use.values().sum::<usize>() < self.max && in_use.get(of).is_none_or(|here| *here < self.max_per_key)
     }
 
-    pub(crate) fn take(self: &Arc<Self>, of: K) -> Result<Seat<K>, Full> {
-        let mut taken = self.taken.lock();
-        let here = taken.get(&of).copied().unwrap_or(0);
+    pub(crate) fn acquire(self: &Arc<Self>, of: K) -> Result<KeyedPermit<K>, Full> {
+        let mut in_use = self.in_use.lock();
+        let here = in_use.get(&of).copied().unwrap_or(0);
 
-        if taken.values().sum::<usize>() >= self.most {
+        if in_use.values().sum::<usize>() >= self.max {
             return Err(Full::All);
         }
 
-        if here >= self.most_of_one {
+        if here >= self.max_per_key {
             return Err(Full::One);
         }
 
-        taken.insert(of.clone(), here + 1);
+        in_use.insert(of.clone(), here + 1);
         metrics::gauge!(self.gauge).increment(1.0);
 
-        Ok(Seat {
-            seats: Arc::clone(self),
+        Ok(KeyedPermit {
+            permits: Arc::clone(self),
             of,
         })
     }
 }
 
-impl<K: Eq + Hash> Drop for Seat<K> {
+impl<K: Eq + Hash> Drop for KeyedPermit<K> {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock();
-        if let Some(count) = taken.get_mut(&self.of) {
+        let mut in_use = self.permits.in_use.lock();
+        if let Some(count) = in_use.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.of);
+                in_use.remove(&self.of);
             }
         }
 
-        metrics::gauge!(self.seats.gauge).decrement(1.0);
+        metrics::gauge!(self.permits.gauge).decrement(1.0);
     }
 }
 
@@ -92,19 +92,19 @@ mod tests {
 
     #[test]
     fn seats_are_bounded_in_all_and_of_one_and_given_back() {
-        let seats = Seats::new(3, 2, "seats");
-        let first = seats.take("a").expect("room");
-        let _second = seats.take("a").expect("room");
+        let permits = KeyedPermits::new(3, 2, "permits");
+        let first = permits.acquire("a").expect("room");
+        let _second = permits.acquire("a").expect("room");
 
-        assert_eq!(seats.take("a").err(), Some(Full::One));
+        assert_eq!(permits.acquire("a").err(), Some(Full::One));
 
-        let _third = seats.take("b").expect("room");
+        let _third = permits.acquire("b").expect("room");
         assert_eq!(
-            (seats.take("b").err(), seats.take("c").err()),
+            (permits.acquire("b").err(), permits.acquire("c").err()),
             (Some(Full::All), Some(Full::All))
         );
 
         drop(first);
-        assert!(seats.take("c").is_ok());
+        assert!(permits.acquire("c").is_ok());
     }
 }

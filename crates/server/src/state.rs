@@ -10,14 +10,14 @@ use quickdraw_engine::Engine;
 use quickdraw_store::SharedStore;
 use quickdraw_store::access::Actor;
 
-use crate::aside::Aside;
+use crate::aside::HeavyWork;
 use crate::audit;
 use crate::auth::Access;
-use crate::body::Rooms;
+use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
-use crate::places::{Places, Sharer, Shares};
+use crate::places::{Requester, SharedPermits, Shares};
 use crate::receive::Sources;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
@@ -31,7 +31,7 @@ pub(crate) const KEYS: Shares = Shares {
     of_user: 2,
 };
 /// Number of questions about insights that are computed at once.
-const MEASURED_AT_ONCE: usize = 4;
+const CALCULATIONS_AT_ONCE: usize = 4;
 
 /// The application.
 pub struct App {
@@ -48,7 +48,7 @@ pub struct App {
     pub metrics: PrometheusHandle,
 
     /// Memory for request bodies.
-    pub(crate) bodies: Arc<Rooms>,
+    pub(crate) bodies: Arc<BodyMemory>,
 
     /// Memory for parameter trees and large answers.
     pub(crate) memory: Memory,
@@ -57,10 +57,10 @@ pub struct App {
     pub(crate) streams: Streams,
 
     /// Permits for requests that open the key of a client certificate, and the limit on opening them.
-    pub(crate) keys: (Arc<Places>, Aside),
+    pub(crate) keys: (Arc<SharedPermits>, HeavyWork),
 
     /// Limit on questions about insights that are computed at once.
-    pub(crate) measuring: Aside,
+    pub(crate) calculations: HeavyWork,
 
     /// Users and roles.
     pub(crate) access: Arc<Access>,
@@ -89,7 +89,7 @@ impl App {
         metrics: PrometheusHandle,
         limits: Limits,
     ) -> Arc<Self> {
-        let bodies = Arc::new(Rooms::new());
+        let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
             source,
@@ -108,8 +108,8 @@ impl App {
             bodies,
             memory: Memory::new(),
             streams: Streams::new(),
-            keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),
-            measuring: Aside::new(MEASURED_AT_ONCE),
+            keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
+            calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
             audit,
             manual: ManualLimit::new(limits),
@@ -129,8 +129,8 @@ impl App {
     }
 
     /// A user as a holder of permits for a project or group.
-    pub(crate) fn sharer(&self, actor: &Actor, scope: Scope) -> Sharer {
-        Sharer::new(&self.engine.context.directory(), actor, scope)
+    pub(crate) fn requester(&self, actor: &Actor, scope: Scope) -> Requester {
+        Requester::new(&self.engine.context.directory(), actor, scope)
     }
 
     /// The store, for reads and for settings that the API changes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::places::{Places, Shares};
+use crate::places::{SharedPermits, Shares};
 use crate::telemetry::STREAMS;
 
 /// Limits on the open streams of a node. Each one is a permanent connection.
@@ -25,7 +25,7 @@ const LOOKS: usize = 2;
 /// The streams of a node.
 pub(crate) struct Streams {
     /// Permits for open streams.
-    pub(crate) places: Arc<Places>,
+    pub(crate) permits: Arc<SharedPermits>,
     bodies: Arc<Semaphore>,
     looks: Semaphore,
     closing: watch::Sender<bool>,
@@ -34,7 +34,7 @@ pub(crate) struct Streams {
 impl Streams {
     pub(crate) fn new() -> Self {
         Self {
-            places: Places::new(SHARES, STREAMS),
+            permits: SharedPermits::new(SHARES, STREAMS),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
             looks: Semaphore::new(LOOKS),
             closing: watch::Sender::new(false),
@@ -42,7 +42,7 @@ impl Streams {
     }
 
     /// Acquires memory for a body of the given size, until it is sent.
-    pub(crate) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn memory(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let wanted = u32::try_from((bytes * COPIES).div_ceil(1 << 10))
             .unwrap_or(u32::MAX)
             .min(BODIES_KIB);

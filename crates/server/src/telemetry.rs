@@ -14,7 +14,7 @@ pub const LARGE_ANSWERS: &str = "quickdraw_large_answers";
 /// Gauge: client certificates whose key is being opened, or waits for it.
 pub const KEYS_WAITING: &str = "quickdraw_client_keys_waiting";
 /// Gauge: changes that continue although their client has disconnected.
-pub const CHANGES_ALONE: &str = "quickdraw_changes_alone";
+pub const DETACHED_REQUESTS: &str = "quickdraw_detached_requests";
 /// Gauge: open streams.
 pub const STREAMS: &str = "quickdraw_streams";
 /// Counter: events that were sent on streams.
@@ -42,7 +42,7 @@ pub fn describe() {
     );
 
     metrics::describe_gauge!(
-        CHANGES_ALONE,
+        DETACHED_REQUESTS,
         "Changes that continue although their client has disconnected."
     );
 

@@ -46,7 +46,7 @@ pub struct AttemptFilter {
     /// Only older than this one: the cursor.
     pub before: Option<AttemptId>,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 

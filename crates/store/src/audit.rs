@@ -49,7 +49,7 @@ pub struct AuditFilter {
     /// Only older than this entry: the cursor.
     pub before: Option<i64>,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 

@@ -47,17 +47,17 @@ pub struct Claim {
     /// When the lease lapses.
     pub lease_until: Timestamp,
 
-    /// Most first attempts to take.
+    /// Maximum number of first attempts to take.
     pub first: usize,
 
-    /// Most retries to take.
+    /// Maximum number of retries to take.
     pub retries: usize,
 
-    /// Most deliveries for one hook that has none in flight on this node.
+    /// Maximum number of deliveries for one hook that has none in flight on this node.
     pub per_hook: usize,
 
     /// Hooks with less room left than that: 0 for paused ones.
-    pub rooms: HashMap<HookId, usize>,
+    pub hook_limits: HashMap<HookId, usize>,
 }
 
 /// A delivery under our lease, with all that its attempt needs but the hook.
@@ -253,17 +253,17 @@ pub struct DeliveryFilter {
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// How much is owed.
+/// Work that waits for the workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Backlog {
-    /// Owed deliveries, up to a bound that keeps counting cheap.
-    pub owed: i64,
+    /// Deliveries that have not ended, up to a bound that keeps counting cheap.
+    pub deliveries: i64,
 
-    /// When the one that has been due longest was due.
+    /// Due time of the delivery that has been due longest.
     pub oldest_due_at: Option<Timestamp>,
 
     /// Events that wait for their fan-out, up to the same bound.

@@ -190,7 +190,7 @@ pub struct EventFilter {
     /// Only older than this one: the cursor.
     pub before: Option<EventId>,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 

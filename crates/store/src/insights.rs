@@ -58,7 +58,7 @@ pub(crate) const LARGEST_BATCH: usize = 16 << 20;
 pub(crate) const FORGOTTEN: [(&str, &str); 4] = [
     ("insights_items", "settled_at"),
     ("insights_pushes", "received_at"),
-    ("insights_told_pushes", "at"),
+    ("insights_reported_pushes", "at"),
     ("insights_commits", "at"),
 ];
 
@@ -241,10 +241,10 @@ pub trait Insights: Overview {
     /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
     async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
 
-    /// How much of everything came, by project and metric: of one project, or of those behind a number.
+    /// Completeness by project and kind: of one project, or of the projects after a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
 
-    /// Gaps of the metric of `after`, in the order of [`Gap::position`].
+    /// Gaps of the kind of `after`, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
 
     /// Gives raw identities another spelling, and accounts other names: what is left of people who were erased.
@@ -255,11 +255,11 @@ pub trait Insights: Overview {
     async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize>;
 
     /// Events that projection set aside, newest first, with the reason.
-    async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
+    async fn list_set_aside(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
 
     /// Lets projection have events once more that it set aside: one, or all. What retention deleted meanwhile is
     /// forgotten. Returns how many there are.
-    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize>;
+    async fn retry_set_aside(&self, event: Option<EventId>) -> Result<usize>;
 }
 
 /// Reads items for a question about a metric, as [`Question::reads`](quickdraw_insights::question::Question::reads)
@@ -310,27 +310,27 @@ pub(crate) fn gaps_of_pushes(projects: &str) -> String {
     )
 }
 
-/// How much came, by project and metric; `projects` as above, `of_seen` the same on `s.project`.
-pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String {
+/// Completeness by project and kind; `projects` as above, `of_received` the same on `s.project`.
+pub(crate) fn completeness(projects: &str, of_received: &str, limit: &str) -> String {
     format!(
-        "{gaps}, counted AS (SELECT project, count(*) AS missing FROM gaps GROUP BY project), measured AS (
-            SELECT p.project, 0 AS metric, NULL AS first, NULL AS last, count(*) AS known,
+        "{gaps}, counted AS (SELECT project, count(*) AS missing FROM gaps GROUP BY project), completeness AS (
+            SELECT p.project, 0 AS kind, NULL AS first, NULL AS last, count(*) AS known,
                 (SELECT coalesce(max(c.missing), 0) FROM counted c WHERE c.project = p.project) AS missing,
                 min(p.received_at) AS since
             FROM insights_pushes p WHERE {projects} GROUP BY p.project
             UNION ALL
-            SELECT s.project, s.metric, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
+            SELECT s.project, s.kind, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
                 min(s.received_at)
-            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.metric
+            FROM insights_received_iids s WHERE {of_received} GROUP BY s.project, s.kind
             UNION ALL
             SELECT m.project, 4, NULL, NULL, {sum_of_listed}, {sum_of_unlisted}, min(m.since) FROM (
                 -- One move counts once, whatever branches it was made on.
                 SELECT p.project, max(p.total) AS total, max(p.listed) AS listed, min(p.received_at) AS since
                 FROM insights_pushes p WHERE {projects} GROUP BY p.project, p.before_sha, p.after_sha) m
             GROUP BY m.project HAVING sum(m.total) > 0)
-         SELECT m.project, i.path, m.metric, m.first, m.last, m.known, m.missing, m.since
-         FROM measured m LEFT JOIN insights_projects i ON i.id = m.project
-         ORDER BY m.project, m.metric LIMIT {limit}",
+         SELECT m.project, i.path, m.kind, m.first, m.last, m.known, m.missing, m.since
+         FROM completeness m LEFT JOIN insights_projects i ON i.id = m.project
+         ORDER BY m.project, m.kind LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
         // PostgreSQL's sums are wider than what they sum.
         sum_of_listed = "CAST(sum(m.listed) AS bigint)",
@@ -338,9 +338,9 @@ pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String
     )
 }
 
-/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `behind` is the condition of the
+/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `after` is the condition of the
 /// page.
-pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> String {
+pub(crate) fn page_of_pushes(projects: &str, after: &str, limit: &str) -> String {
     format!(
         "{gaps} SELECT g.git_ref, (
                 SELECT q.after_sha FROM insights_pushes q
@@ -350,7 +350,7 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
                         WHERE n.project = q.project AND n.before_sha = q.after_sha AND n.git_ref = q.git_ref)
                 ORDER BY q.received_at DESC LIMIT 1) AS last_sha,
             g.before_sha, g.received_at
-         FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
+         FROM gaps g WHERE {after} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
     )
 }

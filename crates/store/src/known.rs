@@ -9,10 +9,10 @@ use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use crate::audit::AuditEntry;
 use crate::error::Result;
 
-/// Most projects of other instances that are taken up, and most groups.
-pub const MOST_PROJECTS: i64 = 100_000;
-/// Most users that are taken up.
-pub const MOST_USERS: i64 = 1_000_000;
+/// Maximum number of projects of other instances, and of their groups, that are created.
+pub const MAX_PROJECTS: i64 = 100_000;
+/// Maximum number of users that are created.
+pub const MAX_USERS: i64 = 1_000_000;
 
 /// Taking up what is seen.
 #[async_trait]

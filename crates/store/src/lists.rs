@@ -6,7 +6,7 @@ pub struct Page {
     /// Where it begins.
     pub start: Start,
 
-    /// Most rows to return.
+    /// Maximum number of rows to return.
     pub limit: i64,
 }
 
@@ -74,7 +74,7 @@ impl Page {
     /// How many rows are counted at most for the total.
     pub(crate) const fn counted(self) -> i64 {
         match self.start {
-            Start::Offset(_) | Start::OffsetDown(_) => MOST_COUNTED,
+            Start::Offset(_) | Start::OffsetDown(_) => MAX_COUNTED,
             Start::After(_) | Start::Before(_) => 0,
         }
     }
@@ -101,7 +101,7 @@ impl Page {
 }
 
 /// Counting a list stops here: like GitLab, answers have no total beyond 10,000.
-pub const MOST_COUNTED: i64 = 10_001;
+pub const MAX_COUNTED: i64 = 10_001;
 
 /// Rows of one page, and how many there are in all.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,7 +109,7 @@ pub struct Paged<T> {
     /// This page.
     pub rows: Vec<T>,
 
-    /// All pages, up to [`MOST_COUNTED`].
+    /// All pages, up to [`MAX_COUNTED`].
     pub total: i64,
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn is_part(text: &str) -> bool {
 }
 
 /// Rows that are looked at for one page where a filter has no index: what a page costs at most.
-pub const MOST_LOOKED_AT: usize = 20_000;
+pub const MAX_SCANNED: usize = 20_000;
 
 /// A page of a list that goes back in time, and where the next one begins.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::payload::Packed;
 
-/// Most operations that wait at once: forges that never end theirs must not fill the disk.
-pub const MOST: i64 = 10_000;
+/// Maximum number of operations that wait at once: forges that never end theirs must not fill the disk.
+pub const MAX_OPERATIONS: i64 = 10_000;
 
 /// An operation as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]

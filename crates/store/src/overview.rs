@@ -12,7 +12,7 @@ use crate::error::Result;
 /// Microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
 /// Largest number of moves of one branch that are read, newest first, of those received and of those reported later.
-pub(crate) const MOST_MOVES: usize = 1_000;
+pub(crate) const MAX_MOVES: usize = 1_000;
 /// Git's longest name for nothing.
 pub(crate) const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -59,9 +59,9 @@ pub trait Overview {
     /// Returns also whether some are left.
     async fn newest_items(&self, piece: Piece, bytes: usize) -> Result<(Vec<Item>, bool)>;
 
-    /// Branches that were known before the end of a piece's window, in the order of project and number, behind such a
+    /// Branches that were known before the end of a piece's window, in the order of project and number, after such a
     /// pair. The family of the piece is not looked at.
-    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>>;
+    async fn branches_after(&self, piece: Piece, after: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>>;
 }
 
 /// The parameters that select the rows of a piece: hours of commits by their metric, or items by their family.
@@ -75,7 +75,7 @@ pub(crate) fn weighed(piece: Piece) -> (i64, i64, i16) {
 }
 
 /// The beginning of the first whole hour of a window and the end of the last one; both are its end where it has none.
-/// Before the first and behind the last lie parts of hours.
+/// Before the first and after the last lie parts of hours.
 pub(crate) fn whole_hours(from: i64, to: i64) -> (i64, i64) {
     let first = from.saturating_add(HOUR - 1).div_euclid(HOUR) * HOUR;
     let last = to.div_euclid(HOUR) * HOUR;

@@ -51,11 +51,11 @@ impl Packed {
             return raw();
         }
 
-        COMPRESSOR.with_borrow_mut(|slot| {
-            let compressor = match slot {
+        COMPRESSOR.with_borrow_mut(|kept| {
+            let compressor = match kept {
                 Some(compressor) => compressor,
                 None => match Compressor::with_prepared_dictionary(&ENCODER) {
-                    Ok(compressor) => slot.insert(compressor),
+                    Ok(compressor) => kept.insert(compressor),
                     Err(_) => return raw(),
                 },
             };
@@ -79,10 +79,10 @@ impl Packed {
     pub fn unpack(&self) -> Result<Bytes> {
         match self.0.split_first() {
             Some((&RAW, body)) => Ok(Bytes::copy_from_slice(body)),
-            Some((&ZSTD_DICTIONARY_1, frame)) => DECOMPRESSOR.with_borrow_mut(|slot| {
-                let decompressor = match slot {
+            Some((&ZSTD_DICTIONARY_1, frame)) => DECOMPRESSOR.with_borrow_mut(|kept| {
+                let decompressor = match kept {
                     Some(decompressor) => decompressor,
-                    None => slot.insert(
+                    None => kept.insert(
                         Decompressor::with_prepared_dictionary(&DECODER)
                             .map_err(|_| Error::Damaged("body dictionary"))?,
                     ),

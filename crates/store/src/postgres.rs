@@ -113,6 +113,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("migrations/postgres/0027_receiver_instances.sql"),
     ),
     (28, "names", include_str!("migrations/postgres/0028_names.sql")),
+    (
+        29,
+        "plain_names",
+        include_str!("migrations/postgres/0029_plain_names.sql"),
+    ),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -26,9 +26,9 @@ pub(crate) const TABLES: [&str; 10] = [
     "insights_commits",
     "insights_merge_commits",
     "insights_pushes",
-    "insights_told_pushes",
+    "insights_reported_pushes",
     "insights_rollups",
-    "insights_seen",
+    "insights_received_iids",
     "insights_items",
     "insights_users",
 ];
@@ -46,7 +46,7 @@ pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
     (
         "pushes that were not received",
         "project, before_sha, after_sha, git_ref, at",
-        "insights_told_pushes",
+        "insights_reported_pushes",
         4,
     ),
     (
@@ -55,7 +55,12 @@ pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
         "insights_rollups r JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
         0,
     ),
-    ("numbers seen", "project, metric, iid, received_at", "insights_seen", 3),
+    (
+        "received numbers",
+        "project, kind, iid, received_at",
+        "insights_received_iids",
+        3,
+    ),
     ("accounts", "0, id, seen_at, username, name", "insights_users", 0),
     ("paths of projects", "0, id, seen_at, path", "insights_projects", 0),
 ];
@@ -65,20 +70,20 @@ pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Digests(BTreeMap<(&'static str, i64), (u64, [u64; 4])>);
 
-/// Where two differ.
+/// A difference between stored and rebuilt rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
-    /// Of what.
+    /// Kind of the rows.
     pub part: &'static str,
 
-    /// The UTC day, counted from 1970; of what has no time, 0.
+    /// The UTC day, counted from 1970; 0 for rows without a time.
     pub day: i64,
 
-    /// How many rows are counted.
-    pub live: u64,
+    /// Number of stored rows.
+    pub stored: u64,
 
-    /// How many there are after a rebuild.
-    pub anew: u64,
+    /// Number of rows after a rebuild.
+    pub rebuilt: u64,
 }
 
 impl Digests {
@@ -98,17 +103,17 @@ impl Digests {
 
     /// The differences between these facts and those of a rebuild.
     #[must_use]
-    pub fn differences(&self, anew: &Self) -> Vec<Difference> {
-        let keys: std::collections::BTreeSet<_> = self.0.keys().chain(anew.0.keys()).copied().collect();
-        let differ = keys.into_iter().filter(|key| self.0.get(key) != anew.0.get(key));
+    pub fn differences(&self, rebuilt: &Self) -> Vec<Difference> {
+        let keys: std::collections::BTreeSet<_> = self.0.keys().chain(rebuilt.0.keys()).copied().collect();
+        let differ = keys.into_iter().filter(|key| self.0.get(key) != rebuilt.0.get(key));
         let rows = |of: &Self, key: &(&'static str, i64)| of.0.get(key).map_or(0, |(rows, _)| *rows);
 
         differ
             .map(|key| Difference {
                 part: key.0,
                 day: key.1,
-                live: rows(self, &key),
-                anew: rows(anew, &key),
+                stored: rows(self, &key),
+                rebuilt: rows(rebuilt, &key),
             })
             .collect()
     }
@@ -184,8 +189,8 @@ pub trait Rebuild {
     /// The digests of the facts.
     async fn digests(&self) -> Result<Digests>;
 
-    /// Events of the journal behind one, in the order of their ids.
-    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>>;
+    /// Ids of events of the journal after this one, in their order.
+    async fn event_ids(&self, after: EventId, limit: usize) -> Result<Vec<EventId>>;
 
     /// These events with their bodies, in any order; those that are gone are left out.
     async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>>;

@@ -25,7 +25,7 @@ pub struct Replay {
     /// The deliveries that it chooses.
     pub filter: Filter,
 
-    /// Most deliveries a second.
+    /// Maximum number of deliveries a second.
     pub rate: i64,
 
     /// How it stands.
@@ -38,7 +38,7 @@ pub struct Replay {
     pub advanced_at: Timestamp,
 
     /// How many it has looked at.
-    pub looked_at: i64,
+    pub scanned: i64,
 
     /// How many it has rescheduled.
     pub replayed: i64,
@@ -75,16 +75,16 @@ pub struct Look {
     /// Behind this one, in the order of ids.
     pub after: DeliveryId,
 
-    /// Of events that arrived since then.
+    /// Of events that delivered since then.
     pub from: Timestamp,
 
-    /// Of events that arrived before then.
+    /// Of events that delivered before then.
     pub to: Timestamp,
 
     /// With their bodies.
     pub bodies: bool,
 
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
@@ -101,10 +101,10 @@ pub struct Step {
     pub to: DeliveryId,
 
     /// How many were looked at.
-    pub looked_at: usize,
+    pub scanned: usize,
 
     /// The deliveries to reschedule.
-    pub chosen: Vec<DeliveryId>,
+    pub selected: Vec<DeliveryId>,
 
     /// Whether it has come to its end.
     pub finished: bool,
@@ -114,13 +114,13 @@ pub struct Step {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Results {
     /// Delivered since.
-    pub arrived: i64,
+    pub delivered: i64,
 
     /// Given up since.
     pub given_up: i64,
 
     /// Owed now.
-    pub owed: i64,
+    pub pending: i64,
 }
 
 /// Replays: what can be done with them.
@@ -144,14 +144,15 @@ pub trait Replays {
     /// Deliveries in the order of their ids.
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
 
-    /// Makes what was chosen due now, unless it is under way or owed already, and writes down how far the replay came:
-    /// both or none. What was tried before does not count against the promised attempts. Returns how many are due.
+    /// Reschedules the selected deliveries that are neither running nor pending, and stores the progress of the replay,
+    /// in one transaction. Earlier attempts do not count against the promised attempts. Returns the number of
+    /// rescheduled deliveries.
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;
 }
 
 /// The columns of a replay, in the order in which both engines read them.
 pub(crate) const COLUMNS: &str =
-    "id, created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed, finished_at";
+    "id, created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed, finished_at";
 
 /// A filter as stored.
 pub(crate) fn filter(text: &str) -> Result<Filter> {

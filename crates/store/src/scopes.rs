@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::access::AccessLevel;
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::scope::{Group, Project};
 use quickdraw_domain::{Edit, GroupId, ProjectId, Timestamp};
 
@@ -90,7 +90,7 @@ pub struct GroupEdit {
     pub visibility_level: Option<i64>,
 
     /// The kind of user who chose the path, where that changes.
-    pub chosen_by: ChosenBy,
+    pub path_set_by: PathSetBy,
 }
 
 /// A change of a project. `None` and [`Edit::Keep`] keep what is there.
@@ -118,7 +118,7 @@ pub struct ProjectEdit {
     pub archived: Option<bool>,
 
     /// The kind of user who chose the path or the group, where that changes.
-    pub chosen_by: ChosenBy,
+    pub path_set_by: PathSetBy,
 }
 
 /// Which groups or projects to list.

@@ -115,6 +115,11 @@ const MIGRATIONS: &[Migration] = &[
         include_str!("migrations/sqlite/0027_receiver_instances.sql"),
     ),
     (28, "names", include_str!("migrations/sqlite/0028_names.sql")),
+    (
+        29,
+        "plain_names",
+        include_str!("migrations/sqlite/0029_plain_names.sql"),
+    ),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
@@ -145,6 +150,7 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
     ),
     (7, "told_pushes", include_str!("migrations/sqlite/0007_told_pushes.sql")),
     (8, "names", include_str!("migrations/sqlite/0008_names.sql")),
+    (9, "plain_names", include_str!("migrations/sqlite/0009_plain_names.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

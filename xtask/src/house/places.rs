@@ -40,7 +40,7 @@ const READS: [&str; 12] = [
     "commits_unlisted",
     "commit_counts",
     "newest_items",
-    "branches_behind",
+    "branches_after",
     "bytes_by_project",
     "first_received",
 ];

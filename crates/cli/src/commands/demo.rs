@@ -185,7 +185,7 @@ async fn known(store: &SharedStore) -> anyhow::Result<Known> {
         .iter()
         .filter(|one| one.project == first)
     {
-        match one.metric {
+        match one.kind {
             Sequence::MergeRequest => known.merge_requests = one.last.unwrap_or_default(),
             Sequence::Pipeline => known.pipelines = one.last.unwrap_or_default(),
             _ => {}

@@ -226,15 +226,15 @@ mod tests {
             backlog: (name == "fan_out").then_some(3),
         };
 
-        let all = summary(vec![worker("fan_out", false), worker("tend", false)]);
+        let all = summary(vec![worker("fan_out", false), worker("maintenance", false)]);
         assert_eq!(all[0].as_deref().ok(), Some("2, none fails; waiting: fan_out 3"));
 
-        let all = summary(vec![worker("fan_out", false), worker("tend", true)]);
+        let all = summary(vec![worker("fan_out", false), worker("maintenance", true)]);
         let lines: Vec<String> = all
             .into_iter()
             .filter_map(|line| Some(line.err()?.to_string()))
             .collect();
 
-        assert_eq!(lines, ["tend failed at 2026-01-01T00:00:00Z: the disk is full"]);
+        assert_eq!(lines, ["maintenance failed at 2026-01-01T00:00:00Z: the disk is full"]);
     }
 }

@@ -19,8 +19,8 @@ use crate::client;
 
 /// Number of gaps in one page of the server.
 const PAGE: usize = 1_000;
-/// Most gaps of one project that are read.
-const MOST: usize = 20_000;
+/// Maximum number of gaps of one project that are read.
+const MAX_GAPS: usize = 20_000;
 
 #[derive(Args)]
 pub(crate) struct Gaps {
@@ -78,7 +78,7 @@ enum Gap {
 
 /// The completeness of one sequence, as `/api/v1/insights/completeness` returns it.
 #[derive(Deserialize)]
-struct Measured {
+struct Completeness {
     source_project_id: i64,
     path_with_namespace: Option<String>,
     kind: String,
@@ -92,7 +92,7 @@ struct Measured {
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let token = command.server.token()?;
-    let ours = Ours {
+    let ours = OurServer {
         url: &command.server.url,
         token: &token,
         kinds: command.kind.join(","),
@@ -155,22 +155,22 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
 }
 
 /// The Quickdraw server, with the kinds of gaps that are wanted.
-struct Ours<'a> {
+struct OurServer<'a> {
     url: &'a str,
     token: &'a str,
     kinds: String,
 }
 
-impl Ours<'_> {
-    async fn projects(&self, wanted: Option<&str>) -> anyhow::Result<BTreeMap<i64, Vec<Measured>>> {
-        let mut projects: BTreeMap<i64, Vec<Measured>> = BTreeMap::new();
+impl OurServer<'_> {
+    async fn projects(&self, wanted: Option<&str>) -> anyhow::Result<BTreeMap<i64, Vec<Completeness>>> {
+        let mut projects: BTreeMap<i64, Vec<Completeness>> = BTreeMap::new();
         let mut query = wanted
             .map(|project| format!("?project={}", encoded(project)))
             .unwrap_or_default();
 
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
-            let items: Vec<Measured> = serde_json::from_value(page["items"].take())
+            let items: Vec<Completeness> = serde_json::from_value(page["items"].take())
                 .context("failed to read the server's list of completeness")?;
 
             for item in items {
@@ -199,8 +199,8 @@ impl Ours<'_> {
             gaps.extend(items);
 
             match &page["next"] {
-                Value::String(_) if gaps.len() >= MOST => {
-                    say(format!("    only the first {MOST} gaps are read"));
+                Value::String(_) if gaps.len() >= MAX_GAPS => {
+                    say(format!("    only the first {MAX_GAPS} gaps are read"));
                     return Ok(gaps);
                 }
                 Value::String(next) => after = format!("&after={}", encoded(next)),
@@ -210,14 +210,14 @@ impl Ours<'_> {
     }
 }
 
-impl Measured {
+impl Completeness {
     fn coverage_starts(&self) -> Option<Timestamp> {
         let time: jiff::Timestamp = self.coverage_starts.parse().ok()?;
         Some(Timestamp::from_micros(time.as_microsecond()))
     }
 }
 
-impl fmt::Display for Measured {
+impl fmt::Display for Completeness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             kind,

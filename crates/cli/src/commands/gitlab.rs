@@ -23,9 +23,9 @@ const TRIES: u32 = 5;
 const WAIT: Duration = Duration::from_secs(61);
 /// Longest single pause.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// Most rate limits for one call.
-const MOST_PATIENCE: u32 = 20;
-/// Most pages of a list that are read.
+/// Maximum number of rate limits for one call.
+const MAX_RATE_LIMITS: u32 = 20;
+/// Maximum number of pages of a list that are read.
 const PAGES: usize = 1_000;
 
 /// A GitLab server, and the token for it.
@@ -48,14 +48,14 @@ pub(super) struct Home {
 pub(super) struct Again {
     /// Number of hooks that post to Quickdraw.
     pub(super) hooks: usize,
-    pub(super) events: Vec<NotTaken>,
+    pub(super) events: Vec<FailedEvent>,
 
     /// Warnings about the hooks, for the user.
     pub(super) notes: Vec<String>,
 }
 
 /// A failed request of a hook to Quickdraw.
-pub(super) struct NotTaken {
+pub(super) struct FailedEvent {
     pub(super) hook: i64,
     pub(super) trigger: String,
     pub(super) status: String,
@@ -63,7 +63,7 @@ pub(super) struct NotTaken {
 }
 
 /// An answer of GitLab.
-struct Said {
+struct Answer {
     status: u16,
     json: Value,
 
@@ -81,7 +81,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn is_taken(&self) -> bool {
+    pub(super) fn is_accepted(&self) -> bool {
         matches!(self, Self::Answered(200..=299))
     }
 }
@@ -160,7 +160,7 @@ impl GitLab {
 
     /// The failed requests of the hooks of a project or group that post to Quickdraw, oldest first. `hook` selects one
     /// hook.
-    pub(super) async fn not_taken(&self, place: &str, hook: Option<i64>) -> anyhow::Result<Again> {
+    pub(super) async fn failed_events(&self, place: &str, hook: Option<i64>) -> anyhow::Result<Again> {
         let mut again = Again::default();
         let hooks = self
             .list(&format!("{place}/hooks?per_page=100"), |_| true)
@@ -182,21 +182,24 @@ impl GitLab {
                 ));
             }
 
-            again.events.extend(self.not_taken_by(place, id).await?);
+            again.events.extend(self.failed_events_of(place, id).await?);
         }
 
         Ok(again)
     }
 
     /// The failed requests of one hook.
-    async fn not_taken_by(&self, place: &str, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
+    async fn failed_events_of(&self, place: &str, hook: i64) -> anyhow::Result<Vec<FailedEvent>> {
         let path = format!("{place}/hooks/{hook}/events?per_page=20");
         let Some(failed) = self
             .list(&format!("{path}&status=client_failure,server_failure"), |_| true)
             .await?
         else {
             // Old versions of GitLab cannot filter by status.
-            return Ok(not_taken(hook, &self.list(&path, |_| true).await?.unwrap_or_default()));
+            return Ok(failed_events(
+                hook,
+                &self.list(&path, |_| true).await?.unwrap_or_default(),
+            ));
         };
 
         let Some(oldest) = failed.iter().filter_map(|event| event["id"].as_i64()).min() else {
@@ -209,13 +212,13 @@ impl GitLab {
             .list(&format!("{path}&status=successful"), younger)
             .await?
             .unwrap_or_default();
-        Ok(not_taken(hook, &[taken, failed].concat()))
+        Ok(failed_events(hook, &[taken, failed].concat()))
     }
 
     /// Asks GitLab to resend a request.
-    pub(super) async fn send_again(&self, place: &str, event: &NotTaken) -> anyhow::Result<Outcome> {
+    pub(super) async fn send_again(&self, place: &str, event: &FailedEvent) -> anyhow::Result<Outcome> {
         let path = format!("{place}/hooks/{}/events/{}/resend", event.hook, event.id);
-        let Said { status, json, .. } = self.call(Method::POST, &path).await?;
+        let Answer { status, json, .. } = self.call(Method::POST, &path).await?;
 
         Ok(match json["response_status"].as_i64() {
             Some(status) => Outcome::Answered(status),
@@ -255,7 +258,7 @@ impl GitLab {
 
     /// Reads an object. `None` if GitLab has no such object, or if the token cannot read it.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Option<Value>> {
-        let Said { status, json, .. } = self.call(Method::GET, path).await?;
+        let Answer { status, json, .. } = self.call(Method::GET, path).await?;
         Ok((status == 200).then_some(json))
     }
 
@@ -264,7 +267,7 @@ impl GitLab {
     pub(super) async fn list(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Option<Vec<Value>>> {
         let mut all: Vec<Value> = Vec::new();
         for page in 1..=PAGES {
-            let Said { status, json, is_last } = self.call(Method::GET, &format!("{path}&page={page}")).await?;
+            let Answer { status, json, is_last } = self.call(Method::GET, &format!("{path}&page={page}")).await?;
             let (200, Value::Array(rows)) = (status, json) else {
                 // An error on a later page must not look like the end of the list.
                 anyhow::ensure!(page == 1, "{path}: GitLab answered {status} to page {page}");
@@ -285,7 +288,7 @@ impl GitLab {
 
     /// Reads one page of a list. `None` if GitLab has no such list, or if the token cannot read it.
     pub(super) async fn rows(&self, path: &str) -> anyhow::Result<Option<Vec<Value>>> {
-        let Said { status, json, .. } = self.call(Method::GET, path).await?;
+        let Answer { status, json, .. } = self.call(Method::GET, path).await?;
         match (status, json) {
             (200, Value::Array(rows)) => Ok(Some(rows)),
             (403 | 404, _) => Ok(None),
@@ -294,7 +297,7 @@ impl GitLab {
     }
 
     /// Calls GitLab. "Not found" and "forbidden" are answers; an invalid token and lasting failures are errors.
-    async fn call(&self, method: Method, path: &str) -> anyhow::Result<Said> {
+    async fn call(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
         let url = format!("{}/api/v4/{path}", self.url);
         let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
         let (mut tries, mut waits) = (0, 0);
@@ -325,7 +328,7 @@ impl GitLab {
                                 format!("GitLab answered {}", answer.status),
                             )
                         }
-                        status => return Ok(Said { status, json, is_last }),
+                        status => return Ok(Answer { status, json, is_last }),
                     }
                 }
 
@@ -335,7 +338,7 @@ impl GitLab {
                 }
             };
 
-            anyhow::ensure!(tries < TRIES && waits < MOST_PATIENCE, "{path}: {why}");
+            anyhow::ensure!(tries < TRIES && waits < MAX_RATE_LIMITS, "{path}: {why}");
 
             let wait = wait.min(LONGEST_WAIT);
             say(format!("    {why}; next attempt in {} s", wait.as_secs()));
@@ -345,7 +348,7 @@ impl GitLab {
 }
 
 /// The requests of a hook that never succeeded, one for each key, oldest first. `events` has the newest first.
-fn not_taken(hook: i64, events: &[Value]) -> Vec<NotTaken> {
+fn failed_events(hook: i64, events: &[Value]) -> Vec<FailedEvent> {
     let key = |event: &Value| event["request_headers"]["Idempotency-Key"].as_str().map(str::to_owned);
     let status = |event: &Value| match &event["response_status"] {
         Value::String(status) => status.clone(),
@@ -360,13 +363,13 @@ fn not_taken(hook: i64, events: &[Value]) -> Vec<NotTaken> {
     let done: HashSet<String> = events.iter().filter(|event| taken(event)).filter_map(key).collect();
     let mut tried: HashSet<String> = HashSet::new();
 
-    let mut left: Vec<NotTaken> = events
+    let mut left: Vec<FailedEvent> = events
         .iter()
         .filter(|event| !taken(event))
         .filter(|event| key(event).is_none_or(|key| !done.contains(&key) && tried.insert(key)))
         .filter_map(|event| {
             let trigger = event["trigger"].as_str().unwrap_or("event").to_owned();
-            Some(NotTaken {
+            Some(FailedEvent {
                 hook,
                 trigger,
                 status: status(event),

@@ -108,17 +108,17 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     say(format!("listening on http://{}", listener.address()?));
 
     let (stop, stopped) = watch::channel(false);
-    let router = Router::new().fallback(hear).with_state(receiving);
+    let router = Router::new().fallback(receive).with_state(receiving);
 
     let ending = async {
-        let heard = tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C");
+        let stopped = tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C");
         let _ = stop.send(true);
-        heard
+        stopped
     };
     tokio::join!(listener.serve(router, stopped), ending).1
 }
 
-async fn hear(
+async fn receive(
     State(receiving): State<Arc<ReceivingApp>>,
     headers: HeaderMap,
     body: Body,
@@ -143,7 +143,7 @@ async fn hear(
         Some(true) => "token ok",
         Some(false) => "REFUSED: wrong or missing token or signature",
     };
-    heard(header("x-gitlab-event"), header("idempotency-key"), &body, words, true);
+    print_event(header("x-gitlab-event"), header("idempotency-key"), &body, words, true);
 
     if verdict == Some(false) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
@@ -175,7 +175,7 @@ async fn hear(
 }
 
 /// Prints a request or an event.
-fn heard(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
+fn print_event(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
     let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
     say(format!(
         "\n{time}  {}  key {}  {} bytes  {words}",

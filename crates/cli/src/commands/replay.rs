@@ -159,14 +159,14 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
                 }
 
                 results = ask(format!("replays/{id}?results=true"), None).await?["results"].clone();
-                if results["owed"] == json!(0) {
+                if results["pending"] == json!(0) {
                     break;
                 }
             }
 
             say(format!(
-                "replay {id} is {state}; rescheduled: {}, then delivered: {}, failed for good: {}, still owed: {}",
-                replay["replayed"], results["arrived"], results["given_up"], results["owed"]
+                "replay {id} is {state}; rescheduled: {}, then delivered: {}, failed for good: {}, still pending: {}",
+                replay["replayed"], results["delivered"], results["given_up"], results["pending"]
             ));
 
             return Ok(());

@@ -87,14 +87,14 @@ pub(crate) fn an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves(
     );
 
     assert_eq!(
-        (&found[0]["is_bad"], &found[1]["is_bad"]),
+        (&found[0]["is_violated"], &found[1]["is_violated"]),
         (&json!(true), &json!(false))
     );
 
     let silent = json!({ "name": "Silent", "metric": "silence", "above": 3600, "project": "gear/p7" });
-    assert_eq!(tried(&server, &silent)[0]["is_bad"], false);
+    assert_eq!(tried(&server, &silent)[0]["is_violated"], false);
 
-    let rising = json!({ "name": "Slower", "metric": "time_to_merge", "statistic": "p75", "times_before": 1.5, "window": 604_800 });
+    let rising = json!({ "name": "Slower", "metric": "time_to_merge", "statistic": "p75", "times_previous": 1.5, "window": 604_800 });
     assert_eq!(
         (
             &tried(&server, &rising)[0]["value"],
@@ -147,7 +147,7 @@ pub(crate) fn an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves(
     eventually("both rules are checked", || {
         let listed = server.get("/api/v1/insights/alerts");
         // The first rule is bad for long enough. The second one must be bad for an hour first.
-        listed[0]["standings"][0]["state"] == "firing" && listed[1]["standings"][0]["state"] == "pending"
+        listed[0]["statuses"][0]["state"] == "firing" && listed[1]["statuses"][0]["state"] == "pending"
     });
 
     // A crash does not report an alert twice. The alert resolves after the second review, not after the first.
@@ -164,8 +164,8 @@ pub(crate) fn an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves(
         assert_eq!(server.call("POST", "/api/v1/insights/alerts/look", "").status, 202);
 
         eventually("the rule was checked", || {
-            let standing = &server.get("/api/v1/insights/alerts")[0]["standings"][0];
-            standing["value"] == expected || standing.is_null()
+            let status = &server.get("/api/v1/insights/alerts")[0]["statuses"][0];
+            status["value"] == expected || status.is_null()
         });
     }
 
@@ -177,7 +177,10 @@ pub(crate) fn an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves(
     let few = json!({ "name": "Few", "metric": "mr_merged", "below": 1, "each_project": true });
 
     assert_eq!(
-        tried(&server, &few).iter().filter(|one| one["is_bad"] == true).count(),
+        tried(&server, &few)
+            .iter()
+            .filter(|one| one["is_violated"] == true)
+            .count(),
         2,
         "zero is below 1"
     );

@@ -632,7 +632,7 @@ pub(crate) fn insights_can_be_verified_and_rebuilt(engine: Engine) {
 
     let counted = server.get("/api/v1/insights/metrics/mr_merged");
     assert_eq!(
-        counted["counted_by"],
+        counted["counted_versions"],
         json!([counted["definition_version"]]),
         "all values use the current definitions"
     );
@@ -663,7 +663,7 @@ pub(crate) fn insights_can_be_verified_and_rebuilt(engine: Engine) {
 
     let view = server.get("/api/v1/insights/rebuild");
     assert_eq!(
-        (&view["task"], &view["alike"], &view["unreadable"]),
+        (&view["task"], &view["is_identical"], &view["unreadable"]),
         (&json!("verify"), &json!(true), &json!(0))
     );
 }

@@ -484,7 +484,7 @@ pub(crate) fn a_filter_selects_events_and_can_be_tried_first(engine: Engine) {
     };
     let tried = dry_run(&filter).json();
     assert_eq!(
-        (&tried["looked_at"], &tried["passing"], &tried["complete"]),
+        (&tried["scanned"], &tried["passing"], &tried["complete"]),
         (&json!(2), &json!(1), &json!(true))
     );
 

@@ -158,7 +158,7 @@ pub(crate) fn the_replay_command_counts_starts_and_follows_a_replay(engine: Engi
         "1000",
     ]);
 
-    let end = "rescheduled: 3, then delivered: 3, failed for good: 0, still owed: 0\n";
+    let end = "rescheduled: 3, then delivered: 3, failed for good: 0, still pending: 0\n";
     assert!(
         well && text.contains("replay 1 is finished") && text.ends_with(end),
         "{text}"

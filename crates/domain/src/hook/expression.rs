@@ -19,10 +19,10 @@ use crate::work::{Exhausted, Work};
 
 /// The maximum number of states of an expression. A letter is one state, a repetition counts for each of its copies,
 /// and a class counts for each 16 ranges.
-pub const MOST_STATES: usize = 2_000;
+pub const MAX_STATES: usize = 2_000;
 /// The maximum number of characters that may be examined when an expression, or all expressions of a filter, are
 /// compiled: a few times the number of all characters.
-pub(super) const MOST_WEIGHT: usize = 5_000_000;
+pub(super) const MAX_WEIGHT: usize = 5_000_000;
 /// The reason for refusing an expression that would take more.
 pub(super) const TOO_WIDE: &str =
     "it is too large: its classes have too many characters, each of which is examined where case is ignored";

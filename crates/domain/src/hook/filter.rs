@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use self::ask::{Look, Truth, lists_all_commits};
-use super::expression::{Expression, MOST_STATES, MOST_WEIGHT, TOO_WIDE};
+use super::expression::{Expression, MAX_STATES, MAX_WEIGHT, TOO_WIDE};
 use crate::tree::Tree;
 use crate::work::{Exhausted, Work};
 
 /// Longest filter, in bytes of JSON.
 pub const MAX_LEN: usize = 8192;
 /// The maximum number of conditions, and the deepest nesting.
-const MOST_CONDITIONS: usize = 100;
+const MAX_CONDITIONS: usize = 100;
 const DEEPEST: usize = 8;
 /// The maximum number of expressions.
-const MOST_EXPRESSIONS: usize = 10;
+const MAX_EXPRESSIONS: usize = 10;
 /// The largest body that is parsed for a filter. Larger bodies pass.
 pub const LARGEST_BODY: usize = 1 << 20;
 
@@ -54,7 +54,7 @@ pub enum FilterError {
     TooLong,
 
     /// Too many conditions, or too deep.
-    #[error("has more than {MOST_CONDITIONS} conditions or nests deeper than {DEEPEST}")]
+    #[error("has more than {MAX_CONDITIONS} conditions or nests deeper than {DEEPEST}")]
     TooLarge,
 
     /// The JSON has none of the known forms.
@@ -140,20 +140,20 @@ impl EventFilter {
         }
 
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
-        if text.matches("\"matches\"").count() > MOST_EXPRESSIONS {
+        if text.matches("\"matches\"").count() > MAX_EXPRESSIONS {
             return Err(FilterError::Expression(format!(
-                "there are more than {MOST_EXPRESSIONS} expressions"
+                "there are more than {MAX_EXPRESSIONS} expressions"
             )));
         }
 
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
-        let mut left = MOST_WEIGHT;
+        let mut left = MAX_WEIGHT;
         condition.check(&mut left)?;
 
         let states = condition.states();
-        if states > MOST_STATES {
-            let reason = format!("together they have {states} states (maximum is {MOST_STATES})");
+        if states > MAX_STATES {
+            let reason = format!("together they have {states} states (maximum is {MAX_STATES})");
             return Err(FilterError::Expression(reason));
         }
 
@@ -224,7 +224,7 @@ impl fmt::Debug for EventFilter {
 
 fn condition(written: &Written, depth: usize, count: &mut usize) -> Result<Condition, FilterError> {
     *count += 1;
-    if depth > DEEPEST || *count > MOST_CONDITIONS {
+    if depth > DEEPEST || *count > MAX_CONDITIONS {
         return Err(FilterError::TooLarge);
     }
 

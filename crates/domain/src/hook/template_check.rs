@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 
 /// The maximum number of warnings about one template.
-const MOST_WARNINGS: usize = 10;
+const MAX_WARNINGS: usize = 10;
 
 /// The reason for refusing a template.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub fn warnings(template: &str) -> Vec<String> {
             continue;
         }
 
-        if warnings.len() == MOST_WARNINGS {
+        if warnings.len() == MAX_WARNINGS {
             warnings.push("custom_webhook_template: more names contain blanks".to_owned());
             break;
         }
@@ -181,6 +181,6 @@ mod tests {
         );
 
         let many: String = (0..50).map(|number| format!("{{{{ n{number} }}}}")).collect();
-        assert_eq!(super::warnings(&many).len(), MOST_WARNINGS + 1);
+        assert_eq!(super::warnings(&many).len(), MAX_WARNINGS + 1);
     }
 }

@@ -19,11 +19,11 @@ fn seen(id: i64, path: &str) -> Project {
     }
 }
 
-fn local(id: i64, path: &str, chosen_by: ChosenBy) -> Local {
+fn local(id: i64, path: &str, path_set_by: PathSetBy) -> Local {
     Local {
         id,
         path: path.to_owned(),
-        chosen_by,
+        path_set_by,
         stands_for: None,
     }
 }
@@ -48,17 +48,17 @@ fn context(groups: &[Local], projects: &[Local]) -> Context {
     }
 }
 
-fn path_of(placed: Placed) -> String {
+fn path_of(placed: Placement) -> String {
     match placed {
-        Placed::Make(room) => room.path,
-        Placed::Join(id) => format!("joined {id}"),
-        Placed::Nowhere => "nowhere".to_owned(),
+        Placement::Create(free_path) => free_path.path,
+        Placement::Join(id) => format!("joined {id}"),
+        Placement::NoFreePath => "nowhere".to_owned(),
     }
 }
 
 #[test]
 fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
-    use ChosenBy::{Administrator, Maker, Member};
+    use PathSetBy::{Administrator, Creator, Member};
 
     let check = |group: Local, project: Local, expected: &str| {
         let context = context(from_ref(&group), from_ref(&project));
@@ -69,17 +69,17 @@ fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
         );
     };
 
-    let gear = |chosen_by| local(1, "gear", chosen_by);
-    let rope = |chosen_by| local(1, "Gear/Rope", chosen_by);
-    check(gear(Maker), rope(Maker), "joined 1");
+    let gear = |path_set_by| local(1, "gear", path_set_by);
+    let rope = |path_set_by| local(1, "Gear/Rope", path_set_by);
+    check(gear(Creator), rope(Creator), "joined 1");
     check(gear(Administrator), rope(Administrator), "joined 1");
-    check(gear(Maker), known(rope(Maker), 15, "gear/rope"), "gear/rope-99");
-    check(gear(Maker), rope(Member), "gear/rope-99");
-    check(gear(Member), rope(Maker), "a.example/gear/rope");
+    check(gear(Creator), known(rope(Creator), 15, "gear/rope"), "gear/rope-99");
+    check(gear(Creator), rope(Member), "gear/rope-99");
+    check(gear(Member), rope(Creator), "a.example/gear/rope");
 
     // The group stands for one that has moved on its instance since.
-    check(known(gear(Maker), 5, "cord"), rope(Maker), "a.example/gear/rope");
-    check(known(gear(Maker), 5, "gear"), rope(Maker), "joined 1");
+    check(known(gear(Creator), 5, "cord"), rope(Creator), "a.example/gear/rope");
+    check(known(gear(Creator), 5, "gear"), rope(Creator), "joined 1");
 }
 
 #[test]
@@ -95,17 +95,17 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
 
     let squatted = context(
         &[
-            local(1, "gear", ChosenBy::Member),
-            local(2, "a.example", ChosenBy::Member),
+            local(1, "gear", PathSetBy::Member),
+            local(2, "a.example", PathSetBy::Member),
         ],
         &[],
     );
-    assert_eq!(place(INSTANCE, &seen(7, "gear/rope"), &squatted), Placed::Nowhere);
+    assert_eq!(place(INSTANCE, &seen(7, "gear/rope"), &squatted), Placement::NoFreePath);
 
     let is_group = context(
         &[
-            local(1, "gear", ChosenBy::Maker),
-            local(2, "gear/rope", ChosenBy::Maker),
+            local(1, "gear", PathSetBy::Creator),
+            local(2, "gear/rope", PathSetBy::Creator),
         ],
         &[],
     );
@@ -118,7 +118,7 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
         namespace: "Sub group".to_owned(),
         ..seen(7, "gear/sub/rope")
     };
-    let Placed::Make(room) = place(INSTANCE, &seen, &Context::default()) else {
+    let Placement::Create(free_path) = place(INSTANCE, &seen, &Context::default()) else {
         panic!("it is created")
     };
 
@@ -127,7 +127,7 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
         name: name.to_owned(),
     };
     assert_eq!(
-        room.missing,
+        free_path.missing,
         [missing("gear", "gear"), missing("gear/sub", "Sub group")]
     );
 
@@ -141,21 +141,21 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
 
 #[test]
 fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
-    use ChosenBy::{Administrator, Maker, Member};
+    use PathSetBy::{Administrator, Creator, Member};
 
     let check = |groups: &[Local], project: &Local, path: &str, expected: Option<&str>| {
         let context = context(groups, from_ref(project));
-        let room = follow(INSTANCE, &seen(15, path), project, &context);
+        let free_path = follow(INSTANCE, &seen(15, path), project, &context);
 
         assert_eq!(
-            room.as_ref().map(|room| room.path.as_str()),
+            free_path.as_ref().map(|free_path| free_path.path.as_str()),
             expected,
             "{groups:?} {project:?} {path}"
         );
     };
 
-    let gear = local(1, "gear", Maker);
-    let rope = known(local(1, "gear/rope", Maker), 15, "gear/rope");
+    let gear = local(1, "gear", Creator);
+    let rope = known(local(1, "gear/rope", Creator), 15, "gear/rope");
     check(from_ref(&gear), &rope, "ropes/rope", Some("ropes/rope"));
     check(from_ref(&gear), &rope, "gear/rope", None);
 
@@ -165,7 +165,7 @@ fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
     let pinned = known(local(1, "tools/rope", Administrator), 15, "gear/rope");
     check(from_ref(&gear), &pinned, "ropes/rope", None);
 
-    let in_pinned = known(local(1, "tools/rope", Maker), 15, "gear/rope");
+    let in_pinned = known(local(1, "tools/rope", Creator), 15, "gear/rope");
     check(&[local(2, "tools", Administrator)], &in_pinned, "ropes/rope", None);
 
     let as_there = known(local(1, "gear/rope", Administrator), 15, "gear/rope");
@@ -186,13 +186,13 @@ fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() 
         ..seen(15, "ropes/rope")
     };
 
-    let gear = local(1, "gear", ChosenBy::Maker);
-    let free = context(from_ref(&gear), &[local(4, "gear/rope", ChosenBy::Maker)]);
+    let gear = local(1, "gear", PathSetBy::Creator);
+    let free = context(from_ref(&gear), &[local(4, "gear/rope", PathSetBy::Creator)]);
     assert_eq!(find_renamed(INSTANCE, &renamed, &free), Some((4, "gear/rope")));
 
     let others = context(
         &[gear],
-        &[known(local(4, "gear/rope", ChosenBy::Maker), 9, "gear/rope")],
+        &[known(local(4, "gear/rope", PathSetBy::Creator), 9, "gear/rope")],
     );
     assert_eq!(find_renamed(INSTANCE, &renamed, &others), None);
 }
@@ -205,7 +205,7 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
         old_path: old.map(str::to_owned),
     };
 
-    let gear = local(1, "gear", ChosenBy::Maker);
+    let gear = local(1, "gear", PathSetBy::Creator);
     let free = context(from_ref(&gear), &[]);
     assert_eq!(find_group(INSTANCE, &group("gear", None), &free), Some((1, "gear")));
 
@@ -214,7 +214,7 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
         Some((1, "gear"))
     );
 
-    for taken in [local(1, "gear", ChosenBy::Member), known(gear.clone(), 6, "gear")] {
+    for taken in [local(1, "gear", PathSetBy::Member), known(gear.clone(), 6, "gear")] {
         assert_eq!(
             find_group(INSTANCE, &group("gear", None), &context(&[taken], &[])),
             None
@@ -223,7 +223,7 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
 
     let gear = known(gear, 5, "gear");
     let path = |seen: &Group, group: &Local| {
-        follow_group(INSTANCE, seen, group, &context(from_ref(group), &[])).map(|room| room.path)
+        follow_group(INSTANCE, seen, group, &context(from_ref(group), &[])).map(|free_path| free_path.path)
     };
     assert_eq!(path(&group("cord", None), &gear).as_deref(), Some("cord"));
     assert_eq!(path(&group("gear", None), &gear), None);
@@ -233,7 +233,7 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
         Some("a.example/gear/sub/gear")
     );
 
-    let pinned = known(local(1, "tools", ChosenBy::Administrator), 5, "gear");
+    let pinned = known(local(1, "tools", PathSetBy::Administrator), 5, "gear");
     assert_eq!(path(&group("cord", None), &pinned), None);
 }
 

@@ -185,8 +185,8 @@ fn merge_request(happened: &InProject<'_>, merge_request: Value) -> Result<Value
 
 fn build(happened: &InProject<'_>, build: Value) -> Value {
     let mut build = Given::of(happened.trigger, Some(build));
-    let by_hand = build.text("when") == Some("manual");
-    build.or("manual", by_hand);
+    let is_manual = build.text("when") == Some("manual");
+    build.or("manual", is_manual);
 
     // The user who started the pipeline, unless the job names another.
     let person = build

@@ -12,13 +12,13 @@ pub struct Answers {
 
 impl Answers {
     /// The maximum number of words in a set: each becomes a condition of an SQL statement.
-    pub const MOST: usize = 100;
+    pub const MAX_WORDS: usize = 100;
 
     /// Reads `successful`, `client_failure`, `server_failure` (which includes no answer, as in GitLab) and numbers.
-    /// `None` if a word is not one of these, or there are more than [`Answers::MOST`] words.
+    /// `None` if a word is not one of these, or there are more than [`Answers::MAX_WORDS`] words.
     #[must_use]
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Option<Self> {
-        if words.len() > Self::MOST {
+        if words.len() > Self::MAX_WORDS {
             return None;
         }
 
@@ -79,10 +79,10 @@ mod tests {
     fn a_set_of_answers_has_at_most_a_hundred_words() {
         let words = |many: usize| vec!["404"; many];
         assert_eq!(
-            Answers::parse(&words(Answers::MOST)).map(|answers| answers.ranges.len()),
-            Some(Answers::MOST)
+            Answers::parse(&words(Answers::MAX_WORDS)).map(|answers| answers.ranges.len()),
+            Some(Answers::MAX_WORDS)
         );
 
-        assert_eq!(Answers::parse(&words(Answers::MOST + 1)), None);
+        assert_eq!(Answers::parse(&words(Answers::MAX_WORDS + 1)), None);
     }
 }

@@ -46,9 +46,9 @@ impl BoundTo {
 
 /// The instance for which a verified request is accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Speaker {
+pub enum InstanceMatch {
     /// This instance. `None` if it is known only by its source.
-    Is(Option<String>),
+    Accepted(Option<String>),
 
     /// The first instance that the source meets. The source is bound to it from now on.
     First(String),
@@ -60,15 +60,15 @@ pub enum Speaker {
 /// Compares the `X-Gitlab-Instance` of a verified request with the instance that its source is bound to, if known. A
 /// request without the header counts for the bound instance, because old versions of GitLab do not send it.
 #[must_use]
-pub fn speaker(bound: Option<&BoundTo>, said: Option<&str>) -> Speaker {
+pub fn match_instance(bound: Option<&BoundTo>, said: Option<&str>) -> InstanceMatch {
     let named = said.and_then(address);
     match (bound, named) {
-        (Some(BoundTo::Instance(known)), _) if said.is_none() => Speaker::Is(Some(known.clone())),
-        (Some(BoundTo::Instance(known)), Some(named)) if named == *known => Speaker::Is(Some(named)),
-        (Some(BoundTo::Instance(_)), _) => Speaker::Other,
-        (Some(BoundTo::Any), named) => Speaker::Is(named),
-        (None, Some(named)) => Speaker::First(named),
-        (None, None) => Speaker::Is(None),
+        (Some(BoundTo::Instance(known)), _) if said.is_none() => InstanceMatch::Accepted(Some(known.clone())),
+        (Some(BoundTo::Instance(known)), Some(named)) if named == *known => InstanceMatch::Accepted(Some(named)),
+        (Some(BoundTo::Instance(_)), _) => InstanceMatch::Other,
+        (Some(BoundTo::Any), named) => InstanceMatch::Accepted(named),
+        (None, Some(named)) => InstanceMatch::First(named),
+        (None, None) => InstanceMatch::Accepted(None),
     }
 }
 
@@ -138,21 +138,25 @@ mod tests {
         let bound = BoundTo::Instance(one());
 
         for (bound, said, expected) in [
-            (Some(&bound), Some("https://ONE.example/"), Speaker::Is(Some(one()))),
-            (Some(&bound), None, Speaker::Is(Some(one()))),
-            (Some(&bound), Some("https://two.example"), Speaker::Other),
-            (Some(&bound), Some("nonsense"), Speaker::Other),
-            (None, Some("https://one.example"), Speaker::First(one())),
-            (None, None, Speaker::Is(None)),
-            (None, Some("nonsense"), Speaker::Is(None)),
+            (
+                Some(&bound),
+                Some("https://ONE.example/"),
+                InstanceMatch::Accepted(Some(one())),
+            ),
+            (Some(&bound), None, InstanceMatch::Accepted(Some(one()))),
+            (Some(&bound), Some("https://two.example"), InstanceMatch::Other),
+            (Some(&bound), Some("nonsense"), InstanceMatch::Other),
+            (None, Some("https://one.example"), InstanceMatch::First(one())),
+            (None, None, InstanceMatch::Accepted(None)),
+            (None, Some("nonsense"), InstanceMatch::Accepted(None)),
             (
                 Some(&BoundTo::Any),
                 Some("https://one.example"),
-                Speaker::Is(Some(one())),
+                InstanceMatch::Accepted(Some(one())),
             ),
-            (Some(&BoundTo::Any), None, Speaker::Is(None)),
+            (Some(&BoundTo::Any), None, InstanceMatch::Accepted(None)),
         ] {
-            assert_eq!(speaker(bound, said), expected, "{bound:?} {said:?}");
+            assert_eq!(match_instance(bound, said), expected, "{bound:?} {said:?}");
         }
     }
 }

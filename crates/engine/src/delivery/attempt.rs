@@ -23,12 +23,12 @@ use crate::telemetry;
 /// Bodies beyond that are built on a thread where nobody else waits.
 const LARGE: usize = 256 << 10;
 /// The most redactors that are remembered, and the largest of them in bytes. With more, all are forgotten.
-const MOST_REDACTORS: usize = 1_024;
+const MAX_REDACTORS: usize = 1_024;
 const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Dispatcher {
-    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `tend` will cancel it; or
-    /// its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `maintenance` will cancel
+    /// it; or its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
     pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
         let hook = self.context.index().hook(claimed.hook)?.clone();
         self.attempt_for(hook, claimed).await
@@ -167,7 +167,7 @@ impl Redactors {
         let redactor = Arc::new(Redactor::of(hook));
         if redactor.weight() <= LARGEST_REDACTOR {
             let mut known = self.0.lock();
-            if known.len() >= MOST_REDACTORS {
+            if known.len() >= MAX_REDACTORS {
                 known.clear();
             }
 

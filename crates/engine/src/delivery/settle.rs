@@ -9,7 +9,7 @@ use super::Dispatcher;
 use crate::workers::{self, Status};
 use crate::{outage, telemetry};
 
-/// Most results that share a settle.
+/// Maximum number of results that share a settle.
 const BATCH: usize = 256;
 /// Retries of a settle, and the pause before each.
 const RETRIES: usize = 3;
@@ -100,8 +100,8 @@ impl Dispatcher {
         }
     }
 
-    /// Reads the health of hooks that other nodes and earlier processes recorded. The worker `tend` calls this too,
-    /// because two results can be recorded in one order and arrive here in the other.
+    /// Reads the health of hooks that other nodes and earlier processes recorded. The worker `maintenance` calls this
+    /// too, because two results can be recorded in one order and arrive here in the other.
     ///
     /// # Errors
     /// When the store fails. The known health stays.

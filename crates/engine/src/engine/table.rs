@@ -69,7 +69,7 @@ pub(crate) static WORKERS: &[Worker] = &[
     },
     Worker {
         name: CLAIM,
-        backlog: Some(|backlog| backlog.owed),
+        backlog: Some(|backlog| backlog.deliveries),
         ..Worker::DEFAULT
     },
     Worker {
@@ -78,7 +78,7 @@ pub(crate) static WORKERS: &[Worker] = &[
     },
     Worker {
         // Not woken: the events of a tick are projected at once, which costs requests less.
-        name: "project",
+        name: "projection",
         step: Some(|engine, _| Box::pin(engine.insights.project_all())),
         backlog: Some(|backlog| backlog.projection),
         ..Worker::DEFAULT
@@ -115,26 +115,26 @@ pub(crate) static WORKERS: &[Worker] = &[
         ..Worker::DEFAULT
     },
     Worker {
-        name: "current",
+        name: "prometheus",
         tick: SECONDS_5,
         step: Some(|engine, _| Box::pin(engine.insights.show_insights())),
         ..Worker::DEFAULT
     },
     Worker {
-        name: "watch",
+        name: "alerts",
         runs_on: RunsOn::OneNode,
         tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.insights.watch())),
+        step: Some(|engine, _| Box::pin(engine.insights.evaluate_alerts())),
         ..Worker::DEFAULT
     },
     Worker {
-        name: "tend",
+        name: "maintenance",
         tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(tend(engine))),
+        step: Some(|engine, _| Box::pin(maintain(engine))),
         ..Worker::DEFAULT
     },
     Worker {
-        name: "prune",
+        name: "retention",
         tick: MINUTE,
         step: Some(|engine, _| Box::pin(prune(engine))),
         ..Worker::DEFAULT
@@ -145,7 +145,7 @@ pub(crate) static WORKERS: &[Worker] = &[
         ..Worker::DEFAULT
     },
     Worker {
-        name: "listen",
+        name: "notifications",
         tick: Duration::ZERO,
         step: Some(|engine, stop| Box::pin(listen(engine, stop))),
         ..Worker::DEFAULT
@@ -153,14 +153,14 @@ pub(crate) static WORKERS: &[Worker] = &[
 ];
 
 /// Takes over changes of other nodes whose signal was lost, and shows the backlog.
-async fn tend(engine: &Engine) -> anyhow::Result<()> {
+async fn maintain(engine: &Engine) -> anyhow::Result<()> {
     engine.dispatcher.sweep_transport();
     engine.context.refresh_directory().await?;
     engine.dispatcher.load_health().await?;
-    engine.journal.save_seen().await?;
+    engine.journal.save_requests().await?;
     engine.insights.load_last_events().await?;
 
-    engine.journal.tend().await
+    engine.journal.maintain().await
 }
 
 /// Deletes what is too old or to be forgotten.
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn the_backlog_of_a_worker_is_its_own() {
         let backlog = Backlog {
-            owed: 1,
+            deliveries: 1,
             fan_out: 2,
             projection: 3,
             ..Backlog::default()
@@ -262,6 +262,6 @@ mod tests {
             .filter_map(|status| Some((status.name, status.backlog?)))
             .collect();
 
-        assert_eq!(found, [("fan_out", 2), ("claim", 1), ("project", 3)]);
+        assert_eq!(found, [("fan_out", 2), ("claim", 1), ("projection", 3)]);
     }
 }

@@ -1,5 +1,5 @@
 //! Alerts: rules are evaluated every minute, and a change is an event of the instance, which is delivered like any
-//! other. The first node that finds the rules due evaluates them; the document of standings has the time.
+//! other. The first node that finds the rules due evaluates them; the document of statuses contains the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_insights::alerts::{
-    About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
+    About, AlertStatus, AlertStatuses, Found, Rule, Rules, Special, Watched, body, key, over, step,
 };
 use quickdraw_insights::gaps::{After, Sequence};
 use quickdraw_insights::metrics::{Choice, Kind, Metric, Trait};
@@ -25,85 +25,93 @@ use super::ask::ask;
 use crate::context::Context;
 use crate::telemetry::precise;
 
-/// How often rules are looked at.
+/// Interval between two evaluations of the rules.
 const EVERY: Duration = Duration::from_secs(60);
-/// For how long a node that looks has it for itself, from rule to rule; longer than any rule takes.
+/// Lease of the node that evaluates, renewed from rule to rule. It is longer than any rule takes.
 const LEASE: Duration = Duration::from_secs(60);
-/// How many windows lie before, with which a number is compared.
+/// Number of earlier windows with which a number is compared.
 const BEFORE: u32 = 4;
-/// Gaps of one project that are counted.
-const MOST_GAPS: usize = 10_000;
+/// Maximum number of gaps of one project that are counted.
+const MAX_GAPS: usize = 10_000;
 
-/// The document of standings.
+/// The document of alert statuses.
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Looked {
-    /// When the last look ended.
-    at: Option<Timestamp>,
+struct Evaluation {
+    /// End of the last evaluation.
+    #[serde(alias = "at")]
+    ended_at: Option<Timestamp>,
 
-    /// Somebody wants another look.
-    asked: bool,
+    /// Another evaluation was requested.
+    #[serde(alias = "asked")]
+    is_requested: bool,
 
-    /// Which look is under way, and until when it has it for itself.
-    under_way: Option<(Uuid, Timestamp)>,
-    standings: Standings,
+    /// The running evaluation, and the end of its lease.
+    #[serde(alias = "under_way")]
+    running: Option<(Uuid, Timestamp)>,
+
+    /// Statuses of the rules.
+    #[serde(alias = "standings")]
+    statuses: AlertStatuses,
 }
 
-impl Looked {
-    /// Whether it is time to look. Times ahead of ours are those of a clock that was wrong.
+impl Evaluation {
+    /// True if an evaluation is due. Times in the future come from a clock that was wrong.
     fn is_due(&self, now: Timestamp) -> bool {
         let lapsed = self
-            .under_way
+            .running
             .is_none_or(|(_, until)| until <= now || until > now.plus(LEASE * 2));
-        let is_old = self.at.is_none_or(|at| at > now || now >= at.plus(EVERY));
-        lapsed && (is_old || self.asked)
+        let is_old = self.ended_at.is_none_or(|at| at > now || now >= at.plus(EVERY));
+        lapsed && (is_old || self.is_requested)
     }
 }
 
-/// A number of now, and what it was over the windows before, by project; none for everything.
+/// The current number and that of the windows before, by project; None for all projects.
 type Numbers = BTreeMap<Option<i64>, (Option<f64>, Option<f64>)>;
 
 impl Insights {
-    /// How rules stand.
+    /// Statuses of all rules.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn alert_standings(&self) -> anyhow::Result<Standings> {
-        Ok(looked(&self.context).await?.standings)
+    pub async fn alert_statuses(&self) -> anyhow::Result<AlertStatuses> {
+        Ok(evaluation(&self.context).await?.statuses)
     }
 
     /// Asks for an evaluation of the rules as soon as a node is free.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn look_again(&self) -> anyhow::Result<()> {
-        let asked = change_looked(&self.context, |looked| {
-            looked.asked = true;
+    pub async fn evaluate_again(&self) -> anyhow::Result<()> {
+        let requested = change_evaluation(&self.context, |evaluation| {
+            evaluation.is_requested = true;
             true
         });
-        asked.await.map(drop)
+        requested.await.map(drop)
     }
 
     /// Evaluates all rules, if no node did within the last minute, and reports what changed.
-    pub(crate) async fn watch(&self) -> anyhow::Result<()> {
-        let looked = looked(&self.context).await?;
-        let (now, look) = (self.context.clock.now(), self.context.clock.uuid());
+    pub(crate) async fn evaluate_alerts(&self) -> anyhow::Result<()> {
+        let evaluation = evaluation(&self.context).await?;
+        let (now, id) = (self.context.clock.now(), self.context.clock.uuid());
 
-        if !looked.is_due(now) || (looked.standings.is_empty() && alert_rules(&self.context).await?.all.is_empty()) {
+        if !evaluation.is_due(now)
+            || (evaluation.statuses.is_empty() && alert_rules(&self.context).await?.all.is_empty())
+        {
             return Ok(());
         }
 
-        let begun = change_looked(&self.context, |looked| {
-            let is_due = looked.is_due(now);
-            (looked.asked, looked.under_way) = (false, Some((look, now.plus(LEASE))));
+        let begun = change_evaluation(&self.context, |evaluation| {
+            let is_due = evaluation.is_due(now);
+            (evaluation.is_requested, evaluation.running) = (false, Some((id, now.plus(LEASE))));
             is_due
         });
-        let Some(looked) = begun.await? else { return Ok(()) };
+        let Some(evaluation) = begun.await? else { return Ok(()) };
 
-        // Changes that an earlier look did not report come first.
+        // Changes that an earlier evaluation did not report come first.
         let projects = self.context.store.insights_projects().await?;
-        self.report_standings(look, &projects, &looked.standings).await?;
+        self.report_statuses(id, &projects, &evaluation.statuses).await?;
 
-        // Read after the look began: a later change of the rules asks for another look.
+        // Read after the evaluation began: a later change of the rules requests another evaluation.
         let rules = alert_rules(&self.context).await?;
         let mut found = Vec::new();
         let mut leased = now;
@@ -113,12 +121,12 @@ impl Insights {
             if time.since(leased) > LEASE / 3 {
                 leased = time;
 
-                let renew = |looked: &mut Looked| {
-                    let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
-                    looked.under_way = Some((look, time.plus(LEASE)));
+                let renew = |evaluation: &mut Evaluation| {
+                    let is_ours = evaluation.running.is_some_and(|(running, _)| running == id);
+                    evaluation.running = Some((id, time.plus(LEASE)));
                     is_ours
                 };
-                if change_looked(&self.context, renew).await?.is_none() {
+                if change_evaluation(&self.context, renew).await?.is_none() {
                     return Ok(());
                 }
             }
@@ -130,7 +138,7 @@ impl Insights {
                     .inspect_err(|error| {
                         tracing::warn!(
                             rule.id,
-                            "failed to look at the rule {:?}, which stands as before: {error:#}",
+                            "failed to evaluate the rule {:?}, whose status is unchanged: {error:#}",
                             rule.name
                         );
                     })
@@ -138,21 +146,21 @@ impl Insights {
             ));
         }
 
-        let settle = |looked: &mut Looked| {
-            let known = std::mem::take(&mut looked.standings);
-            looked.standings = settled(&found, known, now);
-            looked.under_way.is_some_and(|(id, _)| id == look)
+        let settle = |evaluation: &mut Evaluation| {
+            let known = std::mem::take(&mut evaluation.statuses);
+            evaluation.statuses = next_statuses(&found, known, now);
+            evaluation.running.is_some_and(|(running, _)| running == id)
         };
         // The change is stored before it is reported: after a crash in between it is reported later.
-        let Some(looked) = change_looked(&self.context, settle).await? else {
+        let Some(evaluation) = change_evaluation(&self.context, settle).await? else {
             return Ok(());
         };
-        self.report_standings(look, &projects, &looked.standings).await?;
+        self.report_statuses(id, &projects, &evaluation.statuses).await?;
 
         let ended = self.context.clock.now();
-        change_looked(&self.context, |looked| {
-            let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
-            (looked.at, looked.under_way) = (Some(ended), None);
+        change_evaluation(&self.context, |evaluation| {
+            let is_ours = evaluation.running.is_some_and(|(running, _)| running == id);
+            (evaluation.ended_at, evaluation.running) = (Some(ended), None);
             is_ours
         })
         .await?;
@@ -160,15 +168,15 @@ impl Insights {
         Ok(())
     }
 
-    /// Reports changed standings, and stores that they are reported.
-    async fn report_standings(
+    /// Reports changed statuses, and stores that they are reported.
+    async fn report_statuses(
         &self,
-        look: Uuid,
+        id: Uuid,
         projects: &[NamedProject],
-        standings: &Standings,
+        statuses: &AlertStatuses,
     ) -> anyhow::Result<()> {
         let mut reported = Vec::new();
-        for (name, one) in standings.iter().filter(|(_, one)| one.news) {
+        for (name, one) in statuses.iter().filter(|(_, one)| one.is_unreported) {
             let path = projects
                 .iter()
                 .find(|known| Some(known.id) == one.project)
@@ -199,14 +207,14 @@ impl Insights {
         }
 
         if !reported.is_empty() {
-            change_looked(&self.context, |looked| {
+            change_evaluation(&self.context, |evaluation| {
                 for (name, one) in &reported {
-                    if let Some(known) = looked.standings.get_mut(*name).filter(|known| *known == *one) {
-                        known.news = false;
+                    if let Some(known) = evaluation.statuses.get_mut(*name).filter(|known| *known == *one) {
+                        known.is_unreported = false;
                     }
                 }
 
-                looked.under_way.is_some_and(|(id, _)| id == look)
+                evaluation.running.is_some_and(|(running, _)| running == id)
             })
             .await?;
         }
@@ -229,23 +237,23 @@ impl Insights {
             .filter(|one| only.as_ref().is_none_or(|only| only.contains(&one.id)))
             .collect();
 
-        let beside = match rule.check()? {
+        let special = match rule.check()? {
             Watched::Metric(metric) => {
                 let ids = watched.iter().map(|one| one.id).collect();
-                return measured(&self.context, rule, metric, only, ids, now).await;
+                return evaluate(&self.context, rule, metric, only, ids, now).await;
             }
-            Watched::Beside(beside, _) => beside,
+            Watched::Special(special, _) => special,
         };
 
-        let by_project: BTreeMap<i64, f64> = match beside {
-            Beside::UnmatchedShare => return unmatched_share(&self.context, rule, only.as_deref()).await,
-            Beside::Silence => watched
+        let by_project: BTreeMap<i64, f64> = match special {
+            Special::UnmatchedShare => return unmatched_share(&self.context, rule, only.as_deref()).await,
+            Special::Silence => watched
                 .iter()
-                // Before that was written down, nobody knows.
+                // The time of projects that were last received before times were stored is unknown.
                 .filter(|one| one.seen_at > Timestamp::default())
                 .map(|one| (one.id, now.since(one.seen_at).as_secs_f64()))
                 .collect(),
-            Beside::MissingPushes => {
+            Special::MissingPushes => {
                 let since = now.minus(Duration::from_secs(rule.window));
                 let mut missing = BTreeMap::new();
                 for one in &watched {
@@ -264,8 +272,8 @@ impl Insights {
         }
 
         let values = by_project.into_values();
-        let value = match beside {
-            Beside::MissingPushes => Some(values.sum()),
+        let value = match special {
+            Special::MissingPushes => Some(values.sum()),
             // All are silent for as long as the last project that sent an event.
             _ => values.reduce(f64::min),
         };
@@ -277,20 +285,23 @@ async fn alert_rules(context: &Context) -> anyhow::Result<Rules> {
     Ok(documents::read(&context.store, Document::Alerts).await?)
 }
 
-async fn looked(context: &Context) -> anyhow::Result<Looked> {
+async fn evaluation(context: &Context) -> anyhow::Result<Evaluation> {
     Ok(documents::read(&context.store, Document::AlertStates).await?)
 }
 
-/// Changes the document of standings, and returns it; `None` where the change is not wanted any more, or other
+/// Changes the document of statuses, and returns it; `None` where the change is not wanted any more, or other
 /// nodes keep changing it.
-async fn change_looked(context: &Context, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
-    let changed = documents::change(&context.store, Document::AlertStates, |looked| {
-        Ok::<_, anyhow::Error>(change(looked).then_some(()))
+async fn change_evaluation(
+    context: &Context,
+    change: impl Fn(&mut Evaluation) -> bool,
+) -> anyhow::Result<Option<Evaluation>> {
+    let changed = documents::change(&context.store, Document::AlertStates, |evaluation| {
+        Ok::<_, anyhow::Error>(change(evaluation).then_some(()))
     });
-    Ok(changed.await?.map(|(looked, ())| looked))
+    Ok(changed.await?.map(|(evaluation, ())| evaluation))
 }
 
-async fn measured(
+async fn evaluate(
     context: &Context,
     rule: &Rule,
     metric: &'static Metric,
@@ -300,7 +311,7 @@ async fn measured(
 ) -> anyhow::Result<Numbers> {
     let window = Duration::from_secs(rule.window);
     let from = now.minus(window);
-    let compares = rule.times_before.is_some();
+    let compares = rule.times_previous.is_some();
     let before = from.minus(window * BEFORE);
     let days = window.as_secs_f64() / 86_400.0;
     let days_before = days * f64::from(BEFORE);
@@ -368,9 +379,9 @@ pub(super) async fn people(context: &Context) -> anyhow::Result<People> {
 async fn gaps_since(context: &Context, project: i64, since: Timestamp) -> anyhow::Result<f64> {
     let gaps = context
         .store
-        .gaps(project, After::Pushes(since, String::new()), MOST_GAPS)
+        .gaps(project, After::Pushes(since, String::new()), MAX_GAPS)
         .await?;
-    let count = gaps.iter().filter(|gap| gap.metric() == Sequence::Push).count();
+    let count = gaps.iter().filter(|gap| gap.kind() == Sequence::Push).count();
     Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
@@ -410,14 +421,14 @@ pub(super) async fn roster(context: &Context) -> anyhow::Result<Roster> {
     Ok(documents::read(&context.store, Document::Roster).await?)
 }
 
-/// The new standings, from the numbers of each rule; `None` where a rule could not be evaluated.
-fn settled(found: &[(&Rule, Option<Numbers>)], known: Standings, now: Timestamp) -> Standings {
-    let mut standings = Standings::new();
-    let is_of = |rule: &Rule, one: &Standing| (one.rule.id, one.rule.revision) == (rule.id, rule.revision);
+/// The new statuses, from the numbers of each rule; `None` where a rule could not be evaluated.
+fn next_statuses(found: &[(&Rule, Option<Numbers>)], known: AlertStatuses, now: Timestamp) -> AlertStatuses {
+    let mut statuses = AlertStatuses::new();
+    let is_of = |rule: &Rule, one: &AlertStatus| (one.rule.id, one.rule.revision) == (rule.id, rule.revision);
 
     for (rule, numbers) in found {
         let Some(numbers) = numbers else {
-            standings.extend(
+            statuses.extend(
                 known
                     .iter()
                     .filter(|(_, one)| is_of(rule, one))
@@ -428,27 +439,27 @@ fn settled(found: &[(&Rule, Option<Numbers>)], known: Standings, now: Timestamp)
         };
 
         for (project, (value, before)) in numbers {
-            let (is_bad, threshold) = (rule.is_bad(*value, *before), rule.threshold(*before));
+            let (is_violated, threshold) = (rule.is_violated(*value, *before), rule.threshold(*before));
             let name = key(rule, *project);
-            let stood = known.get(&name).cloned();
+            let last = known.get(&name).cloned();
 
-            let stands = step(
+            let status = step(
                 rule,
                 *project,
-                stood,
+                last,
                 Found {
-                    is_bad,
+                    is_violated,
                     value: *value,
                     threshold,
                 },
                 now,
             );
-            standings.extend(stands.map(|one| (name, one)));
+            statuses.extend(status.map(|status| (name, status)));
         }
     }
 
-    // Of a rule that is gone, or of a project that is, nothing is bad any more.
-    let is_there = |one: &Standing| {
+    // A deleted rule, and a rule on a project that is gone, are no longer violated.
+    let is_there = |one: &AlertStatus| {
         found.iter().any(|(rule, numbers)| {
             is_of(rule, one)
                 && numbers
@@ -457,7 +468,7 @@ fn settled(found: &[(&Rule, Option<Numbers>)], known: Standings, now: Timestamp)
         })
     };
     let gone = known.into_iter().filter(|(_, one)| !is_there(one));
-    standings.extend(gone.filter_map(|(name, one)| Some((name, over(one, now)?))));
+    statuses.extend(gone.filter_map(|(name, one)| Some((name, over(one, now)?))));
 
-    standings
+    statuses
 }

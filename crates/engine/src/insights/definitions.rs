@@ -31,7 +31,7 @@ impl Insights {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn counted_by(&self) -> Result<Vec<u32>, Error> {
+    pub async fn counted_versions(&self) -> Result<Vec<u32>, Error> {
         documents::read(&self.context.store, Document::Definitions).await
     }
 
@@ -56,7 +56,7 @@ impl Insights {
             versions
         };
 
-        let known = self.counted_by().await?;
+        let known = self.counted_versions().await?;
         if with_this(&known) == known {
             return Ok(());
         }

@@ -78,14 +78,18 @@ impl Insights {
             .into_iter()
             .filter_map(|one| {
                 Some(Identity {
-                    author: privacy.left_of(&one.author)?,
+                    author: privacy.replacement_of(&one.author)?,
                     ..one
                 })
             })
             .collect();
 
         let users = self.context.store.insights_users().await?;
-        let users: Vec<User> = users.iter().filter_map(|user| privacy.left_of_user(user)).collect();
+        let users: Vec<User> = users
+            .iter()
+            .filter_map(|user| privacy.replacement_of_user(user))
+            .collect();
+
         let counts = (identities.len(), users.len());
         if counts != (0, 0) {
             self.context.store.rename(identities, users).await?;

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Larger bodies are read by themselves, after their beginning is stored.
 pub(crate) const LARGE: usize = 64 << 10;
 /// How often that may begin without an end.
-const MOST_TIMES: u32 = 2;
+const MAX_TRIES: u32 = 2;
 /// How long another process that has begun may still be reading.
 const WITH_ANOTHER: Duration = Duration::from_secs(10);
 /// Bytes of bodies whose facts are in memory at once.
@@ -150,8 +150,8 @@ impl Insights {
         // Another node may be reading it: it stays for the next look.
         let Some((_, times)) = begun.await? else { return Ok(()) };
 
-        let found = if times > MOST_TIMES {
-            Err(format!("the server ended {MOST_TIMES} times while it read this event"))
+        let found = if times > MAX_TRIES {
+            Err(format!("the server ended {MAX_TRIES} times while it read this event"))
         } else {
             tokio::task::spawn_blocking(move || read(&event, &payload)).await?
         };
@@ -181,7 +181,7 @@ impl Insights {
     /// # Errors
     /// When the store fails.
     pub async fn retry_set_aside(&self, event: Option<EventId>) -> anyhow::Result<usize> {
-        Ok(self.context.store.retry_poison(event).await?)
+        Ok(self.context.store.retry_set_aside(event).await?)
     }
 
     /// Projects until nothing is left. While events keep arriving, it takes only a share of the time: insights may lag,

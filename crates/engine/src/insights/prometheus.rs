@@ -36,7 +36,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const PAUSE_PER_WORK: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Most branches, jobs or environments of one project: those of others have room too.
-const MOST_OF_ONE: usize = 100;
+const MAX_PER_PROJECT: usize = 100;
 
 /// The text that is shown, and the state from which the next is made.
 #[derive(Default)]
@@ -129,7 +129,7 @@ impl Insights {
 
         add_others(&self.context, &mut found.series, &paths, &people).await?;
         found.series.add(
-            "quickdraw_insights_shown_timestamp_seconds",
+            "quickdraw_insights_updated_timestamp_seconds",
             "When this was so.",
             &[],
             seconds(now),
@@ -196,7 +196,7 @@ impl Insights {
         // One label is one team: two teams with one name would be ambiguous.
         teams.sort_by(|one, other| one.0.cmp(&other.0));
         teams.dedup_by(|one, other| one.0 == other.0);
-        teams.truncate(MOST_OF_ONE);
+        teams.truncate(MAX_PER_PROJECT);
 
         Ok(teams)
     }
@@ -230,7 +230,7 @@ async fn add_others(
     );
 
     let known = context.store.completeness(Projects::ALL, usize::MAX).await?;
-    for one in known.iter().filter(|one| one.metric == Sequence::Push) {
+    for one in known.iter().filter(|one| one.kind == Sequence::Push) {
         let Some(path) = paths.get(&one.project) else { continue };
         let missing = precise(one.missing);
 
@@ -257,7 +257,7 @@ impl Found {
         self.series.add("quickdraw_insights_series_dropped", help, &[], dropped);
 
         let help = "Projects with so much in them that only the newest of it is shown.";
-        self.series.add("quickdraw_insights_projects_cut", help, &[], cut);
+        self.series.add("quickdraw_insights_projects_truncated", help, &[], cut);
         self.series.text()
     }
 }

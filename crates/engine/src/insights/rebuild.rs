@@ -31,8 +31,8 @@ const ROUNDS: usize = 120;
 const ROUND: Duration = Duration::from_millis(500);
 /// How much later than later ones an event can be committed.
 const LATE: Duration = Duration::from_secs(600);
-/// Most differences that are listed.
-const MOST_DIFFERENCES: usize = 1_000;
+/// Maximum number of differences that are listed.
+const MAX_DIFFERENCES: usize = 1_000;
 
 /// The task of a rebuild.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +90,7 @@ pub struct Progress {
     pub unreadable: usize,
 
     /// The first event of the journal: older facts cannot be counted again.
-    pub journal_begins: Option<Timestamp>,
+    pub journal_starts: Option<Timestamp>,
 
     /// How many rows are counted, by what they are; when that is known.
     pub rows: BTreeMap<&'static str, u64>,
@@ -99,7 +99,7 @@ pub struct Progress {
     pub differences: Vec<Difference>,
 
     /// How many there are in all.
-    pub differing: usize,
+    pub difference_count: usize,
 
     /// When it began, and when it ended.
     pub started_at: Timestamp,
@@ -141,10 +141,10 @@ impl Insights {
             total: 0,
             repeated: 0,
             unreadable: 0,
-            journal_begins: None,
+            journal_starts: None,
             rows: BTreeMap::new(),
             differences: Vec::new(),
-            differing: 0,
+            difference_count: 0,
             started_at: self.context.clock.now(),
             ended_at: None,
         });
@@ -210,7 +210,7 @@ impl Rebuild<'_> {
     }
 
     async fn run(&mut self, task: Task) -> anyhow::Result<()> {
-        let ids = self.read_news().await?;
+        let ids = self.read_new_events().await?;
         let begins = match ids.first() {
             Some(first) => self
                 .insights
@@ -221,7 +221,7 @@ impl Rebuild<'_> {
                 .map(|(event, _)| event.received_at),
             None => None,
         };
-        self.insights.rebuilds.note(|progress| progress.journal_begins = begins);
+        self.insights.rebuilds.note(|progress| progress.journal_starts = begins);
 
         if task == Task::Add {
             self.insights.rebuilds.note(|progress| progress.total = ids.len());
@@ -259,7 +259,11 @@ impl Rebuild<'_> {
         }
 
         if let Task::Replace { force } = task {
-            let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
+            let lost: u64 = differences
+                .iter()
+                .map(|one| one.stored.saturating_sub(one.rebuilt))
+                .sum();
+
             let counted = self
                 .insights
                 .context
@@ -300,22 +304,22 @@ impl Rebuild<'_> {
 
         for project in projects {
             let of = |all: &BTreeMap<i64, BranchNumbers>| all.get(&project).copied().unwrap_or_default().named();
-            for ((part, live), (_, anew)) in of(&kept).into_iter().zip(of(&shuffled)) {
-                if live != anew {
+            for ((part, stored), (_, rebuilt)) in of(&kept).into_iter().zip(of(&shuffled)) {
+                if stored != rebuilt {
                     found.push(Difference {
                         part,
                         day: 0,
-                        live,
-                        anew,
+                        stored,
+                        rebuilt,
                     });
                 }
             }
         }
 
         self.insights.rebuilds.note(|progress| {
-            progress.differing += found.len();
+            progress.difference_count += found.len();
 
-            let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
+            let room = MAX_DIFFERENCES.saturating_sub(progress.differences.len());
             progress.differences.extend(found.into_iter().take(room));
         });
 
@@ -338,18 +342,18 @@ impl Rebuild<'_> {
                 continue;
             }
 
-            let more = self.read_news().await?;
+            let more = self.read_new_events().await?;
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
             let (later, counted): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
 
             self.seen.forget(&later);
             self.count(shadow, &counted, Receipts::Kept).await?;
 
-            let (live, anew) = (self.insights.context.store.digests().await?, shadow.digests().await?);
+            let (stored, rebuilt) = (self.insights.context.store.digests().await?, shadow.digests().await?);
             drop(projecting);
 
-            let differences = live.differences(&anew);
-            self.note_differences(&live, &differences);
+            let differences = stored.differences(&rebuilt);
+            self.note_differences(&stored, &differences);
 
             // A difference is real if it is found twice, with no new and no waiting event in between.
             if differences.is_empty() || (round > 0 && counted.is_empty() && waiting.is_empty()) {
@@ -368,16 +372,16 @@ impl Rebuild<'_> {
         {
             // No batch of this node is between its facts and its marks.
             let _projecting = self.insights.projecting.lock().await;
-            self.mark_news().await?;
+            self.mark_new_events().await?;
             self.insights.context.store.swap_insights(shadow).await?;
         }
 
         // And what other nodes counted meanwhile.
-        self.mark_news().await
+        self.mark_new_events().await
     }
 
-    async fn mark_news(&mut self) -> anyhow::Result<()> {
-        let more = self.read_news().await?;
+    async fn mark_new_events(&mut self) -> anyhow::Result<()> {
+        let more = self.read_new_events().await?;
         for page in more.chunks(PAGE) {
             self.insights.context.store.project_again(page.to_vec()).await?;
         }
@@ -385,17 +389,17 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    fn note_differences(&self, live: &Digests, differences: &[Difference]) {
+    fn note_differences(&self, stored: &Digests, differences: &[Difference]) {
         self.insights.rebuilds.note(|progress| {
-            progress.rows = live.rows();
-            progress.differing = differences.len();
-            progress.differences = differences.iter().take(MOST_DIFFERENCES).cloned().collect();
+            progress.rows = stored.rows();
+            progress.difference_count = differences.len();
+            progress.differences = differences.iter().take(MAX_DIFFERENCES).cloned().collect();
         });
     }
 
     /// Events that were not read before. Ids are made before events are committed, so some are committed after later
     /// ones: the last minutes are read again.
-    async fn read_news(&mut self) -> anyhow::Result<Vec<EventId>> {
+    async fn read_new_events(&mut self) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
         let mut at = self.seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
 

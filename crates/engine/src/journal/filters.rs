@@ -10,13 +10,13 @@ use tokio::sync::Semaphore;
 use super::Journal;
 
 /// Events that a trial looks at, and those of a page.
-const MOST: usize = 5_000;
+const MAX_EVENTS: usize = 5_000;
 const PAGE: usize = 100;
 /// Examples of each kind.
 const EXAMPLES: usize = 10;
 
 /// Steps of work that a trial may take.
-const MOST_WORK: u64 = 100_000_000;
+const MAX_WORK: u64 = 100_000_000;
 
 static TRYING: Semaphore = Semaphore::const_new(1);
 
@@ -24,7 +24,7 @@ static TRYING: Semaphore = Semaphore::const_new(1);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Trial {
     /// Events that were looked at.
-    pub looked_at: usize,
+    pub scanned: usize,
 
     /// Those that pass.
     pub passing: usize,
@@ -33,7 +33,7 @@ pub struct Trial {
     pub unlisted: usize,
 
     /// Those that are stopped because the filter takes more work on them than is allowed.
-    pub gave_up: usize,
+    pub over_budget: usize,
 
     /// Whether all of that time were looked at: there may be too many, or they took too much work.
     pub complete: bool,
@@ -60,7 +60,7 @@ impl Journal {
     ) -> anyhow::Result<Trial> {
         // One at a time: it reads many bodies. Never closed.
         let _one = TRYING.acquire().await?;
-        let (mut trial, mut work) = (Trial::default(), Work::new(MOST_WORK));
+        let (mut trial, mut work) = (Trial::default(), Work::new(MAX_WORK));
         let mut before = None;
 
         loop {
@@ -80,14 +80,14 @@ impl Journal {
                     });
                 }
 
-                if trial.looked_at == MOST || work.left() == 0 {
+                if trial.scanned == MAX_EVENTS || work.left() == 0 {
                     return Ok(trial);
                 }
 
                 let Some((_, payload)) = self.context.store.find_event(event.id).await? else {
                     continue;
                 };
-                trial.looked_at += 1;
+                trial.scanned += 1;
 
                 let body = if payload.unpacked_len() <= LARGEST_BODY {
                     payload.unpack().ok()
@@ -106,7 +106,7 @@ impl Journal {
                         }
                         Some(Answer::Stopped) => false,
                         None => {
-                            trial.gave_up += 1;
+                            trial.over_budget += 1;
                             false
                         }
                     },

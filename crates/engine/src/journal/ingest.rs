@@ -27,9 +27,9 @@ use crate::directory::Index;
 use crate::scheduler::Acquired;
 use crate::{outage, telemetry};
 
-/// Most events that share a commit.
+/// Maximum number of events that share a commit.
 const MAX_BATCH: usize = 256;
-/// Most events that wait for a commit. Beyond it callers are refused, and come back.
+/// Maximum number of events that wait for a commit. Beyond it callers are refused, and come back.
 const MAX_WAITING: usize = 8192;
 /// Most KiB of packed bodies that wait for a commit. They must not fill the memory when the store hangs.
 const MAX_WAITING_KIB: usize = 256 << 10;
@@ -47,7 +47,7 @@ struct Waiting {
     answer: oneshot::Sender<Result<Appended, Error>>,
 
     /// Held until the event is committed.
-    room: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Deliveries that this node begins when their event is on disk.
@@ -64,7 +64,7 @@ pub(super) struct Queue {
     /// `None` once no event is accepted any more.
     sender: RwLock<Option<mpsc::Sender<Waiting>>>,
     waiting: Mutex<mpsc::Receiver<Waiting>>,
-    room: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
     arrived: AtomicU64,
 }
 
@@ -74,7 +74,7 @@ impl Default for Queue {
         Self {
             sender: RwLock::new(Some(sender)),
             waiting: Mutex::new(waiting),
-            room: Arc::new(Semaphore::new(MAX_WAITING_KIB)),
+            permit: Arc::new(Semaphore::new(MAX_WAITING_KIB)),
             arrived: AtomicU64::new(0),
         }
     }
@@ -110,7 +110,7 @@ impl Journal {
         self.queue.arrived.fetch_add(1, Ordering::Relaxed);
 
         let kib = u32::try_from(new.payload.as_bytes().len() / 1024 + 1).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.queue.room)
+        let permit = Arc::clone(&self.queue.permit)
             .try_acquire_many_owned(kib)
             .map_err(|_| Error::Busy("too much is waiting to be committed".into()))?;
 
@@ -121,7 +121,7 @@ impl Journal {
                     new,
                     stopped,
                     answer,
-                    room,
+                    permit,
                 })
                 .map_err(|_| Error::Busy("too many events are waiting to be committed".into()))?,
             None => return Err(Error::Busy("shutting down".into())),
@@ -174,13 +174,13 @@ impl Journal {
 
         let (mut events, mut stopped, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         // Dropped when the whole batch is committed.
-        let mut rooms = Vec::new();
+        let mut permits = Vec::new();
 
         for waiting in batch {
             events.push(waiting.new);
             stopped.push(waiting.stopped);
             answers.push(waiting.answer);
-            rooms.push(waiting.room);
+            permits.push(waiting.permit);
         }
 
         for new in &events {

@@ -57,7 +57,7 @@ impl Judged {
             Filtered::PassesUnlisted => self.unlisted.push(hook),
             Filtered::Stopped(reason) => {
                 if matches!(reason, SkipReason::BranchFilterGaveUp | SkipReason::EventFilterGaveUp) {
-                    metrics::counter!(telemetry::FILTERS_GAVE_UP).increment(1);
+                    metrics::counter!(telemetry::FILTERS_OVER_BUDGET).increment(1);
                 }
 
                 self.stopped.push((hook, reason));

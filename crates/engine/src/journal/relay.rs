@@ -13,7 +13,7 @@ use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::source::{BoundTo, Source, Speaker, speaker, unnamed};
+use quickdraw_domain::source::{BoundTo, InstanceMatch, Source, match_instance, unnamed};
 use quickdraw_domain::{EventId, GroupId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
@@ -26,14 +26,14 @@ use crate::context::Context;
 use crate::telemetry;
 
 /// Requests of a source that are kept.
-const MOST_REQUESTS: usize = 100;
-/// Most users that wait to be taken up, and most that are remembered as known.
-const MOST_FRESH: usize = 1_000;
-const MOST_KNOWN: usize = 100_000;
+const MAX_REQUESTS: usize = 100;
+/// Maximum number of new users that wait to be created, and of users that are remembered as known.
+const MAX_NEW_USERS: usize = 1_000;
+const MAX_KNOWN_USERS: usize = 100_000;
 /// The longest delay of an event that has the path which its project had before it moved.
 const LATE: Duration = Duration::from_secs(600);
-/// Most projects whose last path is remembered; all are forgotten then.
-const MOST_LEFT: usize = 10_000;
+/// Maximum number of projects whose last path is remembered; all are forgotten then.
+const MAX_OLD_PATHS: usize = 10_000;
 /// How long the requests are kept that nodes saw which are gone.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -84,7 +84,7 @@ pub enum ReceiveError {
 
 /// A request as a source saw it, refused or not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SeenRequest {
+pub struct RequestRecord {
     /// The time at which it came, in microseconds since 1970.
     pub at: i64,
 
@@ -120,7 +120,7 @@ pub(super) struct Relay {
 
 #[derive(Default)]
 struct Requests {
-    last: VecDeque<SeenRequest>,
+    last: VecDeque<RequestRecord>,
     changed: bool,
 }
 
@@ -197,7 +197,7 @@ impl Journal {
     }
 
     /// Remembers a request of a source.
-    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
+    pub fn note_request(&self, source: SourceId, request: RequestRecord) {
         self.relay.note_request(source, request);
     }
 
@@ -205,13 +205,13 @@ impl Journal {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<RequestRecord>> {
         self.relay.last_requests(source).await
     }
 
     /// Stores the users and requests that were seen since the last time.
-    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
-        self.relay.save_seen().await
+    pub(crate) async fn save_requests(&self) -> anyhow::Result<()> {
+        self.relay.save_requests().await
     }
 }
 
@@ -238,7 +238,7 @@ impl Relay {
             return Ok(Destination::Place(Place::Elsewhere));
         }
 
-        let instance = self.speaker_of(received).await?;
+        let instance = self.sending_instance(received).await?;
         let envelope = received.envelope;
         if let Some(user) = envelope.user() {
             self.see(user);
@@ -260,14 +260,14 @@ impl Relay {
     }
 
     /// The instance of a received event. A source without a known instance is bound to the first that an event names.
-    async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
+    async fn sending_instance(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
         let id = received.source.id;
         let bound = self.context.index().bound_to(id).cloned();
 
-        let named = match speaker(bound.as_ref(), received.instance) {
-            Speaker::Is(named) => named,
-            Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
-            Speaker::First(named) => {
+        let named = match match_instance(bound.as_ref(), received.instance) {
+            InstanceMatch::Accepted(named) => named,
+            InstanceMatch::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
+            InstanceMatch::First(named) => {
                 let noted = self
                     .context
                     .store
@@ -279,9 +279,11 @@ impl Relay {
                 self.refresh_after_a_move().await;
 
                 // Another request may have been the first.
-                match speaker(Some(&noted), received.instance) {
-                    Speaker::Other => return Err(ReceiveError::Instance(noted)),
-                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),
+                match match_instance(Some(&noted), received.instance) {
+                    InstanceMatch::Other => return Err(ReceiveError::Instance(noted)),
+                    InstanceMatch::Accepted(_) | InstanceMatch::First(_) => {
+                        tracing::info!("source {id} is for {named} from now on")
+                    }
                 }
 
                 Some(named)
@@ -418,12 +420,12 @@ impl Relay {
     }
 
     /// Remembers a request of a source.
-    fn note_request(&self, source: SourceId, request: SeenRequest) {
+    fn note_request(&self, source: SourceId, request: RequestRecord) {
         let mut requests = self.requests.lock();
         let of = requests.entry(source).or_default();
         of.changed = true;
 
-        if of.last.len() == MOST_REQUESTS {
+        if of.last.len() == MAX_REQUESTS {
             of.last.pop_front();
         }
 
@@ -431,9 +433,9 @@ impl Relay {
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
-    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<RequestRecord>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
-        let mut all: Vec<SeenRequest> = elsewhere
+        let mut all: Vec<RequestRecord> = elsewhere
             .iter()
             .filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok())
             .flatten()
@@ -448,12 +450,12 @@ impl Relay {
         );
 
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
-        all.truncate(MOST_REQUESTS);
+        all.truncate(MAX_REQUESTS);
         Ok(all)
     }
 
     /// Stores the users and requests that were seen since the last time.
-    async fn save_seen(&self) -> anyhow::Result<()> {
+    async fn save_requests(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut self.users.lock().fresh);
         if !users.is_empty()
             && let Err(error) = self
@@ -489,7 +491,7 @@ impl Relay {
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
         let mut left = self.left.lock();
-        if left.len() >= MOST_LEFT {
+        if left.len() >= MAX_OLD_PATHS {
             left.clear();
         }
 
@@ -506,11 +508,11 @@ impl Relay {
 
     fn see(&self, user: User) {
         let mut users = self.users.lock();
-        if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
+        if users.known.contains(&user.username) || users.fresh.len() >= MAX_NEW_USERS {
             return;
         }
 
-        if users.known.len() >= MOST_KNOWN {
+        if users.known.len() >= MAX_KNOWN_USERS {
             users.known.clear();
         }
 

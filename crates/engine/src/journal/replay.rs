@@ -17,12 +17,12 @@ const PAGES: usize = 20;
 /// Replays that run side by side.
 const SIDE_BY_SIDE: usize = 16;
 /// Deliveries that a preview looks at.
-const MOST_PREVIEWED: usize = 100_000;
+const MAX_PREVIEWED: usize = 100_000;
 
 /// The number of deliveries that a filter chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Preview {
-    /// The number of chosen deliveries.
+    /// The number of selected deliveries.
     pub matched: usize,
 
     /// Whether all were looked at; otherwise there may be more.
@@ -57,28 +57,28 @@ impl Journal {
             }
 
             let page = page(&self.context, &replay.filter, cursor).await?;
-            let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+            let (mut selected, mut scanned, mut last) = (Vec::new(), 0, cursor);
 
             for candidate in &page {
-                if chosen.len() == allowed {
+                if selected.len() == allowed {
                     break;
                 }
 
-                (looked_at, last) = (looked_at + 1, candidate.delivery);
+                (scanned, last) = (scanned + 1, candidate.delivery);
                 if chooses(&self.context, &replay.filter, candidate) {
-                    chosen.push(candidate.delivery);
+                    selected.push(candidate.delivery);
                 }
             }
 
-            allowed -= chosen.len();
+            allowed -= selected.len();
 
             let finished = page.is_empty();
             let step = Step {
                 replay: replay.id,
                 from: cursor,
                 to: last,
-                looked_at,
-                chosen,
+                scanned,
+                selected,
                 finished,
             };
             if self.context.store.advance_replay(step, now).await? > 0 {
@@ -102,15 +102,15 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
-        let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
-        while looked_at < MOST_PREVIEWED {
+        let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
+        while scanned < MAX_PREVIEWED {
             let page = page(&self.context, filter, cursor).await?;
             matched += page
                 .iter()
                 .filter(|candidate| chooses(&self.context, filter, candidate))
                 .count();
 
-            looked_at += page.len();
+            scanned += page.len();
 
             let Some(last) = page.last() else {
                 return Ok(Preview {

@@ -35,7 +35,7 @@ impl Journal {
     }
 
     /// Cancels deliveries whose hook is gone, and shows how much is waiting.
-    pub(crate) async fn tend(&self) -> anyhow::Result<()> {
+    pub(crate) async fn maintain(&self) -> anyhow::Result<()> {
         self.context
             .store
             .cancel_orphans(self.context.clock.now(), ORPHAN_BATCH)
@@ -46,7 +46,7 @@ impl Journal {
 
         let backlog = self.context.store.backlog().await?;
         let gauge = |name, value: i64| metrics::gauge!(name).set(precise(value));
-        gauge(telemetry::OWED, backlog.owed);
+        gauge(telemetry::DELIVERIES_PENDING, backlog.deliveries);
         gauge(telemetry::FAN_OUT_PENDING, backlog.fan_out);
         gauge(telemetry::PROJECTION_PENDING, backlog.projection);
 

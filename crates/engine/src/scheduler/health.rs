@@ -6,7 +6,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::{HookId, Timestamp};
 
 /// The same change of a hook is reported once in so many seconds: two nodes can both have recorded its cause.
-const ONE_NEWS_SECONDS: i64 = 10;
+const ONE_REPORT_SECONDS: i64 = 10;
 
 /// A hook whose condition has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ impl Change {
             after
         };
         let until = of.disabled_until.map_or(0, Timestamp::as_micros);
-        let moment = now.as_seconds().div_euclid(ONE_NEWS_SECONDS);
+        let moment = now.as_seconds().div_euclid(ONE_REPORT_SECONDS);
 
         format!(
             "hook {hook} {} {} {until} {moment}",

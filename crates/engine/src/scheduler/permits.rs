@@ -60,7 +60,7 @@ impl Permits {
 
     /// How many more attempts a hook may begin, as far as itself and its host are concerned.
     #[must_use]
-    pub(crate) fn room(&self, hook: HookId, host: Option<&str>) -> usize {
+    pub(crate) fn available(&self, hook: HookId, host: Option<&str>) -> usize {
         let share = self.shares.get(&hook);
         let left = share.map_or(self.limits.initial_per_hook, |share| {
             share.window.saturating_sub(share.in_flight)
@@ -74,7 +74,7 @@ impl Permits {
     pub(crate) fn is_free(&self, hook: HookId, host: Option<&str>, retry: bool) -> bool {
         let (first, retries) = self.free();
         let free = if retry { retries } else { first };
-        free > 0 && self.room(hook, host) > 0
+        free > 0 && self.available(hook, host) > 0
     }
 
     /// Hooks that have a window or attempts.
@@ -89,7 +89,7 @@ impl Permits {
 
     /// How many more attempts may begin at a host.
     #[must_use]
-    pub(crate) fn room_at(&self, host: &str) -> usize {
+    pub(crate) fn available_at(&self, host: &str) -> usize {
         self.limits
             .per_host
             .saturating_sub(self.hosts.get(host).copied().unwrap_or(0))
@@ -245,11 +245,11 @@ mod tests {
             permits.ended(A, false, true);
         }
 
-        assert_eq!(permits.room(A, Some(HOST)), 6);
+        assert_eq!(permits.available(A, Some(HOST)), 6);
         for left in [3, 1, 1] {
             permits.acquire(A, host(), false);
             permits.ended(A, false, false);
-            assert_eq!(permits.room(A, Some(HOST)), left);
+            assert_eq!(permits.available(A, Some(HOST)), left);
         }
     }
 
@@ -261,9 +261,9 @@ mod tests {
         }
 
         permits.acquire(B, host(), false);
-        assert_eq!(permits.room(B, Some(HOST)), 0);
+        assert_eq!(permits.available(B, Some(HOST)), 0);
         permits.ended(A, false, true);
-        assert_eq!(permits.room(B, Some(HOST)), 1);
+        assert_eq!(permits.available(B, Some(HOST)), 1);
 
         assert_eq!(
             (permits.total(), permits.outstanding(A)),

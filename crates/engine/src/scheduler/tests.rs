@@ -80,10 +80,10 @@ fn claim_all(scheduler: &Scheduler, index: &Index, hooks: &[i64]) -> usize {
     let Some(claim) = scheduler.claim(index, NodeId(Uuid::nil()), NOW, LEASE) else {
         return 0;
     };
-    let room = |hook: &i64| claim.rooms.get(&HookId(*hook)).copied().unwrap_or(claim.per_hook);
+    let available = |hook: &i64| claim.hook_limits.get(&HookId(*hook)).copied().unwrap_or(claim.per_hook);
     let found: Vec<Claimed> = hooks
         .iter()
-        .flat_map(|hook| (0..room(hook)).map(|_| claimed(*hook)))
+        .flat_map(|hook| (0..available(hook)).map(|_| claimed(*hook)))
         .collect();
 
     let found: Vec<Claimed> = found.into_iter().take(claim.first).collect();
@@ -180,7 +180,7 @@ fn a_failure_gives_back_kept_deliveries_and_a_lapsing_lease_too() {
     let claim = scheduler
         .claim(&index, NodeId(Uuid::nil()), NOW, LEASE)
         .expect("there is room");
-    assert_eq!(claim.rooms[&HookId(1)], 7 + 8, "it has earned as many again");
+    assert_eq!(claim.hook_limits[&HookId(1)], 7 + 8, "it has earned as many again");
     scheduler.claimed(&claim, (0..15).map(|_| claimed(1)).collect());
     assert_eq!(scheduler.ready(&index, NOW).len(), 7);
     scheduler.ended(&claimed(1), false);
@@ -198,7 +198,7 @@ fn an_unknown_hook_is_not_claimed_until_the_directory_changes() {
     let claim = scheduler
         .claim(&index, NodeId(Uuid::nil()), NOW, LEASE)
         .expect("there is room");
-    assert_eq!(claim.rooms.get(&HookId(55)), Some(&0));
+    assert_eq!(claim.hook_limits.get(&HookId(55)), Some(&0));
     scheduler.claimed(&claim, Vec::new());
     assert!(!scheduler.wants_claim(&index, NOW));
     scheduler.replace_health(2, HashMap::new());
@@ -206,7 +206,7 @@ fn an_unknown_hook_is_not_claimed_until_the_directory_changes() {
     let claim = scheduler
         .claim(&index, NodeId(Uuid::nil()), NOW, LEASE)
         .expect("there is room");
-    assert_eq!(claim.rooms.get(&HookId(55)), None);
+    assert_eq!(claim.hook_limits.get(&HookId(55)), None);
 }
 
 #[test]

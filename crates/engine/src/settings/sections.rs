@@ -32,11 +32,11 @@ quickdraw_domain::section! {
         while_disabled: HoldOrDrop = HoldOrDrop::Hold,
 
         /// Longest time that a delivery is held for a disabled webhook. Older deliveries fail for good.
-        hold_longest: Span = Span::days(7),
+        hold_max_age: Span = Span::days(7),
 
         /// Maximum number of deliveries that are held for one disabled webhook. Beyond this number the oldest
         /// deliveries fail for good.
-        hold_most: u32 = 1_000_000,
+        hold_max_deliveries: u32 = 1_000_000,
 
         /// Time limit of one attempt. It includes name resolution, connection, TLS, request and response.
         timeout: Span = Span::seconds(10),
@@ -150,8 +150,8 @@ impl DeliverySection {
     pub fn while_disabled(&self) -> WhileDisabled {
         match self.while_disabled {
             HoldOrDrop::Hold => WhileDisabled::Hold {
-                longest: self.hold_longest.0,
-                most: self.hold_most,
+                longest: self.hold_max_age.0,
+                most: self.hold_max_deliveries,
             },
             HoldOrDrop::Drop => WhileDisabled::Drop,
         }

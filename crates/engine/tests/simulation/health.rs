@@ -31,7 +31,7 @@ const DOWN: Outcome = Outcome::Unreachable(Unreachable::Connect);
 const OK: Outcome = Outcome::Delivered { status: 200 };
 
 /// A receiver with a scripted answer. It records its requests.
-struct Told {
+struct Receiver {
     answer: Mutex<Outcome>,
     accepted: Mutex<HashSet<String>>,
     requests: Mutex<usize>,
@@ -39,7 +39,7 @@ struct Told {
 }
 
 #[async_trait]
-impl Transport for Told {
+impl Transport for Receiver {
     async fn send(&self, request: Request, _now: Timestamp) -> Sent {
         let outcome = *self.answer.lock().expect("no panic");
         {
@@ -75,7 +75,7 @@ impl Transport for Told {
 struct Scene {
     home: Home,
     clock: Arc<Manual>,
-    told: Arc<Told>,
+    receiver: Arc<Receiver>,
     engine: Arc<Engine>,
     project: ProjectId,
     hook: HookId,
@@ -86,7 +86,7 @@ impl Scene {
         let dice = Dice(Arc::new(Mutex::new(number)));
         let clock = Manual::new(dice);
 
-        let told = Arc::new(Told {
+        let receiver = Arc::new(Receiver {
             answer: Mutex::new(OK),
             accepted: Mutex::default(),
             requests: Mutex::default(),
@@ -102,12 +102,12 @@ impl Scene {
         clock.advance(Duration::from_secs(1));
 
         let policies = Arc::new(Policies { retry, disable });
-        let engine = engine(store, told.clone(), clock.clone(), policies).await;
+        let engine = engine(store, receiver.clone(), clock.clone(), policies).await;
 
         Self {
             home,
             clock,
-            told,
+            receiver,
             engine,
             project,
             hook,
@@ -115,7 +115,7 @@ impl Scene {
     }
 
     fn answer(&self, outcome: Outcome) {
-        *self.told.answer.lock().expect("no panic") = outcome;
+        *self.receiver.answer.lock().expect("no panic") = outcome;
     }
 
     async fn report(&self) {
@@ -169,14 +169,14 @@ impl Scene {
         };
 
         // Until the last second of the pause, no request is sent, even if events are reported.
-        let before = *self.told.requests.lock().expect("no panic");
+        let before = *self.receiver.requests.lock().expect("no panic");
         self.report().await;
 
         let wait = pause.unwrap_or(Duration::from_secs(40 * 86_400));
         self.clock.advance(wait.saturating_sub(Duration::from_secs(1)));
 
         assert_eq!(
-            (self.deliver().await, *self.told.requests.lock().expect("no panic")),
+            (self.deliver().await, *self.receiver.requests.lock().expect("no panic")),
             (0, before)
         );
 
@@ -290,10 +290,10 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         scene.clock.advance(Duration::from_secs(60));
     }
 
-    let asked = *scene.told.requests.lock().expect("no panic");
+    let asked = *scene.receiver.requests.lock().expect("no panic");
     assert!(asked <= 30, "{asked} requests in a day to an unreachable receiver");
     scene.answer(OK);
-    *scene.told.open.lock().expect("no panic") = (0, 0);
+    *scene.receiver.open.lock().expect("no panic") = (0, 0);
 
     let mut rounds = Vec::new();
 
@@ -302,17 +302,17 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         let count = scene.deliver().await;
         if count > 0 {
             rounds.push(count);
-        } else if scene.engine.context.store().backlog().await.expect("read").owed == 0 {
+        } else if scene.engine.context.store().backlog().await.expect("read").deliveries == 0 {
             break;
         } else {
             scene.clock.advance(Duration::from_secs(60));
         }
     }
 
-    let accepted = scene.told.accepted.lock().expect("no panic").len();
+    let accepted = scene.receiver.accepted.lock().expect("no panic").len();
     assert_eq!(accepted as u64, MINUTES, "no event is lost");
 
-    let most = scene.told.open.lock().expect("no panic").1;
+    let most = scene.receiver.open.lock().expect("no panic").1;
     // First one attempt, then two, then more as the share of the hook grows, but never more than its permits.
     assert_eq!(rounds[0], 1, "{rounds:?}");
     assert!(rounds[1] <= 3 && most <= 6, "at most {most} at once: {rounds:?}");

@@ -93,7 +93,7 @@ impl Place {
     }
 
     async fn set_aside(&self) -> Vec<(EventId, String)> {
-        self.engine.context.store().list_poison(10).await.expect("read")
+        self.engine.context.store().list_set_aside(10).await.expect("read")
     }
 }
 

@@ -413,13 +413,13 @@ pub(crate) async fn the_store_calls_of_a_report_do_not_depend_on_its_size(databa
             calls.store(0, Ordering::Relaxed);
 
             let place = Place::Project(forge.project.id);
-            let heard = forge
+            let received = forge
                 .engine
                 .context
                 .is_subscribed(place, Trigger::by_name(trigger).expect("a trigger"));
 
             assert_eq!(
-                (heard, calls.load(Ordering::Relaxed)),
+                (received, calls.load(Ordering::Relaxed)),
                 (false, 0),
                 "the answer comes from memory"
             );

@@ -89,7 +89,7 @@ fn client(script: Vec<Vec<IpAddr>>) -> Client {
 #[derive(Default)]
 struct Forbidden {
     ports: HashMap<u16, ()>,
-    heard: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
 }
 
 impl Forbidden {
@@ -102,11 +102,11 @@ impl Forbidden {
         let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else {
             return;
         };
-        let heard = self.heard.clone();
+        let received = self.received.clone();
 
         std::thread::spawn(move || {
             for _ in listener.incoming() {
-                heard.fetch_add(1, Ordering::Relaxed);
+                received.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
@@ -212,7 +212,7 @@ pub(crate) async fn the_client_follows_every_guard_case_and_calls_no_forbidden_a
     );
 
     assert_eq!(
-        forbidden.heard.load(Ordering::Relaxed),
+        forbidden.received.load(Ordering::Relaxed),
         0,
         "a forbidden address was called"
     );

@@ -384,7 +384,7 @@ impl World {
                 .backlog()
                 .await
                 .expect("the store works")
-                .owed
+                .deliveries
                 == 0
             {
                 return;

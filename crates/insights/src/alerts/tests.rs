@@ -12,7 +12,7 @@ fn rule() -> Rule {
         window: 86_400,
         above: Some(0.0),
         below: None,
-        times_before: None,
+        times_previous: None,
         r#for: 0,
         cool_down: 0,
         project: None,
@@ -23,20 +23,21 @@ fn rule() -> Rule {
     }
 }
 
-/// Evaluates a rule every minute; `x` marks the minutes in which it is broken. Returns the reports with their minutes.
+/// Evaluates a rule every minute; `x` marks the minutes in which it is violated. Returns the reports with their
+/// minutes.
 fn reported(rule: &Rule, minutes: &str) -> Vec<(i64, &'static str)> {
     let (mut known, mut reports) = (None, Vec::new());
     for (minute, bad) in (0_i64..).zip(minutes.chars()) {
         let found = Found {
-            is_bad: bad == 'x',
+            is_violated: bad == 'x',
             value: Some(1.0),
             threshold: Some(0.0),
         };
         known = step(rule, None, known, found, Timestamp::from_seconds(minute * 60));
 
-        if let Some(one) = known.as_mut().filter(|one| one.news) {
+        if let Some(one) = known.as_mut().filter(|one| one.is_unreported) {
             reports.push((minute, one.state.name()));
-            one.news = false;
+            one.is_unreported = false;
         }
     }
 
@@ -54,7 +55,7 @@ fn an_alert_is_reported_once_when_it_begins_and_when_it_ends() {
     assert_eq!(
         reported(&lasting, ".xx.xxxx."),
         [(6, "firing"), (8, "resolved")],
-        "broken for two minutes without a pause"
+        "violated for two minutes without a pause"
     );
 
     let rare = Rule {
@@ -66,25 +67,29 @@ fn an_alert_is_reported_once_when_it_begins_and_when_it_ends() {
         [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]
     );
 
-    let well = Found {
-        is_bad: false,
+    let good = Found {
+        is_violated: false,
         value: None,
         threshold: None,
     };
-    assert_eq!(step(&rule(), None, None, well, Timestamp::default()), None);
+    assert_eq!(step(&rule(), None, None, good, Timestamp::default()), None);
 }
 
 #[test]
 fn a_state_stays_until_it_is_reported() {
     let bad = Found {
-        is_bad: true,
+        is_violated: true,
         value: Some(1.0),
         threshold: Some(0.0),
     };
-    let well = Found { is_bad: false, ..bad };
+    let good = Found {
+        is_violated: false,
+        ..bad
+    };
+
     let at = Timestamp::from_seconds;
-    let on = |known: Option<Standing>, found| step(&rule(), None, known, found, at(60));
-    let firing = on(None, bad).expect("news");
+    let on = |known: Option<AlertStatus>, found| step(&rule(), None, known, found, at(60));
+    let firing = on(None, bad).expect("a status");
 
     assert_eq!(
         on(Some(firing.clone()), bad),
@@ -93,14 +98,17 @@ fn a_state_stays_until_it_is_reported() {
     );
 
     assert_eq!(
-        on(Some(firing.clone()), well),
+        on(Some(firing.clone()), good),
         Some(firing.clone()),
         "the alert is reported first"
     );
 
-    let known = Standing { news: false, ..firing };
-    let resolved = on(Some(known.clone()), well).expect("news");
-    assert_eq!((resolved.state, resolved.news), (State::Resolved, true));
+    let known = AlertStatus {
+        is_unreported: false,
+        ..firing
+    };
+    let resolved = on(Some(known.clone()), good).expect("a status");
+    assert_eq!((resolved.state, resolved.is_unreported), (State::Resolved, true));
 
     assert_eq!(
         on(Some(resolved.clone()), bad),
@@ -109,40 +117,49 @@ fn a_state_stays_until_it_is_reported() {
     );
 
     assert_eq!(
-        on(Some(resolved.clone()), well),
+        on(Some(resolved.clone()), good),
         Some(resolved),
         "kept until it is reported"
     );
 
     // Deleting a rule resolves its alert.
-    let gone = over(known, at(90)).expect("news");
+    let gone = over(known, at(90)).expect("a status");
     assert_eq!(
-        (gone.state, gone.news, gone.rule.name.as_str()),
+        (gone.state, gone.is_unreported, gone.rule.name.as_str()),
         (State::Resolved, true, "Waiting")
     );
 
-    assert_eq!(over(Standing { news: false, ..gone }, at(120)), None);
+    assert_eq!(
+        over(
+            AlertStatus {
+                is_unreported: false,
+                ..gone
+            },
+            at(120)
+        ),
+        None
+    );
 }
 
 #[test]
-fn a_bound_is_broken_on_one_side() {
+fn a_bound_is_violated_on_one_side() {
     let below = Rule {
         above: None,
         below: Some(0.8),
         ..rule()
     };
     assert_eq!(
-        [Some(0.7), Some(0.8), None].map(|value| below.is_bad(value, None)),
+        [Some(0.7), Some(0.8), None].map(|value| below.is_violated(value, None)),
         [true, false, false]
     );
 
     let rising = Rule {
         above: None,
-        times_before: Some(1.5),
+        times_previous: Some(1.5),
         ..rule()
     };
-    assert!(rising.is_bad(Some(16.0), Some(10.0)) && !rising.is_bad(Some(15.0), Some(10.0)));
-    assert!(!rising.is_bad(Some(16.0), None), "without an earlier value");
+    assert!(rising.is_violated(Some(16.0), Some(10.0)) && !rising.is_violated(Some(15.0), Some(10.0)));
+    assert!(!rising.is_violated(Some(16.0), None), "without an earlier value");
 }
 
 #[test]
@@ -204,18 +221,18 @@ fn errors_in_rules_name_the_correct_form() {
     let silent = Rule {
         metric: "silence".to_owned(),
         above: None,
-        times_before: Some(2.0),
+        times_previous: Some(2.0),
         ..rule()
     };
-    assert!(refused(silent).contains("times_before does not apply"));
+    assert!(refused(silent).contains("times_previous does not apply"));
 
     let distinct = Rule {
         metric: "mr_open".to_owned(),
         above: None,
-        times_before: Some(2.0),
+        times_previous: Some(2.0),
         ..rule()
     };
-    assert!(refused(distinct).contains("times_before does not apply"));
+    assert!(refused(distinct).contains("times_previous does not apply"));
 
     let of_branch = Rule {
         metric: "issues_open".to_owned(),
@@ -230,4 +247,39 @@ fn errors_in_rules_name_the_correct_form() {
         ..rule()
     };
     assert!(refused(labelled).contains("label does not apply"));
+}
+
+#[test]
+fn statuses_with_earlier_names_of_fields_are_read() {
+    let mut stored = serde_json::to_value(AlertStatus {
+        state: State::Firing,
+        since: Timestamp::default(),
+        value: None,
+        threshold: None,
+        reported_at: Some(Timestamp::from_micros(60)),
+        is_unreported: true,
+        rule: Rule {
+            times_previous: Some(1.5),
+            ..rule()
+        },
+        project: None,
+    })
+    .expect("JSON");
+    let current: AlertStatus = serde_json::from_value(stored.clone()).expect("a status");
+
+    let fields = stored.as_object_mut().expect("an object");
+    for (new, old) in [("reported_at", "told_at"), ("is_unreported", "news")] {
+        let value = fields.remove(new).expect("the field");
+        fields.insert(old.to_owned(), value);
+    }
+
+    let value = stored["rule"]["times_previous"].take();
+    stored["rule"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("times_previous");
+    stored["rule"]["times_before"] = value;
+
+    let read: AlertStatus = serde_json::from_value(stored).expect("a status");
+    assert_eq!(read, current);
 }

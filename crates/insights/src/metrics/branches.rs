@@ -15,7 +15,7 @@ pub(super) const METRICS: [Metric; 10] = [
         name: "pushes",
         kind: Kind::Count,
         help: "Pushes to branches, by time of receipt. A push with the same commits before and after counts once.",
-        follows: "GitLab, but without repeated deliveries",
+        defined_by: "GitLab, but without repeated deliveries",
         sample: Sampler::Push(|one, _| Sample::In(one.received_at, 1)),
     },
     Metric {
@@ -23,7 +23,7 @@ pub(super) const METRICS: [Metric; 10] = [
         kind: Kind::Count,
         help: "Commits that pushes counted but did not list, because GitLab lists only 20. It is an upper bound and \
             belongs to no member. The same push to several branches counts once.",
-        follows: "GitLab's bodies: total_commits_count",
+        defined_by: "GitLab's bodies: total_commits_count",
         sample: Sampler::Push(|one, view| match view.context.unlisted_of(one) {
             None => Sample::Out("the same push to another branch is counted"),
             Some(unlisted @ 1..) => Sample::In(one.received_at, unlisted),
@@ -34,21 +34,21 @@ pub(super) const METRICS: [Metric; 10] = [
         name: "branches_created",
         kind: Kind::Count,
         help: "Created branches, by time of receipt.",
-        follows: "CHAOSS: branch lifecycle",
+        defined_by: "CHAOSS: branch lifecycle",
         sample: Sampler::Push(|one, _| when(one.is_creation(), one, "it did not create a branch")),
     },
     Metric {
         name: "branches_deleted",
         kind: Kind::Count,
         help: "Deleted branches, by time of receipt.",
-        follows: "CHAOSS: branch lifecycle",
+        defined_by: "CHAOSS: branch lifecycle",
         sample: Sampler::Push(|one, _| when(one.is_deletion(), one, "it did not delete a branch")),
     },
     Metric {
         name: "branches_active",
         kind: Kind::Distinct,
         help: "Branches with a push, each once. In a series, a branch counts once in each interval.",
-        follows: "CHAOSS: branch lifecycle",
+        defined_by: "CHAOSS: branch lifecycle",
         sample: Sampler::Push(|one, _| {
             if one.is_deletion() {
                 return Sample::Out("it deleted the branch");
@@ -62,14 +62,14 @@ pub(super) const METRICS: [Metric; 10] = [
         kind: Kind::Count,
         help: "Pushes that list a change which the branch already had under another SHA, or that remove commits. It is \
             a lower bound, because events cannot prove a forced push.",
-        follows: "requested for GrimoireLab; from payloads alone",
+        defined_by: "requested for GrimoireLab; from payloads alone",
         sample: Sampler::Pushes(rewrites),
     },
     Metric {
         name: "branches_open",
         kind: Kind::Gauge,
         help: "Branches that existed at the end of the window.",
-        follows: "CHAOSS: branch lifecycle",
+        defined_by: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| open(one, view, true)),
     },
     Metric {
@@ -77,7 +77,7 @@ pub(super) const METRICS: [Metric; 10] = [
         kind: Kind::Gauge,
         help: "Branches that existed at the end of the window and had no commit in the 90 days (or `older_than`) \
             before.",
-        follows: "GitLab: stale branches",
+        defined_by: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
             // A commit that was made after the last push in the window belongs to a later push.
             let pushed = view.context.moves(one).and_then(|moves| moves.last_before(view.to));
@@ -96,7 +96,7 @@ pub(super) const METRICS: [Metric; 10] = [
         kind: Kind::Duration,
         help: "Time from the creation of a branch, or its first commit, to its deletion, by time of deletion. Pushes \
             have no time of their own, so times of receipt are used.",
-        follows: "CHAOSS: branch lifecycle",
+        defined_by: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| {
             let Some(moves) = view.context.moves(one) else {
                 return Sample::Out("its pushes are no longer stored");
@@ -120,7 +120,7 @@ pub(super) const METRICS: [Metric; 10] = [
         help: "Time from a commit to the first successful deployment to production that contains it, by time of the \
             deployment. All commits of pushes to the default branch count, except merges. Squashing hides the first \
             commits.",
-        follows: "DORA and four-keys: lead time for changes",
+        defined_by: "DORA and four-keys: lead time for changes",
         sample: Sampler::Landed(|one, view| {
             if !one.is_default || one.is_deletion() {
                 return Sample::Out("it did not move the default branch");
@@ -168,7 +168,7 @@ pub(super) const LEAD_TIME: Metric = Metric {
         the deployment. A deployment contains it if its commit is the merged one or a later one in the chain of pushes \
         to the default branch. If pushes are missing or the commit is unknown, the first deployment after the merge \
         counts whose commit is not known to be older. The explanation marks such values.",
-    follows: "GitLab: DORA metrics (median)",
+    defined_by: "GitLab: DORA metrics (median)",
     sample: Sampler::Delivered(|one, view| {
         let Some(merged_at) = one.merged_at() else {
             return Sample::Out("it is not merged, or no event reported when");

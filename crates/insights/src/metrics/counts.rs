@@ -11,7 +11,7 @@ pub(super) const METRICS: [Metric; 2] = [
         kind: Kind::Count,
         help: "Created tags, by time of receipt. A moved tag does not count. A tag that is created again at the same \
             commit counts once.",
-        follows: "Quickdraw: pushes of tags",
+        defined_by: "Quickdraw: pushes of tags",
         sample: Sampler::Tag(|one, _| match one.by {
             By::Tag if one.moved => Sample::Out("it was moved, not created"),
             By::Tag => Sample::In(one.at(), 1),
@@ -23,7 +23,7 @@ pub(super) const METRICS: [Metric; 2] = [
         kind: Kind::Mean,
         help: "Mean number of distinct people, without bots, who reviewed a merge request before its merge. Merge \
             requests merged in the window count.",
-        follows: "CHAOSS: change request reviews",
+        defined_by: "CHAOSS: change request reviews",
         sample: Sampler::MergeRequest(|one, view| {
             let Some(end) = one.merged_at() else {
                 return Sample::Out("it is not merged, or no event reported when");

@@ -11,28 +11,28 @@ pub(super) const METRICS: [Metric; 9] = [
         name: "deployments",
         kind: Kind::Count,
         help: "Successful deployments to production.",
-        follows: "GitLab and DORA; from deployment events, not from successful pipelines",
+        defined_by: "GitLab and DORA; from deployment events, not from successful pipelines",
         sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "deployment_frequency",
         kind: Kind::PerDay,
         help: "Successful deployments to production, per calendar day.",
-        follows: "GitLab: DORA metrics",
+        defined_by: "GitLab: DORA metrics",
         sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "deployment_days",
         kind: Kind::Distinct,
         help: "Days, in the zone of the question, with a successful deployment to production.",
-        follows: "four-keys, DevLake",
+        defined_by: "four-keys, DevLake",
         sample: Sampler::Deployment(|one, _, view| out(one, |at| Sample::In(at, view.day_of(at)))),
     },
     Metric {
         name: "failed_deployments",
         kind: Kind::Count,
         help: "Failed deployments to production. This is not the change failure rate.",
-        follows: "four-keys, as a separate metric",
+        defined_by: "four-keys, as a separate metric",
         sample: Sampler::Deployment(|one, _, _| match one.status() {
             Status::Failed if one.is_production => Sample::In(one.at(), 1),
             _ => Sample::Out("it is not a failed deployment to production"),
@@ -43,7 +43,7 @@ pub(super) const METRICS: [Metric; 9] = [
         kind: Kind::Share,
         help: "Share of the deployments that caused an incident: one that was created before the next deployment, or \
             one that names the deployment as its cause.",
-        follows: "DORA in DevLake's reading: an incident belongs to the deployment before it",
+        defined_by: "DORA in DevLake's reading: an incident belongs to the deployment before it",
         sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| Sample::In(at, i64::from(!outcome.incidents.is_empty())))
         }),
@@ -52,7 +52,7 @@ pub(super) const METRICS: [Metric; 9] = [
         name: "incidents_per_deployment",
         kind: Kind::Mean,
         help: "Incidents divided by deployments. It can be more than 1.",
-        follows: "Quickdraw: an incident belongs to the deployment before it; GitLab's change failure rate uses the \
+        defined_by: "Quickdraw: an incident belongs to the deployment before it; GitLab's change failure rate uses the \
             time of the incident",
         sample: Sampler::Deployment(incidents),
     },
@@ -60,7 +60,7 @@ pub(super) const METRICS: [Metric; 9] = [
         name: "failed_deployment_recovery_time",
         kind: Kind::Duration,
         help: "Time from a deployment to the last close of each incident that followed it.",
-        follows: "DORA since 2023",
+        defined_by: "DORA since 2023",
         sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| {
                 let closed = outcome.incidents.iter().flatten();
@@ -72,14 +72,14 @@ pub(super) const METRICS: [Metric; 9] = [
         name: "deployment_rework_rate",
         kind: Kind::Share,
         help: "Share of the deployments that were made while an incident after an earlier deployment was open.",
-        follows: "DORA since 2024; assumes that these deployments fix the incident",
+        defined_by: "DORA since 2024; assumes that these deployments fix the incident",
         sample: Sampler::Deployment(|one, outcome, _| out(one, |at| Sample::In(at, i64::from(outcome.is_rework)))),
     },
     Metric {
         name: "hotfix_share",
         kind: Kind::Share,
         help: "Share of the deployments from a branch named `hotfix/…` or `hotfix-…`.",
-        follows: "DORA since 2024: deployment rework, by name of the branch",
+        defined_by: "DORA since 2024: deployment rework, by name of the branch",
         sample: Sampler::Deployment(|one, _, _| {
             let name = one.git_ref.as_deref().unwrap_or_default();
             out(one, |at| {

@@ -218,7 +218,7 @@ fn landings_of(pushes: &[&Push]) -> Landings {
 
 /// The paths of a commit. A merge has none of its own. None if the paths are unknown.
 fn paths_of(one: &Commit) -> Option<Vec<u64>> {
-    let paths = &one.told.paths;
+    let paths = &one.details.paths;
     if one.is_merge() {
         return Some(Vec::new());
     }

@@ -11,14 +11,14 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "issues_opened",
         kind: Kind::Count,
         help: "Issues by time of creation.",
-        follows: "GitLab, DevLake",
+        defined_by: "GitLab, DevLake",
         sample: Sampler::Issue(|one, _| counted(one, || created(one))),
     },
     Metric {
         name: "issues_closed",
         kind: Kind::Count,
         help: "Issues that are closed now, by time of the last close.",
-        follows: "GitLab; a reopened issue counts once although it has several closes",
+        defined_by: "GitLab; a reopened issue counts once although it has several closes",
         sample: Sampler::Issue(|one, _| {
             counted(one, || {
                 one.closed_at().map_or(Sample::Out(NOT_CLOSED), |at| Sample::In(at, 1))
@@ -29,14 +29,14 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "issue_close_events",
         kind: Kind::Count,
         help: "Closes of issues, by time of each close.",
-        follows: "GrimoireLab, where both numbers were requested",
+        defined_by: "GrimoireLab, where both numbers were requested",
         sample: Sampler::Issue(|one, _| counted(one, || Sample::Many(one.closes().map(|at| (at, 1)).collect()))),
     },
     Metric {
         name: "issues_reopened",
         kind: Kind::Count,
         help: "Reopened issues, by time of the first reopening.",
-        follows: "CHAOSS",
+        defined_by: "CHAOSS",
         sample: Sampler::Issue(|one, _| {
             counted(one, || {
                 one.reopened_at()
@@ -48,7 +48,7 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "issues_open",
         kind: Kind::Gauge,
         help: "Issues that were open at the end of the window, as far as is known now.",
-        follows: "GitLab: backlog",
+        defined_by: "GitLab: backlog",
         sample: Sampler::Issue(|one, view| counted(one, || open(one, view))),
     },
     Metric {
@@ -56,7 +56,7 @@ pub(super) const METRICS: [Metric; 14] = [
         kind: Kind::Count,
         help: "Created issues minus issues that are closed now (by time of the last close). Above 0, the backlog \
             grows.",
-        follows: "GitLab: issue analytics, opened and closed",
+        defined_by: "GitLab: issue analytics, opened and closed",
         sample: Sampler::Issue(|one, _| {
             counted(one, || {
                 let opened = one.created_at.map(|at| (at, 1));
@@ -68,21 +68,21 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "issue_lead_time",
         kind: Kind::Duration,
         help: "Time from creation to the last close, of issues that are closed now.",
-        follows: "GitLab: value stream analytics; CHAOSS",
+        defined_by: "GitLab: value stream analytics; CHAOSS",
         sample: Sampler::Issue(|one, _| counted(one, || lead_time(one))),
     },
     Metric {
         name: "time_to_first_close",
         kind: Kind::Duration,
         help: "Time from creation to the first close, including issues that were reopened.",
-        follows: "GrimoireLab",
+        defined_by: "GrimoireLab",
         sample: Sampler::Issue(|one, _| counted(one, || first_close(one))),
     },
     Metric {
         name: "issue_first_response",
         kind: Kind::Duration,
         help: "Time from creation to the first comment by another person. Bots do not count.",
-        follows: "CHAOSS: time to first response",
+        defined_by: "CHAOSS: time to first response",
         sample: Sampler::Issue(|one, view| {
             counted(one, || {
                 let others = one
@@ -101,7 +101,7 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "label_time",
         kind: Kind::Duration,
         help: "Total time for which issues had the label of the filter, by time of its last removal.",
-        follows: "GitLab since 16.10: value stream analytics, cumulative",
+        defined_by: "GitLab since 16.10: value stream analytics, cumulative",
         sample: Sampler::Labelled(|one, view| {
             let Some(label) = view.choice.only.get(&Trait::Label) else {
                 return Sample::Out("the question has no label");
@@ -117,28 +117,28 @@ pub(super) const METRICS: [Metric; 14] = [
         name: "incidents",
         kind: Kind::Count,
         help: "Incidents by time of creation.",
-        follows: "GitLab",
+        defined_by: "GitLab",
         sample: Sampler::Issue(|one, _| incident(one, || created(one))),
     },
     Metric {
         name: "incidents_open",
         kind: Kind::Gauge,
         help: "Incidents that were open at the end of the window, as far as is known now.",
-        follows: "GitLab",
+        defined_by: "GitLab",
         sample: Sampler::Issue(|one, view| incident(one, || open(one, view))),
     },
     Metric {
         name: "time_to_restore",
         kind: Kind::Duration,
         help: "Time from creation to the last close, of incidents that are closed now.",
-        follows: "GitLab: DORA metrics (median)",
+        defined_by: "GitLab: DORA metrics (median)",
         sample: Sampler::Issue(|one, _| incident(one, || lead_time(one))),
     },
     Metric {
         name: "time_to_first_restore",
         kind: Kind::Duration,
         help: "Time from creation to the first close of incidents, including those that were reopened.",
-        follows: "GrimoireLab, of incidents",
+        defined_by: "GrimoireLab, of incidents",
         sample: Sampler::Issue(|one, _| incident(one, || first_close(one))),
     },
 ];

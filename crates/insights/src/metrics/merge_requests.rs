@@ -21,21 +21,21 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "mr_opened",
         kind: Kind::Count,
         help: "Merge requests by time of creation, even if the event of the creation was not received.",
-        follows: "GitLab, DevLake",
+        defined_by: "GitLab, DevLake",
         sample: Sampler::MergeRequest(|one, _| created(one, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "mr_merged",
         kind: Kind::Count,
         help: "Merged merge requests, by time of the merge.",
-        follows: "GitLab's merge request analytics",
+        defined_by: "GitLab's merge request analytics",
         sample: Sampler::MergeRequest(|one, _| seen_merged(one, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "mr_closed_unmerged",
         kind: Kind::Count,
         help: "Merge requests that are closed and were never merged, by time of the last close.",
-        follows: "CHAOSS: change requests declined",
+        defined_by: "CHAOSS: change requests declined",
         sample: Sampler::MergeRequest(|one, _| {
             one.closed_at()
                 .map_or(Sample::Out("it is not closed without a merge"), |at| Sample::In(at, 1))
@@ -45,7 +45,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "mr_open",
         kind: Kind::Gauge,
         help: "Merge requests that were open at the end of the window, as far as is known now.",
-        follows: "GitLab",
+        defined_by: "GitLab",
         sample: Sampler::MergeRequest(|one, view| match one.created_at {
             None => Sample::Out(NOT_CREATED),
             Some(at) if at >= view.to => Sample::Out("it was created later"),
@@ -57,14 +57,14 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "merge_rate",
         kind: Kind::Share,
         help: "Share of the merge requests created in the window that are merged by now. It can still grow.",
-        follows: "DevLake: PR merge rate",
+        defined_by: "DevLake: PR merge rate",
         sample: Sampler::MergeRequest(|one, _| created(one, |at| Sample::In(at, i64::from(one.is_merged())))),
     },
     Metric {
         name: "acceptance_ratio",
         kind: Kind::Share,
         help: "Merged merge requests as a share of all that were merged or closed for good.",
-        follows: "Quickdraw: a share; CHAOSS divides accepted by declined ones",
+        defined_by: "Quickdraw: a share; CHAOSS divides accepted by declined ones",
         sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
             (Some(at), _) => Sample::In(at, 1),
             (None, Some(at)) => Sample::In(at, 0),
@@ -75,7 +75,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "time_to_merge",
         kind: Kind::Duration,
         help: "Time from creation to merge, of merge requests merged in the window.",
-        follows: "GitLab (mean), CHAOSS (median); by date of the merge",
+        defined_by: "GitLab (mean), CHAOSS (median); by date of the merge",
         sample: Sampler::MergeRequest(|one, _| {
             merged(one, |at| {
                 one.created_at
@@ -87,14 +87,14 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "time_to_merge_active",
         kind: Kind::Duration,
         help: "`time_to_merge` without the time as a draft or closed.",
-        follows: "middleware, issue-metrics",
+        defined_by: "middleware, issue-metrics",
         sample: Sampler::MergeRequest(|one, _| merged(one, |at| active(one, at, at))),
     },
     Metric {
         name: "time_to_first_review",
         kind: Kind::Duration,
         help: "Time from creation to the first comment or approval by another person. Bots do not count.",
-        follows: "DevLake: pickup time",
+        defined_by: "DevLake: pickup time",
         sample: Sampler::MergeRequest(|one, view| {
             first_review(one, view, |at| {
                 one.created_at
@@ -106,21 +106,21 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "time_to_first_review_active",
         kind: Kind::Duration,
         help: "`time_to_first_review` without the time as a draft or closed.",
-        follows: "DevLake, without drafts",
+        defined_by: "DevLake, without drafts",
         sample: Sampler::MergeRequest(|one, view| first_review(one, view, |at| active(one, at, at))),
     },
     Metric {
         name: "time_in_review",
         kind: Kind::Duration,
         help: "Time from the first review to the merge.",
-        follows: "DevLake: review time",
+        defined_by: "DevLake: review time",
         sample: Sampler::MergeRequest(|one, view| merged(one, |end| first_review(one, view, |at| span(end, at, end)))),
     },
     Metric {
         name: "time_to_first_approval",
         kind: Kind::Duration,
         help: "Time from creation to the first approval by another person. Bots do not count.",
-        follows: "OpenTelemetry: vcs.change.time_to_approval",
+        defined_by: "OpenTelemetry: vcs.change.time_to_approval",
         sample: Sampler::MergeRequest(|one, view| {
             let Some((at, _)) = approvals(one, view).into_iter().next() else {
                 return Sample::Out("no other person approved it before the merge");
@@ -133,7 +133,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "time_approved_to_merge",
         kind: Kind::Duration,
         help: "Time from the last approval before the merge to the merge.",
-        follows: "middleware: merge time",
+        defined_by: "middleware: merge time",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let approvals = one
@@ -153,7 +153,7 @@ pub(super) const METRICS: [Metric; 28] = [
         kind: Kind::Mean,
         help: "Mean number of pushes to the source branch after the first review, of merge requests merged in the \
             window.",
-        follows: "middleware: rework cycles",
+        defined_by: "middleware: rework cycles",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let first = reviews(one, view).first().map(|(at, _)| *at);
@@ -170,7 +170,7 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Mean number of distinct paths, of merge requests merged in the window. Paths come from the commits in \
             pushes to the source branch. Commits that another push brought to the target branch, as after a rebase, do \
             not count.",
-        follows: "DevLake: size of a pull request, in files; webhooks contain no lines",
+        defined_by: "DevLake: size of a pull request, in files; webhooks contain no lines",
         sample: Sampler::Changed(|one, view| {
             merged(one, |end| {
                 let count = |files| vec![(end, i64::try_from(files).unwrap_or(i64::MAX))];
@@ -186,7 +186,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "review_coverage",
         kind: Kind::Share,
         help: "Share of the merged merge requests that another person reviewed. Bots do not count.",
-        follows: "DevLake: merged without review, inverted",
+        defined_by: "DevLake: merged without review, inverted",
         sample: Sampler::MergeRequest(|one, view| {
             seen_merged(one, |at| Sample::In(at, i64::from(!reviews(one, view).is_empty())))
         }),
@@ -195,7 +195,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "self_merged",
         kind: Kind::Count,
         help: "Merge requests that their authors merged.",
-        follows: "GitPulse",
+        defined_by: "GitPulse",
         sample: Sampler::MergeRequest(|one, _| {
             merged(one, |at| match one.merged_by() {
                 Some(who) if who != 0 && Some(who) == one.author => Sample::In(at, 1),
@@ -207,7 +207,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "review_depth",
         kind: Kind::Mean,
         help: "Mean number of comments by others, without bots, of merge requests merged in the window.",
-        follows: "DevLake, without authors and bots",
+        defined_by: "DevLake, without authors and bots",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let notes = one.notes.values();
@@ -220,7 +220,7 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "mr_reopened",
         kind: Kind::Count,
         help: "Reopened merge requests, by time of the first reopening.",
-        follows: "CHAOSS",
+        defined_by: "CHAOSS",
         sample: Sampler::MergeRequest(|one, _| {
             one.times(Action::Reopen)
                 .next()
@@ -231,14 +231,14 @@ pub(super) const METRICS: [Metric; 28] = [
         name: "mr_reviewed",
         kind: Kind::Count,
         help: "Merge requests that another person reviewed, by time of the first review. Bots do not count.",
-        follows: "GitLab: code review analytics",
+        defined_by: "GitLab: code review analytics",
         sample: Sampler::MergeRequest(|one, view| first_review(one, view, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "mr_reviews",
         kind: Kind::Count,
         help: "Comments and approvals by other people before the merge. Bots do not count.",
-        follows: "CHAOSS: change request reviews",
+        defined_by: "CHAOSS: change request reviews",
         sample: Sampler::Acts(reviews),
     },
     Metric {
@@ -246,21 +246,21 @@ pub(super) const METRICS: [Metric; 28] = [
         kind: Kind::Count,
         help: "Comments by other people before the merge, by time of the comment. Bots do not count. With a member as \
             filter or grouping, the comments that this member wrote.",
-        follows: "Quickdraw; GitLab's code review analytics count authors too",
+        defined_by: "Quickdraw; GitLab's code review analytics count authors too",
         sample: Sampler::Acts(|one, view| one.comments(&|who| view.is_own_or_bots(one.author, who)).collect()),
     },
     Metric {
         name: "mr_reviewed_by",
         kind: Kind::Count,
         help: "Merge requests that people reviewed, once for each reviewer, by time of the first comment or approval.",
-        follows: "CHAOSS: review participation",
+        defined_by: "CHAOSS: review participation",
         sample: Sampler::Acts(|one, view| first_of_each(reviews(one, view), view)),
     },
     Metric {
         name: "mr_approved_by",
         kind: Kind::Count,
         help: "Merge requests that people approved, once for each approver, by time of the first approval.",
-        follows: "GitLab: contribution analytics, approved",
+        defined_by: "GitLab: contribution analytics, approved",
         sample: Sampler::Acts(|one, view| first_of_each(approvals(one, view), view)),
     },
     Metric {
@@ -268,7 +268,7 @@ pub(super) const METRICS: [Metric; 28] = [
         kind: Kind::ShareOfPeople,
         help: "Share of the members of a team who reviewed merge requests of others. It has no value without a team or \
             member.",
-        follows: "CHAOSS: review participation",
+        defined_by: "CHAOSS: review participation",
         sample: Sampler::Acts(reviews),
     },
     Metric {
@@ -276,7 +276,7 @@ pub(super) const METRICS: [Metric; 28] = [
         kind: Kind::People,
         help: "People who reviewed merge requests of others, each once. In a series, a person counts once in each \
             interval.",
-        follows: "CHAOSS: review participation",
+        defined_by: "CHAOSS: review participation",
         sample: Sampler::Acts(reviews),
     },
     Metric {
@@ -285,7 +285,7 @@ pub(super) const METRICS: [Metric; 28] = [
         help: "Merge requests that were open and ready at the end of the window and had waited for a first review for \
             more than a day (or `older_than`). The wait begins when the merge request is created, marked as ready, or \
             reopened.",
-        follows: "GitLab's code review analytics show the reviewed ones",
+        defined_by: "GitLab's code review analytics show the reviewed ones",
         sample: Sampler::MergeRequest(|one, view| {
             let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
                 && one
@@ -305,7 +305,7 @@ pub(super) const METRICS: [Metric; 28] = [
         kind: Kind::Count,
         help: "Merge requests that are merged although no merge event was received, by the time at which that was \
             first seen.",
-        follows: "Quickdraw: completeness, from comments on merged ones",
+        defined_by: "Quickdraw: completeness, from comments on merged ones",
         sample: Sampler::MergeRequest(|one, _| match one.merged_or_seen_at() {
             None => Sample::Out(NOT_MERGED),
             Some(_) if one.merged_at().is_some() => Sample::Out("its merge event was received"),

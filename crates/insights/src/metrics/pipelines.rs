@@ -14,14 +14,14 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "pipelines",
         kind: Kind::Count,
         help: "Pipelines by time of creation, without child pipelines.",
-        follows: "GitLab: CI/CD analytics, which also count child pipelines",
+        defined_by: "GitLab: CI/CD analytics, which also count child pipelines",
         sample: Sampler::Pipeline(|one, view| counted(one, view, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "pipeline_success_rate",
         kind: Kind::Share,
         help: "Share of the pipelines that passed, of all that finally passed or failed.",
-        follows: "Quickdraw; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
+        defined_by: "Quickdraw; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, end| {
                 Sample::In(at, i64::from(end.status == Status::Success))
@@ -32,21 +32,21 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "pipeline_success_share",
         kind: Kind::Share,
         help: "Share of the ended pipelines that passed.",
-        follows: "GitLab: CI/CD analytics, without child pipelines",
+        defined_by: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Success)),
     },
     Metric {
         name: "pipeline_failure_share",
         kind: Kind::Share,
         help: "Share of the ended pipelines that failed.",
-        follows: "GitLab: CI/CD analytics, without child pipelines",
+        defined_by: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Failed)),
     },
     Metric {
         name: "pipeline_other_share",
         kind: Kind::Share,
         help: "Share of the ended pipelines that were canceled or skipped.",
-        follows: "GitLab: CI/CD analytics, without child pipelines",
+        defined_by: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| {
             share(one, view, |status| matches!(status, Status::Canceled | Status::Skipped))
         }),
@@ -56,7 +56,7 @@ pub(super) const METRICS: [Metric; 19] = [
         kind: Kind::Share,
         help: "Share of the pipelines that passed without a retry, of all that finally passed or failed. Retries hide \
             flaky jobs.",
-        follows: "apicurio-registry#8801",
+        defined_by: "apicurio-registry#8801",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, _| {
                 Sample::In(
@@ -70,21 +70,21 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "pipeline_duration",
         kind: Kind::Duration,
         help: "Duration of pipelines that passed or failed, as GitLab reports it: without the time in the queue.",
-        follows: "Quickdraw; GitLab's CI/CD analytics use all that ended",
+        defined_by: "Quickdraw; GitLab's CI/CD analytics use all that ended",
         sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| reported(at, end.duration))),
     },
     Metric {
         name: "pipeline_queue_time",
         kind: Kind::Duration,
         help: "Time until the first job of a pipeline started, of pipelines that passed or failed.",
-        follows: "gitlab-ci-pipelines-exporter",
+        defined_by: "gitlab-ci-pipelines-exporter",
         sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| reported(at, end.queued))),
     },
     Metric {
         name: "time_to_green",
         kind: Kind::Duration,
         help: "Time from the first failure of a pipeline to its final success.",
-        follows: "GitPulse",
+        defined_by: "GitPulse",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, end| match one.first_failure {
                 Some(failure) if end.status == Status::Success => Sample::In(at, seconds(failure.at, end.at)),
@@ -97,7 +97,7 @@ pub(super) const METRICS: [Metric; 19] = [
         kind: Kind::Gauge,
         help: "Existing branches, and tags, whose last decided pipeline before the end of the window failed. A \
             pipeline is decided if it passed or failed.",
-        follows: "GitLab: the default branch is red",
+        defined_by: "GitLab: the default branch is red",
         sample: Sampler::Pipeline(|one, view| match one.end() {
             _ if one.is_child => Sample::Out("another pipeline started it"),
             _ if view
@@ -117,7 +117,7 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "job_runs",
         kind: Kind::Count,
         help: "Runs of jobs, by time of start. A retried job counts again.",
-        follows: "Quickdraw; GitLab's job analytics use jobs that ended",
+        defined_by: "Quickdraw; GitLab's job analytics use jobs that ended",
         sample: Sampler::EachRun(|runs, _| {
             Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, 1))).collect())
         }),
@@ -126,7 +126,7 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "job_failure_rate",
         kind: Kind::Share,
         help: "Share of the ended runs of jobs that failed. Jobs with `allow_failure` do not count.",
-        follows: "Quickdraw; GitLab's job analytics also count jobs that may fail or did not start",
+        defined_by: "Quickdraw; GitLab's job analytics also count jobs that may fail or did not start",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
             Sample::Many(
@@ -141,7 +141,7 @@ pub(super) const METRICS: [Metric; 19] = [
         kind: Kind::Duration,
         help: "Duration of runs of jobs that passed or failed, by time of start. Grouped by job, it shows the slow \
             ones.",
-        follows: "Quickdraw; GitLab's job analytics use all that ended",
+        defined_by: "Quickdraw; GitLab's job analytics use all that ended",
         sample: Sampler::EachRun(|runs, _| {
             let decided = runs
                 .iter()
@@ -157,21 +157,21 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "jobs_failed",
         kind: Kind::Count,
         help: "Failed runs of jobs, by time of start. Jobs with `allow_failure` do not count.",
-        follows: "Quickdraw; GitLab's job analytics also count jobs that may fail",
+        defined_by: "Quickdraw; GitLab's job analytics also count jobs that may fail",
         sample: Sampler::EachRun(|runs, _| failures(runs, false)),
     },
     Metric {
         name: "jobs_failed_allowed",
         kind: Kind::Count,
         help: "Failed runs of jobs with `allow_failure`, by time of start.",
-        follows: "GitLab: allow_failure, counted separately",
+        defined_by: "GitLab: allow_failure, counted separately",
         sample: Sampler::EachRun(|runs, _| failures(runs, true)),
     },
     Metric {
         name: "retried_jobs",
         kind: Kind::Count,
         help: "Jobs of a pipeline that ran more than once, by time of the last run.",
-        follows: "GitLab issue 216562: counts jobs, not changes of state",
+        defined_by: "GitLab issue 216562: counts jobs, not changes of state",
         sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
             (1.., Some(at)) => Sample::In(at, 1),
             _ => Sample::Out("it was not retried"),
@@ -181,7 +181,7 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "flaky_jobs",
         kind: Kind::Count,
         help: "Jobs of a pipeline that failed and then passed on the same commit.",
-        follows: "Quickdraw: runs on the same commit",
+        defined_by: "Quickdraw: runs on the same commit",
         sample: Sampler::Runs(|runs, _| {
             let last = runs.last().filter(|job| job.last.status == Status::Success);
             let failed = runs.iter().any(|job| job.last.status == Status::Failed);
@@ -195,7 +195,7 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "retry_runs",
         kind: Kind::Count,
         help: "Retries of jobs. It includes retries that are only known from GitLab's own count.",
-        follows: "GitLab: retries_count",
+        defined_by: "GitLab: retries_count",
         sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
             (again @ 1.., Some(at)) => Sample::In(at, again),
             _ => Sample::Out("it was not retried"),
@@ -205,7 +205,7 @@ pub(super) const METRICS: [Metric; 19] = [
         name: "runs_unseen",
         kind: Kind::Count,
         help: "Runs of jobs that GitLab counts and for which no event was received.",
-        follows: "Quickdraw: completeness, from retries_count",
+        defined_by: "Quickdraw: completeness, from retries_count",
         sample: Sampler::Runs(|runs, _| {
             let seen = i64::try_from(runs.len().saturating_sub(1)).unwrap_or(i64::MAX);
             match (retries(runs) - seen, last_start(runs)) {
@@ -221,7 +221,7 @@ pub(super) const CI_SECONDS: Metric = Metric {
     name: "ci_seconds",
     kind: Kind::Sum,
     help: "Total running time of jobs, in seconds.",
-    follows: "GitLab: compute minutes, before factors",
+    defined_by: "GitLab: compute minutes, before factors",
     sample: Sampler::EachRun(|runs, _| {
         Sample::Many(
             runs.iter()

@@ -13,7 +13,7 @@ pub(super) const METRICS: [Metric; 16] = [
         name: "commits.gitlab",
         kind: Kind::Count,
         help: "Commits of every push. A commit that was pushed to two branches counts twice.",
-        follows: "GitLab: contribution analytics",
+        defined_by: "GitLab: contribution analytics",
         sample: Sampler::Push(|one, _| Sample::In(one.received_at, one.total)),
     },
     Metric {
@@ -21,7 +21,7 @@ pub(super) const METRICS: [Metric; 16] = [
         kind: Kind::DurationBelow,
         help: "Time from creation to merge, of merge requests created in the window that are merged by now. The median \
             is the lower of two middle values.",
-        follows: "DevLake: PR cycle time, by date of creation",
+        defined_by: "DevLake: PR cycle time, by date of creation",
         sample: Sampler::MergeRequest(|one, _| of_created(one)),
     },
     Metric {
@@ -29,14 +29,14 @@ pub(super) const METRICS: [Metric; 16] = [
         kind: Kind::Duration,
         help: "Time from creation to merge, of merge requests created in the window that are merged by now. The median \
             is `p50`.",
-        follows: "CHAOSS: change request duration",
+        defined_by: "CHAOSS: change request duration",
         sample: Sampler::MergeRequest(|one, _| of_created(one)),
     },
     Metric {
         name: "review_depth.devlake",
         kind: Kind::Mean,
         help: "Mean number of comments of merge requests merged in the window, including those of authors and bots.",
-        follows: "DevLake: PR review depth",
+        defined_by: "DevLake: PR review depth",
         sample: Sampler::MergeRequest(|one, _| match one.merged_at() {
             Some(end) => Sample::In(end, i64::try_from(one.notes.len()).unwrap_or(i64::MAX)),
             None => Sample::Out("it is not merged, or no event reported when"),
@@ -46,14 +46,14 @@ pub(super) const METRICS: [Metric; 16] = [
         name: "pipelines.gitlab",
         kind: Kind::Count,
         help: "Pipelines by time of creation, including child pipelines.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| one.opened_at().map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1))),
     },
     Metric {
         name: "pipeline_success_rate.gitlab",
         kind: Kind::Share,
         help: "Share of the ended pipelines that passed, including canceled, skipped and child pipelines in the total.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| {
             ended(one, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
         }),
@@ -63,7 +63,7 @@ pub(super) const METRICS: [Metric; 16] = [
         kind: Kind::Share,
         help: "Share of the pipelines that passed, of those that passed, failed or were canceled. A canceled pipeline \
             counts as failed.",
-        follows: "DevLake: CI/CD",
+        defined_by: "DevLake: CI/CD",
         sample: Sampler::Pipeline(|one, _| {
             ended(one, |at, end| match end.status {
                 Status::Success => Sample::In(at, 1),
@@ -76,14 +76,14 @@ pub(super) const METRICS: [Metric; 16] = [
         name: "pipeline_duration.gitlab",
         kind: Kind::Duration,
         help: "Duration of all ended pipelines, including child pipelines.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| ended(one, |at, end| reported(at, end.duration))),
     },
     Metric {
         name: "deployment_frequency.devlake",
         kind: Kind::DistinctPerDay,
         help: "Days with a successful deployment to production, as a share of all days.",
-        follows: "DevLake: DORA, which counts days with a deployment",
+        defined_by: "DevLake: DORA, which counts days with a deployment",
         sample: Sampler::Deployment(|one, _, view| out(one, |at| Sample::In(at, view.day_of(at)))),
     },
     Metric {
@@ -92,7 +92,7 @@ pub(super) const METRICS: [Metric; 16] = [
         help: "Incidents created in the window divided by its deployments. It can be more than 1. In a series, an \
             incident belongs to the interval of the last deployment before it, or of the first deployment of the \
             window.",
-        follows: "GitLab: DORA metrics",
+        defined_by: "GitLab: DORA metrics",
         sample: Sampler::Deployment(|one, _, view| {
             out(one, |at| {
                 let incidents = view.context.incidents_in(one, view.from, view.to);
@@ -105,7 +105,7 @@ pub(super) const METRICS: [Metric; 16] = [
         kind: Kind::Ratio,
         help: "Merged merge requests divided by those that were closed for good, by time of the end. It is null if \
             none was closed.",
-        follows: "CHAOSS: change request acceptance ratio",
+        defined_by: "CHAOSS: change request acceptance ratio",
         sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
             (Some(at), _) => Sample::In(at, 1),
             (None, Some(at)) => Sample::In(at, 0),
@@ -116,21 +116,21 @@ pub(super) const METRICS: [Metric; 16] = [
         name: "pipeline_success_share.gitlab",
         kind: Kind::Share,
         help: "Share of the ended pipelines that passed, including child pipelines.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Success])),
     },
     Metric {
         name: "pipeline_failure_share.gitlab",
         kind: Kind::Share,
         help: "Share of the ended pipelines that failed, including child pipelines.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Failed])),
     },
     Metric {
         name: "pipeline_other_share.gitlab",
         kind: Kind::Share,
         help: "Share of the ended pipelines that were canceled or skipped, including child pipelines.",
-        follows: "GitLab: CI/CD analytics",
+        defined_by: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Canceled, Status::Skipped])),
     },
     Metric {
@@ -138,7 +138,7 @@ pub(super) const METRICS: [Metric; 16] = [
         kind: Kind::Share,
         help: "Share of the ended runs of jobs that failed, including canceled and skipped runs and jobs with \
             `allow_failure` in the total.",
-        follows: "GitLab: job analytics",
+        defined_by: "GitLab: job analytics",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
             let failed = |job: &Job| i64::from(job.last.status == Status::Failed);
@@ -154,7 +154,7 @@ pub(super) const METRICS: [Metric; 16] = [
         name: "job_duration.gitlab",
         kind: Kind::Duration,
         help: "Duration of ended runs of jobs, including canceled ones and jobs with `allow_failure`.",
-        follows: "GitLab: job analytics",
+        defined_by: "GitLab: job analytics",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
             Sample::Many(

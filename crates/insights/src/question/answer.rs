@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CommitAnswer, Detail, Explanation, Found, Grouping, MOST_GAUGE_INTERVALS, MOST_GROUPS, MOST_INTERVALS, Question,
+    CommitAnswer, Detail, Explanation, Found, Grouping, MAX_GAUGE_INTERVALS, MAX_GROUPS, MAX_INTERVALS, Question,
     Window,
 };
 use crate::deployments;
@@ -93,7 +93,7 @@ pub struct Coverage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TooLarge {
     /// Too many groups.
-    #[error("there are more than {MOST_GROUPS} groups; limit the question with group or team")]
+    #[error("there are more than {MAX_GROUPS} groups; limit the question with group or team")]
     Groups,
 
     /// Too many intervals over all groups.
@@ -191,14 +191,14 @@ impl Question {
 
     /// Refuses more groups than can be answered.
     fn check_size(&self, groups: usize) -> Result<(), TooLarge> {
-        if groups > MOST_GROUPS {
+        if groups > MAX_GROUPS {
             return Err(TooLarge::Groups);
         }
 
         let most = if self.metric.kind == Kind::Gauge {
-            MOST_GAUGE_INTERVALS
+            MAX_GAUGE_INTERVALS
         } else {
-            MOST_INTERVALS
+            MAX_INTERVALS
         };
 
         if groups * self.output.series.len() > most {

@@ -11,13 +11,13 @@ use crate::metrics::{Kind, Metric, Part};
 use quickdraw_domain::Timestamp;
 
 /// Largest number of days in one answer.
-const MOST_DAYS: i32 = 3_660;
+const MAX_DAYS: i32 = 3_660;
 /// Longest window, in days, whose default interval is a day.
 const LONGEST_BY_DAY: i32 = 366;
 /// Largest number of intervals in a series.
-const MOST_POINTS: usize = 4_000;
+const MAX_POINTS: usize = 4_000;
 /// Largest number of intervals in a series of a gauge, because a gauge examines all items again for each interval.
-const MOST_LOOKS: usize = 400;
+const MAX_GAUGE_POINTS: usize = 400;
 
 /// The days of a question, in a time zone.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub enum DaysError {
     BeforeOutOfRange,
 
     /// The window is empty or too long.
-    #[error("from must be before to, by at most {MOST_DAYS} days")]
+    #[error("from must be before to, by at most {MAX_DAYS} days")]
     Length,
 
     /// The series has more intervals than this.
@@ -98,7 +98,7 @@ impl Days {
     /// When there is no day or there are too many, or when a day is out of range.
     pub fn new(first: Date, end: Date, zone: TimeZone, zone_name: String) -> Result<Self, DaysError> {
         let days = first.until(end).map_err(|_| DaysError::OutOfRange)?.get_days();
-        if !(1..=MOST_DAYS).contains(&days) {
+        if !(1..=MAX_DAYS).contains(&days) {
             return Err(DaysError::Length);
         }
 
@@ -168,9 +168,9 @@ impl Days {
     /// When there are too many intervals, or when a day is out of range.
     pub fn parts(&self, every: Every, metric: &Metric) -> Result<Vec<Part>, DaysError> {
         let most = if metric.kind == Kind::Gauge {
-            MOST_LOOKS
+            MAX_GAUGE_POINTS
         } else {
-            MOST_POINTS
+            MAX_POINTS
         };
 
         let mut parts = Vec::new();

@@ -10,7 +10,7 @@ use crate::metrics::Metric;
 use crate::{Fact, counts};
 
 /// Events that are examined for one page, and the number of events that are read at once.
-const MOST_EXAMINED: usize = 20_000;
+const MAX_EXAMINED: usize = 20_000;
 const BATCH: usize = 20;
 
 /// A search for the events that mention an item.
@@ -103,7 +103,7 @@ impl EventSearch {
             },
             after,
             most,
-            batches: MOST_EXAMINED / BATCH,
+            batches: MAX_EXAMINED / BATCH,
             found: Vec::new(),
             state: State::Running,
         }

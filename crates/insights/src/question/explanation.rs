@@ -8,7 +8,7 @@ use crate::metrics::{Items, Sample};
 use quickdraw_domain::Timestamp;
 
 /// Largest number of items in an explanation.
-const MOST_EXPLAINED: usize = 10_000;
+const MAX_EXPLAINED: usize = 10_000;
 
 /// Explanation of the number of a window.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -69,7 +69,7 @@ impl Question {
                 Sample::Out(reason) => {
                     *left_out.entry(reason).or_default() += 1;
 
-                    if others.len() < MOST_EXPLAINED {
+                    if others.len() < MAX_EXPLAINED {
                         others.push(Explained {
                             reason: Some(reason),
                             ..Explained::of(item)
@@ -80,7 +80,7 @@ impl Question {
                 }
             };
 
-            let room = MOST_EXPLAINED.saturating_sub(counting.len());
+            let room = MAX_EXPLAINED.saturating_sub(counting.len());
             for (at, value) in all.into_iter().take(room) {
                 // Of items that belong together, this is the one that changed at this time.
                 let item = together.iter().find(|item| item.happened_at(at)).unwrap_or(item);
@@ -100,7 +100,7 @@ impl Question {
         });
 
         counting.extend(others);
-        counting.truncate(MOST_EXPLAINED);
+        counting.truncate(MAX_EXPLAINED);
 
         Explanation {
             items: counting,

@@ -9,7 +9,7 @@ use super::{Enrolment, Handle, Roster, RosterError};
 /// Maximum size of an import, in bytes.
 const LARGEST: usize = 1 << 20;
 /// Maximum number of errors in an answer.
-const MOST_ERRORS: usize = 100;
+const MAX_ERRORS: usize = 100;
 const COLUMNS: [&str; 6] = ["member", "team", "email", "username", "from", "to"];
 
 /// An error in a line of an import.
@@ -63,7 +63,7 @@ impl Roster {
             }
         }
 
-        errors.truncate(MOST_ERRORS);
+        errors.truncate(MAX_ERRORS);
 
         if errors.is_empty() {
             text.clone_into(&mut self.mailmap);
@@ -106,7 +106,7 @@ impl Roster {
                 errors.push(at(line, message));
             }
 
-            if errors.len() == MOST_ERRORS {
+            if errors.len() == MAX_ERRORS {
                 break;
             }
         }
@@ -288,8 +288,8 @@ impl Import {
 
             None => {
                 let member = self.roster.members.get_mut(&id).ok_or("there is no such member")?;
-                if member.handles.len() >= super::MOST_EACH {
-                    return Err(format!("a member has at most {} handles", super::MOST_EACH));
+                if member.handles.len() >= super::MAX_PER_ENTRY {
+                    return Err(format!("a member has at most {} handles", super::MAX_PER_ENTRY));
                 }
 
                 member.handles.insert(handle.clone());

@@ -64,11 +64,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 const DEFAULT: i64 = 20;
-const MOST: i64 = 100;
+const MAX_PER_PAGE: i64 = 100;
 
 /// Reads `limit`, the number of rows of an answer. Values above the maximum count as the maximum.
 fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
-    let asked = asked.unwrap_or(DEFAULT).min(MOST);
+    let asked = asked.unwrap_or(DEFAULT).min(MAX_PER_PAGE);
     usize::try_from(asked)
         .ok()
         .filter(|rows| *rows > 0)

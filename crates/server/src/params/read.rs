@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::error::ApiError;
 
 /// Largest number of items in a list. A million short words fit into a body, and cost far more memory than the body.
-const MOST_ITEMS: usize = 1000;
+const MAX_ITEMS: usize = 1000;
 
 /// An invalid parameter.
 #[derive(PartialEq, Eq, Debug)]
@@ -31,7 +31,7 @@ enum Fault {
     /// Right type, but not one of the allowed values.
     Value,
 
-    /// A list of more than [`MOST_ITEMS`] items.
+    /// A list of more than [`MAX_ITEMS`] items.
     TooMany,
 
     /// Violates a rule of its own type. The text follows the name.
@@ -94,7 +94,7 @@ impl fmt::Display for Invalid {
             Fault::Missing => write!(f, "{name} is missing"),
             Fault::Type => write!(f, "{name} is invalid"),
             Fault::Value => write!(f, "{name} does not have a valid value"),
-            Fault::TooMany => write!(f, "{name} has too many values (maximum is {MOST_ITEMS})"),
+            Fault::TooMany => write!(f, "{name} has too many values (maximum is {MAX_ITEMS})"),
             Fault::Rule(rule) => write!(f, "{name} {rule}"),
         }
     }
@@ -191,7 +191,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
             Value::Number(_) => self.deserialize_i64(visitor),
             Value::String(_) => self.deserialize_str(visitor),
             Value::Array(_) => self.deserialize_seq(visitor),
-            Value::Object(object) if object.len() > MOST_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
+            Value::Object(object) if object.len() > MAX_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
             Value::Object(object) => Object(object).deserialize_any(visitor),
         }
     }
@@ -255,13 +255,13 @@ impl<'de> Deserializer<'de> for Loose<'_> {
     /// Reads a list, or a text whose items are separated by commas.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
-            Value::Array(list) if list.len() > MOST_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
+            Value::Array(list) if list.len() > MAX_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
             Value::Array(list) => visitor.visit_seq(Items(list.iter())),
             Value::String(text) => {
-                let words = text.split(',').take(MOST_ITEMS + 1);
+                let words = text.split(',').take(MAX_ITEMS + 1);
                 let words: Vec<Value> = words.map(|word| Value::from(word.trim())).collect();
 
-                if words.len() > MOST_ITEMS {
+                if words.len() > MAX_ITEMS {
                     return Err(Invalid::unnamed(Fault::TooMany));
                 }
 
@@ -399,18 +399,18 @@ mod tests {
     fn a_list_has_at_most_a_thousand_items_in_either_form() {
         let refused = Err("words has too many values (maximum is 1000)".to_owned());
         assert_eq!(
-            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1] })),
+            input(json!({ "name": "a", "words": vec!["w"; MAX_ITEMS + 1] })),
             refused
         );
 
         assert_eq!(
-            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1].join(",") })),
+            input(json!({ "name": "a", "words": vec!["w"; MAX_ITEMS + 1].join(",") })),
             refused
         );
 
-        let most = input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS].join(",") }))
-            .expect("the largest allowed number");
-        assert_eq!(most.words.len(), MOST_ITEMS);
+        let most =
+            input(json!({ "name": "a", "words": vec!["w"; MAX_ITEMS].join(",") })).expect("the largest allowed number");
+        assert_eq!(most.words.len(), MAX_ITEMS);
     }
 
     #[test]

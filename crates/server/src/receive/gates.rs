@@ -21,7 +21,7 @@ use super::verify::Verifier;
 use crate::body;
 
 /// Number of clients per source above which idle ones are forgotten.
-const MOST_CLIENTS: usize = 50_000;
+const MAX_CLIENTS: usize = 50_000;
 
 /// Shortest time between two log lines about requests over the rate limit.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ impl Gate {
     /// Counts a request. If the limit is reached, returns the time to wait.
     pub(crate) fn count(&self, address: IpAddr, has_token: bool) -> Result<(), Duration> {
         let Some(counts) = &self.counts else { return Ok(()) };
-        if counts.len() > MOST_CLIENTS {
+        if counts.len() > MAX_CLIENTS {
             counts.retain_recent();
             counts.shrink_to_fit();
         }

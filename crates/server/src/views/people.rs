@@ -158,7 +158,7 @@ impl Token {
 
 /// A new access token, with its secret text, which is shown once only.
 #[derive(Serialize, ToSchema)]
-pub struct MadeToken {
+pub struct CreatedToken {
     /// The other fields of the token.
     #[serde(flatten)]
     pub about: Token,

@@ -23,7 +23,7 @@ pub struct Replay {
     pub rate: i64,
 
     /// Number of deliveries that were examined.
-    pub looked_at: i64,
+    pub scanned: i64,
 
     /// Number of deliveries that were rescheduled.
     pub replayed: i64,
@@ -46,21 +46,21 @@ pub struct Replay {
 #[derive(Serialize, ToSchema)]
 pub struct ReplayResults {
     /// Number delivered since then.
-    pub arrived: i64,
+    pub delivered: i64,
 
     /// Number that failed for good since then.
     pub given_up: i64,
 
-    /// Number still owed.
-    pub owed: i64,
+    /// Number still pending.
+    pub pending: i64,
 }
 
 impl From<replays::Results> for ReplayResults {
     fn from(results: replays::Results) -> Self {
         Self {
-            arrived: results.arrived,
+            delivered: results.delivered,
             given_up: results.given_up,
-            owed: results.owed,
+            pending: results.pending,
         }
     }
 }
@@ -68,10 +68,10 @@ impl From<replays::Results> for ReplayResults {
 /// Filter of a replay.
 #[derive(Serialize, ToSchema)]
 pub struct ReplayFilter {
-    /// Only events that arrived at this time or later.
+    /// Only events that delivered at this time or later.
     pub from: Iso,
 
-    /// Only events that arrived before this time.
+    /// Only events that delivered before this time.
     pub to: Iso,
 
     /// Only events of this kind.
@@ -110,7 +110,7 @@ impl From<&replays::Replay> for Replay {
                 text: filter.text.clone(),
             },
             rate: replay.rate,
-            looked_at: replay.looked_at,
+            scanned: replay.scanned,
             replayed: replay.replayed,
             created_by: replay.created_by.clone(),
             created_at: Iso(replay.created_at),

@@ -2,7 +2,7 @@
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::source::{self, BoundTo};
-use quickdraw_engine::SeenRequest;
+use quickdraw_engine::RequestRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -121,8 +121,8 @@ pub struct SourceRequest {
     pub event_id: Option<String>,
 }
 
-impl From<&SeenRequest> for SourceRequest {
-    fn from(seen: &SeenRequest) -> Self {
+impl From<&RequestRecord> for SourceRequest {
+    fn from(seen: &RequestRecord) -> Self {
         Self {
             at: Iso(Timestamp::from_micros(seen.at)),
             address: seen.address.clone(),

@@ -11,7 +11,7 @@ use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outc
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
-use crate::lists::{MOST_LOOKED_AT, Paged};
+use crate::lists::{MAX_SCANNED, Paged};
 
 #[async_trait]
 impl Attempts for Postgres {
@@ -49,7 +49,7 @@ impl Attempts for Postgres {
         // A filter by status looks at the newest of a hook's attempts, and not at all that it ever had.
         let rows = format!(
             "FROM (SELECT {COLUMNS} FROM attempts WHERE hook_id = $1 AND started_at >= $2
-                ORDER BY id DESC LIMIT {MOST_LOOKED_AT}) a WHERE {}",
+                ORDER BY id DESC LIMIT {MAX_SCANNED}) a WHERE {}",
             filter.condition()
         );
 

@@ -64,17 +64,17 @@ impl Postgres {
 
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let client = self.client().await?;
-        let mut rooms = claim.rooms.clone();
+        let mut hook_limits = claim.hook_limits.clone();
         let mut claimed = self
-            .claim_stage(&client, &claim, &rooms, Stage::Waiting, claim.first)
+            .claim_stage(&client, &claim, &hook_limits, Stage::Waiting, claim.first)
             .await?;
         for taken in &claimed {
-            let room = rooms.entry(taken.hook).or_insert(claim.per_hook);
+            let room = hook_limits.entry(taken.hook).or_insert(claim.per_hook);
             *room = room.saturating_sub(1);
         }
 
         claimed.extend(
-            self.claim_stage(&client, &claim, &rooms, Stage::Retrying, claim.retries)
+            self.claim_stage(&client, &claim, &hook_limits, Stage::Retrying, claim.retries)
                 .await?,
         );
 
@@ -85,7 +85,7 @@ impl Postgres {
         &self,
         client: &Object,
         claim: &Claim,
-        rooms: &std::collections::HashMap<HookId, usize>,
+        hook_limits: &std::collections::HashMap<HookId, usize>,
         stage: Stage,
         wanted: usize,
     ) -> Result<Vec<Claimed>> {
@@ -93,8 +93,11 @@ impl Postgres {
             return Ok(Vec::new());
         }
 
-        let (hooks, room): (Vec<i64>, Vec<i64>) =
-            rooms.iter().map(|(hook, room)| (hook.0, columns::limit(*room))).unzip();
+        let (hooks, room): (Vec<i64>, Vec<i64>) = hook_limits
+            .iter()
+            .map(|(hook, room)| (hook.0, columns::limit(*room)))
+            .unzip();
+
         let next = &self.next_hook[usize::from(stage == Stage::Retrying)];
         let sql = format!("{CLAIM}{}", read_leased());
         let statement = client.prepare_cached(&sql).await?;

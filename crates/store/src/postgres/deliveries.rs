@@ -20,7 +20,7 @@ use crate::deliveries::{
     OrderingQueue, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 
 /// Leases that one sweep takes away.
 const EXPIRE_BATCH: i64 = 1000;
@@ -194,7 +194,7 @@ impl Deliveries for Postgres {
         let client = self.client().await?;
         let looked_at = |columns: &str| {
             format!(
-                "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+                "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MAX_SCANNED}"
             )
         };
 
@@ -256,7 +256,7 @@ impl Deliveries for Postgres {
                     FROM walk w WHERE w.hook IS NOT NULL)
                  SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries
                         WHERE state < 2 AND leased_until IS NULL LIMIT 100000) a)
-                        + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL) AS owed,
+                        + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL) AS deliveries,
                     (SELECT min((SELECT min(d.due_at) FROM deliveries d
                         WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id = w.hook))
                      FROM walk w) AS oldest_due_at,
@@ -267,7 +267,7 @@ impl Deliveries for Postgres {
         let row = client.query_one(&statement, &[]).await?;
 
         Ok(Backlog {
-            owed: row.get("owed"),
+            deliveries: row.get("deliveries"),
             oldest_due_at: row.get::<_, Option<i64>>("oldest_due_at").map(Timestamp::from_micros),
             fan_out: row.get("fan_out"),
             projection: row.get("projection"),

@@ -19,7 +19,7 @@ use crate::events::{
     Appended, BODY, BODY_COLUMN, Chains, Decide, EVENT, EVENT_COLUMNS, EventFilter, Events, FanOutCount, NewEvent,
     chains_of,
 };
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -225,7 +225,7 @@ impl Events for Postgres {
 
         // Where every row counts, a page of them is enough.
         let most = if filter.trigger.is_some() {
-            MOST_LOOKED_AT
+            MAX_SCANNED
         } else {
             filter.limit
         };
@@ -387,6 +387,6 @@ pub(super) async fn end(
         .query_opt(&client.prepare_cached(&sql).await?, parameters)
         .await?;
     Ok(row
-        .filter(|row| row.get::<_, i64>("count") == columns::limit(MOST_LOOKED_AT))
+        .filter(|row| row.get::<_, i64>("count") == columns::limit(MAX_SCANNED))
         .map(|row| row.get("id")))
 }

@@ -8,7 +8,7 @@ use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::Fact;
 use quickdraw_insights::branches::{Push, Received};
-use quickdraw_insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_insights::commits::{Author, Commit, CommitDetails, Paths};
 use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::gaps::Seen;
 use quickdraw_insights::people::User;
@@ -43,7 +43,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
         match projected.facts {
             Ok(found) => facts.extend(found),
             Err(reason) => {
-                let sql = "INSERT INTO projection_poison VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                let sql = "INSERT INTO projection_set_aside VALUES ($1, $2) ON CONFLICT DO NOTHING";
                 transaction.execute(sql, &[&projected.event.0, &reason]).await?;
             }
         }
@@ -106,7 +106,7 @@ async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
         changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), item)?);
     }
 
-    write_told_pushes(transaction, &changed).await?;
+    write_reported_pushes(transaction, &changed).await?;
 
     let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
     let (families, projects, numbers) = columns(changed.iter().map(insights::key).collect());
@@ -131,7 +131,7 @@ async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
 }
 
 /// Writes pushes that nobody received at that time, and takes away those that somebody did.
-async fn write_told_pushes(transaction: &Transaction<'_>, changed: &[Item]) -> Result<()> {
+async fn write_reported_pushes(transaction: &Transaction<'_>, changed: &[Item]) -> Result<()> {
     let pushes: Vec<&Push> = changed
         .iter()
         .filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None })
@@ -148,10 +148,10 @@ async fn write_told_pushes(transaction: &Transaction<'_>, changed: &[Item]) -> R
 
     let times: Vec<Option<i64>> = pushes
         .iter()
-        .map(|push| push.told_at().map(Timestamp::as_micros))
+        .map(|push| push.reported_at().map(Timestamp::as_micros))
         .collect();
 
-    let sql = "DELETE FROM insights_told_pushes p
+    let sql = "DELETE FROM insights_reported_pushes p
         USING UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[]) AS t(project, git_ref, after_sha, before_sha)
         WHERE p.project = t.project AND p.git_ref = t.git_ref AND p.after_sha = t.after_sha AND p.before_sha = t.before_sha";
     let statement = transaction.prepare_cached(sql).await?;
@@ -163,7 +163,7 @@ async fn write_told_pushes(transaction: &Transaction<'_>, changed: &[Item]) -> R
         return Ok(());
     }
 
-    let sql = "INSERT INTO insights_told_pushes (project, git_ref, after_sha, before_sha, at)
+    let sql = "INSERT INTO insights_reported_pushes (project, git_ref, after_sha, before_sha, at)
         SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])
             AS t(project, git_ref, after_sha, before_sha, at)
         WHERE t.at IS NOT NULL";
@@ -224,7 +224,7 @@ async fn join_seen(transaction: &Transaction<'_>, seen: &[Seen]) -> Result<()> {
     let mut first: BTreeMap<(i64, i16, i64), Timestamp> = BTreeMap::new();
     for one in seen {
         let known = first
-            .entry((one.project, one.metric.code(), one.iid))
+            .entry((one.project, one.kind.code(), one.iid))
             .or_insert(one.received_at);
         *known = one.received_at.min(*known);
     }
@@ -234,20 +234,20 @@ async fn join_seen(transaction: &Transaction<'_>, seen: &[Seen]) -> Result<()> {
     }
 
     let projects: Vec<i64> = first.keys().map(|key| key.0).collect();
-    let metrics: Vec<i16> = first.keys().map(|key| key.1).collect();
+    let kinds: Vec<i16> = first.keys().map(|key| key.1).collect();
     let iids: Vec<i64> = first.keys().map(|key| key.2).collect();
     let times: Vec<i64> = first.values().map(|time| time.as_micros()).collect();
 
     let statement = transaction
         .prepare_cached(
-            "INSERT INTO insights_seen AS s
+            "INSERT INTO insights_received_iids AS s
              SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[])
-             ON CONFLICT (project, metric, iid) DO UPDATE SET received_at = excluded.received_at
+             ON CONFLICT (project, kind, iid) DO UPDATE SET received_at = excluded.received_at
                 WHERE s.received_at > excluded.received_at",
         )
         .await?;
     transaction
-        .execute(&statement, &[&projects, &metrics, &iids, &times])
+        .execute(&statement, &[&projects, &kinds, &iids, &times])
         .await?;
     Ok(())
 }
@@ -316,7 +316,7 @@ async fn join_commits(transaction: &Transaction<'_>, commits: Vec<Commit>, merge
 
     new.retain(|key, commit| old.get(key).is_none_or(|(known, _)| known != commit));
 
-    let identities = identities(transaction, new.values().map(|commit| &commit.told.author)).await?;
+    let identities = identities(transaction, new.values().map(|commit| &commit.details.author)).await?;
     write_commits(transaction, &new, &identities).await?;
     write_rollups(transaction, &old, &new, &identities).await
 }
@@ -381,9 +381,9 @@ async fn write_commits(
     let column = |of: &dyn Fn(&Commit) -> i64| -> Vec<i64> { all.iter().map(|commit| of(commit)).collect() };
     let flag = |of: &dyn Fn(&Commit) -> bool| -> Vec<bool> { all.iter().map(|commit| of(commit)).collect() };
     let shas: Vec<&str> = all.iter().map(|commit| commit.sha.as_str()).collect();
-    let offsets: Vec<i16> = all.iter().map(|commit| commit.told.offset_minutes).collect();
-    let changes: Vec<&[u8]> = all.iter().map(|commit| commit.told.change.as_slice()).collect();
-    let paths: Vec<Vec<u8>> = all.iter().map(|commit| commit.told.paths.to_bytes()).collect();
+    let offsets: Vec<i16> = all.iter().map(|commit| commit.details.offset_minutes).collect();
+    let changes: Vec<&[u8]> = all.iter().map(|commit| commit.details.change.as_slice()).collect();
+    let paths: Vec<Vec<u8>> = all.iter().map(|commit| commit.details.paths.to_bytes()).collect();
 
     transaction
         .execute(
@@ -392,11 +392,11 @@ async fn write_commits(
                 &column(&|commit| commit.project),
                 &shas,
                 &column(&|commit| commit.at().as_micros()),
-                &column(&|commit| identities.get(&commit.told.author).copied().unwrap_or_default()),
-                &flag(&|commit| commit.told.undated),
-                &column(&|commit| commit.told.committed_at.as_micros()),
+                &column(&|commit| identities.get(&commit.details.author).copied().unwrap_or_default()),
+                &flag(&|commit| commit.details.undated),
+                &column(&|commit| commit.details.committed_at.as_micros()),
                 &offsets,
-                &flag(&|commit| commit.told.merge_message),
+                &flag(&|commit| commit.details.merge_message),
                 &changes,
                 &paths,
                 &column(&|commit| commit.first_received_at.as_micros()),
@@ -431,7 +431,7 @@ async fn write_rollups(
 
         add(
             commit,
-            identities.get(&commit.told.author).copied().unwrap_or_default(),
+            identities.get(&commit.details.author).copied().unwrap_or_default(),
             1,
         );
     }
@@ -510,7 +510,7 @@ pub(super) fn read_commit(row: &Row) -> (Commit, i64) {
     let commit = Commit {
         project: row.get(COMMIT.project),
         sha: row.get(COMMIT.sha),
-        told: Told {
+        details: CommitDetails {
             undated: row.get(COMMIT.undated),
             committed_at: Timestamp::from_micros(row.get(COMMIT.committed_at)),
             offset_minutes: row.get(COMMIT.offset_minutes),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
@@ -194,8 +194,8 @@ impl Hooks for Postgres {
         let known_groups = transaction
             .query("SELECT instance, foreign_id, group_id, path FROM known_groups", &[])
             .await?;
-        let sql = "SELECT id FROM groups WHERE path_chosen_by = $1";
-        let named_by_members = transaction.query(sql, &[&ChosenBy::Member.code()]).await?;
+        let sql = "SELECT id FROM groups WHERE path_set_by = $1";
+        let named_by_members = transaction.query(sql, &[&PathSetBy::Member.code()]).await?;
         let instances = super::sources::instances(&*transaction).await?;
 
         let sources = transaction

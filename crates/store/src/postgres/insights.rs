@@ -175,7 +175,7 @@ impl Insights for Postgres {
             "SELECT {} FROM insights_pushes
              WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3
              UNION ALL
-             SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
+             SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_reported_pushes
              WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND at >= $2 AND at < $3",
             MOVE.sql
         );
@@ -262,7 +262,7 @@ impl Insights for Postgres {
         let sql = "SELECT min(since) FROM (
                 SELECT min(received_at) AS since FROM insights_pushes WHERE $1::bigint[] IS NULL OR project = ANY ($1)
                 UNION ALL
-                SELECT min(received_at) FROM insights_seen WHERE $1::bigint[] IS NULL OR project = ANY ($1)) r";
+                SELECT min(received_at) FROM insights_received_iids WHERE $1::bigint[] IS NULL OR project = ANY ($1)) r";
         let row = client
             .query_one(&client.prepare_cached(sql).await?, &[&projects])
             .await?;
@@ -300,7 +300,7 @@ impl Insights for Postgres {
         let completeness = |row: &tokio_postgres::Row| Completeness {
             project: row.get("project"),
             project_path: row.get("path"),
-            metric: i16::try_from(row.get::<_, i32>("metric"))
+            kind: i16::try_from(row.get::<_, i32>("kind"))
                 .ok()
                 .and_then(Sequence::from_code)
                 .unwrap_or(Sequence::Push),
@@ -317,8 +317,8 @@ impl Insights for Postgres {
         let (client, limit) = (self.client().await?, columns::limit(limit));
         match after {
             After::Pushes(time, sha) => {
-                let behind = "(g.received_at, g.before_sha) > ($2, $3)";
-                let sql = insights::page_of_pushes("p.project = $1", behind, "$4");
+                let after = "(g.received_at, g.before_sha) > ($2, $3)";
+                let sql = insights::page_of_pushes("p.project = $1", after, "$4");
                 let statement = client.prepare_cached(&sql).await?;
                 let rows = client
                     .query(&statement, &[&project, &time.as_micros(), &sha, &limit])
@@ -333,20 +333,20 @@ impl Insights for Postgres {
                 Ok(rows.iter().map(gap).collect())
             }
 
-            After::Objects(metric, iid) => {
+            After::Objects(kind, iid) => {
                 let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
-                        SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
-                        WHERE project = $1 AND metric = $2 AND iid > $3) s
+                        SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_received_iids
+                        WHERE project = $1 AND kind = $2 AND iid > $3) s
                     WHERE iid - before > 1 ORDER BY iid LIMIT $4";
                 let statement = client.prepare_cached(sql).await?;
                 let rows = client
-                    .query(&statement, &[&project, &metric.code(), &iid, &limit])
+                    .query(&statement, &[&project, &kind.code(), &iid, &limit])
                     .await?;
 
                 Ok(rows
                     .iter()
                     .map(|row| Gap::Objects {
-                        metric,
+                        kind,
                         first: row.get("first"),
                         last: row.get("last"),
                     })
@@ -411,9 +411,9 @@ impl Insights for Postgres {
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
-    async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
+    async fn list_set_aside(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
         let client = self.client().await?;
-        let sql = "SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT $1";
+        let sql = "SELECT event_id, reason FROM projection_set_aside ORDER BY event_id DESC LIMIT $1";
         let rows = client.query(sql, &[&columns::limit(limit)]).await?;
         Ok(rows
             .iter()
@@ -421,9 +421,9 @@ impl Insights for Postgres {
             .collect())
     }
 
-    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
+    async fn retry_set_aside(&self, event: Option<EventId>) -> Result<usize> {
         let sql =
-            "WITH gone AS (DELETE FROM projection_poison WHERE $1::uuid IS NULL OR event_id = $1 RETURNING event_id)
+            "WITH gone AS (DELETE FROM projection_set_aside WHERE $1::uuid IS NULL OR event_id = $1 RETURNING event_id)
             INSERT INTO projection_pending SELECT e.id FROM gone g JOIN events e ON e.id = g.event_id
             ON CONFLICT DO NOTHING";
 

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::envelope::{Group, Project, User};
-use quickdraw_domain::identity::{self, ChosenBy, Context, Foreign, Local, Placed, Room};
+use quickdraw_domain::identity::{self, Context, Foreign, FreePath, Local, PathSetBy, Placement};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
 
 use super::scopes::PATHS_LOCK;
 use super::{Postgres, audit, scalar};
 use crate::error::{Error, Result};
-use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
+use crate::known::{Known, MAX_PROJECTS, MAX_USERS, moved};
 
 /// Columns that [`local`] reads, of projects and of groups.
-const PROJECT: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+const PROJECT: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
     FROM projects l LEFT JOIN known_projects k ON k.project_id = l.id";
-const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+const GROUP: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
     FROM groups l LEFT JOIN known_groups k ON k.group_id = l.id";
 
 /// Of one event that is taken up: its instance and source, and when it came.
@@ -81,7 +81,7 @@ impl Known for Postgres {
         let client = self.client().await?;
         let known: i64 = scalar(&client.query_one("SELECT count(*) FROM users", &[]).await?);
 
-        if known >= MOST_USERS {
+        if known >= MAX_USERS {
             return Ok(());
         }
 
@@ -109,7 +109,7 @@ async fn know_project(transaction: &Transaction<'_>, received: Received<'_>, see
         return Ok(Some(project.id));
     }
 
-    if count(transaction, "known_projects").await? >= MOST_PROJECTS {
+    if count(transaction, "known_projects").await? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -127,9 +127,9 @@ async fn know_project(transaction: &Transaction<'_>, received: Received<'_>, see
     }
 
     let id = match identity::place(received.instance, seen, &context) {
-        Placed::Join(id) => id,
-        Placed::Make(room) => make_project(transaction, seen, &room, received.now).await?,
-        Placed::Nowhere => return Ok(None),
+        Placement::Join(id) => id,
+        Placement::Create(free_path) => make_project(transaction, seen, &free_path, received.now).await?,
+        Placement::NoFreePath => return Ok(None),
     };
     link_project(transaction, received, seen.id, id, &seen.path_with_namespace).await?;
     Ok(Some(id))
@@ -162,18 +162,18 @@ async fn follow_project(
     }
 
     let context = context(transaction, received.instance, &[path], seen.id, Some(&project.path)).await?;
-    if let Some(room) = identity::follow(received.instance, seen, project, &context) {
-        let group = make_groups(transaction, &room, seen.visibility_level, received.now).await?;
-        let sql = "UPDATE projects SET group_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
+    if let Some(free_path) = identity::follow(received.instance, seen, project, &context) {
+        let group = make_groups(transaction, &free_path, seen.visibility_level, received.now).await?;
+        let sql = "UPDATE projects SET group_id = $2, full_path = $3, path_set_by = $4 WHERE id = $1";
         transaction
-            .execute(sql, &[&project.id, &group, &room.path, &ChosenBy::Maker.code()])
+            .execute(sql, &[&project.id, &group, &free_path.path, &PathSetBy::Creator.code()])
             .await?;
 
         let entry = moved(
             "project",
             project.id,
             &project.path,
-            &room.path,
+            &free_path.path,
             received.source,
             received.now,
         );
@@ -191,7 +191,7 @@ async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen:
         return Ok(Some(group.id));
     }
 
-    if count(transaction, "known_groups").await? >= MOST_PROJECTS {
+    if count(transaction, "known_groups").await? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -239,8 +239,8 @@ async fn follow_group(
     )
     .await?;
 
-    if let Some(room) = identity::follow_group(received.instance, seen, group, &context) {
-        let parent = make_groups(transaction, &room, 0, received.now).await?;
+    if let Some(free_path) = identity::follow_group(received.instance, seen, group, &context) {
+        let parent = make_groups(transaction, &free_path, 0, received.now).await?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
                 "WITH RECURSIVE inside (id) AS (
@@ -248,19 +248,21 @@ async fn follow_group(
                  UPDATE {table} SET full_path = $3 || substr(full_path, length($2::text) + 1)
                  WHERE {column} IN (SELECT id FROM inside)"
             );
-            transaction.execute(&sql, &[&group.id, &group.path, &room.path]).await?;
+            transaction
+                .execute(&sql, &[&group.id, &group.path, &free_path.path])
+                .await?;
         }
 
-        let sql = "UPDATE groups SET parent_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
+        let sql = "UPDATE groups SET parent_id = $2, full_path = $3, path_set_by = $4 WHERE id = $1";
         transaction
-            .execute(sql, &[&group.id, &parent, &room.path, &ChosenBy::Maker.code()])
+            .execute(sql, &[&group.id, &parent, &free_path.path, &PathSetBy::Creator.code()])
             .await?;
 
         let entry = moved(
             "group",
             group.id,
             &group.path,
-            &room.path,
+            &free_path.path,
             received.source,
             received.now,
         );
@@ -324,12 +326,12 @@ async fn count(transaction: &Transaction<'_>, table: &str) -> Result<i64> {
 /// Makes the groups that are missing above a path, and returns its parent.
 async fn make_groups(
     transaction: &Transaction<'_>,
-    room: &Room,
+    free_path: &FreePath,
     visibility: i64,
     now: Timestamp,
 ) -> Result<Option<i64>> {
-    let mut parent = room.parent;
-    for group in &room.missing {
+    let mut parent = free_path.parent;
+    for group in &free_path.missing {
         let sql = "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
             VALUES ($1, $2, $3, NULL, $4, $5) RETURNING id";
         let row = transaction
@@ -341,8 +343,13 @@ async fn make_groups(
     Ok(parent)
 }
 
-async fn make_project(transaction: &Transaction<'_>, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
-    let group = make_groups(transaction, room, seen.visibility_level, now).await?;
+async fn make_project(
+    transaction: &Transaction<'_>,
+    seen: &Project,
+    free_path: &FreePath,
+    now: Timestamp,
+) -> Result<i64> {
+    let group = make_groups(transaction, free_path, seen.visibility_level, now).await?;
     let row = transaction
         .query_one(
             "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level, created_at)
@@ -350,7 +357,7 @@ async fn make_project(transaction: &Transaction<'_>, seen: &Project, room: &Room
             &[
                 &group,
                 &seen.name,
-                &room.path,
+                &free_path.path,
                 &seen.description,
                 &seen.default_branch,
                 &seen.visibility_level,
@@ -372,7 +379,7 @@ fn local(row: &Row) -> Local {
     Local {
         id: row.get("id"),
         path: row.get("full_path"),
-        chosen_by: ChosenBy::from_code(row.get("path_chosen_by")),
+        path_set_by: PathSetBy::from_code(row.get("path_set_by")),
         stands_for,
     }
 }

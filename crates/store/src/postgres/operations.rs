@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::operations::{MOST, Operation, Operations};
+use crate::operations::{MAX_OPERATIONS, Operation, Operations};
 use crate::payload::Packed;
 
 const COLUMNS: &str = "id, place_kind, place_id, name, version, closed, due_at, chain, key, saves";
@@ -78,8 +78,10 @@ impl Operations for Postgres {
 
         // Two nodes may each see room for one more: the limit is there for the disk, and not exact.
         let waiting: i64 = scalar(&client.query_one("SELECT count(*) FROM operations", &[]).await?);
-        if waiting >= MOST {
-            return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
+        if waiting >= MAX_OPERATIONS {
+            return Err(Error::Busy(format!(
+                "{MAX_OPERATIONS} operations wait for their last save"
+            )));
         }
 
         let (kind, place) = columns::place_columns(place);

@@ -13,7 +13,7 @@ use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
-use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
+use crate::overview::{self, CommitCount, KnownBranch, MAX_MOVES, Overview, Piece, ZEROS};
 
 /// The condition that selects the items of a piece.
 const OF_PIECE: &str =
@@ -102,7 +102,7 @@ impl Overview for Postgres {
         Ok((items, false))
     }
 
-    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
+    async fn branches_after(&self, piece: Piece, after: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
@@ -112,14 +112,8 @@ impl Overview for Postgres {
             .await?;
 
         let (code, before) = (Family::Branches.code(), piece.to.as_micros());
-        let parameters: [&(dyn ToSql + Sync); 6] = [
-            &code,
-            &behind.0,
-            &behind.1,
-            &piece.last,
-            &before,
-            &columns::limit(limit),
-        ];
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&code, &after.0, &after.1, &piece.last, &before, &columns::limit(limit)];
 
         let mut known = Vec::new();
         for row in client.query(&statement, &parameters).await? {
@@ -144,16 +138,16 @@ impl Overview for Postgres {
                      WHERE p.project = b.project AND p.git_ref = b.git_ref AND p.received_at < $3
                      ORDER BY p.received_at DESC LIMIT $5)
                     UNION ALL
-                    (SELECT t.before_sha, t.after_sha, t.at FROM insights_told_pushes t
+                    (SELECT t.before_sha, t.after_sha, t.at FROM insights_reported_pushes t
                      WHERE t.project = b.project AND t.git_ref = b.git_ref AND t.at < $3 ORDER BY t.at DESC LIMIT $5)) m
                  WHERE EXISTS (SELECT 1 FROM insights_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
                     AND d.after_sha BETWEEN '0' AND $4 AND ltrim(d.after_sha, '0') = '' AND d.received_at < $3)
-                 OR EXISTS (SELECT 1 FROM insights_told_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
+                 OR EXISTS (SELECT 1 FROM insights_reported_pushes d WHERE d.project = b.project AND d.git_ref = b.git_ref
                     AND d.after_sha BETWEEN '0' AND $4 AND ltrim(d.after_sha, '0') = '' AND d.at < $3)",
             )
             .await?;
 
-        let most = columns::limit(MOST_MOVES);
+        let most = columns::limit(MAX_MOVES);
         for row in client
             .query(&statement, &[&projects, &names, &before, &ZEROS, &most])
             .await?

@@ -23,7 +23,7 @@ impl Replays for Postgres {
     async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay> {
         let text = filter_text(&filter)?;
         let sql = format!(
-            "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
+            "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed)
              VALUES ($1, $2, $3, $4, 0, $5, $2, 0, 0) RETURNING {COLUMNS}"
         );
 
@@ -47,9 +47,9 @@ impl Replays for Postgres {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         let client = self.client().await?;
-        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3) AS arrived,
+        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3) AS delivered,
                 count(*) FILTER (WHERE state = 3 AND finished_at >= $3) AS given_up,
-                count(*) FILTER (WHERE state < 2) AS owed
+                count(*) FILTER (WHERE state < 2) AS pending
              FROM deliveries WHERE id > $1 AND id <= $2 AND ($4::bigint IS NULL OR hook_id = $4)";
         let statement = client.prepare_cached(sql).await?;
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
@@ -59,9 +59,9 @@ impl Replays for Postgres {
             .await?;
 
         Ok(Results {
-            arrived: row.get("arrived"),
+            delivered: row.get("delivered"),
             given_up: row.get("given_up"),
-            owed: row.get("owed"),
+            pending: row.get("pending"),
         })
     }
 
@@ -128,14 +128,14 @@ impl Replays for Postgres {
             Progress::Running
         };
 
-        let chosen: Vec<Uuid> = step.chosen.iter().map(|delivery| delivery.0).collect();
-        let blocked: Vec<i64> = step.chosen.iter().map(|delivery| blocked_at(*delivery)).collect();
+        let selected: Vec<Uuid> = step.selected.iter().map(|delivery| delivery.0).collect();
+        let blocked: Vec<i64> = step.selected.iter().map(|delivery| blocked_at(*delivery)).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
 
         let moved = transaction
             .execute(
-                "UPDATE replays SET cursor = $3, looked_at = looked_at + $4, progress = $5,
+                "UPDATE replays SET cursor = $3, scanned = scanned + $4, progress = $5,
                     advanced_at = CASE WHEN $6 THEN $7 ELSE advanced_at END,
                     finished_at = CASE WHEN $5::smallint = 2 THEN $7 END
                  WHERE id = $1 AND cursor = $2 AND progress = 0",
@@ -143,9 +143,9 @@ impl Replays for Postgres {
                     &step.replay,
                     &step.from.0,
                     &step.to.0,
-                    &columns::limit(step.looked_at),
+                    &columns::limit(step.scanned),
                     &progress.code(),
-                    &!chosen.is_empty(),
+                    &!selected.is_empty(),
                     &now.as_micros(),
                 ],
             )
@@ -163,9 +163,9 @@ impl Replays for Postgres {
                     FROM UNNEST($1::uuid[], $3::bigint[]) AS c(id, blocked_at)
                     WHERE d.id = c.id AND d.state IN (2, 3) AND d.leased_until IS NULL
                     RETURNING d.event_id, d.hook_id),
-                 told AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
+                 unskipped AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
                  SELECT count(*) FROM due",
-                &[&chosen, &now.as_micros(), &blocked],
+                &[&selected, &now.as_micros(), &blocked],
             )
             .await?;
         let due = usize::try_from(scalar::<i64>(&due)).unwrap_or(usize::MAX);
@@ -191,7 +191,7 @@ fn replay(row: &Row) -> Result<Replay> {
         progress: Progress::from_code(row.get("progress")),
         cursor: DeliveryId(row.get("cursor")),
         advanced_at: Timestamp::from_micros(row.get("advanced_at")),
-        looked_at: row.get("looked_at"),
+        scanned: row.get("scanned"),
         replayed: row.get("replayed"),
         finished_at: row.get::<_, Option<i64>>("finished_at").map(Timestamp::from_micros),
     })

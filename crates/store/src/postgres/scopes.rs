@@ -223,8 +223,8 @@ impl Scopes for Postgres {
                     .await?;
             }
 
-            let sql = "UPDATE groups SET path_chosen_by = $2 WHERE id = $1";
-            transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
+            let sql = "UPDATE groups SET path_set_by = $2 WHERE id = $1";
+            transaction.execute(sql, &[&id.0, &edit.path_set_by.code()]).await?;
         }
 
         transaction
@@ -331,8 +331,8 @@ impl Scopes for Postgres {
         if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
             check_free(&*transaction, &full_path).await?;
 
-            let sql = "UPDATE projects SET path_chosen_by = $2 WHERE id = $1";
-            transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
+            let sql = "UPDATE projects SET path_set_by = $2 WHERE id = $1";
+            transaction.execute(sql, &[&id.0, &edit.path_set_by.code()]).await?;
         }
 
         transaction

@@ -132,20 +132,20 @@ async fn settle_health(
         }
     }
 
-    let (well, ill): (Vec<_>, Vec<_>) = health.iter().partition(|(_, health)| **health == Health::default());
-    let well: Vec<i64> = well.into_iter().map(|(hook, _)| hook.0).collect();
+    let (healthy, failing): (Vec<_>, Vec<_>) = health.iter().partition(|(_, health)| **health == Health::default());
+    let healthy: Vec<i64> = healthy.into_iter().map(|(hook, _)| hook.0).collect();
     transaction
-        .execute("DELETE FROM hook_health WHERE hook_id = ANY ($1)", &[&well])
+        .execute("DELETE FROM hook_health WHERE hook_id = ANY ($1)", &[&healthy])
         .await?;
 
-    let column = |of: fn(&Health) -> i64| -> Vec<i64> { ill.iter().map(|(_, health)| of(health)).collect() };
-    let disabled_until: Vec<Option<i64>> = ill
+    let column = |of: fn(&Health) -> i64| -> Vec<i64> { failing.iter().map(|(_, health)| of(health)).collect() };
+    let disabled_until: Vec<Option<i64>> = failing
         .iter()
         .map(|(_, health)| health.disabled_until.map(Timestamp::as_micros))
         .collect();
 
-    let disabled: Vec<bool> = ill.iter().map(|(_, health)| health.disabled).collect();
-    let ids: Vec<i64> = ill.iter().map(|(hook, _)| hook.0).collect();
+    let disabled: Vec<bool> = failing.iter().map(|(_, health)| health.disabled).collect();
+    let ids: Vec<i64> = failing.iter().map(|(hook, _)| hook.0).collect();
 
     transaction
         .execute(

@@ -71,12 +71,12 @@ impl Rebuild for Postgres {
         Ok(digests)
     }
 
-    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>> {
+    async fn event_ids(&self, after: EventId, limit: usize) -> Result<Vec<EventId>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached("SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2")
             .await?;
-        let rows = client.query(&statement, &[&behind.0, &columns::limit(limit)]).await?;
+        let rows = client.query(&statement, &[&after.0, &columns::limit(limit)]).await?;
         Ok(rows.iter().map(|row| EventId(scalar(row))).collect())
     }
 

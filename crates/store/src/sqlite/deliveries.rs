@@ -22,7 +22,7 @@ use crate::deliveries::{
     OrderingQueue, Settlement, id_range,
 };
 use crate::error::Result;
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 
 /// Counting stops here: a gauge need not read a million rows.
 const COUNT_BOUND: i64 = 100_000;
@@ -204,8 +204,13 @@ impl Deliveries for Sqlite {
         self.write(move |tx| {
             let mut dropped = Vec::new();
             // A result of a moment ago may have made the hook healthy.
-            let ill = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
-            if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
+            let disabled = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
+
+            if !tx
+                .connection
+                .prepare_cached(disabled)?
+                .exists((hook.0, now.as_micros()))?
+            {
                 return Ok(0);
             }
 
@@ -259,7 +264,7 @@ impl Deliveries for Sqlite {
             let looked_at = |columns: &str| {
                 format!(
                     "SELECT {columns} FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND id < ?3
-                     ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+                     ORDER BY id DESC LIMIT {MAX_SCANNED}"
                 )
             };
 
@@ -327,7 +332,7 @@ impl Deliveries for Sqlite {
                 .query_row([], scalar)?;
 
             Ok(Backlog {
-                owed: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
+                deliveries: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
                 oldest_due_at: oldest.map(Timestamp::from_micros),
                 fan_out: count("SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT ?1)")?,
                 projection: count("SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT ?1)")?,

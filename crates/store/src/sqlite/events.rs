@@ -19,7 +19,7 @@ use crate::events::{
     Appended, BODY_COLUMN, Chains, Decide, EVENT_COLUMNS, EventFilter, Events, FanOutCount, FannedOut, NewEvent,
     chains_of,
 };
-use crate::lists::{MOST_LOOKED_AT, Scanned};
+use crate::lists::{MAX_SCANNED, Scanned};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -123,7 +123,7 @@ impl Events for Sqlite {
 
             // Where every row counts, a page of them is enough.
             let most = if filter.trigger.is_some() {
-                MOST_LOOKED_AT
+                MAX_SCANNED
             } else {
                 filter.limit
             };
@@ -462,5 +462,5 @@ pub(super) fn end(connection: &Connection, looked_at: &str, parameters: impl rus
     let (last, count): (Option<Uuid>, i64) = connection
         .prepare_cached(&sql)?
         .query_row(parameters, |row| Ok((row.get("last")?, row.get("count")?)))?;
-    Ok(last.filter(|_| count == columns::limit(MOST_LOOKED_AT)))
+    Ok(last.filter(|_| count == columns::limit(MAX_SCANNED)))
 }

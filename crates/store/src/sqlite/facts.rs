@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_insights::Fact;
 use quickdraw_insights::branches::Push;
-use quickdraw_insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_insights::commits::{Author, Commit, CommitDetails, Paths};
 use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::gaps::Seen;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -49,11 +49,11 @@ struct Batch<'a> {
 /// Sets the marks of a batch, and puts aside what could not be read.
 pub(super) fn mark(connection: &Connection, done: &[(EventId, Option<String>)]) -> Result<()> {
     let mut unmark = connection.prepare_cached("DELETE FROM projection_pending WHERE event_id = ?1")?;
-    for (event, poison) in done {
+    for (event, unreadable) in done {
         let waited = unmark.execute([event.0])? > 0;
-        if let Some(reason) = poison.as_ref().filter(|_| waited) {
+        if let Some(reason) = unreadable.as_ref().filter(|_| waited) {
             connection.execute(
-                "INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)",
+                "INSERT OR REPLACE INTO projection_set_aside VALUES (?1, ?2)",
                 (event.0, reason),
             )?;
         }
@@ -125,7 +125,7 @@ impl Batch<'_> {
             self.add(old, identity, -1);
         }
 
-        let identity = self.identity(&new.told.author)?;
+        let identity = self.identity(&new.details.author)?;
         self.connection
             .prepare_cached(
                 "INSERT INTO insights_commits (project, sha, at, identity, undated, committed_at,
@@ -142,12 +142,12 @@ impl Batch<'_> {
                 &new.sha,
                 new.at().as_micros(),
                 identity,
-                new.told.undated,
-                new.told.committed_at.as_micros(),
-                new.told.offset_minutes,
-                new.told.merge_message,
-                new.told.change,
-                new.told.paths.to_bytes(),
+                new.details.undated,
+                new.details.committed_at.as_micros(),
+                new.details.offset_minutes,
+                new.details.merge_message,
+                new.details.change,
+                new.details.paths.to_bytes(),
                 new.first_received_at.as_micros(),
                 new.landed,
                 new.is_merge_commit,
@@ -216,7 +216,7 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
     let commit = Commit {
         project: row.get(COMMIT.project)?,
         sha: row.get(COMMIT.sha)?,
-        told: Told {
+        details: CommitDetails {
             undated: row.get(COMMIT.undated)?,
             committed_at: Timestamp::from_micros(row.get(COMMIT.committed_at)?),
             offset_minutes: row.get(COMMIT.offset_minutes)?,
@@ -262,19 +262,19 @@ fn join_push(connection: &Connection, push: &Push) -> Result<()> {
 }
 
 /// Writes a push that nobody received at that time; one that was `known` may no longer be such a one.
-fn write_told_push(connection: &Connection, push: &Push, known: bool) -> Result<()> {
+fn write_reported_push(connection: &Connection, push: &Push, known: bool) -> Result<()> {
     let key = (push.project, &push.git_ref, &push.after, &push.before);
-    if let Some(at) = push.told_at() {
+    if let Some(at) = push.reported_at() {
         connection
             .prepare_cached(
-                "INSERT INTO insights_told_pushes (project, git_ref, after_sha, before_sha, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO insights_reported_pushes (project, git_ref, after_sha, before_sha, at) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (project, git_ref, after_sha, before_sha) DO UPDATE SET at = excluded.at",
             )?
             .execute((key.0, key.1, key.2, key.3, at.as_micros()))?;
     } else if known {
         connection
             .prepare_cached(
-                "DELETE FROM insights_told_pushes
+                "DELETE FROM insights_reported_pushes
                  WHERE project = ?1 AND git_ref = ?2 AND after_sha = ?3 AND before_sha = ?4",
             )?
             .execute(key)?;
@@ -286,10 +286,10 @@ fn write_told_push(connection: &Connection, push: &Push, known: bool) -> Result<
 fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO insights_seen VALUES (?1, ?2, ?3, ?4) ON CONFLICT (project, metric, iid)
+            "INSERT INTO insights_received_iids VALUES (?1, ?2, ?3, ?4) ON CONFLICT (project, kind, iid)
              DO UPDATE SET received_at = excluded.received_at WHERE received_at > excluded.received_at",
         )?
-        .execute((seen.project, seen.metric.code(), seen.iid, seen.received_at.as_micros()))?;
+        .execute((seen.project, seen.kind.code(), seen.iid, seen.received_at.as_micros()))?;
 
     Ok(())
 }
@@ -314,7 +314,7 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
             write.execute((family, project, number, opened, settled, insights::write_item(&joined)?))?;
 
             if let Item::Push(push) = &joined {
-                write_told_push(connection, push, stored.is_some())?;
+                write_reported_push(connection, push, stored.is_some())?;
             }
         }
     }

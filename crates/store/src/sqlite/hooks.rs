@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
@@ -278,8 +278,8 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
         })
     })?;
     let known_groups = known_groups.collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_chosen_by = ?1")?;
-    let named_by_members = statement.query_map([ChosenBy::Member.code()], |row| scalar(row).map(GroupId))?;
+    let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_set_by = ?1")?;
+    let named_by_members = statement.query_map([PathSetBy::Member.code()], |row| scalar(row).map(GroupId))?;
     let named_by_members = named_by_members.collect::<rusqlite::Result<_>>()?;
     let sources = super::sources::all(connection, ring)?;
     let instances = super::sources::instances(connection)?;

@@ -207,7 +207,7 @@ impl Insights for Sqlite {
                     "SELECT {} FROM insights_pushes
                      WHERE received_at >= ?1 AND received_at < ?2 AND {of_these}
                      UNION ALL
-                     SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
+                     SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_reported_pushes
                      WHERE at >= ?1 AND at < ?2 AND {of_these}",
                     MOVE.sql
                 );
@@ -307,7 +307,7 @@ impl Insights for Sqlite {
                 let is_asked = is_among("project", projects.as_deref());
                 let sql = format!(
                     "SELECT min(since) FROM (SELECT min(received_at) AS since FROM insights_pushes WHERE {is_asked}
-                     UNION ALL SELECT min(received_at) FROM insights_seen WHERE {is_asked})"
+                     UNION ALL SELECT min(received_at) FROM insights_received_iids WHERE {is_asked})"
                 );
                 let first: Option<i64> = connection.prepare(&sql)?.query_row([], scalar)?;
 
@@ -355,7 +355,7 @@ impl Insights for Sqlite {
                     Ok(Completeness {
                         project: row.get("project")?,
                         project_path: row.get("path")?,
-                        metric: Sequence::from_code(row.get("metric")?).unwrap_or(Sequence::Push),
+                        kind: Sequence::from_code(row.get("kind")?).unwrap_or(Sequence::Push),
                         first: row.get("first")?,
                         last: row.get("last")?,
                         known: row.get("known")?,
@@ -372,9 +372,9 @@ impl Insights for Sqlite {
         self.insights
             .run(move |connection| match after {
                 After::Pushes(time, sha) => {
-                    let behind = "(g.received_at, g.before_sha) > (?2, ?3)";
+                    let after = "(g.received_at, g.before_sha) > (?2, ?3)";
                     let mut statement =
-                        connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", behind, "?4"))?;
+                        connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", after, "?4"))?;
                     let parameters = (project, time.as_micros(), sha, columns::limit(limit));
 
                     let found = statement.query_map(parameters, |row| {
@@ -389,17 +389,17 @@ impl Insights for Sqlite {
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
 
-                After::Objects(metric, iid) => {
+                After::Objects(kind, iid) => {
                     let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
-                            SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
-                            WHERE project = ?1 AND metric = ?2 AND iid > ?3)
+                            SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_received_iids
+                            WHERE project = ?1 AND kind = ?2 AND iid > ?3)
                         WHERE iid - before > 1 ORDER BY iid LIMIT ?4";
                     let mut statement = connection.prepare_cached(sql)?;
-                    let parameters = (project, metric.code(), iid, columns::limit(limit));
+                    let parameters = (project, kind.code(), iid, columns::limit(limit));
 
                     let found = statement.query_map(parameters, |row| {
                         Ok(Gap::Objects {
-                            metric,
+                            kind,
                             first: row.get("first")?,
                             last: row.get("last")?,
                         })
@@ -468,10 +468,10 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
+    async fn list_set_aside(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
         self.read(move |connection| {
             let mut statement = connection
-                .prepare_cached("SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT ?1")?;
+                .prepare_cached("SELECT event_id, reason FROM projection_set_aside ORDER BY event_id DESC LIMIT ?1")?;
             let found = statement.query_map([columns::limit(limit)], |row| {
                 Ok((EventId(row.get("event_id")?), row.get("reason")?))
             })?;
@@ -480,17 +480,17 @@ impl Insights for Sqlite {
         .await
     }
 
-    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
+    async fn retry_set_aside(&self, event: Option<EventId>) -> Result<usize> {
         self.write(move |tx| {
             let event = event.map(|event| event.0);
             let retried = tx.connection.execute(
-                "INSERT OR IGNORE INTO projection_pending SELECT p.event_id FROM projection_poison p
+                "INSERT OR IGNORE INTO projection_pending SELECT p.event_id FROM projection_set_aside p
                  JOIN events e ON e.id = p.event_id WHERE ?1 IS NULL OR p.event_id = ?1",
                 [event],
             )?;
 
             tx.connection.execute(
-                "DELETE FROM projection_poison WHERE ?1 IS NULL OR event_id = ?1",
+                "DELETE FROM projection_set_aside WHERE ?1 IS NULL OR event_id = ?1",
                 [event],
             )?;
 

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use quickdraw_domain::envelope::{Group, Project, User};
-use quickdraw_domain::identity::{self, ChosenBy, Context, Foreign, Local, Placed, Room};
+use quickdraw_domain::identity::{self, Context, Foreign, FreePath, Local, PathSetBy, Placement};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::rows::scalar;
 use super::{Sqlite, audit};
 use crate::error::{Error, Result};
-use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
+use crate::known::{Known, MAX_PROJECTS, MAX_USERS, moved};
 
 /// Columns that [`local`] reads, of projects and of groups.
-const PROJECT: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+const PROJECT: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
     FROM projects l LEFT JOIN known_projects k ON k.project_id = l.id";
-const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+const GROUP: &str = "SELECT l.id, l.full_path, l.path_set_by, k.instance, k.foreign_id, k.path
     FROM groups l LEFT JOIN known_groups k ON k.group_id = l.id";
 
 /// Of one event that is taken up: its instance and source, and when it came.
@@ -68,7 +68,7 @@ impl Known for Sqlite {
     async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
             let count = "SELECT count(*) FROM users";
-            if tx.connection.query_row(count, [], scalar::<i64>)? >= MOST_USERS {
+            if tx.connection.query_row(count, [], scalar::<i64>)? >= MAX_USERS {
                 return Ok(());
             }
 
@@ -92,7 +92,7 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &Project)
         return Ok(Some(project.id));
     }
 
-    if count(connection, "known_projects")? >= MOST_PROJECTS {
+    if count(connection, "known_projects")? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -120,9 +120,9 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &Project)
     }
 
     let id = match identity::place(received.instance, seen, &context) {
-        Placed::Join(id) => id,
-        Placed::Make(room) => make_project(connection, seen, &room, received.now)?,
-        Placed::Nowhere => return Ok(None),
+        Placement::Join(id) => id,
+        Placement::Create(free_path) => make_project(connection, seen, &free_path, received.now)?,
+        Placement::NoFreePath => return Ok(None),
     };
     link(id, &seen.path_with_namespace)?;
     Ok(Some(id))
@@ -136,11 +136,11 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &Projec
     }
 
     let context = context(connection, received.instance, &[path], seen.id, Some(&project.path))?;
-    if let Some(room) = identity::follow(received.instance, seen, project, &context) {
-        let group = make_groups(connection, &room, seen.visibility_level, received.now)?;
+    if let Some(free_path) = identity::follow(received.instance, seen, project, &context) {
+        let group = make_groups(connection, &free_path, seen.visibility_level, received.now)?;
         connection.execute(
-            "UPDATE projects SET group_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
-            (project.id, group, &room.path, ChosenBy::Maker.code()),
+            "UPDATE projects SET group_id = ?2, full_path = ?3, path_set_by = ?4 WHERE id = ?1",
+            (project.id, group, &free_path.path, PathSetBy::Creator.code()),
         )?;
 
         audit::write(
@@ -149,7 +149,7 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &Projec
                 "project",
                 project.id,
                 &project.path,
-                &room.path,
+                &free_path.path,
                 received.source,
                 received.now,
             ),
@@ -167,7 +167,7 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &Group) -> 
         return Ok(Some(group.id));
     }
 
-    if count(connection, "known_groups")? >= MOST_PROJECTS {
+    if count(connection, "known_groups")? >= MAX_PROJECTS {
         return Ok(None);
     }
 
@@ -206,8 +206,8 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
         Some(&group.path),
     )?;
 
-    if let Some(room) = identity::follow_group(received.instance, seen, group, &context) {
-        let parent = make_groups(connection, &room, 0, received.now)?;
+    if let Some(free_path) = identity::follow_group(received.instance, seen, group, &context) {
+        let parent = make_groups(connection, &free_path, 0, received.now)?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
                 "WITH RECURSIVE inside (id) AS (
@@ -215,12 +215,12 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
                  UPDATE {table} SET full_path = ?3 || substr(full_path, length(?2) + 1)
                  WHERE {column} IN (SELECT id FROM inside)"
             );
-            connection.execute(&sql, (group.id, &group.path, &room.path))?;
+            connection.execute(&sql, (group.id, &group.path, &free_path.path))?;
         }
 
         connection.execute(
-            "UPDATE groups SET parent_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
-            (group.id, parent, &room.path, ChosenBy::Maker.code()),
+            "UPDATE groups SET parent_id = ?2, full_path = ?3, path_set_by = ?4 WHERE id = ?1",
+            (group.id, parent, &free_path.path, PathSetBy::Creator.code()),
         )?;
 
         audit::write(
@@ -229,7 +229,7 @@ fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, g
                 "group",
                 group.id,
                 &group.path,
-                &room.path,
+                &free_path.path,
                 received.source,
                 received.now,
             ),
@@ -284,9 +284,9 @@ fn count(connection: &Connection, table: &str) -> Result<i64> {
 }
 
 /// Makes the groups that are missing above a path, and returns its parent.
-fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Timestamp) -> Result<Option<i64>> {
-    let mut parent = room.parent;
-    for group in &room.missing {
+fn make_groups(connection: &Connection, free_path: &FreePath, visibility: i64, now: Timestamp) -> Result<Option<i64>> {
+    let mut parent = free_path.parent;
+    for group in &free_path.missing {
         connection.execute(
             "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
              VALUES (?1, ?2, ?3, NULL, ?4, ?5)",
@@ -299,15 +299,15 @@ fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Times
     Ok(parent)
 }
 
-fn make_project(connection: &Connection, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
-    let group = make_groups(connection, room, seen.visibility_level, now)?;
+fn make_project(connection: &Connection, seen: &Project, free_path: &FreePath, now: Timestamp) -> Result<i64> {
+    let group = make_groups(connection, free_path, seen.visibility_level, now)?;
     connection.execute(
         "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             group,
             &seen.name,
-            &room.path,
+            &free_path.path,
             &seen.description,
             &seen.default_branch,
             seen.visibility_level,
@@ -332,7 +332,7 @@ fn local(row: &Row<'_>) -> rusqlite::Result<Local> {
     Ok(Local {
         id: row.get("id")?,
         path: row.get("full_path")?,
-        chosen_by: ChosenBy::from_code(row.get("path_chosen_by")?),
+        path_set_by: PathSetBy::from_code(row.get("path_set_by")?),
         stands_for,
     })
 }

@@ -10,7 +10,7 @@ use super::Sqlite;
 use super::rows::scalar;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::operations::{MOST, Operation, Operations};
+use crate::operations::{MAX_OPERATIONS, Operation, Operations};
 use crate::payload::Packed;
 
 const COLUMNS: &str = "id, place_kind, place_id, name, version, closed, due_at, chain, key, saves";
@@ -59,8 +59,8 @@ impl Operations for Sqlite {
             }
 
             let waiting: i64 = tx.connection.query_row("SELECT count(*) FROM operations", [], scalar)?;
-            if waiting >= MOST {
-                return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
+            if waiting >= MAX_OPERATIONS {
+                return Err(Error::Busy(format!("{MAX_OPERATIONS} operations wait for their last save")));
             }
 
             let (kind, place) = columns::place_columns(place);

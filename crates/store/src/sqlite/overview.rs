@@ -12,7 +12,7 @@ use super::rows::scalar;
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
-use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
+use crate::overview::{self, CommitCount, KnownBranch, MAX_MOVES, Overview, Piece, ZEROS};
 
 /// The condition that selects the items of a piece.
 const OF_PIECE: &str =
@@ -105,7 +105,7 @@ impl Overview for Sqlite {
             .await
     }
 
-    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
+    async fn branches_after(&self, piece: Piece, after: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
         self.insights
             .run(move |connection| {
                 let mut statement = connection.prepare_cached(
@@ -115,7 +115,7 @@ impl Overview for Sqlite {
 
                 let before = piece.to.as_micros();
                 let parameters =
-                    (Family::Branches.code(), behind.0, behind.1, piece.last, before, columns::limit(limit));
+                    (Family::Branches.code(), after.0, after.1, piece.last, before, columns::limit(limit));
                 let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
                 let mut known = Vec::new();
 
@@ -139,7 +139,7 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
         "SELECT 1 FROM insights_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
            AND ltrim(after_sha, '0') = '' AND received_at < ?4
          UNION ALL
-         SELECT 1 FROM insights_told_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
+         SELECT 1 FROM insights_reported_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
            AND ltrim(after_sha, '0') = '' AND at < ?4",
     )?;
     if !deleted.exists((branch.project, &branch.git_ref, ZEROS, before))? {
@@ -150,11 +150,11 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
         "SELECT * FROM (SELECT before_sha, after_sha, received_at FROM insights_pushes
              WHERE project = ?1 AND git_ref = ?2 AND received_at < ?3 ORDER BY received_at DESC LIMIT ?4)
          UNION ALL
-         SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_told_pushes
+         SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_reported_pushes
              WHERE project = ?1 AND git_ref = ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4)",
     )?;
 
-    let parameters = (branch.project, &branch.git_ref, before, columns::limit(MOST_MOVES));
+    let parameters = (branch.project, &branch.git_ref, before, columns::limit(MAX_MOVES));
     let found = moves.query_map(parameters, |row| {
         Ok(Push {
             project: branch.project,

@@ -23,7 +23,7 @@ impl Replays for Sqlite {
         let text = filter_text(&filter)?;
         self.write(move |tx| {
             let sql = format!(
-                "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
+                "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed)
                  VALUES (?1, ?2, ?3, ?4, 0, ?5, ?2, 0, 0) RETURNING {COLUMNS}"
             );
 
@@ -40,9 +40,9 @@ impl Replays for Sqlite {
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3) AS arrived,
+                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3) AS delivered,
                     count(*) FILTER (WHERE state = 3 AND finished_at >= ?3) AS given_up,
-                    count(*) FILTER (WHERE state < 2) AS owed
+                    count(*) FILTER (WHERE state < 2) AS pending
                  FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
             )?;
 
@@ -51,9 +51,9 @@ impl Replays for Sqlite {
 
             let counted = statement.query_row(parameters, |row| {
                 Ok(Results {
-                    arrived: row.get("arrived")?,
+                    delivered: row.get("delivered")?,
                     given_up: row.get("given_up")?,
-                    owed: row.get("owed")?,
+                    pending: row.get("pending")?,
                 })
             })?;
             Ok(counted)
@@ -130,7 +130,7 @@ impl Replays for Sqlite {
             let moved = tx
                 .connection
                 .prepare_cached(
-                    "UPDATE replays SET cursor = ?3, looked_at = looked_at + ?4, progress = ?5,
+                    "UPDATE replays SET cursor = ?3, scanned = scanned + ?4, progress = ?5,
                        advanced_at = CASE WHEN ?6 THEN ?7 ELSE advanced_at END,
                        finished_at = CASE WHEN ?5 = 2 THEN ?7 END
                      WHERE id = ?1 AND cursor = ?2 AND progress = 0",
@@ -139,9 +139,9 @@ impl Replays for Sqlite {
                     step.replay,
                     step.from.0,
                     step.to.0,
-                    columns::limit(step.looked_at),
+                    columns::limit(step.scanned),
                     progress.code(),
-                    !step.chosen.is_empty(),
+                    !step.selected.is_empty(),
                     now.as_micros(),
                 ))?;
             if moved == 0 {
@@ -155,13 +155,13 @@ impl Replays for Sqlite {
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
 
-            let mut told = tx.connection.prepare_cached(
+            let mut skips = tx.connection.prepare_cached(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
-            for delivery in &step.chosen {
+            for delivery in &step.selected {
                 if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), blocked_at(*delivery)))? > 0 {
                     due += 1;
-                    told.execute([delivery.0])?;
+                    skips.execute([delivery.0])?;
                 }
             }
 
@@ -193,7 +193,7 @@ fn replay(row: &Row<'_>) -> Result<Replay> {
         progress: Progress::from_code(row.get("progress")?),
         cursor: DeliveryId(row.get("cursor")?),
         advanced_at: Timestamp::from_micros(row.get("advanced_at")?),
-        looked_at: row.get("looked_at")?,
+        scanned: row.get("scanned")?,
         replayed: row.get("replayed")?,
         finished_at: row.get::<_, Option<i64>>("finished_at")?.map(Timestamp::from_micros),
     })

@@ -205,8 +205,8 @@ impl Scopes for Sqlite {
                     tx.connection.execute(&sql, (id.0, &known.full_path, &full_path))?;
                 }
 
-                let sql = "UPDATE groups SET path_chosen_by = ?2 WHERE id = ?1";
-                tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
+                let sql = "UPDATE groups SET path_set_by = ?2 WHERE id = ?1";
+                tx.connection.execute(sql, (id.0, edit.path_set_by.code()))?;
             }
 
             tx.connection.execute(
@@ -281,8 +281,8 @@ impl Scopes for Sqlite {
             if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
                 check_free(tx.connection, &full_path)?;
 
-                let sql = "UPDATE projects SET path_chosen_by = ?2 WHERE id = ?1";
-                tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
+                let sql = "UPDATE projects SET path_set_by = ?2 WHERE id = ?1";
+                tx.connection.execute(sql, (id.0, edit.path_set_by.code()))?;
             }
 
             tx.connection.execute(

@@ -217,11 +217,11 @@ impl Rebuild for Sqlite {
         self.insights.run(digests).await
     }
 
-    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>> {
+    async fn event_ids(&self, after: EventId, limit: usize) -> Result<Vec<EventId>> {
         self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT id FROM events WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-            let found = statement.query_map((behind.0, columns::limit(limit)), |row| scalar(row).map(EventId))?;
+            let found = statement.query_map((after.0, columns::limit(limit)), |row| scalar(row).map(EventId))?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await

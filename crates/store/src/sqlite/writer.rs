@@ -21,9 +21,10 @@ use super::keys::Keys;
 use crate::error::{Error, Result};
 use crate::telemetry::{self, COMMIT_JOBS, COMMIT_SECONDS};
 
-/// Most jobs that share a transaction: bounds how long the first of them waits.
+/// Maximum number of jobs that share a transaction: bounds how long the first of them waits.
 const MAX_JOBS: usize = 64;
-/// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers get an error.
+/// Maximum number of jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers
+/// get an error.
 const MAX_WAITING: usize = 1024;
 
 /// The tools of a job: the open transaction, and the state that this process keeps in memory beside the file.

@@ -257,8 +257,8 @@ pub(crate) async fn a_hook_without_permits_does_not_delay_another(fixture: Fixtu
     fixture.owe(&[well, third], at(1)).await;
 
     let mut request = claim(at(1));
-    request.rooms.insert(stuck, 0);
-    request.rooms.insert(third, 5);
+    request.hook_limits.insert(stuck, 0);
+    request.hook_limits.insert(third, 5);
 
     let claimed = fixture.store.claim_deliveries(request).await.expect("claimed");
     let hooks: Vec<HookId> = claimed.iter().map(|claimed| claimed.hook).collect();

@@ -14,7 +14,7 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, SourceId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
 use quickdraw_store::events::{Appended, Decide, Decided, EventFilter, FannedOut, Holds, NewEvent};
-use quickdraw_store::lists::MOST_LOOKED_AT;
+use quickdraw_store::lists::MAX_SCANNED;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, policies, to};
@@ -508,7 +508,7 @@ pub(crate) async fn a_rare_kind_is_searched_in_steps(fixture: Fixture) {
     rare.event.trigger = Trigger::TAG_PUSH;
 
     let rare = store.append_events(vec![rare]).await.expect("appended")[0].id();
-    for _ in 0..=MOST_LOOKED_AT / 1000 {
+    for _ in 0..=MAX_SCANNED / 1000 {
         let batch = (0..1000).map(|_| event_at(Place::Elsewhere, b"{}", at(1))).collect();
         store.append_events(batch).await.expect("appended");
     }

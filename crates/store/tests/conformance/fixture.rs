@@ -241,7 +241,7 @@ pub(crate) fn claim(now: Timestamp) -> Claim {
         first: 100,
         retries: 100,
         per_hook: 10,
-        rooms: HashMap::new(),
+        hook_limits: HashMap::new(),
     }
 }
 

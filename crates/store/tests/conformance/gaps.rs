@@ -71,7 +71,7 @@ pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
             assert_eq!(one.project_path, Some(format!("g/app{}", one.project)));
             shown.push((
                 one.project,
-                one.metric.name(),
+                one.kind.name(),
                 one.first,
                 one.last,
                 one.known,
@@ -144,7 +144,7 @@ pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
     assert_eq!(store.gaps(7, main.position(), 1).await.expect("listed"), [feat]);
     assert_eq!(gaps(8, Sequence::Push).await, []);
 
-    let objects = |metric, first, last| Gap::Objects { metric, first, last };
+    let objects = |kind, first, last| Gap::Objects { kind, first, last };
     assert_eq!(
         gaps(7, Sequence::MergeRequest).await,
         [objects(Sequence::MergeRequest, 12, 12)]

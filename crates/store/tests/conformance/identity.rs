@@ -1,7 +1,7 @@
 //! Checks of the projects and groups that stand for those of other instances, and of their moves.
 
 use quickdraw_domain::envelope::{Group, Project};
-use quickdraw_domain::identity::ChosenBy;
+use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::{GroupId, ProjectId, SourceId};
 use quickdraw_store::SharedStore;
 use quickdraw_store::audit::AuditFilter;
@@ -63,10 +63,10 @@ async fn group_at(store: &SharedStore, path: &str) -> Option<GroupId> {
         .map(|group| group.id)
 }
 
-async fn rename(store: &SharedStore, project: ProjectId, path: &str, chosen_by: ChosenBy) {
+async fn rename(store: &SharedStore, project: ProjectId, path: &str, path_set_by: PathSetBy) {
     let edit = ProjectEdit {
         path: Some(path.to_owned()),
-        chosen_by,
+        path_set_by,
         ..ProjectEdit::default()
     };
 
@@ -176,12 +176,12 @@ pub(crate) async fn a_new_project_at_an_old_path_is_another_project(fixture: Fix
 pub(crate) async fn a_path_chosen_by_a_member_matches_no_received_project(fixture: Fixture) {
     let store = &fixture.store;
     let own = fixture.project("p").await;
-    rename(store, own, "payroll", ChosenBy::Member).await;
+    rename(store, own, "payroll", PathSetBy::Member).await;
 
     let payroll = know(store, ONE, 500, "g-p/payroll").await;
     assert_ne!(payroll, Some(own));
     assert_eq!(path(store, payroll).await, "g-p/payroll-500");
-    rename(store, own, "ledger", ChosenBy::Administrator).await;
+    rename(store, own, "ledger", PathSetBy::Administrator).await;
 
     assert_eq!(
         know(store, ONE, 501, "g-p/ledger").await,
@@ -192,7 +192,7 @@ pub(crate) async fn a_path_chosen_by_a_member_matches_no_received_project(fixtur
     let group = group_at(store, "g-p").await.expect("the group exists");
     let edit = GroupEdit {
         path: Some("finance".to_owned()),
-        chosen_by: ChosenBy::Member,
+        path_set_by: PathSetBy::Member,
         ..GroupEdit::default()
     };
 
@@ -219,7 +219,7 @@ pub(crate) async fn a_project_follows_its_path_in_gitlab_unless_an_administrator
     let store = &fixture.store;
     let rope = know(store, ONE, 15, "gear/rope").await;
     let id = rope.expect("made");
-    rename(store, id, "mine", ChosenBy::Member).await;
+    rename(store, id, "mine", PathSetBy::Member).await;
     know(store, ONE, 15, "gear/rope").await;
 
     assert_eq!(
@@ -244,7 +244,7 @@ pub(crate) async fn a_project_follows_its_path_in_gitlab_unless_an_administrator
         .expect("the project exists");
     assert_eq!(Some(project.group), group_at(store, "ropes").await);
     assert_eq!(audited(store).await, [format!("project {id}: gear/mine -> ropes/rope")]);
-    rename(store, id, "pinned", ChosenBy::Administrator).await;
+    rename(store, id, "pinned", PathSetBy::Administrator).await;
     know(store, ONE, 15, "gear/rope").await;
     assert_eq!(path(store, rope).await, "ropes/pinned");
     assert_eq!(audited(store).await.len(), 1);
@@ -301,7 +301,7 @@ pub(crate) async fn a_group_moves_with_its_projects(fixture: Fixture) {
     // A group that an administrator moved keeps its path. A project of GitLab at that path is another project.
     let edit = GroupEdit {
         path: Some("own".to_owned()),
-        chosen_by: ChosenBy::Administrator,
+        path_set_by: PathSetBy::Administrator,
         ..GroupEdit::default()
     };
 

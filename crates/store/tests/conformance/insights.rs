@@ -105,7 +105,7 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     let complete = store.completeness(Projects::ALL, 10).await.expect("counted");
     let of_commits = complete
         .iter()
-        .find(|one| one.metric == Sequence::Commit)
+        .find(|one| one.kind == Sequence::Commit)
         .expect("the pushes list commits");
 
     assert_eq!(
@@ -236,18 +236,18 @@ pub(crate) async fn an_unreadable_event_is_set_aside_and_listed(fixture: Fixture
     assert!(store.pending_projection(10).await.expect("read").is_empty());
 
     assert_eq!(
-        store.list_poison(10).await.expect("listed"),
+        store.list_set_aside(10).await.expect("listed"),
         [(id, "lone surrogate".to_owned())]
     );
 
     let other = EventId(uuid::Uuid::from_u128(1));
-    assert_eq!(store.retry_poison(Some(other)).await.expect("none"), 0);
-    assert_eq!(store.retry_poison(Some(id)).await.expect("retried"), 1);
+    assert_eq!(store.retry_set_aside(Some(other)).await.expect("none"), 0);
+    assert_eq!(store.retry_set_aside(Some(id)).await.expect("retried"), 1);
 
     let waiting = store.pending_projection(10).await.expect("read");
     assert_eq!((waiting.len(), waiting[0].0.id), (1, id));
-    assert!(store.list_poison(10).await.expect("listed").is_empty());
-    assert_eq!(store.retry_poison(None).await.expect("none"), 0);
+    assert!(store.list_set_aside(10).await.expect("listed").is_empty());
+    assert_eq!(store.retry_set_aside(None).await.expect("none"), 0);
 }
 
 pub(crate) async fn people_can_be_renamed_and_old_facts_deleted(fixture: Fixture) {

@@ -149,12 +149,12 @@ pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fix
         shadow.apply(found).await.expect("joined");
     }
 
-    let (live, anew) = (
+    let (live, rebuilt) = (
         store.digests().await.expect("read"),
         shadow.digests().await.expect("read"),
     );
 
-    assert_eq!(live.differences(&anew), []);
+    assert_eq!(live.differences(&rebuilt), []);
 
     let numbers = shadow.branch_numbers().await.expect("read")[&7];
     assert_eq!((numbers.pushes, numbers.open, numbers.deleted), (3, 0, 1));

@@ -161,7 +161,7 @@ pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     );
 
     assert!(
-        store.backlog().await.expect("counted").owed == 2,
+        store.backlog().await.expect("counted").deliveries == 2,
         "b2 and a3 are being attempted"
     );
 }
@@ -172,7 +172,7 @@ pub(crate) async fn a_blocked_delivery_can_be_sent_manually_and_keeps_its_place(
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (A, 2)]).await;
     let head = next(&fixture, at(3)).await.remove(0);
 
-    let by_hand = async |event, outcome| {
+    let manually = async |event, outcome| {
         let id = DeliveryId::of(event, hook);
         let leased = store
             .lease_delivery(id, at(60))
@@ -182,9 +182,9 @@ pub(crate) async fn a_blocked_delivery_can_be_sent_manually_and_keeps_its_place(
         assert_eq!(leased.queue, Some(OrderingQueue { hook, object: A }));
         fixture.finish(&leased, outcome, at(4)).await;
     };
-    by_hand(made[1], FAILED).await;
+    manually(made[1], FAILED).await;
     assert_eq!(state(&fixture, made[1], hook).await, "blocked");
-    by_hand(made[2], OK).await;
+    manually(made[2], OK).await;
     assert_eq!(state(&fixture, made[2], hook).await, "delivered");
     fixture.finish(&head, OK, at(5)).await;
 
@@ -269,8 +269,8 @@ pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_i
         replay: replay.id,
         from: replay.cursor,
         to: DeliveryId(Uuid::max()),
-        looked_at: 2,
-        chosen: [4, 2, 1, 3].map(|at| DeliveryId::of(made[at], hook)).to_vec(),
+        scanned: 2,
+        selected: [4, 2, 1, 3].map(|at| DeliveryId::of(made[at], hook)).to_vec(),
         finished: false,
     };
     assert_eq!(store.advance_replay(step, at(62)).await.expect("advanced"), 4);

@@ -91,7 +91,7 @@ pub(crate) async fn sums_of_commits_agree_with_the_facts(fixture: Fixture) {
             }
 
             let hour = Timestamp::from_micros(commit.at().as_micros().div_euclid(HOUR) * HOUR);
-            *facts.entry((commit.project, commit.told.author, hour)).or_default() += 1;
+            *facts.entry((commit.project, commit.details.author, hour)).or_default() += 1;
         }
 
         assert_eq!(counts, facts, "from {from} to {to}");
@@ -184,7 +184,7 @@ pub(crate) async fn branches_are_listed_in_pages_with_the_moves_of_deleted_branc
 
     loop {
         let page = store
-            .branches_behind(
+            .branches_after(
                 Piece {
                     last: 8,
                     ..piece(Family::Branches, 0, 40)

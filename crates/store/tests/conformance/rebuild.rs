@@ -33,12 +33,12 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
         shadow.apply(found).await.expect("joined");
     }
 
-    let (live, anew) = (
+    let (live, rebuilt) = (
         store.digests().await.expect("read"),
         shadow.digests().await.expect("read"),
     );
 
-    assert_eq!(live.differences(&anew), []);
+    assert_eq!(live.differences(&rebuilt), []);
 
     let rows = live.rows();
     assert_eq!(
@@ -55,7 +55,7 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
     let wrong = push_of_somebody();
     project(store, std::slice::from_ref(&wrong)).await;
 
-    let differences = store.digests().await.expect("read").differences(&anew);
+    let differences = store.digests().await.expect("read").differences(&rebuilt);
     let parts: Vec<&str> = differences.iter().map(|one| one.part).collect();
 
     assert_eq!(
@@ -69,9 +69,9 @@ pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
         ]
     );
 
-    assert_eq!((differences[1].live, differences[1].anew), (1, 0));
+    assert_eq!((differences[1].stored, differences[1].rebuilt), (1, 0));
     store.swap_insights(&*shadow).await.expect("swapped");
-    assert_eq!(store.digests().await.expect("read"), anew);
+    assert_eq!(store.digests().await.expect("read"), rebuilt);
 
     // Identities have other ids after the swap, but the same authors.
     let (after, unlisted) = reports(store).await;

@@ -108,8 +108,8 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         replay: made.id,
         from: made.cursor,
         to: claimed.delivery,
-        looked_at: 1,
-        chosen: vec![claimed.delivery],
+        scanned: 1,
+        selected: vec![claimed.delivery],
         finished: false,
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
@@ -126,7 +126,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         .expect("read")
         .expect("the replay exists");
     assert_eq!(
-        (now.looked_at, now.replayed, now.cursor, now.advanced_at),
+        (now.scanned, now.replayed, now.cursor, now.advanced_at),
         (1, 1, claimed.delivery, at(3))
     );
 
@@ -142,7 +142,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         "the delivery has all its attempts again"
     );
 
-    // Deliveries that are being attempted or are owed already are not changed.
+    // Deliveries that are being attempted or are pending already are not changed.
     let results = async || {
         let replay = store
             .find_replay(made.id)
@@ -155,7 +155,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
     assert_eq!(
         results().await,
         Results {
-            owed: 1,
+            pending: 1,
             ..Results::default()
         }
     );
@@ -179,7 +179,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
     let end = Step {
         from: step.to,
         finished: true,
-        chosen: Vec::new(),
+        selected: Vec::new(),
         ..step
     };
     store.advance_replay(end, at(7)).await.expect("advanced");
@@ -243,8 +243,8 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         replay: ids[0],
         from: paused.cursor,
         to: DeliveryId(Uuid::max()),
-        looked_at: 1,
-        chosen: Vec::new(),
+        scanned: 1,
+        selected: Vec::new(),
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");
@@ -256,7 +256,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         .expect("the replay exists");
 
     assert_eq!(
-        (now.progress, now.looked_at),
+        (now.progress, now.scanned),
         (Progress::Paused, 0),
         "a pause also stops a step that is in progress"
     );

@@ -132,7 +132,7 @@ impl List {
     }
 
     /// The query for rows after a position, oldest first.
-    fn behind(self, position: Option<&str>) -> String {
+    fn after(self, position: Option<&str>) -> String {
         match (self, position) {
             (Self::Pushes, None) => "&sort=asc".to_owned(),
             (Self::Pushes, Some(day)) => format!("&sort=asc&after={day}"),
@@ -200,9 +200,9 @@ impl One<'_> {
         let mut page = 1;
 
         loop {
-            let behind = list.behind(position.as_deref());
+            let after = list.after(position.as_deref());
             let path = format!(
-                "projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{behind}",
+                "projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{after}",
                 home.project.id
             );
 

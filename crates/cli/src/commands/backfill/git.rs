@@ -12,7 +12,7 @@ use super::report::{Reported, Reporter};
 use crate::commands::git_hook::commits::{self, describe, walk};
 use crate::commands::say;
 
-/// Most commits in one event, and the size in bytes from which an event is sent.
+/// Maximum number of commits in one event, and the size in bytes from which an event is sent.
 const TOGETHER: usize = 50;
 const LARGEST: usize = 2 << 20;
 /// Size of the object cache in bytes. It avoids reading a tree again for each commit.

@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use crate::client;
 use crate::commands::gitlab::bodies::Found;
 
-/// Most events in one request, and most bytes of payloads.
-const MOST: usize = 500;
-const MOST_BYTES: usize = 4 << 20;
+/// Maximum number of events in one request, and of bytes of their payloads.
+const MAX_EVENTS: usize = 500;
+const MAX_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Number of attempts to send a request to a server that is busy or unreachable.
 const TRIES: u32 = 7;
@@ -90,22 +90,18 @@ impl From<Failed> for anyhow::Error {
 /// The number of events by result.
 #[derive(Default)]
 pub(super) struct Tally {
-    taken: u64,
+    added: u64,
     known: u64,
-    passed_over: u64,
+    ignored: u64,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            taken,
-            known,
-            passed_over,
-        } = self;
+        let Self { added, known, ignored } = self;
 
         write!(
             f,
-            "events reported: {taken}, already known: {known}, of kinds that no metric uses: {passed_over}"
+            "events reported: {added}, already known: {known}, of kinds that no metric uses: {ignored}"
         )
     }
 }
@@ -134,7 +130,7 @@ impl Reporter {
     /// Queues an event. Sends the queue if it is full.
     pub(super) async fn report(&mut self, event: Reported) -> Result<(), Failed> {
         let bytes = event.payload.get().len();
-        if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
+        if self.waiting.len() == MAX_EVENTS || self.bytes + bytes > MAX_BYTES {
             self.flush().await?;
         }
 
@@ -151,20 +147,20 @@ impl Reporter {
 
         let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))
             .map_err(|error| Failed::Refused(error.into()))?;
-        let said = self.post(body).await;
-        if let Err(Failed::Away(_)) = &said {
-            return said.map(drop);
+        let answer = self.post(body).await;
+        if let Err(Failed::Away(_)) = &answer {
+            return answer.map(drop);
         }
 
         // The server would refuse this batch again, so it is dropped and later batches can pass.
         self.waiting.clear();
         self.bytes = 0;
 
-        let said = said?;
-        let number = |name: &str| said[name].as_u64().unwrap_or_default();
-        self.tally.taken += number("taken");
+        let answer = answer?;
+        let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+        self.tally.added += number("added");
         self.tally.known += number("known");
-        self.tally.passed_over += number("passed_over");
+        self.tally.ignored += number("ignored");
 
         Ok(())
     }
@@ -190,8 +186,8 @@ impl Reporter {
                     return read.map_err(Failed::Away);
                 }
                 Ok(answer) => {
-                    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                    let why = said["detail"].as_str().map_or_else(|| said.to_string(), str::to_owned);
+                    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                    let why = body["detail"].as_str().map_or_else(|| body.to_string(), str::to_owned);
                     let failed = anyhow::anyhow!("the server answered {}: {why}", answer.status);
                     if !matches!(answer.status, 429 | 502..=504) {
                         return Err(Failed::Refused(failed));

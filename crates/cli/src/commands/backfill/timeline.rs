@@ -11,7 +11,7 @@ use crate::commands::gitlab::Home;
 use crate::commands::gitlab::bodies::{self, found, spelled, text, user};
 
 /// The change that a step makes.
-enum What<'a> {
+enum Change<'a> {
     Open,
     Close,
     Reopen,
@@ -28,7 +28,7 @@ enum What<'a> {
 /// A change with its time and its author.
 struct Step<'a> {
     at: jiff::Timestamp,
-    what: What<'a>,
+    change: Change<'a>,
     who: &'a Value,
 }
 
@@ -53,11 +53,11 @@ impl<'a> Thing<'a> {
         steps.extend(self.merge());
 
         // The current state comes last among steps with the same time.
-        steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
+        steps.sort_by_key(|step| (step.at, matches!(step.change, Change::Now)));
 
         // The first draft change also shows the state before it: the opposite.
         let first = steps.iter().find_map(|step| {
-            if let What::Draft(is_draft) = step.what {
+            if let Change::Draft(is_draft) = step.change {
                 Some(is_draft)
             } else {
                 None
@@ -81,13 +81,13 @@ impl<'a> Thing<'a> {
         let merged_at = times.into_iter().find(|at| at.is_string())?;
         let merged_by = people.into_iter().find(|who| who.is_object()).unwrap_or(&Value::Null);
 
-        step(merged_at, What::Merge, merged_by).next()
+        step(merged_at, Change::Merge, merged_by).next()
     }
 
     /// The events of an issue.
     pub(super) fn issue(&self) -> anyhow::Result<Vec<Reported>> {
         let mut steps = self.steps();
-        steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
+        steps.sort_by_key(|step| (step.at, matches!(step.change, Change::Now)));
 
         let attributes = bodies::issue_attributes(self.there);
         self.walk(
@@ -101,13 +101,13 @@ impl<'a> Thing<'a> {
 
     /// The steps that merge requests and issues have in common.
     fn steps(&self) -> Vec<Step<'a>> {
-        let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], What::Open, &self.there["author"]).collect();
-        steps.extend(step(&self.there["updated_at"], What::Now, &Value::Null));
+        let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], Change::Open, &self.there["author"]).collect();
+        steps.extend(step(&self.there["updated_at"], Change::Now, &Value::Null));
 
         for state in self.states {
             let what = match text(&state["state"]) {
-                "closed" => What::Close,
-                "reopened" => What::Reopen,
+                "closed" => Change::Close,
+                "reopened" => Change::Reopen,
                 _ => continue,
             };
             steps.extend(step(&state["created_at"], what, &state["user"]));
@@ -115,13 +115,13 @@ impl<'a> Thing<'a> {
 
         if self.there["state"] == "closed" && self.there["closed_at"].is_string() {
             // For the last close, `closed_at` is used, because events have that time too.
-            let last = steps.iter().rposition(|step| matches!(step.what, What::Close));
+            let last = steps.iter().rposition(|step| matches!(step.change, Change::Close));
             last.map(|last| steps.remove(last));
-            steps.extend(step(&self.there["closed_at"], What::Close, &self.there["closed_by"]));
+            steps.extend(step(&self.there["closed_at"], Change::Close, &self.there["closed_by"]));
         }
 
         let comments = self.notes.iter().filter(|note| note["system"] != true);
-        steps.extend(comments.flat_map(|note| step(&note["created_at"], What::Comment(note), &note["author"])));
+        steps.extend(comments.flat_map(|note| step(&note["created_at"], Change::Comment(note), &note["author"])));
         steps
     }
 
@@ -130,11 +130,11 @@ impl<'a> Thing<'a> {
         system.filter_map(|note| {
             let words = text(&note["body"]);
             let what = match words {
-                "approved this merge request" => What::Approve,
-                "unapproved this merge request" => What::Unapprove,
-                _ if words.starts_with("marked this merge request as **draft**") => What::Draft(true),
-                _ if words.starts_with("marked this merge request as **ready**") => What::Draft(false),
-                _ if words.starts_with("added ") && words.contains(" commit") => What::Push,
+                "approved this merge request" => Change::Approve,
+                "unapproved this merge request" => Change::Unapprove,
+                _ if words.starts_with("marked this merge request as **draft**") => Change::Draft(true),
+                _ if words.starts_with("marked this merge request as **ready**") => Change::Draft(false),
+                _ if words.starts_with("added ") && words.contains(" commit") => Change::Push,
                 _ => return None,
             };
             step(&note["created_at"], what, &note["author"]).next()
@@ -156,32 +156,32 @@ impl<'a> Thing<'a> {
             let at = spelled(&step.at.to_string().into());
             let mut oldrev = None;
 
-            let action = match &step.what {
-                What::Open => "open",
-                What::Close => {
+            let action = match &step.change {
+                Change::Open => "open",
+                Change::Close => {
                     (state, closed_at) = ("closed", at.clone());
                     "close"
                 }
-                What::Reopen => {
+                Change::Reopen => {
                     (state, closed_at) = ("opened", Value::Null);
                     "reopen"
                 }
-                What::Merge => {
+                Change::Merge => {
                     state = "merged";
                     "merge"
                 }
-                What::Approve => "approved",
-                What::Unapprove => "unapproved",
-                What::Draft(now) => {
+                Change::Approve => "approved",
+                Change::Unapprove => "unapproved",
+                Change::Draft(now) => {
                     is_draft = *now;
                     "update"
                 }
-                What::Push => {
+                Change::Push => {
                     // The API does not return the previous commit. Only the presence of `oldrev` matters.
                     oldrev = Some("0".repeat(40));
                     "update"
                 }
-                What::Now => {
+                Change::Now => {
                     // GitLab may have no time for a change of state. Then this step is the first with the new state.
                     state = match text(&self.there["state"]) {
                         "opened" => "opened",
@@ -192,7 +192,7 @@ impl<'a> Thing<'a> {
 
                     "update"
                 }
-                What::Comment(_) => "",
+                Change::Comment(_) => "",
             };
 
             let mut object = attributes.clone();
@@ -210,7 +210,7 @@ impl<'a> Thing<'a> {
             }
 
             let who: User = user(step.who, &Value::Null);
-            let (trigger, object) = if let What::Comment(note) = &step.what {
+            let (trigger, object) = if let Change::Comment(note) = &step.change {
                 let is_internal = note["internal"] == true || self.there["confidential"] == true;
                 let trigger = if is_internal {
                     Trigger::CONFIDENTIAL_NOTE
@@ -227,7 +227,7 @@ impl<'a> Thing<'a> {
             let event = found(self.home, trigger, &who, &object, String::new())?;
 
             // Only the current labels are known, so earlier events have none.
-            let reported = if matches!(step.what, What::Now) {
+            let reported = if matches!(step.change, Change::Now) {
                 Reported::new
             } else {
                 Reported::without_labels
@@ -253,7 +253,7 @@ impl<'a> Thing<'a> {
     }
 }
 
-fn step<'a>(at: &Value, what: What<'a>, who: &'a Value) -> std::option::IntoIter<Step<'a>> {
+fn step<'a>(at: &Value, change: Change<'a>, who: &'a Value) -> std::option::IntoIter<Step<'a>> {
     let at = at.as_str().and_then(|text| text.parse().ok());
-    at.map(|at| Step { at, what, who }).into_iter()
+    at.map(|at| Step { at, change, who }).into_iter()
 }

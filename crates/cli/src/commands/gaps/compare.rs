@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Gap, Measured, Ours};
+use super::{Completeness, Gap, OurServer};
 use crate::client;
-use crate::commands::gitlab::bodies::{self, Found, There};
+use crate::commands::gitlab::bodies::{self, Found, Lookup};
 use crate::commands::gitlab::{GitLab, Home};
 use crate::commands::{plain, say};
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A comparison of a Quickdraw server with a GitLab.
 pub(super) struct Compare<'a> {
-    ours: &'a Ours<'a>,
+    ours: &'a OurServer<'a>,
     gitlab: &'a GitLab,
     repair: bool,
     hook: Option<i64>,
@@ -87,7 +87,7 @@ struct Report<'a> {
 }
 
 impl<'a> Compare<'a> {
-    pub(super) fn new(ours: &'a Ours<'a>, gitlab: &'a GitLab, repair: bool, hook: Option<i64>) -> Self {
+    pub(super) fn new(ours: &'a OurServer<'a>, gitlab: &'a GitLab, repair: bool, hook: Option<i64>) -> Self {
         Self {
             ours,
             gitlab,
@@ -102,7 +102,7 @@ impl<'a> Compare<'a> {
         &self,
         id: i64,
         path: &str,
-        kinds: &[Measured],
+        kinds: &[Completeness],
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let home = match self.gitlab.project(id, path).await? {
@@ -123,7 +123,7 @@ impl<'a> Compare<'a> {
             let since = kinds
                 .iter()
                 .find(|one| one.kind == kind)
-                .and_then(Measured::coverage_starts);
+                .and_then(Completeness::coverage_starts);
 
             let spans = gaps.iter().filter_map(|gap| match gap {
                 Gap::Objects {
@@ -159,7 +159,7 @@ impl<'a> Compare<'a> {
 
             let there = match before {
                 Some(before) => bodies::pushes(self.gitlab, home, git_ref, before, after).await?,
-                None => There::Unclear("the commit before the push is unknown"),
+                None => Lookup::Unclear("the commit before the push is unknown"),
             };
             self.settle(home, &gap.to_string(), there, tally).await?;
         }
@@ -208,10 +208,10 @@ impl<'a> Compare<'a> {
                     "issue" => bodies::issue(self.gitlab, home, iid, since).await?,
                     _ => match pipelines.get(&iid) {
                         Some(number) => bodies::pipeline(self.gitlab, home, *number, since).await?,
-                        None => There::Gone,
+                        None => Lookup::Gone,
                     },
                 };
-                if matches!(there, There::Older) {
+                if matches!(there, Lookup::Older) {
                     older = not_yet;
                     break;
                 }
@@ -241,7 +241,7 @@ impl<'a> Compare<'a> {
 
         let (mut sent, mut hooks) = (false, 0);
         for place in &places {
-            let again = self.gitlab.not_taken(place, self.hook).await?;
+            let again = self.gitlab.failed_events(place, self.hook).await?;
             hooks += again.hooks;
 
             for note in &again.notes {
@@ -260,7 +260,7 @@ impl<'a> Compare<'a> {
                 } else {
                     let outcome = self.gitlab.send_again(place, event).await?;
                     say(format!("    resent: {what}: {}", plain(&outcome.to_string())));
-                    tally.sent_again += usize::from(outcome.is_taken());
+                    tally.sent_again += usize::from(outcome.is_accepted());
                     sent = true;
                 }
             }
@@ -274,15 +274,15 @@ impl<'a> Compare<'a> {
     }
 
     /// Prints the result of a lookup, and reports the event with `--repair`.
-    async fn settle(&self, home: &Home, name: &str, there: There, tally: &mut Tally) -> anyhow::Result<()> {
+    async fn settle(&self, home: &Home, name: &str, there: Lookup, tally: &mut Tally) -> anyhow::Result<()> {
         let found = match there {
-            There::Found(found) => found,
-            There::Gone | There::Older => {
+            Lookup::Found(found) => found,
+            Lookup::Gone | Lookup::Older => {
                 say(format!("    {name}: not found in GitLab, or the token cannot read it"));
                 tally.gone += 1;
                 return Ok(());
             }
-            There::Unclear(why) => {
+            Lookup::Unclear(why) => {
                 say(format!("    {name}: {why}"));
                 tally.gone += 1;
                 return Ok(());
@@ -314,7 +314,7 @@ impl<'a> Compare<'a> {
             payload: &payload,
         };
 
-        let Ours { url, token, .. } = self.ours;
+        let OurServer { url, token, .. } = self.ours;
         let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
         reported.with_context(|| format!("failed to report {name} to the project {}", project.path_with_namespace))
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::updates::{Change, Update};
 
-/// Most commits that a report lists: the newest ones, in the order of time. The total counts all.
+/// Maximum number of commits that a report lists: the newest ones, in the order of time. The total counts all.
 const LISTED: usize = 20;
 
 /// Time limit of one push for the detection of renames with changes. After it, a renamed file with changes is reported

@@ -30,9 +30,9 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const BRIEFLY: Duration = Duration::from_secs(1);
 /// Age after which a partial file is deleted, because its writer must have died.
 const HALF_WRITTEN: Duration = Duration::from_secs(86_400);
-/// Most reports that wait, and most bytes of them, so that an unreachable server cannot fill the disk.
-const MOST: usize = 10_000;
-const MOST_BYTES: u64 = 1 << 30;
+/// Maximum number of waiting reports, and of their bytes, so that an unreachable server cannot fill the disk.
+const MAX_REPORTS: usize = 10_000;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Kind of reports that only hooks use. They are not sent if no hook subscribes to them.
 pub(super) const ONLY_IF_SUBSCRIBED: Trigger = Trigger::REPOSITORY_UPDATE;
@@ -103,7 +103,7 @@ impl Spool {
             .sum();
 
         anyhow::ensure!(
-            waiting.len() < MOST && bytes < MOST_BYTES,
+            waiting.len() < MAX_REPORTS && bytes < MAX_BYTES,
             "{} reports already wait in {}; find out why the server does not accept them",
             waiting.len(),
             self.folder.display()

@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::Context;
 
-/// Most refs of one kind with the same change that GitLab reports for one push (`push_event_hooks_limit`). If there are
-/// more, it reports none of them.
+/// Maximum number of refs of one kind with the same change that GitLab reports for one push (`push_event_hooks_limit`).
+/// If there are more, it reports none of them.
 pub(super) const LIMIT: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -11,7 +11,7 @@ use super::{GitLab, Home};
 use crate::commands::encoded;
 
 /// The result of a lookup in GitLab.
-pub(in crate::commands) enum There {
+pub(in crate::commands) enum Lookup {
     /// The event can be reported.
     Found(Found),
 
@@ -33,7 +33,7 @@ pub(in crate::commands) struct Found {
     pub(in crate::commands) body: Vec<u8>,
 }
 
-/// Most commits of a push that are listed, each with a request for its files.
+/// Maximum number of commits of a push that are listed, each with a request for its files.
 const LISTED: usize = 20;
 
 const MERGE_REQUEST: [&str; 25] = [
@@ -130,7 +130,7 @@ pub(in crate::commands) async fn pushes(
     git_ref: &str,
     before: &str,
     after: &str,
-) -> anyhow::Result<There> {
+) -> anyhow::Result<Lookup> {
     let id = home.project.id;
     let is_new = before.trim_start_matches('0').is_empty();
 
@@ -146,12 +146,12 @@ pub(in crate::commands) async fn pushes(
         .get(&format!("projects/{id}/repository/compare?from={from}&to={to}"))
         .await?
     else {
-        return Ok(There::Gone);
+        return Ok(Lookup::Gone);
     };
 
     if !is_new && compared["commits"].as_array().is_none_or(Vec::is_empty) {
         // A push back to an older commit must not be invented: receivers would drop newer commits.
-        return Ok(There::Unclear(
+        return Ok(Lookup::Unclear(
             "GitLab lists no commits in between: events arrived out of order, or one was a test of the webhook",
         ));
     }
@@ -205,7 +205,7 @@ pub(in crate::commands) async fn pushes(
     } else {
         format!("{total} commits")
     };
-    found(home, Trigger::PUSH, &user, &object, name).map(There::Found)
+    found(home, Trigger::PUSH, &user, &object, name).map(Lookup::Found)
 }
 
 /// A commit as a push lists it, but without paths, which GitLab's lists of commits do not have.
@@ -224,7 +224,7 @@ pub(in crate::commands) async fn merge_request(
     home: &Home,
     iid: i64,
     since: Timestamp,
-) -> anyhow::Result<There> {
+) -> anyhow::Result<Lookup> {
     let there = match younger(
         gitlab,
         &format!("projects/{}/merge_requests/{iid}", home.project.id),
@@ -259,12 +259,12 @@ pub(in crate::commands) async fn merge_request(
         &Value::Object(object),
         name,
     )
-    .map(There::Found)
+    .map(Lookup::Found)
 }
 
 /// The attributes of a merge request, from the API's names to those of events.
 pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String, Value> {
-    let mut object = taken(there, &MERGE_REQUEST);
+    let mut object = copied(there, &MERGE_REQUEST);
     common(&mut object, there);
     object.insert("last_commit".to_owned(), json!({ "id": there["sha"] }));
     object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
@@ -275,7 +275,7 @@ pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String
 
 /// The attributes of an issue, from the API's names to those of events.
 pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value> {
-    let mut object = taken(there, &ISSUE);
+    let mut object = copied(there, &ISSUE);
     common(&mut object, there);
 
     // The API has `test_case` where events have `Test Case`.
@@ -306,7 +306,7 @@ pub(in crate::commands) async fn issue(
     home: &Home,
     iid: i64,
     since: Timestamp,
-) -> anyhow::Result<There> {
+) -> anyhow::Result<Lookup> {
     let there = match younger(gitlab, &format!("projects/{}/issues/{iid}", home.project.id), since).await? {
         Ok(there) => there,
         Err(why) => return Ok(why),
@@ -333,7 +333,7 @@ pub(in crate::commands) async fn issue(
         &Value::Object(object),
         name,
     )
-    .map(There::Found)
+    .map(Lookup::Found)
 }
 
 /// Composes an event with the current state of a pipeline and its jobs. `number` is the id in GitLab.
@@ -342,13 +342,13 @@ pub(in crate::commands) async fn pipeline(
     home: &Home,
     number: i64,
     since: Timestamp,
-) -> anyhow::Result<There> {
+) -> anyhow::Result<Lookup> {
     let place = format!("projects/{}/pipelines/{number}", home.project.id);
     let there = match younger(gitlab, &place, since).await? {
         Ok(there) => there,
         Err(why) => return Ok(why),
     };
-    pipeline_of(gitlab, home, &there, "").await.map(There::Found)
+    pipeline_of(gitlab, home, &there, "").await.map(Lookup::Found)
 }
 
 /// Composes an event of a pipeline. `jobs` is added to the query for its jobs.
@@ -383,13 +383,13 @@ pub(in crate::commands) async fn pipeline_with(
     there: &Value,
     jobs: &[Value],
 ) -> anyhow::Result<Found> {
-    let mut object = taken(there, &PIPELINE);
+    let mut object = copied(there, &PIPELINE);
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
     }
 
     let build = |job: &Value| {
-        let mut build = taken(job, &JOB);
+        let mut build = copied(job, &JOB);
         for whole in ["user", "runner"] {
             build.insert(whole.to_owned(), person_or_runner(&job[whole]));
         }
@@ -422,10 +422,10 @@ pub(in crate::commands) async fn pipeline_with(
 }
 
 /// Reads an object. The inner error is the result for an object that is missing or older than `since`.
-async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Result<Result<Value, There>> {
+async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Result<Result<Value, Lookup>> {
     Ok(match gitlab.get(path).await? {
-        None => Err(There::Gone),
-        Some(there) if is_older(&there, since) => Err(There::Older),
+        None => Err(Lookup::Gone),
+        Some(there) if is_older(&there, since) => Err(Lookup::Older),
         Some(there) => Ok(there),
     })
 }
@@ -459,7 +459,7 @@ pub(in crate::commands) fn found(
 }
 
 /// Copies the attributes that events have too, and writes times in the format of events.
-fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
+fn copied(there: &Value, names: &[&str]) -> Map<String, Value> {
     let value = |name: &&str| {
         let value = &there[name];
         (!value.is_null()).then(|| {
@@ -534,7 +534,7 @@ fn person_or_runner(there: &Value) -> Value {
     ];
 
     if there.is_object() {
-        Value::Object(taken(there, &names))
+        Value::Object(copied(there, &names))
     } else {
         Value::Null
     }

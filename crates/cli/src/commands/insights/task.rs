@@ -46,7 +46,7 @@ pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result
 
     let is_proof = ended["task"] == "verify";
     anyhow::ensure!(
-        !is_proof || ended["alike"] == true,
+        !is_proof || ended["is_identical"] == true,
         "the stored insights differ from the journal: run `quickdraw insights rebuild`, with --add if retention has \
          deleted events; if they still differ, please report it"
     );
@@ -56,7 +56,7 @@ pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result
 
 fn show(ended: &Value) {
     let number = |name: &str| ended[name].as_u64().unwrap_or_default();
-    let begins = ended["journal_begins"].as_str().unwrap_or("the beginning");
+    let begins = ended["journal_starts"].as_str().unwrap_or("the beginning");
 
     say(format!(
         "events since {begins}: {}, unreadable: {}",
@@ -77,12 +77,12 @@ fn show(ended: &Value) {
         say(format!("  {rows:>9}  {}", plain(part)));
     }
 
-    if ended["alike"] == true {
+    if ended["is_identical"] == true {
         say("equal: order and repetition make no difference");
         return;
     }
 
-    say(format!("differences, by day and part: {}", number("differing")));
+    say(format!("differences, by day and part: {}", number("difference_count")));
 
     for one in ended["differences"].as_array().into_iter().flatten().take(SHOWN) {
         let (part, day) = (
@@ -93,8 +93,8 @@ fn show(ended: &Value) {
         say(format!(
             "  {day}  {:<24} {} stored, {} counted again",
             plain(part),
-            one["counted"],
-            one["anew"]
+            one["stored"],
+            one["rebuilt"]
         ));
     }
 

@@ -23,8 +23,8 @@ use serde::Deserialize;
 use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
-use super::heard;
 use super::position::PositionFile;
+use super::print_event;
 use crate::commands::{moment, say};
 use crate::{client, system};
 
@@ -32,9 +32,9 @@ use crate::{client, system};
 const SILENCE: Duration = Duration::from_secs(45);
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Most bytes of an error that are read.
+/// Maximum number of bytes of an error that are read.
 const LARGEST_ERROR: usize = 64 << 10;
-/// Most bytes of an event: the largest body with every character escaped, and its metadata.
+/// Maximum number of bytes of an event: the largest body with every character escaped, and its metadata.
 const LARGEST_EVENT: usize = 160 << 20;
 /// Time limit of the local program.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,15 +80,15 @@ pub(super) struct Follow {
 
 /// An event of the stream.
 #[derive(Deserialize)]
-struct Came {
+struct StreamedEvent {
     id: Uuid,
     trigger: String,
-    headers: Said,
+    headers: StreamedHeaders,
     body: String,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct StreamedHeaders {
     #[serde(rename = "X-Gitlab-Event")]
     event: String,
     #[serde(rename = "X-Gitlab-Instance")]
@@ -242,9 +242,9 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let came: Came =
+    let came: StreamedEvent =
         serde_json::from_str(data).with_context(|| format!("failed to read an event of the server: {data:.200}"))?;
-    heard(
+    print_event(
         &came.headers.event,
         &came.headers.key.to_string(),
         came.body.as_bytes(),

@@ -6,13 +6,13 @@ use regex_syntax::hir::translate::Translator;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::weigh::weight;
-use super::{MOST_STATES, MOST_WEIGHT, TOO_WIDE};
+use super::{MAX_STATES, MAX_WEIGHT, TOO_WIDE};
 
 /// Maximum number of look-arounds in one expression.
-const MOST_LOOK_AROUNDS: usize = 20;
+const MAX_LOOK_AROUNDS: usize = 20;
 /// Maximum number of parts that are visited during compilation. Repetitions of nothing have no states, but still take
 /// time.
-const MOST_VISITS: usize = 20 * MOST_STATES;
+const MAX_VISITS: usize = 20 * MAX_STATES;
 /// Deepest nesting.
 const DEEPEST: u32 = 100;
 /// The prefix of the names of groups that stand for look-arounds. An expression that contains it is refused.
@@ -115,7 +115,7 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
     let syntax = syntax.map_err(|error| error.kind().to_string())?;
     let weight = weight(&marked, &syntax);
 
-    if weight > MOST_WEIGHT {
+    if weight > MAX_WEIGHT {
         return Err(TOO_WIDE.to_owned());
     }
 
@@ -176,8 +176,8 @@ fn mark(text: &str) -> Result<String, String> {
         rest = &rest[taken..];
     }
 
-    if count > MOST_LOOK_AROUNDS {
-        return Err(format!("it has more than {MOST_LOOK_AROUNDS} look-arounds"));
+    if count > MAX_LOOK_AROUNDS {
+        return Err(format!("it has more than {MAX_LOOK_AROUNDS} look-arounds"));
     }
 
     Ok(marked)
@@ -229,9 +229,9 @@ impl Compiler {
             _ => 1,
         };
 
-        if self.size > MOST_STATES {
+        if self.size > MAX_STATES {
             return Err(format!(
-                "it is too large: it has more than {MOST_STATES} states, with every repetition written out"
+                "it is too large: it has more than {MAX_STATES} states, with every repetition written out"
             ));
         }
 
@@ -242,7 +242,7 @@ impl Compiler {
     /// Adds the states of an expression in front of the state `next`, and returns the first of them.
     fn add(&mut self, hir: &Hir, next: Id, backward: bool, states: &mut Vec<State>) -> Result<Id, String> {
         self.visits += 1;
-        if self.visits > MOST_VISITS {
+        if self.visits > MAX_VISITS {
             return Err("it is too large: it has too many repetitions".to_owned());
         }
 

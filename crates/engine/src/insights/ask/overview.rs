@@ -83,7 +83,7 @@ pub(crate) async fn next_branches(
     limit: usize,
 ) -> quickdraw_store::Result<Vec<KnownBranch>> {
     let branches = piece(overview.reads().branches, projects);
-    store.branches_behind(branches, after, limit).await
+    store.branches_after(branches, after, limit).await
 }
 
 /// A read that is limited to some projects.

@@ -11,7 +11,7 @@ use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::pipelines::{Job, Pipeline};
 
 use super::series::{Counts, DEPLOYMENTS, JOB_RUNS, PIPELINE_RUNS, Series};
-use super::{MOST_OF_ONE, Read, WINDOW, seconds};
+use super::{MAX_PER_PROJECT, Read, WINDOW, seconds};
 use crate::telemetry::precise;
 
 /// Steps of work for one pattern on one name. Patterns come from the settings.
@@ -44,7 +44,7 @@ pub(super) fn of_last(
         of_environments.entry(&one.environment).or_default().push(one);
     }
 
-    for (environment, all) in of_environments.into_iter().take(MOST_OF_ONE) {
+    for (environment, all) in of_environments.into_iter().take(MAX_PER_PROJECT) {
         let Some(last) = all.iter().max_by_key(|one| (one.at(), one.id)) else {
             continue;
         };
@@ -121,7 +121,7 @@ fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'st
         (!is_default, Reverse(all.iter().map(|one| one.opened_at()).max()))
     });
 
-    all.truncate(MOST_OF_ONE);
+    all.truncate(MAX_PER_PROJECT);
     all
 }
 
@@ -203,7 +203,7 @@ impl Of<'_> {
             }
         }
 
-        for (name, job) in last.into_iter().take(MOST_OF_ONE) {
+        for (name, job) in last.into_iter().take(MAX_PER_PROJECT) {
             let (stage, status) = (job.stage.as_deref().unwrap_or_default(), job.last.word());
             let of_job = [source, ("stage", stage), ("job_name", name), ("status", status)];
             let help = "How the last run of a job of the last pipeline stands.";

@@ -11,7 +11,7 @@ use quickdraw_insights::question::Overview;
 use quickdraw_insights::report::CommitCount;
 
 use super::series::Series;
-use super::{MOST_OF_ONE, Read, WINDOW, count};
+use super::{MAX_PER_PROJECT, Read, WINDOW, count};
 
 /// The quantiles of a summary's percentiles.
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
@@ -158,7 +158,7 @@ fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Meas
         }
     }
 
-    for ((environment, status), count) in counts.into_iter().take(MOST_OF_ONE) {
+    for ((environment, status), count) in counts.into_iter().take(MAX_PER_PROJECT) {
         let labels = [
             ("project", path),
             ("environment", environment),

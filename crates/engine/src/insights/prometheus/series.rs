@@ -8,10 +8,10 @@ use quickdraw_domain::Timestamp;
 
 use super::count;
 
-/// Most series.
-const MOST: usize = 10_000;
-/// Most numbers of things that are remembered of one count: those that come late are hardly later than that.
-const MOST_REMEMBERED: usize = 200;
+/// Maximum number of series.
+const MAX_SERIES: usize = 10_000;
+/// Maximum number of items that are remembered of one count, because items that come late are hardly later than that.
+const MAX_REMEMBERED: usize = 200;
 
 /// Runs of pipelines and jobs, and deployments, by the exporter's names.
 pub(super) const PIPELINE_RUNS: &str = "gitlab_ci_pipeline_run_count";
@@ -29,7 +29,7 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn add(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], value: f64) {
-        if self.count == MOST {
+        if self.count == MAX_SERIES {
             self.dropped += 1;
             return;
         }
@@ -49,7 +49,7 @@ impl Series {
         self.dropped += other.dropped;
 
         for (name, (help, lines)) in other.all {
-            let fits = lines.len().min(MOST.saturating_sub(self.count));
+            let fits = lines.len().min(MAX_SERIES.saturating_sub(self.count));
             self.dropped += lines.len() - fits;
             self.count += fits;
 
@@ -106,8 +106,8 @@ pub(super) struct Counts {
 
 /// How long a count is kept that is not shown: what it counted could be shown again, and would be counted once more.
 const KEPT: Duration = Duration::from_secs(100 * 86_400);
-/// Most counts that are kept.
-const MOST_COUNTS: usize = 20_000;
+/// Maximum number of counts that are kept.
+const MAX_COUNTS: usize = 20_000;
 
 #[derive(Default)]
 struct Counted {
@@ -134,7 +134,7 @@ impl Counts {
         ids: impl Iterator<Item = i64>,
     ) {
         let key = (name, written(labels));
-        if !self.all.contains_key(&key) && (series.count >= MOST || self.all.len() >= MOST_COUNTS) {
+        if !self.all.contains_key(&key) && (series.count >= MAX_SERIES || self.all.len() >= MAX_COUNTS) {
             series.dropped += 1;
             return;
         }
@@ -150,7 +150,7 @@ impl Counts {
             }
         }
 
-        while counted.remembered.len() > MOST_REMEMBERED {
+        while counted.remembered.len() > MAX_REMEMBERED {
             counted.until = counted.remembered.pop_first().unwrap_or(counted.until);
         }
 

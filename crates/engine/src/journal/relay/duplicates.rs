@@ -14,8 +14,8 @@ use super::Relay;
 /// Within this time, an event with the same body from another webhook is the same event.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Most bodies that are remembered for that.
-const MOST_BODIES: usize = 20_000;
+/// Maximum number of bodies that are remembered for that.
+const MAX_BODIES: usize = 20_000;
 
 type Hash = [u8; 16];
 
@@ -138,7 +138,7 @@ impl Relay {
 impl Duplicates {
     fn forget(&mut self, now: Timestamp) {
         while let Some((at, hash)) = self.order.front().copied()
-            && (now.since(at) > WINDOW || self.order.len() >= MOST_BODIES)
+            && (now.since(at) > WINDOW || self.order.len() >= MAX_BODIES)
         {
             self.order.pop_front();
             if self.bodies.get(&hash).is_some_and(|first| first.at == at) {

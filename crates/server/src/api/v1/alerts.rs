@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_insights::alerts::{MOST_RULES, Rule, Rules, Standings, Statistic, key};
+use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, key};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ struct NewAlert {
     /// Length of the window in seconds, up to now. Default: one day.
     window: Option<u64>,
 
-    /// The condition is met above this number. Give exactly one of `above`, `below` and `times_before`.
+    /// The condition is met above this number. Give exactly one of `above`, `below` and `times_previous`.
     above: Option<f64>,
 
     /// The condition is met below this number.
@@ -75,7 +75,7 @@ struct NewAlert {
 
     /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
     /// averaged per window for this.
-    times_before: Option<f64>,
+    times_previous: Option<f64>,
 
     /// Seconds for which the condition must be met before the alert is reported. Default: 0.
     #[serde(default)]
@@ -122,7 +122,7 @@ impl NewAlert {
             window: self.window.unwrap_or(DAY),
             above: self.above,
             below: self.below,
-            times_before: self.times_before,
+            times_previous: self.times_previous,
             r#for: self.r#for,
             cool_down: self.cool_down,
             project: self.project,
@@ -139,7 +139,7 @@ impl NewAlert {
 
 /// The current state of a rule, for one project or for all projects together.
 #[derive(Serialize, ToSchema)]
-struct StandingView {
+struct AlertStatusView {
     /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
 
@@ -154,7 +154,7 @@ struct StandingView {
     #[schema(format = DateTime)]
     since: String,
 
-    /// The last measured number.
+    /// The last calculated number.
     value: Option<f64>,
 
     /// The number that it was compared with.
@@ -188,7 +188,7 @@ struct AlertView {
 
     /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
     /// averaged per window for this.
-    times_before: Option<f64>,
+    times_previous: Option<f64>,
 
     /// Seconds for which the condition must be met before the alert is reported.
     r#for: u64,
@@ -212,14 +212,14 @@ struct AlertView {
     older_than: Option<u64>,
 
     /// States of the rule that are `pending`, `firing` or recently `resolved`. Empty if the rule has no such state.
-    standings: Vec<StandingView>,
+    statuses: Vec<AlertStatusView>,
 }
 
 impl AlertView {
-    fn new(rule: Rule, standings: &Standings, projects: &[NamedProject]) -> Self {
+    fn new(rule: Rule, statuses: &AlertStatuses, projects: &[NamedProject]) -> Self {
         let of_one = |project_id: Option<i64>| {
-            let one = standings.get(&key(&rule, project_id))?;
-            Some(StandingView {
+            let one = statuses.get(&key(&rule, project_id))?;
+            Some(AlertStatusView {
                 source_project_id: project_id,
                 project_path: projects
                     .iter()
@@ -233,7 +233,7 @@ impl AlertView {
         };
 
         let ids = projects.iter().map(|project| Some(project.id));
-        let standings = [None].into_iter().chain(ids).filter_map(of_one).collect();
+        let statuses = [None].into_iter().chain(ids).filter_map(of_one).collect();
 
         let Rule {
             id,
@@ -243,7 +243,7 @@ impl AlertView {
             window,
             above,
             below,
-            times_before,
+            times_previous,
             cool_down,
             ..
         } = rule;
@@ -266,7 +266,7 @@ impl AlertView {
             window,
             above,
             below,
-            times_before,
+            times_previous,
             r#for,
             cool_down,
             project,
@@ -274,7 +274,7 @@ impl AlertView {
             branch,
             label,
             older_than,
-            standings,
+            statuses,
         }
     }
 }
@@ -283,19 +283,14 @@ impl AlertView {
 #[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
-    let standings = app
-        .engine
-        .insights
-        .alert_standings()
-        .await
-        .map_err(ApiError::internal)?;
+    let statuses = app.engine.insights.alert_statuses().await.map_err(ApiError::internal)?;
 
     let projects = app.store().insights_projects().await?;
     Ok(Json(
         rules
             .all
             .into_iter()
-            .map(|rule| AlertView::new(rule, &standings, &projects))
+            .map(|rule| AlertView::new(rule, &statuses, &projects))
             .collect(),
     ))
 }
@@ -312,8 +307,8 @@ async fn add(
 ) -> Result<(StatusCode, Json<AlertView>), ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let made = change(&app, |rules| {
-        if rules.all.len() >= MOST_RULES {
-            let text = format!("the maximum of {MOST_RULES} alerts is reached; delete one first");
+        if rules.all.len() >= MAX_RULES {
+            let text = format!("the maximum of {MAX_RULES} alerts is reached; delete one first");
             return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
 
@@ -329,7 +324,7 @@ async fn add(
     });
     Ok((
         StatusCode::CREATED,
-        Json(AlertView::new(made.await?, &Standings::new(), &[])),
+        Json(AlertView::new(made.await?, &AlertStatuses::new(), &[])),
     ))
 }
 
@@ -358,7 +353,7 @@ async fn edit(
         *known = rule.clone();
         Ok(rule)
     });
-    Ok(Json(AlertView::new(made.await?, &Standings::new(), &[])))
+    Ok(Json(AlertView::new(made.await?, &AlertStatuses::new(), &[])))
 }
 
 /// Delete an alert rule. Administrators only.
@@ -381,7 +376,7 @@ async fn delete(
 
 /// The current result of a rule, for one project or for all projects together.
 #[derive(Serialize, ToSchema)]
-struct FoundView {
+struct EvaluationView {
     /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
 
@@ -395,17 +390,17 @@ struct FoundView {
     threshold: Option<f64>,
 
     /// True if the condition is met.
-    is_bad: bool,
+    is_violated: bool,
 }
 
 /// Evaluate an alert rule now, without storing it. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/try", tag = "Insights", request_body = NewAlert,
-    responses((status = 200, body = [FoundView])))]
+    responses((status = 200, body = [EvaluationView])))]
 async fn try_out(
     _: Admin,
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
-) -> Result<Json<Vec<FoundView>>, ApiError> {
+) -> Result<Json<Vec<EvaluationView>>, ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
 
@@ -416,7 +411,7 @@ async fn try_out(
         .await
         .map_err(ApiError::internal)?;
 
-    let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
+    let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| EvaluationView {
         source_project_id: project_id,
         project_path: projects
             .iter()
@@ -424,7 +419,7 @@ async fn try_out(
             .map(|known| known.path.clone()),
         value,
         threshold: rule.threshold(before),
-        is_bad: rule.is_bad(value, before),
+        is_violated: rule.is_violated(value, before),
     };
     Ok(Json(found.into_iter().map(view).collect()))
 }
@@ -432,7 +427,7 @@ async fn try_out(
 /// Evaluate all alert rules within seconds instead of at the next minute. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/look", tag = "Insights", responses((status = 202)))]
 async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
-    app.engine.insights.look_again().await.map_err(ApiError::internal)?;
+    app.engine.insights.evaluate_again().await.map_err(ApiError::internal)?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -470,6 +465,6 @@ async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) 
     };
     let (_, made) = changed.await?.ok_or_else(conflict)?;
 
-    app.engine.insights.look_again().await.map_err(ApiError::internal)?;
+    app.engine.insights.evaluate_again().await.map_err(ApiError::internal)?;
     Ok(made)
 }

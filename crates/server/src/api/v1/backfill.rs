@@ -31,14 +31,14 @@ use crate::state::App;
 /// Largest request in bytes: GitLab's largest body, and 1 MiB around it.
 const LIMIT: usize = (25 << 20) + (1 << 20);
 /// Largest number of events in a request.
-const MOST: usize = 1_000;
+const MAX_EVENTS: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(backfill))
 }
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct GivenBackfill<'a> {
     #[serde(borrow, deserialize_with = "first")]
     events: Vec<BackfillEvent<'a>>,
 }
@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for First {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut first = Vec::new();
-        while first.len() <= MOST {
+        while first.len() <= MAX_EVENTS {
             let Some(reported) = list.next_element()? else {
                 return Ok(first);
             };
@@ -84,16 +84,16 @@ struct BackfillEvent<'a> {
 #[derive(ToSchema)]
 #[schema(as = Backfill)]
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
-struct AskedBody {
+struct BackfillBody {
     /// At most 1,000 events.
-    events: Vec<BackfillBody>,
+    events: Vec<BackfillEventBody>,
 }
 
 /// One event to import.
 #[derive(ToSchema)]
 #[schema(as = BackfillEvent)]
 #[expect(dead_code, reason = "schema of the struct that borrows from the body")]
-struct BackfillBody {
+struct BackfillEventBody {
     /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,
 
@@ -107,44 +107,44 @@ struct BackfillBody {
 
 /// Result of a backfill.
 #[derive(Serialize, ToSchema)]
-struct Backfilled {
+struct BackfillResult {
     /// Number of events that were stored. Insights count them within moments.
-    taken: usize,
+    added: usize,
 
     /// Number of events that an earlier backfill already stored with exactly the same text.
     known: usize,
 
     /// Number of events of kinds that no metric counts. They are not stored.
-    passed_over: usize,
+    ignored: usize,
 }
 
 /// Import events from the time before the first received event. Administrators only.
 ///
 /// The events count in insights and are not delivered. An event that was also received counts once.
-#[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = AskedBody,
-    responses((status = 200, body = Backfilled)))]
+#[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = BackfillBody,
+    responses((status = 200, body = BackfillResult)))]
 async fn backfill(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Backfilled>, ApiError> {
+) -> Result<Json<BackfillResult>, ApiError> {
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
     let held = body::read(&app.bodies, &headers, body, LIMIT, body::Kind::Reported)
         .await
         .map_err(refused)?;
-    let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
+    let given: GivenBackfill<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
         let text = format!("the body is not a backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })?;
 
-    if asked.events.len() > MOST {
+    if given.events.len() > MAX_EVENTS {
         return Err(unprocessable(format!(
-            "at most {MOST} events are allowed in one request"
+            "at most {MAX_EVENTS} events are allowed in one request"
         )));
     }
 
-    let reported = asked.events.iter().enumerate().map(|(at, reported)| {
+    let reported = given.events.iter().enumerate().map(|(at, reported)| {
         read(reported).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
     });
     let reported = reported.collect::<Result<Vec<_>, _>>()?;
@@ -159,15 +159,15 @@ async fn backfill(
         journal.ingest(event, Some(key), record, None)
     }));
     let appended = appended.await?;
-    let taken = appended
+    let added = appended
         .iter()
         .filter(|appended| matches!(appended, Appended::New { .. }))
         .count();
 
-    Ok(Json(Backfilled {
-        taken,
-        known: appended.len() - taken,
-        passed_over: reported.len() - appended.len(),
+    Ok(Json(BackfillResult {
+        added,
+        known: appended.len() - added,
+        ignored: reported.len() - appended.len(),
     }))
 }
 
@@ -207,9 +207,13 @@ mod tests {
     #[test]
     fn of_too_many_events_no_more_are_kept_than_it_takes_to_refuse_them() {
         let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"payload":{}}"#; count].join(","));
-        let read = |text: &str| serde_json::from_str::<Asked<'_>>(text).map(|asked| asked.events.len());
-        assert_eq!(read(&events(MOST)).expect("the largest allowed number of events"), MOST);
-        assert_eq!(read(&events(5 * MOST)).expect("JSON"), MOST + 1);
+        let read = |text: &str| serde_json::from_str::<GivenBackfill<'_>>(text).map(|given| given.events.len());
+        assert_eq!(
+            read(&events(MAX_EVENTS)).expect("the largest allowed number of events"),
+            MAX_EVENTS
+        );
+
+        assert_eq!(read(&events(5 * MAX_EVENTS)).expect("JSON"), MAX_EVENTS + 1);
         assert!(read(r#"{"events":{}}"#).is_err());
     }
 }

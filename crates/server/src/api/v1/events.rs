@@ -107,7 +107,7 @@ struct ReportBody {
 
 /// Result of a report.
 #[derive(Serialize, ToSchema)]
-struct Taken {
+struct AcceptedReport {
     /// Id of the stored event. Absent for a save that more saves follow.
     #[schema(format = Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,14 +122,14 @@ struct Taken {
 ///
 /// The event is stored before the answer is sent. A repeated `Idempotency-Key` does not store it again.
 #[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Taken)))]
+    responses((status = 202, body = AcceptedReport)))]
 async fn report_project(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let held = read(&app, &headers, body).await?;
     aside::by_weight(held.bytes.len(), of_project(app, id, headers, held)).await
 }
@@ -139,7 +139,7 @@ async fn of_project(
     id: String,
     headers: HeaderMap,
     held: Held,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let reported = parse(&held)?;
 
     // A project in the directory is found without a query. Composing needs the whole project.
@@ -153,7 +153,7 @@ async fn of_project(
     }
 
     let project = find_project(&app, &id).await?;
-    take(
+    accept_report(
         &app,
         &reported,
         Scene::Project(&project),
@@ -167,54 +167,54 @@ async fn of_project(
 ///
 /// The request works as for a project.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Taken)))]
+    responses((status = 202, body = AcceptedReport)))]
 async fn report_group(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
 
-    let taken = async move {
+    let accepted = async move {
         let reported = parse(&held)?;
-        take(&app, &reported, Scene::Group(&group), Place::Group(group.id), &headers).await
+        accept_report(&app, &reported, Scene::Group(&group), Place::Group(group.id), &headers).await
     };
-    aside::by_weight(held_bytes, taken).await
+    aside::by_weight(held_bytes, accepted).await
 }
 
 /// Report an event of the instance, for system hooks. Administrators only.
 ///
 /// The request works as for a project.
 #[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Taken)))]
+    responses((status = 202, body = AcceptedReport)))]
 async fn report_instance(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
 
-    let taken = async move {
+    let accepted = async move {
         let reported = parse(&held)?;
-        take(&app, &reported, Scene::Instance, Place::Instance, &headers).await
+        accept_report(&app, &reported, Scene::Instance, Place::Instance, &headers).await
     };
-    aside::by_weight(held_bytes, taken).await
+    aside::by_weight(held_bytes, accepted).await
 }
 
 /// Stores the payload of a report, or composes a body from its object.
-async fn take(
+async fn accept_report(
     app: &App,
     reported: &GivenReport<'_>,
     scene: Scene<'_>,
     place: Place,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let object = match (reported.payload, reported.object) {
         (Some(_), Some(_)) => {
             return Err(unprocessable(
@@ -244,19 +244,19 @@ async fn take(
         operation: step(reported)?,
     };
 
-    let taken = match app.engine.journal.report(report).await {
-        Ok(Reported::Event(id)) => Taken {
+    let accepted = match app.engine.journal.report(report).await {
+        Ok(Reported::Event(id)) => AcceptedReport {
             id: Some(id.to_string()),
             operation: None,
         },
-        Ok(Reported::Saved) => Taken {
+        Ok(Reported::Saved) => AcceptedReport {
             id: None,
             operation: reported.operation.as_deref().map(str::to_owned),
         },
         Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
-    Ok((StatusCode::ACCEPTED, Json(taken)))
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
 /// Reads the operation that a report belongs to.
@@ -287,7 +287,7 @@ async fn accept(
     reported: &GivenReport<'_>,
     payload: &RawValue,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<Taken>), ApiError> {
+) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     if reported.operation.is_some() || reported.more {
         return Err(unprocessable(
             "a \"payload\" is one complete event; use \"operation\" and \"more\" with an \"object\" only",
@@ -310,7 +310,7 @@ async fn accept(
 
     Ok((
         StatusCode::ACCEPTED,
-        Json(Taken {
+        Json(AcceptedReport {
             id: Some(appended.id().to_string()),
             operation: None,
         }),

@@ -21,12 +21,12 @@ use crate::state::App;
 use crate::views::{Event, Page};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(behind))
+    OpenApiRouter::new().routes(routes!(evidence))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct BehindQuery {
+struct EvidenceQuery {
     /// The item, as the explanation names it, such as `7/12`.
     item: String,
 
@@ -41,13 +41,13 @@ struct BehindQuery {
 /// List the events that mention an item of an explanation, oldest first. Administrators only.
 ///
 /// At most 20,000 events are examined for a page, so a page can be short although more follow.
-#[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(BehindQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(EvidenceQuery),
     responses((status = 200, body = Page<Event>)))]
-async fn behind(
+async fn evidence(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Input(query): Input<BehindQuery>,
+    Input(query): Input<EvidenceQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
     let key = query
@@ -60,8 +60,8 @@ async fn behind(
 
     while search.next_read().is_some() {
         // Bodies can be large, so a limit applies to the number of requests that read them at once.
-        let turn = app.measuring.turn().await?;
-        let searched = quickdraw_engine::search_events(app.store(), &mut search, turn).await;
+        let permit = app.calculations.acquire().await?;
+        let searched = quickdraw_engine::search_events(app.store(), &mut search, permit).await;
         searched.map_err(ApiError::internal)?;
     }
 

@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_insights::metrics::{Kind, Metric, Trait};
-use quickdraw_insights::question::{self, GroupKey, Grouping, MOST_INTERVALS, Output, Question};
+use quickdraw_insights::question::{self, GroupKey, Grouping, MAX_INTERVALS, Output, Question};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +26,7 @@ use crate::params::Params;
 use crate::state::App;
 
 /// Largest number of metrics in one answer.
-const MOST_METRICS: usize = 20;
+const MAX_METRICS: usize = 20;
 const COLUMNS: [&str; 14] = [
     "time",
     "metric",
@@ -102,7 +102,7 @@ struct Rows {
     definition_version: u32,
 
     /// Definition versions by which the underlying items were counted.
-    counted_by: Vec<u32>,
+    counted_versions: Vec<u32>,
 
     /// The requested metrics with their definitions.
     definitions: Vec<MetricView>,
@@ -119,11 +119,11 @@ struct Rows {
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (scope_query, query): (ScopeQuery, ExportQuery) = (params.read()?, params.read()?);
-    let chosen = params.read::<FilterQuery>()?.read()?;
+    let item_filters = params.read::<FilterQuery>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
 
-    if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
-        return Err(invalid(format!("metric must have 1 to {MOST_METRICS} names")));
+    if query.metric.is_empty() || query.metric.len() > MAX_METRICS {
+        return Err(invalid(format!("metric must have 1 to {MAX_METRICS} names")));
     }
 
     let definition = reading(query.definition.as_deref())?;
@@ -133,7 +133,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let of_members = scope_query.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
 
     for metric in &metrics {
-        chosen.check(metric, of_members)?;
+        item_filters.check(metric, of_members)?;
         scope_query.check_whose(metric, of_members)?;
     }
 
@@ -156,7 +156,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("member") => By::Member,
         Some("team") => By::Team,
         Some(other) => match Trait::by_name(other) {
-            Some(one) if chosen.only.contains_key(&one) => {
+            Some(one) if item_filters.only.contains_key(&one) => {
                 return Err(invalid(format!(
                     "group_by={other} cannot be combined with the filter {other}; remove one of them"
                 )));
@@ -203,7 +203,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         };
         let question = Question {
             output,
-            ..scope.question(metric, chosen.clone(), now)?
+            ..scope.question(metric, item_filters.clone(), now)?
         };
         let question = Question {
             grouping: by.grouping(&scope)?,
@@ -217,9 +217,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         }
 
-        if rows.len() > MOST_INTERVALS {
+        if rows.len() > MAX_INTERVALS {
             return Err(invalid(format!(
-                "the answer has more than {MOST_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
+                "the answer has more than {MAX_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
             )));
         }
     }
@@ -229,12 +229,12 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     }
 
     let definitions = metrics.into_iter().map(MetricView::from).collect();
-    let counted_by = app.engine.insights.counted_by().await?;
+    let counted_versions = app.engine.insights.counted_versions().await?;
 
     Ok(Json(Rows {
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by,
+        counted_versions,
         definitions,
         rows,
     })

@@ -21,7 +21,7 @@ use crate::params::{Invalid, Params};
 use crate::state::App;
 
 const DAYS: i64 = 7;
-const MOST_DAYS: i64 = 31;
+const MAX_DAYS: i64 = 31;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(dry_run))
@@ -48,9 +48,9 @@ struct FilterToTry {
 
 /// Result of a trial.
 #[derive(Serialize, ToSchema)]
-struct Tried {
+struct FilterTrial {
     /// Number of examined events, from the newest on; at most 5,000.
-    looked_at: usize,
+    scanned: usize,
 
     /// Number of events that pass.
     passing: usize,
@@ -59,7 +59,7 @@ struct Tried {
     unlisted: usize,
 
     /// Number of events that are stopped because the filter exceeds its budget of work on them.
-    gave_up: usize,
+    over_budget: usize,
 
     /// False if the trial ended early because it took too much work.
     complete: bool,
@@ -73,8 +73,8 @@ struct Tried {
 
 /// Try an event filter on the events of the last days. Administrators only.
 #[utoipa::path(post, path = "/event_filters/dry_run", tag = "Events", request_body = FilterToTry,
-    responses((status = 200, body = Tried)))]
-async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Tried>, ApiError> {
+    responses((status = 200, body = FilterTrial)))]
+async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<FilterTrial>, ApiError> {
     let text = match params.raw("event_filter") {
         None => return Err(Invalid::missing("event_filter").into()),
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -91,7 +91,7 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let trigger = params.one::<String>("trigger")?.map(kind).transpose()?;
     let days = params.one::<i64>("days")?.unwrap_or(DAYS);
-    let days = u64::try_from(days).ok().filter(|_| (1..=MOST_DAYS).contains(&days));
+    let days = u64::try_from(days).ok().filter(|_| (1..=MAX_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;
     let since = app.now().minus(Duration::from_secs(days * 86_400));
 
@@ -103,11 +103,11 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
         .map_err(ApiError::internal)?;
 
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
-    Ok(Json(Tried {
-        looked_at: trial.looked_at,
+    Ok(Json(FilterTrial {
+        scanned: trial.scanned,
         passing: trial.passing,
         unlisted: trial.unlisted,
-        gave_up: trial.gave_up,
+        over_budget: trial.over_budget,
         complete: trial.complete,
         examples: ids(&trial.examples),
         stopped: ids(&trial.stopped),

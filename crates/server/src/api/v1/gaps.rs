@@ -93,7 +93,7 @@ impl From<Completeness> for CompletenessView {
             completeness: one.share(),
             source_project_id: one.project,
             path_with_namespace: one.project_path,
-            kind: one.metric.name(),
+            kind: one.kind.name(),
             known: one.known,
             missing: one.missing,
             first_iid: one.first,
@@ -200,7 +200,7 @@ struct GapList {
 
 impl From<&Gap> for GapView {
     fn from(gap: &Gap) -> Self {
-        let kind = gap.metric().name();
+        let kind = gap.kind().name();
         match gap.clone() {
             Gap::Pushes {
                 git_ref,
@@ -246,14 +246,14 @@ async fn gaps(
         wanted = Sequence::ALL.to_vec();
     }
 
-    let behind = query.after.as_deref().map(parse).transpose()?;
+    let after_gap = query.after.as_deref().map(parse).transpose()?;
     let project = project(&app, &query.project).await?;
     let (mut found, mut next) = (Vec::new(), None);
 
     for kind in Sequence::ALL.into_iter().filter(|kind| wanted.contains(kind)) {
-        let after = match &behind {
-            Some(behind) if kind < of(behind) => continue,
-            Some(behind) if kind == of(behind) => behind.clone(),
+        let after = match &after_gap {
+            Some(after_gap) if kind < of(after_gap) => continue,
+            Some(after_gap) if kind == of(after_gap) => after_gap.clone(),
             _ => After::start(kind),
         };
         // Reads one gap more than fits, to see whether a next page exists.

@@ -104,8 +104,8 @@ async fn event(
 
     put_off(&app, &mut deliveries).await?;
 
-    let reader = app.sharer(&admin.0, Scope::Instance);
-    let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
+    let reader = app.requester(&admin.0, Scope::Instance);
+    let memory = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
 
     // The body is shown as JSON if possible. Deliveries always use the exact bytes.
@@ -122,7 +122,7 @@ async fn event(
             })
             .collect(),
     };
-    Ok(room.keep_with(Json(shown).into_response()))
+    Ok(memory.keep_with(Json(shown).into_response()))
 }
 
 /// State of a delivery.
@@ -213,7 +213,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
         return Ok(());
     }
 
-    let ill: HashMap<i64, Health> = app
+    let failing: HashMap<i64, Health> = app
         .store()
         .failing_hooks()
         .await?
@@ -223,7 +223,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
 
     let now = app.now();
     for delivery in deliveries {
-        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, ill.get(&delivery.hook_id)) else {
+        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, failing.get(&delivery.hook_id)) else {
             continue;
         };
         delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);

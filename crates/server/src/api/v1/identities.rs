@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::params::{Input, Invalid};
 use crate::state::App;
 
-const MOST: usize = 1_000;
+const MAX_IDENTITIES: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -80,7 +80,7 @@ struct IdentityView {
     projects: BTreeSet<i64>,
 
     /// Kind of identity: `member`, `bot`, `ignored` or `unmatched`.
-    who: &'static str,
+    kind: &'static str,
 
     /// Id of the member, for `member`.
     member_id: Option<i64>,
@@ -151,7 +151,7 @@ async fn list(
 ) -> Result<Json<Identities>, ApiError> {
     let limit = usize::try_from(query.limit.unwrap_or(100))
         .ok()
-        .filter(|limit| (1..=MOST).contains(limit));
+        .filter(|limit| (1..=MAX_IDENTITIES).contains(limit));
     let limit = limit.ok_or_else(|| Invalid::value("limit"))?;
     let Known { roster, users, used } = Known::read(&app).await?;
     let resolver = Resolver::new(&roster, &users);
@@ -299,7 +299,7 @@ impl Person {
             first: all().map(|one| one.first).min().unwrap_or_default().to_iso(),
             last: all().map(|one| one.last).max().unwrap_or_default().to_iso(),
             projects: all().flat_map(|one| one.projects.iter().copied()).collect(),
-            who: word(self.who),
+            kind: word(self.who),
             member_id: if let Who::Member(id) = self.who { Some(id) } else { None },
             suggestions: suggestions.collect(),
         }

@@ -71,10 +71,10 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     };
     let group = ask(&app, question).await?.whole();
 
-    let mut said = scope_query.said();
-    said.extend(query.author.map(|author| ("author", author)));
+    let mut filters = scope_query.filters();
+    filters.extend(query.author.map(|author| ("author", author)));
 
-    let mut answer = view(&scope, &said, &group.commits.unwrap_or_default(), as_of);
+    let mut answer = view(&scope, &filters, &group.commits.unwrap_or_default(), as_of);
     answer["coverage_starts"] = json!(group.coverage.since.map(Timestamp::to_iso));
     Ok(Json(answer))
 }
@@ -99,7 +99,7 @@ fn named(scope: &Scope, author: &CommitAuthor) -> Value {
     }
 }
 
-fn view(scope: &Scope, said: &BTreeMap<&'static str, String>, answer: &CommitAnswer, as_of: Timestamp) -> Value {
+fn view(scope: &Scope, filters: &BTreeMap<&'static str, String>, answer: &CommitAnswer, as_of: Timestamp) -> Value {
     let (window, report) = (&scope.window, &answer.report);
     let of_authors: Vec<Value> = answer
         .authors
@@ -131,7 +131,7 @@ fn view(scope: &Scope, said: &BTreeMap<&'static str, String>, answer: &CommitAns
         "from": window.first.to_string(),
         "days": window.days,
         "zone": window.zone_name,
-        "only": said,
+        "filters": filters,
         "whose": scope.whose.name(),
         "bots": scope.whose != Whose::People,
         "as_of": as_of.to_iso(),

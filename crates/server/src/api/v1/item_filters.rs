@@ -112,23 +112,23 @@ impl ItemFilters {
     }
 
     /// Lists the filters by name, for the answer.
-    pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
-        let mut said: BTreeMap<&'static str, String> = self
+    pub(super) fn filters(&self) -> BTreeMap<&'static str, String> {
+        let mut filters: BTreeMap<&'static str, String> = self
             .only
             .iter()
             .map(|(of, wanted)| (of.name(), wanted.clone()))
             .collect();
 
-        said.extend(self.deployed_by.map(|by| {
+        filters.extend(self.deployed_by.map(|by| {
             (
                 "deployed_by",
                 if by == By::Tag { "tags" } else { "releases" }.to_owned(),
             )
         }));
 
-        said.extend(self.children.then(|| ("children", "true".to_owned())));
-        said.extend(self.older_than.map(|seconds| ("older_than", seconds.to_string())));
-        said
+        filters.extend(self.children.then(|| ("children", "true".to_owned())));
+        filters.extend(self.older_than.map(|seconds| ("older_than", seconds.to_string())));
+        filters
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) struct MetricView {
     pub(super) help: &'static str,
 
     /// The tool or publication whose definition this metric uses.
-    follows: &'static str,
+    defined_by: &'static str,
 }
 
 impl From<&Metric> for MetricView {
@@ -57,7 +57,7 @@ impl From<&Metric> for MetricView {
             name,
             kind,
             help,
-            follows,
+            defined_by,
             ..
         } = *metric;
 
@@ -66,7 +66,7 @@ impl From<&Metric> for MetricView {
             kind: kind.name(),
             unit: kind.unit(),
             help,
-            follows,
+            defined_by,
         }
     }
 }
@@ -203,9 +203,9 @@ struct Answer {
     zone: String,
 
     /// The filters of the request by name: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on.
-    only: BTreeMap<&'static str, String>,
+    filters: BTreeMap<&'static str, String>,
 
-    /// Time from which there are events of the chosen projects; null if there are none. Numbers of earlier times are
+    /// Time from which there are events of the selected projects; null if there are none. Numbers of earlier times are
     /// unknown, not 0.
     #[schema(format = DateTime)]
     coverage_starts: Option<String>,
@@ -233,7 +233,7 @@ struct Answer {
 
     /// Definition versions by which the underlying items were counted. If an older version is listed, run `quickdraw
     /// insights rebuild` to count them again.
-    counted_by: Vec<u32>,
+    counted_versions: Vec<u32>,
     #[serde(flatten)]
     number: Number,
 
@@ -255,14 +255,14 @@ async fn metric(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
-    let Asked {
+    let MetricRequest {
         metric,
         scope,
-        only,
-        chosen,
+        filters,
+        item_filters,
         interval,
         ..
-    } = Asked::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &name, &params).await?;
 
     let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.now();
@@ -274,7 +274,7 @@ async fn metric(
     };
     let question = Question {
         output,
-        ..scope.question(metric, chosen, now)?
+        ..scope.question(metric, item_filters, now)?
     };
 
     // Read before the items, so that everything older than this is among them.
@@ -296,7 +296,7 @@ async fn metric(
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name,
-        only,
+        filters,
         coverage_starts: coverage.since.map(Timestamp::to_iso),
         partial: !coverage.is_whole,
         band_2019: metrics::band(metric, &number, coverage.begins_before),
@@ -304,7 +304,7 @@ async fn metric(
         bots: whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.engine.insights.counted_by().await?,
+        counted_versions: app.engine.insights.counted_versions().await?,
         number: Number::of(metric, number),
         previous: previous.map(|previous| Number::of(metric, previous)),
         series: series.into_iter().map(|one| Part::of(metric, one)).collect(),
@@ -313,7 +313,7 @@ async fn metric(
 
 /// An item of an explanation: a merge request, issue, deployment, CI pipeline, job, push, branch or commit.
 #[derive(Serialize, ToSchema)]
-struct Explained {
+struct ExplainedItem {
     /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
 
@@ -345,7 +345,7 @@ struct Explained {
     reason: Option<&'static str>,
 }
 
-impl Explained {
+impl ExplainedItem {
     /// `paths` maps project ids to paths.
     fn of(explained: question::Explained, paths: &HashMap<i64, String>) -> Self {
         let question::Explained {
@@ -378,7 +378,7 @@ struct Explanation {
     metric: MetricView,
 
     /// Items that count, followed by items that do not count; at most 10,000 in total.
-    items: Vec<Explained>,
+    items: Vec<ExplainedItem>,
 
     /// Number of items that do not count, by reason.
     left_out: BTreeMap<&'static str, usize>,
@@ -395,13 +395,13 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked {
+    let MetricRequest {
         metric,
         scope,
-        chosen,
+        item_filters,
         format,
         ..
-    } = Asked::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &name, &params).await?;
 
     let is_csv = export::is_csv(format.as_deref())?;
     let output = Output {
@@ -410,12 +410,12 @@ async fn explain(
     };
     let question = Question {
         output,
-        ..scope.question(metric, chosen, app.now())?
+        ..scope.question(metric, item_filters, app.now())?
     };
     let question::Explanation { items, left_out } = ask(&app, question).await?.whole().explanation;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
-    let explained: Vec<Explained> = items.into_iter().map(|one| Explained::of(one, &paths)).collect();
+    let explained: Vec<ExplainedItem> = items.into_iter().map(|one| ExplainedItem::of(one, &paths)).collect();
 
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
@@ -464,37 +464,37 @@ async fn explain(
 }
 
 /// The question of a request, validated.
-struct Asked {
+struct MetricRequest {
     metric: &'static Metric,
     scope: Scope,
     interval: Every,
-    chosen: ItemFilters,
+    item_filters: ItemFilters,
     format: Option<String>,
-    only: BTreeMap<&'static str, String>,
+    filters: BTreeMap<&'static str, String>,
 }
 
-impl Asked {
+impl MetricRequest {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let (scope_query, query): (ScopeQuery, MetricQuery) = (params.read()?, params.read()?);
-        let chosen = params.read::<FilterQuery>()?.read()?;
+        let item_filters = params.read::<FilterQuery>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
 
-        chosen.check(metric, scope_query.is_of_members())?;
+        item_filters.check(metric, scope_query.is_of_members())?;
         scope_query.check_whose(metric, scope_query.is_of_members())?;
 
         let scope = scope_query.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
-        let mut only = scope_query.said();
-        only.extend(chosen.said());
+        let mut filters = scope_query.filters();
+        filters.extend(item_filters.filters());
 
         Ok(Self {
             metric,
             scope,
             interval,
-            chosen,
+            item_filters,
             format: query.format,
-            only,
+            filters,
         })
     }
 }

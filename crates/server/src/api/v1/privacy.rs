@@ -23,9 +23,9 @@ use crate::state::App;
 /// Largest minimum group size.
 const LARGEST_GROUP: u32 = 1_000;
 /// Longest retention of facts, in days.
-const MOST_DAYS: u32 = 36_600;
+const MAX_DAYS: u32 = 36_600;
 /// Largest number of people that a dry run lists.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -141,7 +141,7 @@ fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
 
 /// Retention of a project's facts.
 #[derive(Deserialize, ToSchema)]
-struct Keep {
+struct RetentionChange {
     /// The project: its id in received bodies, or its path.
     project: String,
 
@@ -161,12 +161,16 @@ struct Keep {
 ///
 /// Older facts are deleted within the hour. A rebuild from the journal restores those whose events still exist.
 /// `days` needs `confirm`.
-#[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
+#[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = RetentionChange,
     responses((status = 200, body = PrivacyView)))]
-async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
-    if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
+async fn keep(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(asked): Input<RetentionChange>,
+) -> Result<Json<PrivacyView>, ApiError> {
+    if asked.days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
         return Err(invalid(format!(
-            "days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit"
+            "days must be from 1 to {MAX_DAYS}, or null to keep facts without a limit"
         )));
     }
 
@@ -197,7 +201,7 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
 
 /// People to erase.
 #[derive(Deserialize, ToSchema)]
-struct Erase {
+struct Erasure {
     /// Handles: e-mail addresses such as `ida@example.com`, usernames such as `@ida`, account ids such as `#77`.
     #[serde(default)]
     handles: Vec<String>,
@@ -216,7 +220,7 @@ struct Erase {
 
 /// Result of an erasure.
 #[derive(Serialize, ToSchema)]
-struct Erased {
+struct ErasureResult {
     /// Number of identities of commits.
     identities: usize,
 
@@ -232,9 +236,13 @@ struct Erased {
 ///
 /// The work of the person still counts, but belongs to nobody. The request needs `confirm`; `dry_run` lists the people
 /// that would be erased. The journal keeps its events until `history.retention` has passed.
-#[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erase,
-    responses((status = 200, body = Erased)))]
-async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
+#[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erasure,
+    responses((status = 200, body = ErasureResult)))]
+async fn erase(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(asked): Input<Erasure>,
+) -> Result<Json<ErasureResult>, ApiError> {
     let mut handles = roster::handles(asked.handles)?;
     let known = roster::read(&app).await?;
     let mut members = Vec::new();
@@ -314,7 +322,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     roster::change_before(&app, forget).await?;
 
     let (identities, accounts) = app.engine.insights.forget_people().await.map_err(ApiError::internal)?;
-    Ok(Json(Erased {
+    Ok(Json(ErasureResult {
         identities,
         accounts,
         people: None,
@@ -322,12 +330,12 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
 }
 
 /// Lists the people that the given privacy settings erase.
-async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Result<Erased, ApiError> {
+async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Result<ErasureResult, ApiError> {
     let mut people = Vec::new();
     let mut identities = 0;
 
     for identity in app.store().find_identities(None).await? {
-        if privacy.left_of(&identity.author).is_some() {
+        if privacy.replacement_of(&identity.author).is_some() {
             identities += 1;
             people.push(format!("{} <{}>", identity.author.name, identity.author.email));
         }
@@ -335,14 +343,14 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
 
     let mut accounts = 0;
     for user in users {
-        if privacy.left_of_user(user).is_some() {
+        if privacy.replacement_of_user(user).is_some() {
             accounts += 1;
             people.push(format!("@{}", user.username));
         }
     }
 
-    people.truncate(MOST_NAMED);
-    Ok(Erased {
+    people.truncate(MAX_NAMED);
+    Ok(ErasureResult {
         identities,
         accounts,
         people: Some(people),

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::Timestamp;
-use quickdraw_engine::insights::rebuild::{Progress, State as Standing, Task};
+use quickdraw_engine::insights::rebuild::{Progress, State as RebuildState, Task};
 use quickdraw_insights::DEFINITION_VERSION;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ enum TaskWord {
 
 /// A rebuild to start.
 #[derive(Deserialize, ToSchema)]
-struct RebuildAsked {
+struct RebuildToStart {
     /// Kind of rebuild.
     task: TaskWord,
 
@@ -68,10 +68,10 @@ struct DifferenceView {
     day: String,
 
     /// Number of stored rows.
-    counted: u64,
+    stored: u64,
 
     /// Number of rows after the rebuild. If both numbers are equal, the contents of the rows differ.
-    anew: u64,
+    rebuilt: u64,
 }
 
 /// Progress and result of a rebuild.
@@ -100,19 +100,19 @@ struct RebuildView {
 
     /// Time of the first event in the journal. Older stored numbers cannot be counted again.
     #[schema(format = DateTime)]
-    journal_begins: Option<String>,
+    journal_starts: Option<String>,
 
     /// Number of stored rows, by kind.
     rows: BTreeMap<&'static str, u64>,
 
     /// True if there is no difference; null if this is not known, or not compared.
-    alike: Option<bool>,
+    is_identical: Option<bool>,
 
     /// Differences by kind of row and day; at most 1,000.
     differences: Vec<DifferenceView>,
 
     /// Number of all differences.
-    differing: usize,
+    difference_count: usize,
 
     /// Version of the definitions.
     definition_version: u32,
@@ -130,9 +130,9 @@ impl From<Progress> for RebuildView {
     fn from(progress: Progress) -> Self {
         let day = |day: i64| Timestamp::from_micros(day.saturating_mul(DAY)).to_iso()[..10].to_owned();
         let (state, error) = match progress.state {
-            Standing::Running => ("running", None),
-            Standing::Ended => ("ended", None),
-            Standing::Failed(why) => ("failed", Some(why)),
+            RebuildState::Running => ("running", None),
+            RebuildState::Ended => ("ended", None),
+            RebuildState::Failed(why) => ("failed", Some(why)),
         };
 
         let compares = progress.task != Task::Add && state == "ended";
@@ -149,20 +149,20 @@ impl From<Progress> for RebuildView {
             total: progress.total,
             repeated: progress.repeated,
             unreadable: progress.unreadable,
-            journal_begins: progress.journal_begins.map(Timestamp::to_iso),
+            journal_starts: progress.journal_starts.map(Timestamp::to_iso),
             rows: progress.rows,
-            alike: compares.then_some(progress.differing == 0),
+            is_identical: compares.then_some(progress.difference_count == 0),
             differences: progress
                 .differences
                 .into_iter()
                 .map(|one| DifferenceView {
                     part: one.part,
                     day: day(one.day),
-                    counted: one.live,
-                    anew: one.anew,
+                    stored: one.stored,
+                    rebuilt: one.rebuilt,
                 })
                 .collect(),
-            differing: progress.differing,
+            difference_count: progress.difference_count,
             definition_version: DEFINITION_VERSION,
             started_at: progress.started_at.to_iso(),
             ended_at: progress.ended_at.map(Timestamp::to_iso),
@@ -189,12 +189,12 @@ fn view(app: &App) -> Result<RebuildView, ApiError> {
 /// Start a rebuild. Administrators only.
 ///
 /// Each node runs one rebuild at a time. A rebuild ends when its node stops.
-#[utoipa::path(post, path = "/insights/rebuild", tag = "Insights", request_body = RebuildAsked,
+#[utoipa::path(post, path = "/insights/rebuild", tag = "Insights", request_body = RebuildToStart,
     responses((status = 202, body = RebuildView), (status = 409, description = "A rebuild is already running.")))]
 async fn start(
     _: Admin,
     State(app): State<Arc<App>>,
-    Input(asked): Input<RebuildAsked>,
+    Input(asked): Input<RebuildToStart>,
 ) -> Result<(StatusCode, Json<RebuildView>), ApiError> {
     let task = match asked.task {
         TaskWord::Verify => Task::Verify(asked.seed.unwrap_or_default().cast_unsigned()),

@@ -23,7 +23,7 @@ use crate::state::App;
 use crate::views::{Page, Replay};
 
 const DEFAULT_RATE: i64 = 50;
-const MOST_RATE: i64 = 10_000;
+const MAX_RATE: i64 = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -88,7 +88,7 @@ struct ReplayToMake {
 
 /// Result of a dry run.
 #[derive(Serialize, ToSchema)]
-struct Counted {
+struct ReplayPreview {
     /// Number of deliveries that would be replayed.
     matched: usize,
 
@@ -101,7 +101,7 @@ struct Counted {
 /// Deliveries keep their original bytes and ids, and go to the current URLs of their hooks. The replay runs in the
 /// background and continues after a restart. With `dry_run`, deliveries are only counted.
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
-    responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = Counted)))]
+    responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = ReplayPreview)))]
 async fn create(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
@@ -120,7 +120,7 @@ async fn create(
     }
 
     let rate = asked.rate.unwrap_or(DEFAULT_RATE);
-    if !(1..=MOST_RATE).contains(&rate) {
+    if !(1..=MAX_RATE).contains(&rate) {
         return Err(Invalid::value("rate").into());
     }
 
@@ -156,7 +156,7 @@ async fn create(
             .await
             .map_err(ApiError::internal)?;
 
-        return Ok(Json(Counted {
+        return Ok(Json(ReplayPreview {
             matched: preview.matched,
             complete: preview.complete,
         })

@@ -25,7 +25,7 @@ use crate::params::Params;
 use crate::state::App;
 
 /// Largest number of pairs in one answer.
-const MOST_PAIRS: usize = 10_000;
+const MAX_PAIRS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(reviews))
@@ -93,7 +93,7 @@ struct Reviews {
     zone: String,
 
     /// The filters of the request, by name.
-    only: BTreeMap<&'static str, String>,
+    filters: BTreeMap<&'static str, String>,
 
     /// Whose merge requests count: those of `people`, `bots` or `all`.
     whose: &'static str,
@@ -109,7 +109,7 @@ struct Reviews {
     definition_version: u32,
 
     /// Definition versions by which the underlying items were counted.
-    counted_by: Vec<u32>,
+    counted_versions: Vec<u32>,
 
     /// Definition in words.
     help: &'static str,
@@ -133,8 +133,8 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
 
     let is_csv = export::is_csv(query.format.as_deref())?;
     let scope = scope_query.scope(&app, app.now()).await?;
-    let mut only = scope_query.said();
-    only.extend(wanted.said());
+    let mut filters = scope_query.filters();
+    filters.extend(wanted.filters());
 
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
@@ -159,7 +159,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         comments: pair.comments,
         approvals: pair.approvals,
     };
-    let pairs: Vec<PairView> = found.into_iter().take(MOST_PAIRS).map(view).collect();
+    let pairs: Vec<PairView> = found.into_iter().take(MAX_PAIRS).map(view).collect();
 
     if is_csv {
         let columns = [
@@ -189,12 +189,12 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name.clone(),
-        only,
+        filters,
         whose: scope.whose.name(),
         bots: scope.whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.engine.insights.counted_by().await?,
+        counted_versions: app.engine.insights.counted_versions().await?,
         help: HELP,
         pairs,
     })

@@ -217,20 +217,20 @@ impl ScopeQuery {
     }
 
     /// Lists the parameters by name, for the answer.
-    pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
+    pub(super) fn filters(&self) -> BTreeMap<&'static str, String> {
         let all = [
             ("project", &self.project),
             ("group", &self.group),
             ("team", &self.team),
             ("member", &self.member),
         ];
-        let mut said: BTreeMap<&'static str, String> = all
+        let mut filters: BTreeMap<&'static str, String> = all
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?)))
             .collect();
 
-        said.extend(self.members.then(|| ("members", "true".to_owned())));
-        said
+        filters.extend(self.members.then(|| ("members", "true".to_owned())));
+        filters
     }
 }
 
@@ -327,8 +327,8 @@ impl Scope {
 
 /// Answers a question. A limit applies to the number of questions that are read and calculated at once.
 pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiError> {
-    let turn = app.measuring.turn().await?;
-    let answer = quickdraw_engine::ask(app.store(), question, turn).await;
+    let permit = app.calculations.acquire().await?;
+    let answer = quickdraw_engine::ask(app.store(), question, permit).await;
     answer.map_err(|error| match error.downcast::<TooLarge>() {
         Ok(error) => invalid(error.to_string()),
         Err(error) => ApiError::internal(error),

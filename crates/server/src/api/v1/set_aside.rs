@@ -16,7 +16,7 @@ use crate::params::Input;
 use crate::state::App;
 
 /// Largest number of events in the list.
-const MOST: usize = 100;
+const MAX_EVENTS: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry))
@@ -34,7 +34,7 @@ struct SetAside {
 
 /// Events that were set aside.
 #[derive(Serialize, ToSchema)]
-struct AllSetAside {
+struct SetAsideList {
     /// The events, newest first; at most 100.
     items: Vec<SetAside>,
 }
@@ -43,9 +43,9 @@ struct AllSetAside {
 ///
 /// Reasons are JSON that cannot be represented, too many parts, or a large event during whose reading the server
 /// stopped twice. These events are still delivered.
-#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {
-    let found = app.store().list_poison(MOST).await?;
+#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = SetAsideList)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<SetAsideList>, ApiError> {
+    let found = app.store().list_set_aside(MAX_EVENTS).await?;
     let items = found
         .into_iter()
         .map(|(event, reason)| SetAside {
@@ -53,12 +53,12 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>
             reason,
         })
         .collect();
-    Ok(Json(AllSetAside { items }))
+    Ok(Json(SetAsideList { items }))
 }
 
 /// The events to read again.
 #[derive(Deserialize, ToSchema)]
-struct WhatToRetry {
+struct EventsToRetry {
     /// Only this event. Without it, all events that were set aside.
     event_id: Option<uuid::Uuid>,
 }
@@ -71,12 +71,12 @@ struct Retried {
 }
 
 /// Read events again that were set aside: one of them, or all. Administrators only.
-#[utoipa::path(post, path = "/insights/set_aside/retry", tag = "Insights", request_body = WhatToRetry,
+#[utoipa::path(post, path = "/insights/set_aside/retry", tag = "Insights", request_body = EventsToRetry,
     responses((status = 200, body = Retried)))]
 async fn retry(
     _: Admin,
     State(app): State<Arc<App>>,
-    Input(what): Input<WhatToRetry>,
+    Input(what): Input<EventsToRetry>,
 ) -> Result<Json<Retried>, ApiError> {
     let retried = app
         .engine

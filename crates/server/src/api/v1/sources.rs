@@ -23,7 +23,7 @@ use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
 
 /// Largest number of sources, in addition to the default one.
-const MOST: i64 = 1000;
+const MAX_SOURCES: i64 = 1000;
 const DEFAULT_RATE: u32 = 100;
 const LONGEST_WINDOW: u64 = 86_400;
 const LONGEST_OVERLAP: u64 = 30 * 86_400;
@@ -174,7 +174,7 @@ async fn create(
 
     let source = app
         .store()
-        .create_source(source, MOST)
+        .create_source(source, MAX_SOURCES)
         .await
         .map_err(|error| match error {
             quickdraw_store::Error::Full(most) => ApiError::problem(

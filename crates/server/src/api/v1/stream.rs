@@ -33,7 +33,7 @@ use crate::api::{find_group, find_project};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment};
-use crate::places::Taken;
+use crate::places::SharedPermit;
 use crate::receive::text;
 use crate::state::App;
 use crate::streams::SHARES;
@@ -43,13 +43,13 @@ use crate::views;
 /// Stands for the client where a delivery names a hook. No hook has this id.
 const NO_HOOK: HookId = HookId(0);
 /// Number of batches that are read from the journal at once.
-const LOOK: usize = 64;
+const BATCHES: usize = 64;
 /// Largest number of events that are examined at once. The rest of a larger batch is examined the next time.
-const MOST_LOOKED_AT: usize = 512;
+const MAX_SCANNED: usize = 512;
 /// Shortest time between two reads at the end of the journal, because every commit wakes the stream.
 const PACE: Duration = Duration::from_millis(100);
 /// Time between two `position` events while no requested event arrives.
-const TELL: Duration = Duration::from_secs(5);
+const POSITION_EVERY: Duration = Duration::from_secs(5);
 /// Longest time without a read at the end of the journal. Commits of other nodes are noticed after it.
 const TICK: Duration = Duration::from_secs(1);
 /// Time for which the permission of the client is not checked again.
@@ -187,15 +187,15 @@ async fn follow(
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
 
-    let sharer = app.sharer(&caller.actor, scope);
-    let taken = app
+    let requester = app.requester(&caller.actor, scope);
+    let permit = app
         .streams
-        .places
-        .take(&sharer)
+        .permits
+        .acquire(&requester)
         .map_err(|full| full.refusal("open streams", &SHARES))?;
 
     // Subscribes before the position is read, so that no later commit is missed.
-    let (news, closing) = (app.engine.context.news(), app.streams.closing());
+    let (commits, closing) = (app.engine.context.commits_of_events(), app.streams.closing());
     let next = app.store().next_append().await?;
 
     let position = match (last, query.since) {
@@ -221,14 +221,14 @@ async fn follow(
         filter,
         position,
         sent_position: last,
-        told_at: Instant::now(),
+        reported_at: Instant::now(),
         waiting: VecDeque::new(),
-        looked_at: None,
+        read_at: None,
         trusted: Instant::now(),
-        news,
+        commits,
         closing,
-        room: None,
-        _taken: taken,
+        memory: None,
+        _permit: permit,
         app,
     };
     let events = stream::unfold(follower, |mut follower| async {
@@ -261,20 +261,20 @@ struct Follower {
 
     /// Last position that was sent; `None` before the first one.
     sent_position: Option<Position>,
-    told_at: Instant,
+    reported_at: Instant,
 
     /// Events that come next, each with the position after it.
     waiting: VecDeque<(Next, Position)>,
 
     /// Time of the last read at the end of the journal.
-    looked_at: Option<Instant>,
+    read_at: Option<Instant>,
     trusted: Instant,
-    news: watch::Receiver<u64>,
+    commits: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
 
     /// Memory for the last body, which is still being sent.
-    room: Option<OwnedSemaphorePermit>,
-    _taken: Taken,
+    memory: Option<OwnedSemaphorePermit>,
+    _permit: SharedPermit,
 }
 
 /// A step of the stream.
@@ -311,7 +311,7 @@ impl Follower {
 
     async fn advance(&mut self) -> Result<Option<sse::Event>, Ended> {
         // A request for the next event means that the last one was sent.
-        self.room = None;
+        self.memory = None;
         self.check().await?;
 
         if let Some((next, after)) = self.waiting.pop_front() {
@@ -319,13 +319,13 @@ impl Follower {
             return match next {
                 Next::Event(event) => self.show(&event).await,
                 Next::Lost => Ok(Some(self.lost())),
-                Next::Passed if self.told_at.elapsed() >= TELL => Ok(Some(self.position_event())),
+                Next::Passed if self.reported_at.elapsed() >= POSITION_EVERY => Ok(Some(self.position_event())),
                 Next::Passed => Ok(None),
             };
         }
 
         // The read below already covers all commits that were announced before.
-        self.news.mark_unchanged();
+        self.commits.mark_unchanged();
         if self.look().await? {
             return Ok(Some(self.lost()));
         }
@@ -341,11 +341,11 @@ impl Follower {
         }
 
         let rested = self
-            .looked_at
+            .read_at
             .replace(Instant::now())
-            .map_or(PACE, |looked_at| looked_at.elapsed());
+            .map_or(PACE, |read_at| read_at.elapsed());
         tokio::select! {
-            () = rest(&mut self.news, PACE.saturating_sub(rested)) => {}
+            () = rest(&mut self.commits, PACE.saturating_sub(rested)) => {}
             _ = self.closing.changed() => {}
         }
 
@@ -356,7 +356,7 @@ impl Follower {
     async fn look(&mut self) -> Result<bool, Ended> {
         let app = Arc::clone(&self.app);
         let _leave = app.streams.look().await;
-        let followed = app.store().appends(self.position.batch, LOOK).await?;
+        let followed = app.store().appends(self.position.batch, BATCHES).await?;
 
         if followed.lost {
             // The first batch is the rest of a range that was partly deleted.
@@ -392,7 +392,7 @@ impl Follower {
             }
         }
 
-        ahead.truncate(MOST_LOOKED_AT);
+        ahead.truncate(MAX_SCANNED);
         if ahead.is_empty() {
             return Ok(false);
         }
@@ -461,7 +461,7 @@ impl Follower {
             return Ok(Some(self.lost()));
         };
 
-        self.room = app.streams.room(payload.unpacked_len()).await;
+        self.memory = app.streams.memory(payload.unpacked_len()).await;
 
         let body = match payload.unpack() {
             Ok(body) => body,
@@ -533,16 +533,16 @@ impl Follower {
 
     fn at_position(&mut self, event: sse::Event) -> sse::Event {
         self.sent_position = Some(self.position);
-        self.told_at = Instant::now();
+        self.reported_at = Instant::now();
         event.id(self.position.to_string())
     }
 }
 
-/// Waits for a pause, and then for news or the tick.
-async fn rest(news: &mut watch::Receiver<u64>, pause: Duration) {
+/// Waits for a pause, and then for a commit of events or the tick.
+async fn rest(commits: &mut watch::Receiver<u64>, pause: Duration) {
     tokio::time::sleep(pause).await;
 
-    let _ = tokio::time::timeout(TICK, news.changed()).await;
+    let _ = tokio::time::timeout(TICK, commits.changed()).await;
 }
 
 /// Reason for the end of a stream.

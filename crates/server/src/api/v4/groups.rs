@@ -291,7 +291,7 @@ async fn edit(
         path: input.path.map(|text| path(text.0, "path")).transpose()?,
         description: input.description.0.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
-        chosen_by: caller.chosen_by(),
+        path_set_by: caller.path_set_by(),
     };
 
     let changed = app
@@ -353,7 +353,7 @@ async fn transfer(
 
     let edit = GroupEdit {
         place: Some(place),
-        chosen_by: caller.chosen_by(),
+        path_set_by: caller.path_set_by(),
         ..GroupEdit::default()
     };
 

@@ -18,7 +18,7 @@ use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
-use quickdraw_domain::hook::{self, HookEdit, HookUrl, MOST_STATES_OF_SCOPE};
+use quickdraw_domain::hook::{self, HookEdit, HookUrl, MAX_STATES_OF_SCOPE};
 use quickdraw_domain::scope::Scope;
 use quickdraw_engine::delivery::transport::open_certificate;
 use quickdraw_store::Error;
@@ -40,7 +40,7 @@ use crate::state::{App, KEYS};
 use crate::views::Hook;
 
 /// Largest number of system hooks. GitLab has no limit; this one is far above real needs.
-const MOST_ON_INSTANCE: i64 = 1000;
+const MAX_SYSTEM_HOOKS: i64 = 1000;
 /// Number of times that a change is tried when other requests change the hook at the same time.
 const TRIES: usize = 5;
 
@@ -92,7 +92,9 @@ impl At {
 
     /// Counts a test or resend against the limit of the caller.
     fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        let counted = app.manual.count(what, &app.sharer(&self.0.caller.actor, self.scope()));
+        let counted = app
+            .manual
+            .count(what, &app.requester(&self.0.caller.actor, self.scope()));
         counted.map_err(|error| error.with_limit(app.limits.manual_per_minute, app.now()))
     }
 }
@@ -122,7 +124,7 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
-        Scope::Instance => MOST_ON_INSTANCE,
+        Scope::Instance => MAX_SYSTEM_HOOKS,
     };
 
     let made = app.store().create_hook(hook, most).await.map_err(|error| match error {
@@ -256,13 +258,13 @@ async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Resu
     let (context, scope) = (Arc::clone(&app.engine.context), hook.scope);
     let beside = tokio::task::spawn_blocking(move || context.states_beside(scope, known));
     let beside = beside.await.map_err(|error| ApiError::internal(error.into()))?;
-    if own + beside <= MOST_STATES_OF_SCOPE {
+    if own + beside <= MAX_STATES_OF_SCOPE {
         return Ok(());
     }
 
     let text = format!(
         "The expressions in this webhook's filters have {own} states, those of the other webhooks here {beside}; the \
-         maximum for both is {MOST_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
+         maximum for both is {MAX_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
     );
     Err(ApiError::unprocessable(text))
 }
@@ -275,12 +277,17 @@ async fn usable(
     (mut change, typed): (HookEdit, Option<read::Typed>),
 ) -> Result<HookEdit, ApiError> {
     if let Some(read::Typed { pem, password }) = typed {
-        let (places, turns) = &app.keys;
-        let sharer = app.sharer(&at.0.caller.actor, at.scope());
-        let _taken = places
-            .take(&sharer)
+        let (permits, opening) = &app.keys;
+        let requester = app.requester(&at.0.caller.actor, at.scope());
+        let _permit = permits
+            .acquire(&requester)
             .map_err(|full| full.refusal("client certificates at once", &KEYS))?;
-        let opened = turns.turn().await?.run(move || open_certificate(&pem, &password)).await;
+
+        let opened = opening
+            .acquire()
+            .await?
+            .run(move || open_certificate(&pem, &password))
+            .await;
         let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
         let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
 

@@ -113,7 +113,7 @@ struct Existence {
 }
 
 /// Largest number that is appended to a path to find a free one.
-const MOST_SUGGESTIONS: u32 = 20;
+const MAX_SUGGESTIONS: u32 = 20;
 
 /// Check whether the path of a namespace is taken, and suggest a free one.
 #[utoipa::path(get, path = "/namespaces/{id}/exists", tag = "Groups", params(Place),
@@ -141,7 +141,7 @@ async fn exists(
         }));
     }
 
-    for number in 1..=MOST_SUGGESTIONS {
+    for number in 1..=MAX_SUGGESTIONS {
         let free = format!("{path}{number}");
         if !is_taken(&app, full_path(&free)).await? {
             return Ok(Json(Existence {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{FromRequest, OriginalUri, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use quickdraw_store::lists::{MOST_COUNTED, Numbers, Page, Paged, Start};
+use quickdraw_store::lists::{MAX_COUNTED, Numbers, Page, Paged, Start};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,11 +15,11 @@ use crate::params::{Invalid, Params};
 use crate::state::App;
 
 const DEFAULT: i64 = 20;
-const MOST: i64 = 100;
+const MAX_PER_PAGE: i64 = 100;
 /// Above this number of rows, the total is not shown, as in GitLab.
-const COUNTED: i64 = MOST_COUNTED - 1;
+const COUNTED: i64 = MAX_COUNTED - 1;
 /// Largest offset of a numbered page, as in GitLab, because each page costs more than the one before.
-const MOST_OFFSET: i64 = 50_000;
+const MAX_OFFSET: i64 = 50_000;
 
 /// Page of a list.
 #[derive(Deserialize, IntoParams)]
@@ -119,7 +119,7 @@ impl FromRequest<Arc<App>> for Listing {
 impl Listing {
     pub(crate) fn asked(&self) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
-        let limit = asked.limit(i64::MAX)?.min(MOST);
+        let limit = asked.limit(i64::MAX)?.min(MAX_PER_PAGE);
 
         if asked.pagination == Some(Pagination::Keyset) {
             return Ok(Page {
@@ -146,7 +146,7 @@ impl Listing {
             ));
         }
 
-        Ok(downwards(asked.numbered(asked.limit(i64::MAX)?.min(MOST))?))
+        Ok(downwards(asked.numbered(asked.limit(i64::MAX)?.min(MAX_PER_PAGE))?))
     }
 
     /// Reads the page of a list in either order, and the range of ids.
@@ -160,7 +160,7 @@ impl Listing {
             before: id_before,
         };
 
-        let limit = asked.limit(i64::MAX)?.min(MOST);
+        let limit = asked.limit(i64::MAX)?.min(MAX_PER_PAGE);
         if asked.pagination == Some(Pagination::Keyset) {
             let start = if goes_down {
                 Start::Before(id_before.unwrap_or(i64::MAX))
@@ -211,7 +211,7 @@ impl Listing {
         let offset = match page.start {
             Start::Offset(offset) | Start::OffsetDown(offset) => offset,
             Start::After(_) | Start::Before(_) => {
-                let behind = if matches!(page.start, Start::Before(_)) {
+                let parameter = if matches!(page.start, Start::Before(_)) {
                     "id_before"
                 } else {
                     "id_after"
@@ -220,7 +220,10 @@ impl Listing {
                 if let Some(last) = list.rows.last().filter(|_| full) {
                     set(
                         "link",
-                        links.link(&[("pagination", "keyset"), (behind, &number(last).to_string())], "next"),
+                        links.link(
+                            &[("pagination", "keyset"), (parameter, &number(last).to_string())],
+                            "next",
+                        ),
                     );
                 }
 
@@ -235,7 +238,7 @@ impl Listing {
         let more = if counted {
             at < pages
         } else {
-            full && offset + page.limit <= MOST_OFFSET
+            full && offset + page.limit <= MAX_OFFSET
         };
         let (next, previous) = (more.then_some(at + 1), (at > 1).then_some(at - 1));
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -285,9 +288,9 @@ impl PageQuery {
         }
 
         let offset = (page - 1) * limit;
-        if offset > MOST_OFFSET {
+        if offset > MAX_OFFSET {
             return Err(ApiError::bad_parameter(format!(
-                "Offset pagination has a maximum allowed offset of {MOST_OFFSET}; \
+                "Offset pagination has a maximum allowed offset of {MAX_OFFSET}; \
                  the rest can be read with pagination=keyset"
             )));
         }

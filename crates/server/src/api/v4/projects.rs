@@ -221,7 +221,7 @@ async fn edit(
         default_branch: input.default_branch.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
         archived: None,
-        chosen_by: caller.chosen_by(),
+        path_set_by: caller.path_set_by(),
     };
     changed(&app, project.id, edit).await
 }
@@ -251,13 +251,13 @@ async fn transfer(
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(Scope::Group(project.group), Action::Administer).await?;
 
-    let chosen_by = caller.chosen_by();
+    let path_set_by = caller.path_set_by();
     changed(
         &app,
         project.id,
         ProjectEdit {
             group: Some(target.id),
-            chosen_by,
+            path_set_by,
             ..ProjectEdit::default()
         },
     )

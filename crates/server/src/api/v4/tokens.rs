@@ -23,12 +23,12 @@ use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::{Day, Invalid, Level, Line, Moment, Params};
 use crate::state::App;
-use crate::views::{MadeToken, Token};
+use crate::views::{CreatedToken, Token};
 
 const DAY: i64 = 86_400;
 /// Default and largest lifetime of a token in days, as in GitLab.
 const DEFAULT_DAYS: i64 = 365;
-const MOST_DAYS: i64 = 400;
+const MAX_DAYS: i64 = 400;
 /// Default lifetime of a rotated token in days.
 const ROTATED_DAYS: i64 = 7;
 
@@ -185,12 +185,12 @@ enum TokenState {
 ///
 /// A project or group token cannot do this, because the new token could outlive it.
 #[utoipa::path(post, path = "/user/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
-    responses((status = 201, body = MadeToken)))]
+    responses((status = 201, body = CreatedToken)))]
 async fn create_own(
     Caller { actor, .. }: Caller,
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
     if actor.bot_of.is_some() {
         return Err(ApiError::forbidden());
     }
@@ -200,13 +200,13 @@ async fn create_own(
 
 /// Create a personal token for a user. Administrators only.
 #[utoipa::path(post, path = "/users/{id}/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
-    responses((status = 201, body = MadeToken)))]
+    responses((status = 201, body = CreatedToken)))]
 async fn create_for(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
-) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
     let id = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
     let user = app
         .store()
@@ -228,7 +228,7 @@ async fn make(
     holder: Holder,
     input: TokenToMake,
     prefix: &str,
-) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
     if input.scopes.is_empty() {
         return Err(Invalid::missing("scopes").into());
     }
@@ -252,7 +252,7 @@ async fn make(
         expires_at: Some(expiry(input.expires_at, DEFAULT_DAYS, now)?),
     };
     let about = Token::new(&app.store().create_token(new, now).await?, now);
-    Ok((StatusCode::CREATED, Json(MadeToken { about, token: text })))
+    Ok((StatusCode::CREATED, Json(CreatedToken { about, token: text })))
 }
 
 /// Prefix by which secret scanners recognise a token.
@@ -279,8 +279,8 @@ fn expiry(given: Option<Day>, days: i64, now: Timestamp) -> Result<Timestamp, Ap
     let in_days = |days| Timestamp::from_seconds((now.as_seconds().div_euclid(DAY) + days) * DAY);
     match given {
         Some(Day(at)) if at <= now => Err(ApiError::bad_parameter("expires_at must be in the future")),
-        Some(Day(at)) if at > in_days(MOST_DAYS) => Err(ApiError::bad_parameter(format!(
-            "expires_at must be within {MOST_DAYS} days"
+        Some(Day(at)) if at > in_days(MAX_DAYS) => Err(ApiError::bad_parameter(format!(
+            "expires_at must be within {MAX_DAYS} days"
         ))),
         Some(Day(at)) => Ok(at),
         None => Ok(in_days(days)),
@@ -358,13 +358,13 @@ async fn revoke_personal(
 ///
 /// The old token is revoked immediately.
 #[utoipa::path(post, path = "/personal_access_tokens/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
-    responses((status = 200, body = MadeToken)))]
+    responses((status = 200, body = CreatedToken)))]
 async fn rotate_personal(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
-) -> Result<Json<MadeToken>, ApiError> {
+) -> Result<Json<CreatedToken>, ApiError> {
     let token = own(&app, &caller, &id).await?;
     renew(&app, &token, params.read()?).await
 }
@@ -403,7 +403,7 @@ async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
+async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<CreatedToken>, ApiError> {
     check_not_root(token)?;
 
     let now = app.now();
@@ -417,7 +417,7 @@ async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json
     let made = made.ok_or_else(|| ApiError::bad_parameter("Token already revoked"))?;
     app.access.forget();
 
-    Ok(Json(MadeToken {
+    Ok(Json(CreatedToken {
         about: Token::new(&made, now),
         token: text,
     }))
@@ -459,12 +459,12 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 ///
 /// The token belongs to a new bot, which is a member. A caller cannot give a role above their own.
 #[utoipa::path(post, path = "/", tag = "Tokens", request_body = ScopeTokenToMake,
-    responses((status = 201, body = MadeToken)))]
+    responses((status = 201, body = CreatedToken)))]
 async fn create(
     at: At,
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
     let ScopeTokenToMake {
         name,
         scopes,
@@ -521,8 +521,8 @@ async fn revoke(at: At, State(app): State<Arc<App>>, _: Params) -> Result<Status
 ///
 /// The old token is revoked immediately. The role of the caller must be at least that of the token.
 #[utoipa::path(post, path = "/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
-    responses((status = 200, body = MadeToken)))]
-async fn rotate(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<MadeToken>, ApiError> {
+    responses((status = 200, body = CreatedToken)))]
+async fn rotate(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<CreatedToken>, ApiError> {
     let token = at.token(&app).await?;
     renew(&app, &token, params.read()?).await
 }

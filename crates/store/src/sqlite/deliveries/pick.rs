@@ -165,7 +165,7 @@ fn pick_stage(
         };
 
         let room = claim
-            .rooms
+            .hook_limits
             .get(&hook)
             .copied()
             .unwrap_or(claim.per_hook)

@@ -31,14 +31,14 @@ use crate::views::{HookEvent, Shown, response_headers};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Largest number of rows in a page, as in GitLab. Larger pages are refused.
-const MOST: i64 = 20;
+const MAX_PER_PAGE: i64 = 20;
 /// Bodies above this size in bytes are not shown, as in GitLab.
-const MOST_SHOWN: usize = 1 << 20;
+const MAX_SHOWN: usize = 1 << 20;
 /// Largest size in bytes of all bodies in a page. Further bodies are not shown.
-const MOST_ON_PAGE: usize = 8 << 20;
+const MAX_ON_PAGE: usize = 8 << 20;
 const OVERSIZE: &str = r#"{"oversize": true}"#;
 /// Memory in bytes for building a page: its bodies, and the answer, whose buffer doubles.
-const PAGE: usize = 4 * MOST_ON_PAGE;
+const PAGE: usize = 4 * MAX_ON_PAGE;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -60,7 +60,7 @@ pub(super) struct LogQuery {
     responses((status = 200, body = [HookEvent])))]
 pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
-    let page = listing.asked_at_most(MOST)?;
+    let page = listing.asked_at_most(MAX_PER_PAGE)?;
     let LogQuery { status, .. } = listing.params.read()?;
     let answers = Answers::parse(&status).ok_or_else(|| Invalid::value("status"))?;
     let today = app.now().as_seconds().div_euclid(SECONDS_PER_DAY);
@@ -73,23 +73,23 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
         page,
     };
 
-    let reader = app.sharer(&at.0.caller.actor, at.scope());
-    let room = app.memory.answer(&reader, PAGE).await?;
+    let reader = app.requester(&at.0.caller.actor, at.scope());
+    let memory = app.memory.answer(&reader, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
 
     at.0.caller.is_shown_bodies();
 
     let mut rows = Vec::with_capacity(log.rows.len());
-    let mut left = MOST_ON_PAGE;
+    let mut left = MAX_ON_PAGE;
 
     for attempt in &log.rows {
-        let row = view(&app, &entry.hook, attempt, left.min(MOST_SHOWN)).await?;
+        let row = view(&app, &entry.hook, attempt, left.min(MAX_SHOWN)).await?;
         left = left.saturating_sub(row.request_data.bytes());
         rows.push(row);
     }
 
     let answer = listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone);
-    Ok(room.keep_with(answer))
+    Ok(memory.keep_with(answer))
 }
 
 /// Result of a resend.
