@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod audit;
 mod backfill;
 mod certificates;
 mod chains;
@@ -21,9 +22,12 @@ mod insights;
 mod journey;
 mod kill;
 mod large;
+mod lists;
 mod matrix;
+mod members;
 mod metrics;
 mod monitoring;
+mod namespaces;
 mod operation;
 mod order;
 mod pushes;
@@ -36,6 +40,7 @@ mod server;
 mod server_memory;
 mod sources;
 mod streams;
+mod tokens;
 mod workers;
 
 use libtest_mimic::{Arguments, Trial};
@@ -73,26 +78,61 @@ const CHECKS: &[(&str, Check)] = checks![
     hooks::headers_variables_and_templates_reach_the_receiver,
     hooks::a_test_re_enables_a_hook_and_a_resend_repeats_the_request,
     access::each_role_gets_the_statuses_of_its_row,
-    access::bots_and_the_root_token_cannot_be_promoted_or_revoked,
-    access::errors_have_the_format_of_their_api,
-    clients::a_null_body_counts_as_an_absent_body,
+    access::a_bot_cannot_be_promoted,
+    access::a_maintainer_cannot_use_the_rights_of_an_owner,
+    access::a_role_can_be_changed_and_left,
+    access::a_rotated_token_has_the_rights_of_the_old_token,
+    access::a_bot_can_revoke_its_own_token,
+    access::the_root_token_cannot_be_revoked,
+    access::errors_of_api_v1_are_problem_documents,
+    access::errors_of_api_v4_have_a_message_or_an_error,
+    tokens::a_token_acts_as_its_user,
+    tokens::a_token_with_a_foreign_scope_or_in_the_past_is_refused,
+    tokens::a_token_is_shown_once,
+    tokens::a_token_can_be_revoked_by_its_user_only,
+    tokens::a_token_keeps_the_requested_scopes,
+    tokens::a_rotated_token_keeps_its_scopes,
+    tokens::a_null_body_counts_as_an_absent_body,
+    audit::changes_and_refusals_are_audited,
+    audit::the_audit_log_contains_no_values,
+    audit::the_audit_log_is_for_administrators,
+    audit::a_refused_read_of_a_hidden_object_is_audited,
     clients::a_request_to_act_as_somebody_else_is_refused,
-    clients::namespaces_are_found_by_id_and_by_path,
-    clients::full_names_contain_the_names_of_parent_groups,
-    clients::a_project_in_an_unknown_namespace_is_refused,
-    clients::lists_of_parameters_are_bounded,
-    clients::lists_accept_the_filters_of_client_libraries,
-    clients::an_unsupported_filter_is_refused,
-    clients::a_token_keeps_the_requested_scopes,
-    clients::an_email_address_belongs_to_one_user,
-    clients::projects_can_be_archived_and_users_blocked,
-    clients::a_group_is_moved_by_an_owner_of_both_groups,
-    clients::an_inherited_role_is_listed,
+    clients::the_token_is_checked_before_the_header_sudo,
+    clients::a_sudo_of_null_is_ignored,
+    clients::api_v1_refuses_unknown_parameters,
+    clients::api_v4_names_the_parameter_that_was_meant,
+    clients::attributes_of_other_editions_are_accepted,
     clients::a_rate_limit_says_when_it_ends,
     clients::a_trigger_that_a_level_lacks_is_refused,
-    clients::api_v1_refuses_unknown_parameters,
-    access::a_token_is_shown_once_and_can_be_revoked,
-    access::changes_and_refusals_are_audited_without_values,
+    clients::an_empty_attribute_that_a_level_lacks_is_accepted,
+    namespaces::namespaces_are_found_by_id_and_by_path,
+    namespaces::a_namespace_is_hidden_from_strangers,
+    namespaces::a_namespace_exists_in_its_parent_group_only,
+    namespaces::full_names_of_groups_contain_the_names_of_parent_groups,
+    namespaces::a_project_shows_its_namespace,
+    namespaces::the_last_activity_of_a_project_is_its_newest_event,
+    namespaces::a_project_in_an_unknown_namespace_is_refused,
+    namespaces::a_project_can_be_archived,
+    namespaces::a_group_is_moved_by_an_owner_of_both_groups,
+    namespaces::a_group_becomes_a_top_level_group_by_an_administrator,
+    namespaces::a_group_cannot_be_moved_to_an_impossible_place,
+    lists::projects_are_filtered_by_the_role_of_the_user,
+    lists::projects_are_filtered_by_their_attributes,
+    lists::groups_can_be_filtered,
+    lists::users_members_and_tokens_can_be_filtered,
+    lists::the_next_page_keeps_the_filters,
+    lists::an_unsupported_filter_is_refused,
+    lists::a_filter_for_administrators_is_refused_for_others,
+    lists::a_filter_has_at_most_a_hundred_values,
+    lists::lists_in_bodies_are_bounded,
+    members::a_username_belongs_to_one_user,
+    members::an_email_address_belongs_to_one_user,
+    members::a_blocked_user_is_refused,
+    members::a_blocked_user_is_listed_and_stays_blocked,
+    members::the_root_user_cannot_be_blocked,
+    members::an_inherited_role_is_listed,
+    members::users_with_an_inherited_role_are_users_of_the_project,
     matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
     order::a_failing_head_blocks_its_own_object_and_no_other,
     certificates::a_hook_presents_its_own_client_certificate,
