@@ -1,4 +1,4 @@
-//! Access: the status of every role for the endpoints of hooks and members, the rules for bots, and the format of errors.
+//! Access: the statuses that each role gets for hooks and members, the rules for bots, and the format of errors.
 
 use std::collections::HashMap;
 
