@@ -93,6 +93,7 @@ pub(crate) fn a_chain_of_events_is_known_after_a_crash(engine: Engine) {
     let again = report(&chain.server, &chain.chain);
     let recursion = |hook: i64| (hook, "recursion".to_owned());
     let (one, two) = chain.hooks;
+
     assert_eq!(skipped(&chain.server, &again), [recursion(one), recursion(two)]);
 
     let other = report(&chain.server, "0b0a7c6e-53a5-4f2e-9f0e-2f0a1c7f5d11");

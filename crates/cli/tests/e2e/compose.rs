@@ -40,6 +40,7 @@ impl Texts {
         let before = self.sink.got().len();
         self.server.report_event(report);
         eventually("the event is delivered", || self.sink.got().len() > before);
+
         self.sink.got()[before].body.clone()
     }
 
@@ -120,6 +121,7 @@ pub(crate) fn a_confidential_body_reaches_only_hooks_for_confidential_events(eng
 
     let (public, confidential) = (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
     server.make_hook(&public.url(), r#","issues_events":true,"note_events":true"#);
+
     let more = r#","confidential_issues_events":true,"confidential_note_events":true"#;
     server.make_hook(&confidential.url(), more);
     report_confidential_events(&server);
@@ -160,6 +162,7 @@ fn kinds() -> Vec<Kind> {
         let bytes = std::fs::read(file).ok()?;
         Some(serde_json::from_slice(&bytes).expect("JSON"))
     };
+
     let mut kinds = Vec::new();
 
     for entry in std::fs::read_dir(&root).expect("fixtures") {
@@ -185,6 +188,7 @@ impl Kind {
             Some("instance") => "",
             _ => "projects/1/",
         };
+
         let mut report = self.report.clone();
         report["trigger"] = json!(self.name);
         report.as_object_mut().expect("an object").remove("scene");
@@ -208,6 +212,7 @@ impl Kind {
 
             found.is_some()
         });
+
         found.expect("it was delivered")
     }
 
@@ -240,6 +245,7 @@ fn make_hook_for_all(server: &Server, level: &str, url: &str) {
         }
 
         made.check_says(400, " is not a trigger of ");
+
         let error = made.json()["error"].as_str().unwrap_or_default().to_owned();
         let refused = error.split(' ').next().unwrap_or_default();
         let removed = body.as_object_mut().expect("an object").remove(refused);
@@ -260,6 +266,7 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     for kind in kinds() {
         let before = sink.got().len();
         kind.report(&server);
+
         let body = kind.wait_for_body(&sink, before);
         kind.check_with_the_gitlab_crate(&body);
         server.receive("System Hook", &kind.name, &body);
@@ -340,6 +347,7 @@ pub(crate) fn a_test_shows_the_newest_issue(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let issue = json!({ "id": 301, "iid": 23, "title": "Gate jams", "action": "close" });
     save(&server, &issue, &json!({ "state_id": 1 }), false);
 

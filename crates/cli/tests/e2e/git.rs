@@ -116,12 +116,14 @@ impl Repository {
 
         let folder = server.folder.path();
         git(folder, &["init", "-q", "--bare", "rope.git"]);
+
         let (bare, work) = (folder.join("rope.git"), folder.join("work"));
 
         let url = format!("http://127.0.0.1:{}", server.port);
         let path = bare.to_str().expect("UTF-8");
         let project = ["--project", "gear/rope", "--url", &url, "--token", TOKEN];
         let installed = run(&[&["git-hook", "install", path], &project[..]].concat());
+
         assert!(installed.status.success());
 
         git(folder, &["clone", "-q", "rope.git", "work"]);
@@ -176,6 +178,7 @@ pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
     let listener = Listener::start(repository.server.folder.path());
     let url = format!("{}/in", listener.url);
     let signed = format!(r#","signing_token":"{SIGNING_TOKEN}""#);
+
     repository.server.make_hook(&url, &signed);
     repository.push_history();
 
@@ -193,6 +196,7 @@ pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
         let text = listener.output();
         text.matches("signature ok").count() == 5 && parts.iter().all(|part| text.contains(part))
     });
+
     assert!(!listener.output().contains("REFUSED"));
 }
 

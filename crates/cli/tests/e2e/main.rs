@@ -7,10 +7,12 @@ mod access;
 mod alerts;
 mod audit;
 mod backfill;
+mod backfill_gitlab;
 mod certificates;
 mod chains;
 mod clients;
 mod compose;
+mod forge;
 mod gaps;
 mod git;
 mod guard;
@@ -186,26 +188,44 @@ const CHECKS: &[(&str, Check)] = checks![
     streams::only_users_who_manage_hooks_may_follow_the_journal,
     streams::events_of_a_stream_are_forwarded_at_least_once,
     streams::filtered_events_are_forwarded_with_a_signature,
+    gaps::a_server_without_events_has_no_gaps,
+    gaps::a_missed_push_is_a_gap,
     gaps::failed_requests_are_resent_by_gitlab,
+    gaps::pages_of_all_sizes_list_the_same_gaps,
+    gaps::gaps_can_be_filtered_by_kind,
+    gaps::missing_events_are_found_in_gitlab,
     gaps::missing_events_are_fetched_from_gitlab,
+    gaps::fetched_events_have_the_bodies_that_gitlab_sends,
+    gaps::a_project_of_another_gitlab_is_not_compared,
     gaps::gaps_that_cannot_be_filled_are_explained,
+    gaps::a_repair_resends_requests_and_invents_no_push,
     insights::metrics_are_counted_and_explained,
     identities::changes_of_identities_apply_without_a_rebuild,
     identities::privacy_settings_hide_small_groups_and_names_and_erase_people,
     insights::lead_times_follow_merge_requests_to_their_deployment,
     insights::insights_can_be_verified_and_rebuilt,
-    backfill::backfills_of_a_repository_and_of_a_file_are_counted,
+    backfill::a_backfill_of_an_unknown_project_needs_its_number,
+    backfill::a_backfill_of_a_repository_is_counted,
+    backfill::a_commit_that_is_backfilled_and_pushed_counts_once,
+    backfill::a_backfill_of_a_file_is_counted,
+    backfill::backfilled_events_are_kept_and_not_delivered,
+    backfill::a_backfill_with_an_invalid_event_is_refused_as_a_whole,
+    backfill_gitlab::a_backfill_from_gitlab_needs_names_of_projects,
+    backfill_gitlab::a_project_that_gitlab_lacks_is_reported,
+    backfill_gitlab::a_backfill_from_gitlab_is_counted,
+    backfill_gitlab::a_second_backfill_continues_after_the_last_row,
+    backfill_gitlab::a_backfilled_event_that_is_also_received_counts_once,
+    backfill_gitlab::many_pushes_are_read_page_by_page,
+    backfill_gitlab::a_state_without_a_time_is_counted_but_not_measured,
     alerts::a_rule_can_be_tried_for_each_project,
     alerts::a_rule_can_be_tried_with_each_kind_of_threshold,
     alerts::an_invalid_rule_is_refused,
-    alerts::an_alert_is_reported_with_its_project_and_value,
     alerts::a_rule_fires_only_after_its_duration,
     alerts::an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves,
     alerts::the_alerts_of_a_deleted_rule_are_reported_as_resolved,
     alerts::a_rule_can_be_changed_and_deleted,
     monitoring::branches_without_pushes_are_shown,
     monitoring::prometheus_shows_the_current_state_only,
-    backfill::a_backfill_from_gitlab_is_counted,
     insights::the_demo_fills_every_metric_and_can_be_verified,
     workers::all_workers_are_listed_and_run,
     workers::the_error_of_a_worker_is_shown,
