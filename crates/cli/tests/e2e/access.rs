@@ -1,4 +1,4 @@
-//! Access: the statuses that each role gets for hooks and members, the rules for bots, and the format of errors.
+//! Access: the statuses that each role gets for webhooks and members, the rules for bots, and the format of errors.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ impl People<'_> {
     }
 }
 
-/// The lists of the hooks of the project, of its group and of the system.
+/// The lists of the webhooks of the project, of its group and of the system.
 const HOOKS: [&str; 3] = ["/api/v4/projects/1/hooks", "/api/v4/groups/gear/hooks", "/api/v4/hooks"];
 const HOOK: &str = r#"{"url":"https://example.com/"}"#;
 
@@ -62,7 +62,7 @@ struct Row {
     /// See the project and the group.
     see: u16,
 
-    /// List, create and edit hooks of the project, of the group and of the system.
+    /// List, create and edit webhooks of the project, of the group and of the system.
     hooks: [[u16; 3]; 3],
     add_a_member: u16,
 }
@@ -78,7 +78,7 @@ const fn row(role: &'static str, see: u16, project: [u16; 3], group: [u16; 3], a
 
 #[rustfmt::skip]
 const ROWS: [Row; 6] = [
-    //                 see  project hooks    group hooks      add a member
+    //                 see  on the project   on the group     add a member
     row("guest",       200, [403, 403, 403], [403, 403, 403], 403),
     row("developer",   200, [403, 403, 403], [403, 403, 403], 403),
     row("maintainer",  200, [200, 201, 200], [403, 403, 403], 403),
@@ -141,7 +141,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// The hook of a group does not exist under the project, even for roles that may read hooks.
+    /// The webhook of a group does not exist under the project, even for roles that may read webhooks.
     fn check_a_hook_of_the_group_under_the_project(&self, ids: &[i64; 3]) {
         let list = self.row.hooks[0][0];
         let expected = if list == 200 { 404 } else { list };

@@ -10,7 +10,7 @@ use crate::server::{Engine, Server};
 struct Audited {
     server: Server,
 
-    /// The path of a hook that was created, changed and deleted.
+    /// The path of a webhook that was created, changed and deleted.
     hook: String,
 
     /// The token of a user without rights.

@@ -97,7 +97,7 @@ const COUNTS: [(&str, f64); 5] = [
     ("files_modified", 31.0),
 ];
 
-/// A server with a project and a hook, and the repository of the project.
+/// A server with a project and a webhook, and the repository of the project.
 struct Past {
     server: Server,
     work: PathBuf,
@@ -185,7 +185,7 @@ pub(crate) fn a_commit_that_is_backfilled_and_pushed_counts_once(engine: Engine)
     counted(&past.server, &COUNTS);
 }
 
-/// Writes a file with wrapped records, bare bodies, a list of hook events from GitLab, and two damaged records.
+/// Writes a file with wrapped records, bare bodies, a list of webhook events from GitLab, and two damaged records.
 fn write_records(server: &Server) {
     let records = [
         json!({ "trigger": "push_hooks", "received_at": "2026-01-02T10:00:00Z", "payload": { "object_kind": "push",

@@ -1,4 +1,4 @@
-//! Receivers that authenticate their client: mutual TLS with a certificate for each hook.
+//! Receivers that authenticate their client: mutual TLS with a certificate for each webhook.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -63,7 +63,7 @@ fn receiver(own: &CertifiedKey<KeyPair>, clients: &[&CertifiedKey<KeyPair>]) -> 
     (port, shown)
 }
 
-/// A certificate and its private key, as a hook takes them.
+/// A certificate and its private key, as a webhook takes them.
 fn pem(certificate: &CertifiedKey<KeyPair>) -> String {
     let key = certificate.signing_key.serialize_pem();
     format!("{}{key}", certificate.cert.pem())
@@ -80,7 +80,7 @@ struct Place {
     /// The certificate of the server.
     usual: CertifiedKey<KeyPair>,
 
-    /// The certificate of a hook.
+    /// The certificate of a webhook.
     own: CertifiedKey<KeyPair>,
 }
 
@@ -115,13 +115,13 @@ impl Place {
         }
     }
 
-    /// Tries to create a hook with an attribute.
+    /// Tries to create a webhook with an attribute.
     fn make(&self, attribute: &str, value: &str) -> Reply {
         let body = json!({ "url": self.url, "push_events": true, attribute: value });
         self.server.call("POST", HOOKS, &body.to_string())
     }
 
-    /// Creates a hook with its own certificate and returns its path.
+    /// Creates a webhook with its own certificate and returns its path.
     fn make_hook(&self) -> String {
         let hook = self.make("tls_client_cert", &pem(&self.own)).check(201);
         assert!(!hook.body.contains("CERTIFICATE"), "{}", hook.body);
@@ -130,7 +130,7 @@ impl Place {
         format!("{HOOKS}/{}", hook.id())
     }
 
-    /// Changes a hook, and checks if it still has a certificate.
+    /// Changes a webhook, and checks if it still has a certificate.
     #[track_caller]
     fn change(&self, hook: &str, change: Value, is_present: bool) {
         let changed = self.server.call("PUT", hook, &change.to_string()).json();

@@ -17,7 +17,7 @@ fn report(server: &Server, chain: &str) -> String {
     reply.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// The hooks that did not get an event, with the reasons.
+/// The webhooks that did not get an event, with the reasons.
 fn skipped(server: &Server, event: &str) -> Vec<(i64, String)> {
     let event = server.get(&format!("/api/v1/events/{event}"));
     let rows = event["skipped"].as_array().cloned().unwrap_or_default();
@@ -31,13 +31,13 @@ fn skipped(server: &Server, event: &str) -> Vec<(i64, String)> {
     rows.iter().map(one).collect()
 }
 
-/// A server with two hooks. The first hook got a push and passed its chain on, and the second got the caused event.
+/// A server with two webhooks. The receiver of the first got a push and caused an event, which the second one got.
 struct Chain {
     server: Server,
     first: Sink,
     second: Sink,
 
-    /// The ids of the hooks.
+    /// The ids of the webhooks.
     hooks: (i64, i64),
     chain: String,
 }
@@ -105,7 +105,7 @@ pub(crate) fn a_chain_of_events_is_known_after_a_crash(engine: Engine) {
     });
 }
 
-/// A server that delivers three events per minute, with a project hook and a system hook.
+/// A server that delivers three events per minute, with a project webhook and a system webhook.
 fn start_limited(engine: &Engine) -> (Server, Sink, Sink) {
     let (project, system) = (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
     let server = Server::start(engine, &[("QUICKDRAW__LIMITS__DELIVERIES_PER_MINUTE", "3")]);

@@ -131,7 +131,7 @@ pub(crate) fn a_rate_limit_says_when_it_ends(engine: Engine) {
     assert!(header("ratelimit-reset") > 1_700_000_000);
 }
 
-/// Attributes of hooks that a level refuses, and the beginning of the error.
+/// Attributes of webhooks that a level refuses, and the beginning of the error.
 const LACKING: [(&str, &str, &str); 4] = [
     (
         "hooks",

@@ -10,7 +10,7 @@ use crate::server::{Engine, Server};
 
 const EVENTS: &str = "/api/v1/projects/1/events";
 
-/// A server whose hook gets all composed bodies with text.
+/// A server whose webhook gets all composed bodies with text.
 struct Texts {
     server: Server,
     sink: Sink,
@@ -197,7 +197,7 @@ impl Kind {
         assert_eq!(reply.status, 202, "{}: {}", self.name, reply.body);
     }
 
-    /// Waits for the body. Most events reach several hooks, so a delivery of the previous kind may still arrive.
+    /// Waits for the body. Most events reach several webhooks, so a delivery of the previous kind may still arrive.
     fn wait_for_body(&self, sink: &Sink, before: usize) -> Value {
         let words = |body: &Value| ["object_kind", "event_name", "event_type"].map(|word| body[word].clone());
         let mut found = None;
@@ -228,8 +228,8 @@ impl Kind {
     }
 }
 
-/// Creates a hook with all triggers of a level. A level refuses triggers that it does not have, so they are removed one
-/// by one.
+/// Creates a webhook with all triggers of a level. A level refuses triggers that it does not have, so they are removed
+/// one by one.
 fn make_hook_for_all(server: &Server, level: &str, url: &str) {
     let description = server.get("/api/v1/openapi.json");
     let triggers = &description["components"]["schemas"]["HookTriggers"]["properties"];
@@ -253,7 +253,7 @@ fn make_hook_for_all(server: &Server, level: &str, url: &str) {
     }
 }
 
-/// An event of each kind is composed, delivered to the subscribed hooks, and recognised by the source.
+/// An event of each kind is composed, delivered to the subscribed webhooks, and recognised by the source.
 pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[]);

@@ -48,7 +48,7 @@ struct Missed {
     server: Server,
     forge: Server,
 
-    /// The id of the hook of the forge.
+    /// The id of the webhook of the forge.
     hook: Value,
 }
 
@@ -262,7 +262,7 @@ impl Missing {
         }
     }
 
-    /// Creates a hook, fills the gaps, and returns the delivered bodies by the name of their event.
+    /// Creates a webhook, fills the gaps, and returns the delivered bodies by the name of their event.
     fn repair(&self) -> HashMap<String, Value> {
         let sink = Sink::start(|_| Some(200));
         let mut hook = json!({ "url": sink.url() });
@@ -402,8 +402,8 @@ pub(crate) fn a_project_of_another_gitlab_is_not_compared(engine: Engine) {
     assert!(output.contains(reason), "{output}");
 }
 
-/// Answers for a GitLab with a disabled hook of a group, a push without commits in between, and project 76, which the
-/// token cannot read.
+/// Answers for a GitLab with a disabled webhook of a group, a push without commits in between, and project 76, which
+/// the token cannot read.
 fn poor_answer(path: &str) -> Option<Value> {
     let events = json!([{ "id": 9, "trigger": "push_hooks", "response_status": "internal error",
         "request_headers": { "Idempotency-Key": "k" } }]);

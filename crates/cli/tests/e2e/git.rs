@@ -200,7 +200,7 @@ pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
     assert!(!listener.output().contains("REFUSED"));
 }
 
-/// A hook posts the bodies to the source of the same server, so each event arrives twice.
+/// A webhook posts the bodies to the source of the same server, so each event arrives twice.
 pub(crate) fn a_pushed_commit_is_counted_once(engine: Engine) {
     let repository = Repository::start(&engine);
     let server = &repository.server;

@@ -179,7 +179,7 @@ pub(crate) fn a_filter_for_administrators_is_refused_for_others(engine: Engine) 
     }
 }
 
-/// A server with a hook, and the path of its log.
+/// A server with a webhook, and the path of its log.
 fn start_with_log(engine: &Engine) -> (Server, String) {
     let server = Server::start(engine, &[]);
     server.make_project();
