@@ -236,7 +236,7 @@ pub(crate) fn a_role_can_be_changed_and_left(engine: Engine) {
     people.call(&token, "DELETE", &own, "{}").check(204);
 }
 
-pub(crate) fn a_rotated_token_has_the_rights_of_the_old_token(engine: Engine) {
+pub(crate) fn a_rotated_token_has_the_rights_of_the_old_token_and_can_revoke_itself(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
@@ -253,18 +253,6 @@ pub(crate) fn a_rotated_token_has_the_rights_of_the_old_token(engine: Engine) {
 
     let more = people.call(text, "POST", "/api/v4/user/personal_access_tokens", OWNER);
     more.check(403);
-}
-
-pub(crate) fn a_bot_can_revoke_its_own_token(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    server.make_project();
-
-    let people = People { server: &server };
-    let bot = server.create(BOTS, &json!({ "name": "ci", "scopes": ["read_api"] }));
-    let rotated = server
-        .call("POST", &format!("{BOTS}/{}/rotate", bot["id"]), "{}")
-        .json();
-    let text = rotated["token"].as_str().expect("shown once");
 
     let revoked = people.call(text, "DELETE", "/api/v4/personal_access_tokens/self", "{}");
     revoked.check(204);

@@ -292,18 +292,15 @@ impl Import {
     }
 }
 
-pub(crate) fn a_backfill_from_gitlab_needs_names_of_projects(engine: Engine) {
-    let import = Import::start(&engine);
-    let (output, errors) = import.run(&[]);
-    let errors = errors.expect("it failed");
-    assert!(errors.contains("name the projects with --project"), "{output} {errors}");
-}
-
-pub(crate) fn a_project_that_gitlab_lacks_is_reported(engine: Engine) {
+pub(crate) fn an_incomplete_backfill_from_gitlab_is_reported(engine: Engine) {
     let import = Import {
         server: Server::start(&engine, &[]),
         forge: Forge::start_limited(answer),
     };
+    let (_, errors) = import.run(&[]);
+    let errors = errors.expect("it failed");
+    assert!(errors.contains("name the projects with --project"), "{errors}");
+
     let (output, errors) = import.run(&["--project", "gear/rope", "--project", "gear/none"]);
 
     for part in [
@@ -322,14 +319,7 @@ pub(crate) fn a_project_that_gitlab_lacks_is_reported(engine: Engine) {
     assert!(errors.contains("1 of 2 projects are incomplete"), "{errors}");
 }
 
-pub(crate) fn a_backfill_from_gitlab_is_counted(engine: Engine) {
-    let import = Import::start(&engine);
-    import.read("gear/rope", &[]);
-    counted(&import.server, &ROPE);
-    verified(&import.server);
-}
-
-pub(crate) fn a_second_backfill_continues_after_the_last_row(engine: Engine) {
+pub(crate) fn a_backfill_from_gitlab_is_counted_and_continues_after_the_last_row(engine: Engine) {
     let import = Import::start(&engine);
     import.read("gear/rope", &[]);
     counted(&import.server, &ROPE);

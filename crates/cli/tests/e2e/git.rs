@@ -171,6 +171,21 @@ impl Repository {
     fn spool(&self) -> PathBuf {
         self.bare.join("quickdraw-spool")
     }
+
+    /// Checks that the reports of two pushes wait. The next push waits only briefly for the server.
+    fn check_are_kept(&self) {
+        let (is_sent, output) = self.send();
+        assert!(!is_sent && output.contains("sent: 0, left: 4"), "{output}");
+        assert!(self.spool().join("away").exists());
+    }
+
+    /// Checks that a refused report does not block the others.
+    fn check_is_set_aside(&self, file: &str) {
+        assert_eq!(files(&self.spool()), [file]);
+
+        let (is_sent, output) = self.send();
+        assert!(is_sent && output.contains("sent: 0, left: 0"), "{output}");
+    }
 }
 
 pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
@@ -222,31 +237,27 @@ pub(crate) fn a_pushed_commit_is_counted_once(engine: Engine) {
     check_parts(&insights, json!({ "files_added": 5, "files_modified": 2 }));
 }
 
-/// An unreachable server neither fails nor delays a push for long.
-pub(crate) fn reports_during_an_outage_are_kept(engine: Engine) {
-    let mut repository = Repository::start(&engine);
-    repository.server.kill();
-    repository.push(1);
-    repository.push(2);
-
-    let (is_sent, output) = repository.send();
-    assert!(!is_sent && output.contains("sent: 0, left: 4"), "{output}");
-
-    // The next push waits only briefly.
-    assert!(repository.spool().join("away").exists());
-}
-
-pub(crate) fn pushes_during_an_outage_are_reported_later_in_their_order(engine: Engine) {
+/// An unreachable server neither fails nor delays a push for long, and no event is lost.
+pub(crate) fn pushes_during_an_outage_are_reported_later(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let mut repository = Repository::start(&engine);
     repository.server.make_hook(&sink.url(), r#","ordered":true"#);
     repository.server.kill();
     repository.push(1);
     repository.push(2);
+    repository.check_are_kept();
+
+    // The server never accepts this report.
+    std::fs::write(repository.spool().join("00000000.json"), "no report").expect("written");
     repository.server.restart();
     repository.push(3);
     eventually("the next push sends the earlier reports", || sink.got().len() == 3);
+    check_order(&sink);
+    repository.check_is_set_aside("00000000.refused");
+}
 
+/// Checks that each push begins where the previous one ended.
+fn check_order(sink: &Sink) {
     let mut payloads: Vec<Value> = Vec::new();
     for got in sink.got() {
         payloads.push(serde_json::from_slice(&got.body).expect("JSON"));
@@ -254,24 +265,6 @@ pub(crate) fn pushes_during_an_outage_are_reported_later_in_their_order(engine: 
 
     let is_next = |two: &[Value]| two[0]["after"] == two[1]["before"];
     assert!(payloads.windows(2).all(is_next), "{payloads:?}");
-}
-
-/// A report that the server never accepts does not block the others.
-pub(crate) fn a_refused_report_is_set_aside(engine: Engine) {
-    let sink = Sink::start(|_| Some(200));
-    let mut repository = Repository::start(&engine);
-    repository.server.make_hook(&sink.url(), "");
-    repository.server.kill();
-    repository.push(1);
-
-    std::fs::write(repository.spool().join("00000000.json"), "no report").expect("written");
-    repository.server.restart();
-    repository.push(2);
-    eventually("the other reports are sent", || sink.got().len() == 2);
-    assert_eq!(files(&repository.spool()), ["00000000.refused"]);
-
-    let (is_sent, output) = repository.send();
-    assert!(is_sent && output.contains("sent: 0, left: 0"), "{output}");
 }
 
 /// The files of the spool, without the lock.

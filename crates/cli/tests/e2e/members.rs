@@ -7,14 +7,6 @@ use crate::http::{Reply, check_parts};
 use crate::namespaces::{Tree, column};
 use crate::server::{Engine, Server};
 
-pub(crate) fn a_username_belongs_to_one_user(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    People { server: &server }.make("ida", "api");
-
-    let twice = server.call("POST", "/api/v4/users", r#"{"username":"IDA","name":"x"}"#);
-    twice.check(409);
-}
-
 fn make_user(server: &Server, username: &str, email: &str) -> Reply {
     let body = json!({ "username": username, "name": "n", "email": email });
     server.call("POST", "/api/v4/users", &body.to_string())
@@ -26,9 +18,10 @@ fn check_taken(reply: Reply) {
     assert_eq!(answer["message"], "Email has already been taken");
 }
 
-pub(crate) fn an_email_address_belongs_to_one_user(engine: Engine) {
+pub(crate) fn a_username_and_an_email_address_belong_to_one_user(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let ida = make_user(&server, "ida", "a@example.com").check(201).id();
+    make_user(&server, "IDA", "i@example.com").check(409);
     check_taken(make_user(&server, "uma", "A@example.com"));
 
     let uma = make_user(&server, "uma", "u@example.com").id();
@@ -90,6 +83,13 @@ pub(crate) fn a_blocked_user_is_refused(engine: Engine) {
 
     account.call("unblock").check(201);
     account.ask().check(200);
+    check_blocking_is_refused(&account.server);
+}
+
+/// The root user cannot be blocked, and neither can an unknown one.
+fn check_blocking_is_refused(server: &Server) {
+    server.call("POST", "/api/v4/users/1/block", "").check(403);
+    server.call("POST", "/api/v4/users/999/block", "").check(404);
 }
 
 pub(crate) fn a_blocked_user_is_listed_and_stays_blocked(engine: Engine) {
@@ -101,12 +101,6 @@ pub(crate) fn a_blocked_user_is_listed_and_stays_blocked(engine: Engine) {
 
     let changed = account.server.call("PUT", &account.path, r#"{"name":"Ida R."}"#);
     assert_eq!(changed.json()["state"], "blocked", "another change keeps the state");
-}
-
-pub(crate) fn the_root_user_cannot_be_blocked(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    server.call("POST", "/api/v4/users/1/block", "").check(403);
-    server.call("POST", "/api/v4/users/999/block", "").check(404);
 }
 
 /// A server with a maintainer of the group `gear`.
@@ -133,11 +127,13 @@ pub(crate) fn an_inherited_role_is_listed(engine: Engine) {
             server.call("GET", &path, "").check(404);
         }
     }
+
+    check_users(&server, tree.rope, ida);
 }
 
-pub(crate) fn users_with_an_inherited_role_are_users_of_the_project(engine: Engine) {
-    let (server, tree, ida) = start_with_maintainer(&engine);
-    let path = format!("/api/v4/projects/{}/users", tree.rope);
+/// A user with an inherited role is a user of the project.
+fn check_users(server: &Server, project: i64, ida: i64) {
+    let path = format!("/api/v4/projects/{project}/users");
     let users = server.get(&format!("{path}?search=IDA"));
     assert_eq!(users[0]["id"], ida, "{users}");
     assert_eq!(users[0].get("access_level"), None, "{users}");
