@@ -55,6 +55,7 @@ pub(crate) fn namespaces_are_found_by_id_and_by_path(engine: Engine) {
     }
 
     check_not_found(server.call("GET", "/api/v4/namespaces/nowhere", ""));
+
     let (_, stranger) = People { server: &server }.make("stranger", "api");
     check_not_found(server.call_as(&stranger, "GET", "/api/v4/namespaces/gear", ""));
 }
