@@ -1,4 +1,4 @@
-//! Receivers that authenticate their client: mutual TLS with a certificate for each hook.
+//! Receivers that authenticate their client: mutual TLS with a certificate for each webhook.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::http::eventually;
+use crate::http::{Reply, eventually};
 use crate::server::{Engine, Server};
 
 const HOOKS: &str = "/api/v4/projects/1/hooks";
@@ -63,118 +63,141 @@ fn receiver(own: &CertifiedKey<KeyPair>, clients: &[&CertifiedKey<KeyPair>]) -> 
     (port, shown)
 }
 
-pub(crate) fn a_hook_presents_its_own_client_certificate(engine: Engine) {
-    let [place, usual, own] = ["localhost", "quickdraw", "team"]
-        .map(|name| generate_simple_self_signed([name.to_owned()]).expect("a certificate"));
-    let pem = |one: &CertifiedKey<KeyPair>| format!("{}{}", one.cert.pem(), one.signing_key.serialize_pem());
-    let (port, shown) = receiver(&place, &[&usual, &own]);
-    let mut server = Server::new(&engine);
+/// A certificate and its private key, as a webhook takes them.
+fn pem(certificate: &CertifiedKey<KeyPair>) -> String {
+    let key = certificate.signing_key.serialize_pem();
+    format!("{}{key}", certificate.cert.pem())
+}
 
-    for (name, text, setting) in [
-        ("ca.pem", place.cert.pem(), "QUICKDRAW__DELIVERY__TLS_CA_FILE"),
-        ("ours.pem", pem(&usual), "QUICKDRAW__DELIVERY__TLS_CLIENT_CERT_FILE"),
-    ] {
-        let file = server.folder.path().join(name);
-        std::fs::write(&file, text).expect("written");
-        server.set(setting, file.to_str().expect("a path"));
+/// A server with a certificate of its own, and a receiver that asks for certificates.
+struct Place {
+    server: Server,
+    url: String,
+
+    /// The certificates that the receiver was shown.
+    shown: Arc<Mutex<Vec<Vec<u8>>>>,
+
+    /// The certificate of the server.
+    usual: CertifiedKey<KeyPair>,
+
+    /// The certificate of a webhook.
+    own: CertifiedKey<KeyPair>,
+}
+
+impl Place {
+    fn start(engine: &Engine) -> Self {
+        let [place, usual, own] = ["localhost", "quickdraw", "team"]
+            .map(|name| generate_simple_self_signed([name.to_owned()]).expect("a certificate"));
+        let (port, shown) = receiver(&place, &[&usual, &own]);
+        let mut server = Server::new(engine);
+
+        for (name, text, setting) in [
+            ("ca.pem", place.cert.pem(), "QUICKDRAW__DELIVERY__TLS_CA_FILE"),
+            ("ours.pem", pem(&usual), "QUICKDRAW__DELIVERY__TLS_CLIENT_CERT_FILE"),
+        ] {
+            let file = server.folder.path().join(name);
+            std::fs::write(&file, text).expect("written");
+            server.set(setting, file.to_str().expect("a path"));
+        }
+
+        server.set("QUICKDRAW_ROOT_TOKEN", crate::server::TOKEN);
+        server.set("GITLAB_WEBHOOK_SECRET", crate::server::SECRET);
+        server.restart();
+        server.make_project();
+
+        let url = format!("https://localhost:{port}/in");
+        Self {
+            server,
+            url,
+            shown,
+            usual,
+            own,
+        }
     }
 
-    server.set("QUICKDRAW_ROOT_TOKEN", crate::server::TOKEN);
-    server.set("GITLAB_WEBHOOK_SECRET", crate::server::SECRET);
-    server.restart();
-    server.make_project();
+    /// Tries to create a webhook with an attribute.
+    fn make(&self, attribute: &str, value: &str) -> Reply {
+        let body = json!({ "url": self.url, "push_events": true, attribute: value });
+        self.server.call("POST", HOOKS, &body.to_string())
+    }
 
-    let url = format!("https://localhost:{port}/in");
-    let make = |more: Value| {
-        let mut body = json!({ "url": url, "push_events": true });
-        body.as_object_mut()
-            .expect("an object")
-            .extend(more.as_object().expect("an object").clone());
-        server.call("POST", HOOKS, &body.to_string())
-    };
+    /// Creates a webhook with its own certificate and returns its path.
+    fn make_hook(&self) -> String {
+        let hook = self.make("tls_client_cert", &pem(&self.own)).check(201);
+        assert!(!hook.body.contains("CERTIFICATE"), "{}", hook.body);
+        assert_eq!(hook.json()["tls_client_cert_present"], true, "{}", hook.body);
 
-    let refused = |more: Value, why: &str| {
-        let reply = make(more);
-        assert!(
-            reply.status == 422 && reply.body.contains(why),
-            "{}: {}",
-            reply.status,
-            reply.body
-        );
-    };
-    refused(json!({ "tls_client_cert": "hello" }), "no private key");
-    refused(json!({ "tls_client_cert": own.cert.pem() }), "no private key");
+        format!("{HOOKS}/{}", hook.id())
+    }
 
-    refused(
-        json!({ "tls_client_cert": own.signing_key.serialize_pem() }),
-        "no certificate",
-    );
+    /// Changes a webhook, and checks if it still has a certificate.
+    #[track_caller]
+    fn change(&self, hook: &str, change: Value, is_present: bool) {
+        let changed = self.server.call("PUT", hook, &change.to_string()).json();
+        assert_eq!(changed["tls_client_cert_present"], is_present, "{changed}");
+    }
 
-    let mixed = format!("{}{}", own.cert.pem(), usual.signing_key.serialize_pem());
-    refused(
-        json!({ "tls_client_cert": mixed }),
-        "does not belong to the certificate",
-    );
+    /// Reports a push, and checks the certificate that the receiver is shown.
+    #[track_caller]
+    fn check_shown(&self, number: usize, expected: &CertifiedKey<KeyPair>) {
+        let count = || self.shown.lock().expect("no panic").len();
+        let before = count();
+        self.server.report(number).expect("accepted");
+        eventually("the receiver is called", || count() > before);
 
-    refused(
-        json!({ "tls_client_cert_password": "x" }),
-        "requires tls_client_cert in the same request",
-    );
+        let last = self.shown.lock().expect("no panic").last().cloned();
+        assert_eq!(last.as_deref(), Some(expected.cert.der().as_ref()));
+    }
+}
 
-    refused(json!({ "tls_client_cert": "x".repeat(70_000) }), "too long");
+pub(crate) fn a_hook_presents_its_own_client_certificate(engine: Engine) {
+    let place = Place::start(&engine);
+    let hook = place.make_hook();
+    place.check_shown(1, &place.own);
 
-    let hook = make(json!({ "tls_client_cert": pem(&own) }));
-    assert_eq!(
-        (hook.status, &hook.json()["tls_client_cert_present"]),
-        (201, &json!(true)),
-        "{}",
-        hook.body
-    );
+    // Other changes keep the certificate.
+    place.change(&hook, json!({ "name": "CI" }), true);
+    place.check_shown(2, &place.own);
+    assert!(!place.server.output().contains("PRIVATE KEY"));
+}
 
-    assert!(!hook.body.contains("CERTIFICATE"), "{}", hook.body);
+/// The certificate was meant for the old receiver.
+pub(crate) fn a_client_certificate_is_removed_when_the_url_changes(engine: Engine) {
+    let place = Place::start(&engine);
+    let hook = place.make_hook();
+    let moved = format!("{}?more", place.url);
+    place.change(&hook, json!({ "url": moved }), false);
+    place.check_shown(1, &place.usual);
 
-    let path = format!("{HOOKS}/{}", hook.json()["id"]);
-    let shown_for = |number| {
-        let before = shown.lock().expect("no panic").len();
-        server.report(number).expect("accepted");
-        eventually("the receiver is called", || {
-            shown.lock().expect("no panic").len() > before
-        });
+    place.change(&hook, json!({ "tls_client_cert": pem(&place.own) }), true);
+    place.check_shown(2, &place.own);
+}
 
-        shown.lock().expect("no panic").last().expect("one").clone()
-    };
-    assert_eq!(shown_for(1), own.cert.der().to_vec());
+pub(crate) fn a_hook_without_a_client_certificate_presents_the_usual_one(engine: Engine) {
+    let place = Place::start(&engine);
+    let hook = place.make_hook();
+    place.change(&hook, json!({ "tls_client_cert": null }), false);
+    place.check_shown(1, &place.usual);
+    assert!(!place.server.output().contains("PRIVATE KEY"));
+}
 
-    let changed = server.call("PUT", &path, r#"{"name":"CI"}"#).json();
-    assert_eq!(
-        changed["tls_client_cert_present"], true,
-        "other changes keep the certificate"
-    );
+pub(crate) fn a_damaged_client_certificate_is_refused(engine: Engine) {
+    let place = Place::start(&engine);
+    let certificate = place.own.cert.pem();
+    let key = place.own.signing_key.serialize_pem();
+    let foreign = place.usual.signing_key.serialize_pem();
+    let mixed = format!("{certificate}{foreign}");
 
-    assert_eq!(shown_for(2), own.cert.der().to_vec());
+    for (text, reason) in [
+        ("hello", "no private key"),
+        (&certificate, "no private key"),
+        (&key, "no certificate"),
+        (&mixed, "does not belong to the certificate"),
+        (&"x".repeat(70_000), "too long"),
+    ] {
+        place.make("tls_client_cert", text).check_says(422, reason);
+    }
 
-    // The certificate is removed when the URL changes, because it was meant for the old receiver.
-    let moved = json!({ "url": format!("{url}?more") }).to_string();
-    assert_eq!(
-        server.call("PUT", &path, &moved).json()["tls_client_cert_present"],
-        false
-    );
-
-    assert_eq!(
-        shown_for(3),
-        usual.cert.der().to_vec(),
-        "the certificate of the instance"
-    );
-
-    let back = json!({ "tls_client_cert": pem(&own) }).to_string();
-    assert_eq!(server.call("PUT", &path, &back).json()["tls_client_cert_present"], true);
-    assert_eq!(shown_for(4), own.cert.der().to_vec());
-
-    assert_eq!(
-        server.call("PUT", &path, r#"{"tls_client_cert":null}"#).json()["tls_client_cert_present"],
-        false
-    );
-
-    assert_eq!(shown_for(5), usual.cert.der().to_vec());
-    assert!(!server.output().contains("PRIVATE KEY"));
+    let alone = place.make("tls_client_cert_password", "x");
+    alone.check_says(422, "requires tls_client_cert in the same request");
 }

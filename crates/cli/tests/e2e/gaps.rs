@@ -1,20 +1,19 @@
 //! Gaps: missing events are found, resent by GitLab, or fetched from its API.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::http::{Sink, eventually, read_request};
+use crate::forge::Forge;
+use crate::http::{Sink, check_parts, eventually};
+use crate::namespaces::column;
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
 /// Runs `quickdraw gaps` and returns its output.
 fn gaps(server: &Server, more: &[&str]) -> String {
-    let (said, errors) = try_gaps(server, more);
-    assert_eq!(errors, None, "{said}");
-    said
+    let (output, errors) = try_gaps(server, more);
+    assert_eq!(errors, None, "{output}");
+    output
 }
 
 /// Runs `quickdraw gaps`. Returns standard output, and standard error if the command failed.
@@ -39,135 +38,96 @@ fn sha(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
-/// A second Quickdraw plays GitLab, because it has the same API. Its deliveries failed.
-pub(crate) fn failed_requests_are_resent_by_gitlab(engine: Engine) {
-    let settings = [
-        ("QUICKDRAW__DELIVERY__RETRY", "gitlab"),
-        ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
-    ];
-    let forge = Server::start(&engine, &settings);
-    let mut server = Server::start(&engine, &[]);
+/// A server that missed a push, because it was down. A second Quickdraw plays GitLab, because it has the same API.
+struct Missed {
+    server: Server,
+    forge: Server,
 
-    forge.make_project();
-
-    let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
-    let hook = forge.make_hook(&url, &format!(r#","token":"{SECRET}""#))["id"].clone();
-
-    let push = |from: char, to: char| {
-        let object = json!({ "ref": "refs/heads/main", "before": sha(from), "after": sha(to), "commits": [] });
-        let body = json!({ "trigger": "push_hooks", "user": { "name": "Ida" }, "object": object }).to_string();
-        let reply = forge.call("POST", "/api/v1/projects/gear%2Frope/events", &body);
-        assert_eq!(reply.status, 202, "{}", reply.body);
-
-        let event = reply.json()["id"].as_str().expect("an id").to_owned();
-        eventually("the delivery has ended", || {
-            let state = forge.get(&format!("/api/v1/deliveries?event_id={event}"))["items"][0]["state"].clone();
-            ["delivered", "given_up"].iter().any(|settled| state == *settled)
-        });
-    };
-
-    assert!(gaps(&server, &[]).contains("the server has no events yet"));
-    push('a', 'b');
-    server.kill();
-    push('b', 'c');
-    server.restart();
-    push('c', 'd');
-    eventually("the gap is found", || list(&server, "1").len() == 1);
-
-    let gap = list(&server, "gear%2Frope").remove(0);
-    assert_eq!((&gap["before"], &gap["after"]), (&json!(sha('b')), &json!(sha('c'))));
-
-    let said = gaps(&server, &["--project", "gear/rope"]);
-    assert!(said.contains("2 known, 1 missing (66.6 %)"), "{said}");
-
-    assert!(
-        said.contains(&format!(
-            "missing: push of refs/heads/main from {} to {}",
-            sha('b'),
-            sha('c')
-        )),
-        "{said}"
-    );
-
-    let gitlab = format!("http://127.0.0.1:{}", forge.port);
-    let compare = ["--gitlab", &gitlab, "--gitlab-token", TOKEN];
-    let said = gaps(&server, &compare);
-    assert!(
-        said.contains(&format!("failed (internal error): push_hooks of hook {hook}")),
-        "{said}"
-    );
-
-    assert_eq!(list(&server, "1").len(), 1, "a comparison changes nothing");
-
-    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(
-        said.contains(&format!(
-            "resent: push_hooks of hook {hook} of projects/1: answered 200"
-        )),
-        "{said}"
-    );
-
-    assert!(said.contains("1 resent, 0 fetched"), "{said}");
-    assert_eq!(list(&server, "1"), [] as [Value; 0]);
-
-    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(
-        said.contains("0 resent, 0 fetched and reported, 0 not found"),
-        "nothing is resent twice: {said}"
-    );
+    /// The id of the webhook of the forge.
+    hook: Value,
 }
 
-/// A GitLab whose answers come from a function. The first call gets 429. The function returns `Some(null)` for 401 and
-/// `None` for 404.
-pub(crate) struct Table {
-    pub(crate) port: u16,
-    pub(crate) asked: Arc<Mutex<Vec<String>>>,
-}
+impl Missed {
+    fn start(engine: &Engine) -> Self {
+        let settings = [
+            ("QUICKDRAW__DELIVERY__RETRY", "gitlab"),
+            ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
+        ];
+        let forge = Server::start(engine, &settings);
+        let server = Server::start(engine, &[]);
 
-impl Table {
-    pub(crate) fn start(answers: impl Fn(&str) -> Option<Value> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let kept = asked.clone();
+        forge.make_project();
 
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                while let Some(got) = read_request(&mut stream) {
-                    let line = &got.headers["line"];
-                    let path = line.split(' ').nth(1).expect("a path").to_owned();
-                    let asked = match line.strip_prefix("POST ") {
-                        Some(_) => format!("POST {}", path.trim_start_matches("/api/v4/")),
-                        None => path.trim_start_matches("/api/v4/").to_owned(),
-                    };
+        let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
+        let hook = forge.make_hook(&url, &format!(r#","token":"{SECRET}""#));
+        let hook = hook["id"].clone();
 
-                    assert!(
-                        got.headers
-                            .iter()
-                            .any(|(name, value)| name.eq_ignore_ascii_case("private-token") && value == "gitlab-token")
-                    );
+        let mut missed = Self { server, forge, hook };
+        let output = gaps(&missed.server, &[]);
+        assert!(output.contains("the server has no events yet"), "{output}");
 
-                    let mut kept = kept.lock().expect("no panic");
-                    let (status, body) = match answers(&asked) {
-                        _ if kept.is_empty() => ("429 Too Many Requests\r\nRetry-After: 1", json!({})),
-                        Some(Value::Null) => ("401 Unauthorized", json!({ "message": "401 Unauthorized" })),
-                        Some(body) => ("200 OK\r\nX-Next-Page: ", body),
-                        None => ("404 Not Found", json!({ "message": "404 Not found" })),
-                    };
+        missed.push('a', 'b');
+        missed.server.kill();
+        missed.push('b', 'c');
+        missed.server.restart();
+        missed.push('c', 'd');
+        eventually("the gap is found", || list(&missed.server, "1").len() == 1);
 
-                    kept.push(asked);
-
-                    let body = body.to_string();
-                    let length = body.len();
-                    if write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").is_err() {
-                        break;
-                    }
-                }
-            }
-        });
-
-        Self { port, asked }
+        missed
     }
+
+    /// Reports a push to the forge, and waits until its delivery has ended.
+    fn push(&self, from: char, to: char) {
+        let object = json!({ "ref": "refs/heads/main", "before": sha(from), "after": sha(to), "commits": [] });
+        let report = json!({ "trigger": "push_hooks", "user": { "name": "Ida" }, "object": object });
+        let event = self.forge.report_event(&report)["id"].clone();
+        let path = format!("/api/v1/deliveries?event_id={}", event.as_str().expect("an id"));
+
+        eventually("the delivery has ended", || {
+            let state = self.forge.get(&path)["items"][0]["state"].clone();
+            state == "delivered" || state == "given_up"
+        });
+    }
+
+    /// Compares the events with those of the forge.
+    fn compare(&self, more: &[&str]) -> String {
+        let url = format!("http://127.0.0.1:{}", self.forge.port);
+        let options = ["--gitlab", &url, "--gitlab-token", TOKEN];
+        gaps(&self.server, &[&options[..], more].concat())
+    }
+}
+
+fn check_gap(missed: &Missed) {
+    let gap = list(&missed.server, "gear%2Frope").remove(0);
+    check_parts(&gap, json!({ "before": sha('b'), "after": sha('c') }));
+
+    let output = gaps(&missed.server, &["--project", "gear/rope"]);
+    assert!(output.contains("2 known, 1 missing (66.6 %)"), "{output}");
+
+    let push = format!("missing: push of refs/heads/main from {} to {}", sha('b'), sha('c'));
+    assert!(output.contains(&push), "{output}");
+}
+
+pub(crate) fn failed_requests_are_resent_by_gitlab(engine: Engine) {
+    let missed = Missed::start(&engine);
+    let hook = &missed.hook;
+    check_gap(&missed);
+
+    let output = missed.compare(&[]);
+    let failed = format!("failed (internal error): push_hooks of hook {hook}");
+    assert!(output.contains(&failed), "{output}");
+    assert_eq!(list(&missed.server, "1").len(), 1, "a comparison changes nothing");
+
+    let output = missed.compare(&["--repair"]);
+    let resent = format!("resent: push_hooks of hook {hook} of projects/1: answered 200");
+    assert!(output.contains(&resent), "{output}");
+    assert!(output.contains("1 resent, 0 fetched"), "{output}");
+    assert_eq!(list(&missed.server, "1"), [] as [Value; 0]);
+
+    // Nothing is resent twice.
+    let output = missed.compare(&["--repair"]);
+    let none = "0 resent, 0 fetched and reported, 0 not found";
+    assert!(output.contains(none), "{output}");
 }
 
 /// Answers of GitLab's API for project 77.
@@ -244,59 +204,96 @@ fn numbered(kind: &str, iid: i64) -> Value {
     json!({ "object_kind": kind, "object_attributes": { "iid": iid } })
 }
 
-pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let table = Table::start(answer);
-    let receive = |event: &str, key: &str, body: Value| receive(&server, 77, event, key, body);
-    receive("Push Hook", "1", push('0', 'a'));
-    receive("Push Hook", "2", push('b', 'c'));
+/// A server that missed events of project 77, and a GitLab that has most of them.
+struct Missing {
+    server: Server,
+    forge: Forge,
+}
 
-    for iid in [10, 11, 14] {
-        receive(
-            "Merge Request Hook",
-            &format!("mr{iid}"),
-            numbered("merge_request", iid),
-        );
+impl Missing {
+    fn start(engine: &Engine) -> Self {
+        Self::receiving(engine, Forge::start(answer))
     }
 
-    for iid in [3, 6] {
-        receive("Issue Hook", &format!("issue{iid}"), numbered("issue", iid));
-    }
+    fn receiving(engine: &Engine, forge: Forge) -> Self {
+        let server = Server::start(engine, &[]);
+        receive(&server, 77, "Push Hook", "1", push('0', 'a'));
+        receive(&server, 77, "Push Hook", "2", push('b', 'c'));
 
-    for iid in [30, 32] {
-        receive("Pipeline Hook", &format!("pipeline{iid}"), numbered("pipeline", iid));
-    }
-
-    eventually("all events are counted", || {
-        let list = server.get("/api/v1/insights/completeness?project=77");
-        let known: Option<Vec<i64>> = list["items"]
-            .as_array()
-            .map(|items| items.iter().filter_map(|item| item["known"].as_i64()).collect());
-        known.is_some_and(|known| known == [2, 3, 2, 2])
-    });
-
-    let pages: Vec<usize> = (1..=5)
-        .map(|limit| {
-            let (mut count, mut after) = (0, String::new());
-            loop {
-                let page = server.get(&format!("/api/v1/insights/gaps?project=77&limit={limit}{after}"));
-                count += page["items"].as_array().expect("a list").len();
-
-                match page["next"].as_str() {
-                    Some(next) => after = format!("&after={next}"),
-                    None => return count,
-                }
+        for (event, kind, iids) in [
+            ("Merge Request Hook", "merge_request", &[10, 11, 14][..]),
+            ("Issue Hook", "issue", &[3, 6]),
+            ("Pipeline Hook", "pipeline", &[30, 32]),
+        ] {
+            for iid in iids {
+                receive(&server, 77, event, &format!("{kind}{iid}"), numbered(kind, *iid));
             }
-        })
-        .collect();
+        }
 
-    assert_eq!(pages, [4; 5], "all page sizes list the same gaps");
+        eventually("all events are counted", || {
+            let list = server.get("/api/v1/insights/completeness?project=77");
+            list["items"].is_array() && column(&list["items"], "known") == [2, 3, 2, 2].map(Value::from)
+        });
 
-    let only = server.get("/api/v1/insights/gaps?project=77&kind=issue");
-    assert_eq!(
-        only["items"],
-        json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }])
-    );
+        Self { server, forge }
+    }
+
+    /// Compares the events with those of the GitLab.
+    fn compare(&self, more: &[&str]) -> String {
+        let options = self.forge.options();
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        gaps(&self.server, &[&options, more].concat())
+    }
+
+    /// The number of gaps that the pages of this size list.
+    fn count_in_pages(&self, limit: usize) -> usize {
+        let (mut count, mut after) = (0, String::new());
+        loop {
+            let path = format!("/api/v1/insights/gaps?project=77&limit={limit}{after}");
+            let page = self.server.get(&path);
+            count += page["items"].as_array().expect("a list").len();
+
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return count,
+            }
+        }
+    }
+
+    /// Creates a webhook, fills the gaps, and returns the delivered bodies by the name of their event.
+    fn repair(&self) -> HashMap<String, Value> {
+        let sink = Sink::start(|_| Some(200));
+        let mut hook = json!({ "url": sink.url() });
+        for event in ["push", "merge_requests", "issues", "confidential_issues", "pipeline"] {
+            hook[format!("{event}_events")] = json!(true);
+        }
+
+        self.server.create("/api/v4/projects/gear%2Frope/hooks", &hook);
+
+        let output = self.compare(&["--repair"]);
+        let counts = "4 fetched and reported, 1 not found, 1 too old";
+        assert!(output.contains(counts), "{output}");
+        eventually("the fetched events are delivered", || sink.got().len() == 4);
+
+        let mut bodies = HashMap::new();
+        for got in sink.got() {
+            let event = got.headers["X-Gitlab-Event"].clone();
+            bodies.insert(event, serde_json::from_slice(&got.body).expect("JSON"));
+        }
+
+        bodies
+    }
+}
+
+pub(crate) fn gaps_are_listed_in_pages_and_by_kind(engine: Engine) {
+    let missing = Missing::start(&engine);
+    for limit in 1..=5 {
+        assert_eq!(missing.count_in_pages(limit), 4, "pages of {limit}");
+    }
+
+    let only = missing.server.get("/api/v1/insights/gaps?project=77&kind=issue");
+    let expected = json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }]);
+    assert_eq!(only["items"], expected);
 
     for query in [
         "",
@@ -304,26 +301,14 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
         "?project=77&after=push:x",
         "?project=77&limit=0",
     ] {
-        let reply = server.call("GET", &format!("/api/v1/insights/gaps{query}"), "");
-        assert_eq!(reply.status, 400, "{query}: {}", reply.body);
+        let path = format!("/api/v1/insights/gaps{query}");
+        missing.server.call("GET", &path, "").check(400);
     }
+}
 
-    // A hook gets the events that fill the gaps.
-    let sink = Sink::start(|_| Some(200));
-    let events = ["push", "merge_requests", "issues", "confidential_issues", "pipeline"];
-    let mut hook: HashMap<String, Value> = events
-        .iter()
-        .map(|event| (format!("{event}_events"), true.into()))
-        .collect();
-
-    hook.insert("url".to_owned(), sink.url().into());
-
-    let made = server.call("POST", "/api/v4/projects/gear%2Frope/hooks", &json!(hook).to_string());
-    assert_eq!(made.status, 201, "{}", made.body);
-
-    let gitlab = format!("http://127.0.0.1:{}", table.port);
-    let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
-    let said = gaps(&server, &compare);
+pub(crate) fn missing_events_are_found_in_gitlab(engine: Engine) {
+    let missing = Missing::receiving(&engine, Forge::start_limited(answer));
+    let output = missing.compare(&[]);
 
     for part in [
         "GitLab limits the rate of requests; next attempt in 1 s",
@@ -337,145 +322,137 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
         "pipeline 31: in GitLab: failed on main",
         "0 resent, 4 found in GitLab (--repair fetches them), 1 not found, 1 too old, 0 skipped by --limit",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(output.contains(part), "{part}: {output}");
     }
 
-    assert!(table.asked.lock().expect("no panic").len() > 10);
+    assert!(missing.forge.asked().len() > 10);
+}
 
-    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(
-        said.contains("4 fetched and reported, 1 not found, 1 too old"),
-        "{said}"
-    );
+pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
+    let missing = Missing::start(&engine);
+    let bodies = missing.repair();
+    check_push(&bodies["Push Hook"]);
+    check_merge_request(&bodies["Merge Request Hook"]);
+    check_issue(&bodies["Confidential Issue Hook"]);
+    check_pipeline(&bodies["Pipeline Hook"]);
 
     eventually("the gaps that can be filled are filled", || {
-        list(&server, "77").len() == 2
+        list(&missing.server, "77").len() == 2
     });
-    assert_eq!(
-        list(&server, "77")[1],
-        json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 })
+
+    let left = list(&missing.server, "77").remove(1);
+    assert_eq!(left, json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 }));
+}
+
+fn check_push(push: &Value) {
+    check_parts(
+        push,
+        json!({ "/project/id": 77, "/project/web_url": "https://git.example.com/gear/rope", "total_commits_count": 2 }),
     );
 
-    eventually("the fetched events are delivered", || sink.got().len() == 4);
-
-    let bodies: HashMap<String, Value> = sink
-        .got()
-        .iter()
-        .map(|got| {
-            (
-                got.headers["X-Gitlab-Event"].clone(),
-                serde_json::from_slice(&got.body).expect("JSON"),
-            )
-        })
-        .collect();
-
-    let push = &bodies["Push Hook"];
-    assert_eq!(
-        (&push["project"]["id"], &push["total_commits_count"]),
-        (&json!(77), &json!(2))
-    );
-
-    assert_eq!(push["project"]["web_url"], "https://git.example.com/gear/rope");
-    assert_eq!(push["commits"][1]["id"], sha('b'), "the newest commit comes last");
-    assert_eq!(push["commits"][0]["added"], json!(["knots/eight"]));
-
-    assert_eq!(
-        (&push["commits"][0]["modified"], &push["commits"][0]["removed"]),
-        (&json!(["README"]), &json!(["knots/granny"]))
-    );
-
-    let merged = &bodies["Merge Request Hook"];
-    assert_eq!(
-        (&merged["user"]["username"], &merged["labels"][0]["title"]),
-        (&json!("ida"), &json!("gear"))
-    );
-
-    let attributes = &merged["object_attributes"];
-    assert_eq!(
-        (&attributes["action"], &attributes["updated_at"]),
-        (&json!("merge"), &json!("2026-11-20 09:00:00 UTC"))
-    );
-
-    assert_eq!(
-        (&attributes["merge_commit_sha"], &attributes["references"]),
-        (&json!(sha('8')), &Value::Null)
-    );
-
-    let closed = &bodies["Confidential Issue Hook"];
-    assert_eq!(
-        (&closed["object_kind"], &closed["object_attributes"]["type"]),
-        (&json!("work_item"), &json!("Incident"))
-    );
-
-    assert_eq!(closed["object_attributes"]["updated_at"], "2026-11-20 07:00:00 UTC");
-
-    let pipeline = &bodies["Pipeline Hook"];
-    assert_eq!(
-        (&pipeline["object_attributes"]["iid"], &pipeline["builds"][1]["name"]),
-        (&json!(31), &json!("pull"))
-    );
-
-    assert_eq!(pipeline["object_attributes"]["stages"], json!(["build", "test"]));
-    assert_eq!(pipeline["commit"]["title"], "Tie in");
-
-    // Another GitLab with the same project number is not used.
-    let elsewhere =
-        Table::start(|path| (path == "projects/77").then(|| json!({ "id": 77, "path_with_namespace": "other/thing" })));
-    let gitlab = format!("http://127.0.0.1:{}", elsewhere.port);
-    let said = gaps(
-        &server,
-        &["--gitlab", &gitlab, "--gitlab-token", "gitlab-token", "--repair"],
-    );
-    assert!(
-        said.contains("not compared: project 77 of this GitLab is other/thing"),
-        "{said}"
+    // The newest commit comes last.
+    assert_eq!(push["commits"][1]["id"], sha('b'));
+    check_parts(
+        &push["commits"][0],
+        json!({ "added": ["knots/eight"], "modified": ["README"], "removed": ["knots/granny"] }),
     );
 }
 
-/// Covers `--limit`, the hook of a group, a push without commits in between, and a project that the token cannot read.
-pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let table = Table::start(|path| {
-        let events = json!([{ "id": 9, "trigger": "push_hooks", "response_status": "internal error",
-            "request_headers": { "Idempotency-Key": "k" } }]);
-        Some(match path.split('?').next().expect("a path") {
-            "projects/76" => Value::Null,
-            "projects/77" => json!({ "id": 77, "path_with_namespace": "gear/rope", "default_branch": "main" }),
-            "projects/77/repository/compare" => json!({ "commits": [] }),
-            "groups/gear/hooks" => json!([
-                { "id": 5, "url": "https://quickdraw.example/api/v1/webhooks/gitlab", "alert_status": "disabled" },
-                { "id": 6, "url": "https://elsewhere.example/" },
-            ]),
-            "groups/gear/hooks/5/events" if path.contains("successful") => json!([]),
-            "groups/gear/hooks/5/events" => events,
-            "POST groups/gear/hooks/5/events/9/resend" => json!({ "response_status": 200 }),
-            _ => return None,
-        })
-    });
+fn check_merge_request(merged: &Value) {
+    check_parts(merged, json!({ "/user/username": "ida", "/labels/0/title": "gear" }));
+    check_parts(
+        &merged["object_attributes"],
+        json!({ "action": "merge", "updated_at": "2026-11-20 09:00:00 UTC", "merge_commit_sha": sha('8'),
+            "references": null }),
+    );
+}
 
-    for project in [76, 77] {
-        receive(&server, project, "Push Hook", &format!("{project}-1"), push('0', 'a'));
-        receive(&server, project, "Push Hook", &format!("{project}-2"), push('b', 'c'));
+fn check_issue(closed: &Value) {
+    assert_eq!(closed["object_kind"], "work_item");
+    check_parts(
+        &closed["object_attributes"],
+        json!({ "type": "Incident", "updated_at": "2026-11-20 07:00:00 UTC" }),
+    );
+}
 
-        for iid in [10, 14] {
-            let body = numbered("merge_request", iid);
-            receive(
-                &server,
-                project,
-                "Merge Request Hook",
-                &format!("{project}-mr{iid}"),
-                body,
-            );
+fn check_pipeline(pipeline: &Value) {
+    check_parts(
+        pipeline,
+        json!({ "/object_attributes/iid": 31, "/object_attributes/stages": ["build", "test"],
+            "/builds/1/name": "pull", "/commit/title": "Tie in" }),
+    );
+}
+
+/// Another GitLab has a different project with the same number.
+pub(crate) fn a_project_of_another_gitlab_is_not_compared(engine: Engine) {
+    let elsewhere =
+        Forge::start(|path| (path == "projects/77").then(|| json!({ "id": 77, "path_with_namespace": "other/thing" })));
+    let missing = Missing::receiving(&engine, elsewhere);
+
+    let output = missing.compare(&["--repair"]);
+    let reason = "not compared: project 77 of this GitLab is other/thing";
+    assert!(output.contains(reason), "{output}");
+}
+
+/// Answers for a GitLab with a disabled webhook of a group, a push without commits in between, and project 76, which
+/// the token cannot read.
+fn poor_answer(path: &str) -> Option<Value> {
+    let events = json!([{ "id": 9, "trigger": "push_hooks", "response_status": "internal error",
+        "request_headers": { "Idempotency-Key": "k" } }]);
+
+    Some(match path.split('?').next().expect("a path") {
+        "projects/76" => Value::Null,
+        "projects/77" => json!({ "id": 77, "path_with_namespace": "gear/rope", "default_branch": "main" }),
+        "projects/77/repository/compare" => json!({ "commits": [] }),
+        "groups/gear/hooks" => json!([
+            { "id": 5, "url": "https://quickdraw.example/api/v1/webhooks/gitlab", "alert_status": "disabled" },
+            { "id": 6, "url": "https://elsewhere.example/" },
+        ]),
+        "groups/gear/hooks/5/events" if path.contains("successful") => json!([]),
+        "groups/gear/hooks/5/events" => events,
+        "POST groups/gear/hooks/5/events/9/resend" => json!({ "response_status": 200 }),
+        _ => return None,
+    })
+}
+
+/// A server that missed events of projects 76 and 77, and a GitLab that has none of them.
+struct Lost {
+    server: Server,
+    forge: Forge,
+}
+
+impl Lost {
+    fn start(engine: &Engine) -> Self {
+        let server = Server::start(engine, &[]);
+        for project in [76, 77] {
+            receive(&server, project, "Push Hook", &format!("{project}-1"), push('0', 'a'));
+            receive(&server, project, "Push Hook", &format!("{project}-2"), push('b', 'c'));
+
+            for iid in [10, 14] {
+                let key = format!("{project}-mr{iid}");
+                let body = numbered("merge_request", iid);
+                receive(&server, project, "Merge Request Hook", &key, body);
+            }
         }
+
+        eventually("all gaps are found", || {
+            ["76", "77"].iter().all(|project| list(&server, project).len() == 2)
+        });
+
+        let forge = Forge::start(poor_answer);
+        Self { server, forge }
     }
 
-    eventually("all gaps are found", || {
-        ["76", "77"].iter().all(|project| list(&server, project).len() == 2)
-    });
+    fn compare(&self, more: &[&str]) -> (String, Option<String>) {
+        let options = self.forge.options();
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        try_gaps(&self.server, &[&options, more].concat())
+    }
+}
 
-    let gitlab = format!("http://127.0.0.1:{}", table.port);
-    let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
-    let (said, errors) = try_gaps(&server, &[&compare[..], &["--limit", "2"]].concat());
+pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
+    let lost = Lost::start(&engine);
+    let (output, errors) = lost.compare(&["--limit", "2"]);
 
     for part in [
         "FAILED: GitLab does not accept the token",
@@ -485,32 +462,29 @@ pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
         "merge_request 13: not found in GitLab, or the token cannot read it",
         "0 resent, 0 found in GitLab (--repair fetches them), 2 not found, 0 too old, 2 skipped by --limit",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(output.contains(part), "{part}: {output}");
     }
 
-    let failed = errors.is_some_and(|errors| errors.contains("1 of 2 projects were not compared completely"));
-    assert!(failed, "{said}");
-
+    let errors = errors.expect("it failed");
     assert!(
-        !table
-            .asked
-            .lock()
-            .expect("no panic")
-            .iter()
-            .any(|asked| asked.starts_with("POST")),
-        "a comparison changes nothing"
+        errors.contains("1 of 2 projects were not compared completely"),
+        "{errors}"
     );
 
-    let (said, _) = try_gaps(&server, &[&compare[..], &["--repair", "--project", "77"]].concat());
-    assert!(
-        said.contains("resent: push_hooks of hook 5 of groups/gear: answered 200"),
-        "{said}"
-    );
+    // A comparison changes nothing.
+    assert!(!lost.forge.asked().iter().any(|asked| asked.starts_with("POST")));
+    check_repair(&lost);
+}
 
-    assert!(
-        said.contains("1 resent, 0 fetched and reported, 4 not found, 0 too old, 0 skipped"),
-        "{said}"
-    );
+/// A repair resends the failed request, and invents no push.
+fn check_repair(lost: &Lost) {
+    let (output, _) = lost.compare(&["--repair", "--project", "77"]);
+    for part in [
+        "resent: push_hooks of hook 5 of groups/gear: answered 200",
+        "1 resent, 0 fetched and reported, 4 not found, 0 too old, 0 skipped",
+    ] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
 
-    assert_eq!(list(&server, "77").len(), 2, "no push was invented");
+    assert_eq!(list(&lost.server, "77").len(), 2);
 }

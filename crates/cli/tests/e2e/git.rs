@@ -1,11 +1,13 @@
 //! Pushes to a real repository: from `git push` to a signed delivery, and through our own source to a counted commit.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::http::{Sink, eventually};
+use serde_json::{Value, json};
+
+use crate::http::{Sink, check_parts, eventually};
 use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
 
 /// A child process that is killed when its handle is dropped, also when a check fails.
@@ -48,84 +50,152 @@ pub(crate) fn commit(folder: &Path, file: &str, text: &str, message: &str) {
     git(folder, &["commit", "-q", "-m", message]);
 }
 
-pub(crate) fn a_git_push_becomes_a_signed_delivery_and_a_counted_commit(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    server.make_project();
+const SIGNING_TOKEN: &str = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
 
-    let folder = server.folder.path();
-    let signing = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
+/// `quickdraw listen`, and its output so far.
+struct Listener {
+    url: String,
+    output: Arc<Mutex<String>>,
+    _process: Ends,
+}
 
-    let mut listen = Ends(
-        Command::new(BINARY)
-            .args(["listen", "0", "--secret", signing])
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts"),
-    );
-    let mut output = BufReader::new(listen.0.stdout.take().expect("piped"));
-    let mut first = String::new();
-    output.read_line(&mut first).expect("a line");
-
-    let url = first.trim().rsplit(' ').next().expect("a URL").to_owned();
-    let heard = Arc::new(Mutex::new(String::new()));
-    let kept = heard.clone();
-
-    std::thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
-            kept.lock().expect("no panic").push_str(&(line + "\n"));
-        }
-    });
-
-    server.make_hook(&format!("{url}/in"), &format!(r#","signing_token":"{signing}""#));
-
-    // The second hook posts the same bodies to our own source.
-    let own = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
-    server.make_hook(&own, &format!(r#","token":"{SECRET}""#));
-
-    let (bare, work) = (folder.join("rope.git"), folder.join("work"));
-    git(folder, &["init", "-q", "--bare", "rope.git"]);
-
-    let base = format!("http://127.0.0.1:{}", server.port);
-    let repository = bare.to_str().expect("UTF-8");
-
-    let installed = Command::new(BINARY)
-        .args([
-            "git-hook",
-            "install",
-            repository,
-            "--project",
-            "gear/rope",
-            "--url",
-            &base,
-            "--token",
-            TOKEN,
-        ])
-        .status()
-        .expect("it runs");
-    assert!(installed.success());
-    git(folder, &["clone", "-q", "rope.git", "work"]);
-    git(&work, &["checkout", "-q", "-B", "main"]);
-
-    for n in 1..=3 {
-        commit(
-            &work,
-            &format!("file-{n}"),
-            "text\n",
-            &format!("Add file {n}\n\nBecause."),
+impl Listener {
+    fn start(folder: &Path) -> Self {
+        let mut process = Ends(
+            Command::new(BINARY)
+                .args(["listen", "0", "--secret", SIGNING_TOKEN])
+                .current_dir(folder)
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("it starts"),
         );
+
+        let mut stdout = BufReader::new(process.0.stdout.take().expect("piped"));
+        let mut first = String::new();
+        stdout.read_line(&mut first).expect("a line");
+
+        let url = first.trim().rsplit(' ').next().expect("a URL").to_owned();
+        let output = Arc::new(Mutex::new(String::new()));
+        let kept = output.clone();
+
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                kept.lock().expect("no panic").push_str(&(line + "\n"));
+            }
+        });
+
+        Self {
+            url,
+            output,
+            _process: process,
+        }
     }
 
-    git(&work, &["push", "-q", "origin", "main"]);
-    git(&work, &["checkout", "-q", "-b", "feature"]);
-    git(&work, &["mv", "file-1", "renamed"]);
-    commit(&work, "file-2", "other\n", "Rename one and change another");
-    git(&work, &["push", "-q", "origin", "feature"]);
-    git(&work, &["tag", "-a", "v1", "-m", "First"]);
-    git(&work, &["push", "-q", "origin", "v1"]);
-    git(&work, &["commit", "-q", "--amend", "-m", "Say it better"]);
-    git(&work, &["push", "-q", "--force", "origin", "feature"]);
-    git(&work, &["push", "-q", "origin", ":feature"]);
+    fn output(&self) -> String {
+        self.output.lock().expect("no panic").clone()
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).output().expect("it runs")
+}
+
+/// The project of a server, and a bare repository that reports pushes to it.
+struct Repository {
+    server: Server,
+    bare: PathBuf,
+
+    /// A clone with the branch `main`.
+    work: PathBuf,
+}
+
+impl Repository {
+    fn start(engine: &Engine) -> Self {
+        let server = Server::start(engine, &[]);
+        server.make_project();
+
+        let folder = server.folder.path();
+        git(folder, &["init", "-q", "--bare", "rope.git"]);
+
+        let (bare, work) = (folder.join("rope.git"), folder.join("work"));
+
+        let url = format!("http://127.0.0.1:{}", server.port);
+        let path = bare.to_str().expect("UTF-8");
+        let project = ["--project", "gear/rope", "--url", &url, "--token", TOKEN];
+        let installed = run(&[&["git-hook", "install", path], &project[..]].concat());
+
+        assert!(installed.status.success());
+
+        git(folder, &["clone", "-q", "rope.git", "work"]);
+        git(&work, &["checkout", "-q", "-B", "main"]);
+        Self { server, bare, work }
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        git(&self.work, arguments);
+    }
+
+    /// Pushes three commits, a branch that is changed and deleted later, and a tag: five pushes with five commits.
+    fn push_history(&self) {
+        for number in 1..=3 {
+            let message = format!("Add file {number}\n\nBecause.");
+            commit(&self.work, &format!("file-{number}"), "text\n", &message);
+        }
+
+        self.git(&["push", "-q", "origin", "main"]);
+        self.git(&["checkout", "-q", "-b", "feature"]);
+        self.git(&["mv", "file-1", "renamed"]);
+        commit(&self.work, "file-2", "other\n", "Rename one and change another");
+        self.git(&["push", "-q", "origin", "feature"]);
+        self.git(&["tag", "-a", "v1", "-m", "First"]);
+        self.git(&["push", "-q", "origin", "v1"]);
+        self.git(&["commit", "-q", "--amend", "-m", "Say it better"]);
+        self.git(&["push", "-q", "--force", "origin", "feature"]);
+        self.git(&["push", "-q", "origin", ":feature"]);
+    }
+
+    /// Pushes a commit to `main`.
+    fn push(&self, number: usize) {
+        let message = format!("Add file {number}");
+        commit(&self.work, &format!("file-{number}"), "text\n", &message);
+        self.git(&["push", "-q", "origin", "main"]);
+    }
+
+    /// Sends the reports that the server has not accepted yet.
+    fn send(&self) -> (bool, String) {
+        let output = run(&["git-hook", "send", self.bare.to_str().expect("UTF-8")]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), text)
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.bare.join("quickdraw-spool")
+    }
+
+    /// Checks that the reports of two pushes wait. The next push waits only briefly for the server.
+    fn check_are_kept(&self) {
+        let (is_sent, output) = self.send();
+        assert!(!is_sent && output.contains("sent: 0, left: 4"), "{output}");
+        assert!(self.spool().join("away").exists());
+    }
+
+    /// Checks that a refused report does not block the others.
+    fn check_is_set_aside(&self, file: &str) {
+        assert_eq!(files(&self.spool()), [file]);
+
+        let (is_sent, output) = self.send();
+        assert!(is_sent && output.contains("sent: 0, left: 0"), "{output}");
+    }
+}
+
+pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let listener = Listener::start(repository.server.folder.path());
+    let url = format!("{}/in", listener.url);
+    let signed = format!(r#","signing_token":"{SIGNING_TOKEN}""#);
+
+    repository.server.make_hook(&url, &signed);
+    repository.push_history();
 
     let parts = [
         r#""ref": "refs/heads/main""#,
@@ -138,15 +208,22 @@ pub(crate) fn a_git_push_becomes_a_signed_delivery_and_a_counted_commit(engine: 
     ];
     // The verdict is printed before the body, so the test waits for both.
     eventually("all five deliveries are printed", || {
-        let text = heard.lock().expect("no panic");
+        let text = listener.output();
         text.matches("signature ok").count() == 5 && parts.iter().all(|part| text.contains(part))
     });
 
-    assert!(!heard.lock().expect("no panic").contains("REFUSED"));
-    drop(listen);
+    assert!(!listener.output().contains("REFUSED"));
+}
 
-    // Three commits on main, one on the branch, and one more after the amend. Each counts once, although each arrived
-    // twice.
+/// A webhook posts the bodies to the source of the same server, so each event arrives twice.
+pub(crate) fn a_pushed_commit_is_counted_once(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let server = &repository.server;
+    let own = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
+    server.make_hook(&own, &format!(r#","token":"{SECRET}""#));
+    repository.push_history();
+
+    // Three commits on main, one on the branch, and one more after the amend.
     eventually("the commits are counted once", || {
         let events = server.get("/api/v1/events?limit=100")["items"].as_array().map(Vec::len);
         let insights = server.get("/api/v1/insights/commits?project=gear/rope");
@@ -154,96 +231,52 @@ pub(crate) fn a_git_push_becomes_a_signed_delivery_and_a_counted_commit(engine: 
     });
 
     let insights = server.get("/api/v1/insights/commits?project=1");
-    assert_eq!(
-        (&insights["commits_landed"], &insights["commits_unlisted"]),
-        (&3.into(), &0.into()),
-        "{insights}"
-    );
+    check_parts(&insights, json!({ "commits_landed": 3, "commits_unlisted": 0 }));
 
     // A renamed file is listed only under its new name. The five commits add five files and modify two.
-    assert_eq!(
-        (&insights["files_added"], &insights["files_modified"]),
-        (&5.into(), &2.into()),
-        "{insights}"
-    );
+    check_parts(&insights, json!({ "files_added": 5, "files_modified": 2 }));
 }
 
 /// An unreachable server neither fails nor delays a push for long, and no event is lost.
 pub(crate) fn pushes_during_an_outage_are_reported_later(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
-    let mut server = Server::start(&engine, &[]);
-    server.make_project();
-    server.make_hook(&sink.url(), r#","ordered":true"#);
+    let mut repository = Repository::start(&engine);
+    repository.server.make_hook(&sink.url(), r#","ordered":true"#);
+    repository.server.kill();
+    repository.push(1);
+    repository.push(2);
+    repository.check_are_kept();
 
-    let folder = server.folder.path().to_owned();
-    let (bare, work) = (folder.join("rope.git"), folder.join("work"));
-    git(&folder, &["init", "-q", "--bare", "rope.git"]);
+    // The server never accepts this report.
+    std::fs::write(repository.spool().join("00000000.json"), "no report").expect("written");
+    repository.server.restart();
+    repository.push(3);
+    eventually("the next push sends the earlier reports", || sink.got().len() == 3);
+    check_order(&sink);
+    repository.check_is_set_aside("00000000.refused");
+}
 
-    let base = format!("http://127.0.0.1:{}", server.port);
-    let repository = bare.to_str().expect("UTF-8").to_owned();
-    let run = |arguments: &[&str]| Command::new(BINARY).args(arguments).output().expect("it runs");
-
-    let installed = run(&[
-        "git-hook",
-        "install",
-        &repository,
-        "--project",
-        "gear/rope",
-        "--url",
-        &base,
-        "--token",
-        TOKEN,
-    ]);
-    assert!(installed.status.success());
-    git(&folder, &["clone", "-q", "rope.git", "work"]);
-    git(&work, &["checkout", "-q", "-B", "main"]);
-    server.kill();
-
-    for n in 1..=2 {
-        commit(&work, &format!("file-{n}"), "text\n", &format!("Add file {n}"));
-        git(&work, &["push", "-q", "origin", "main"]);
+/// Checks that each push begins where the previous one ended.
+fn check_order(sink: &Sink) {
+    let mut payloads: Vec<Value> = Vec::new();
+    for got in sink.got() {
+        payloads.push(serde_json::from_slice(&got.body).expect("JSON"));
     }
 
-    let left = run(&["git-hook", "send", &repository]);
-    assert!(
-        !left.status.success() && String::from_utf8_lossy(&left.stdout).contains("sent: 0, left: 4"),
-        "{left:?}"
-    );
+    let is_next = |two: &[Value]| two[0]["after"] == two[1]["before"];
+    assert!(payloads.windows(2).all(is_next), "{payloads:?}");
+}
 
-    assert!(
-        bare.join("quickdraw-spool/away").exists(),
-        "the next push waits only briefly"
-    );
+/// The files of the spool, without the lock.
+fn files(spool: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(spool).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy().into_owned();
+        if name != "lock" {
+            names.push(name);
+        }
+    }
 
-    // A report that the server never accepts is set aside and does not block the others.
-    std::fs::write(bare.join("quickdraw-spool/00000000.json"), "no report").expect("written");
-    server.restart();
-    commit(&work, "file-3", "text\n", "Add file 3");
-    git(&work, &["push", "-q", "origin", "main"]);
-    eventually("the next push sends the earlier reports", || sink.got().len() == 3);
-
-    let payloads: Vec<serde_json::Value> = sink
-        .got()
-        .iter()
-        .map(|got| serde_json::from_slice(&got.body).expect("JSON"))
-        .collect();
-
-    assert!(
-        payloads.windows(2).all(|two| two[0]["after"] == two[1]["before"]),
-        "in the order of the pushes: {payloads:?}"
-    );
-
-    let spool: Vec<String> = std::fs::read_dir(bare.join("quickdraw-spool"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "lock")
-        .collect();
-
-    assert_eq!(spool, ["00000000.refused"]);
-
-    let nothing = run(&["git-hook", "send", &repository]);
-    assert!(
-        nothing.status.success() && String::from_utf8_lossy(&nothing.stdout).contains("sent: 0, left: 0"),
-        "{nothing:?}"
-    );
+    names
 }

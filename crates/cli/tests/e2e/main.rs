@@ -5,11 +5,14 @@
 
 mod access;
 mod alerts;
+mod audit;
 mod backfill;
+mod backfill_gitlab;
 mod certificates;
 mod chains;
 mod clients;
 mod compose;
+mod forge;
 mod gaps;
 mod git;
 mod guard;
@@ -21,9 +24,12 @@ mod insights;
 mod journey;
 mod kill;
 mod large;
+mod lists;
 mod matrix;
+mod members;
 mod metrics;
 mod monitoring;
+mod namespaces;
 mod operation;
 mod order;
 mod pushes;
@@ -36,6 +42,7 @@ mod server;
 mod server_memory;
 mod sources;
 mod streams;
+mod tokens;
 mod workers;
 
 use libtest_mimic::{Arguments, Trial};
@@ -50,20 +57,27 @@ macro_rules! checks {
 }
 
 const CHECKS: &[(&str, Check)] = checks![
+    git::a_git_push_becomes_a_signed_delivery,
+    git::a_pushed_commit_is_counted_once,
     git::pushes_during_an_outage_are_reported_later,
     pushes::unusual_repositories_are_reported_as_git_shows_them,
     pushes::a_push_of_many_refs_is_reported_within_the_limits,
     pushes::the_git_hook_is_installed_only_where_it_works,
+    compose::image_links_with_the_path_of_the_project_are_absolute,
+    compose::image_links_with_the_id_of_the_project_are_absolute,
     compose::a_confidential_body_reaches_only_hooks_for_confidential_events,
-    compose::saves_of_one_operation_are_one_event,
     compose::every_kind_is_composed_and_delivered,
+    compose::every_kind_has_a_schema,
+    compose::saves_of_one_operation_are_one_event,
+    compose::a_test_shows_the_newest_issue,
+    compose::emit_reports_for_a_project_a_group_and_the_instance,
+    compose::a_contradictory_report_is_refused,
     metrics::metrics_can_be_filtered_and_grouped,
     journey::the_first_start_accepts_a_push_and_detects_its_duplicate,
     journey::signatures_are_verified_and_must_be_recent,
     journey::invalid_input_is_refused_with_the_right_status,
     journey::a_stop_is_quick_and_loses_nothing,
     journey::a_report_is_composed_delivered_and_explained,
-    git::a_git_push_becomes_a_signed_delivery_and_a_counted_commit,
     receivers::a_receiver_that_is_down_gets_its_event_later,
     receivers::a_receiver_that_hangs_does_not_delay_another,
     large::requests_and_answers_have_memory_limits,
@@ -73,33 +87,57 @@ const CHECKS: &[(&str, Check)] = checks![
     hooks::headers_variables_and_templates_reach_the_receiver,
     hooks::a_test_re_enables_a_hook_and_a_resend_repeats_the_request,
     access::each_role_gets_the_statuses_of_its_row,
-    access::bots_and_the_root_token_cannot_be_promoted_or_revoked,
-    access::errors_have_the_format_of_their_api,
-    clients::a_null_body_counts_as_an_absent_body,
+    access::a_bot_cannot_be_promoted,
+    access::a_maintainer_cannot_use_the_rights_of_an_owner,
+    access::a_role_can_be_changed_and_left,
+    access::a_rotated_token_has_the_rights_of_the_old_token_and_can_revoke_itself,
+    access::the_root_token_cannot_be_revoked,
+    access::errors_of_api_v1_are_problem_documents,
+    access::errors_of_api_v4_have_a_message_or_an_error,
+    tokens::a_token_acts_as_its_user,
+    tokens::a_token_with_a_foreign_scope_or_in_the_past_is_refused,
+    tokens::a_token_is_shown_once,
+    tokens::a_token_can_be_revoked_by_its_user_only,
+    tokens::a_token_keeps_the_requested_scopes,
+    tokens::a_rotated_token_keeps_its_scopes,
+    tokens::a_null_body_counts_as_an_absent_body,
+    audit::changes_and_refusals_are_audited,
+    audit::the_audit_log_is_for_administrators_and_contains_no_values,
+    audit::a_refused_read_of_a_hidden_object_is_audited,
     clients::a_request_to_act_as_somebody_else_is_refused,
-    clients::namespaces_are_found_by_id_and_by_path,
-    clients::full_names_contain_the_names_of_parent_groups,
-    clients::a_project_in_an_unknown_namespace_is_refused,
-    clients::lists_of_parameters_are_bounded,
-    clients::lists_accept_the_filters_of_client_libraries,
-    clients::an_unsupported_filter_is_refused,
-    clients::a_token_keeps_the_requested_scopes,
-    clients::an_email_address_belongs_to_one_user,
-    clients::projects_can_be_archived_and_users_blocked,
-    clients::a_group_is_moved_by_an_owner_of_both_groups,
-    clients::an_inherited_role_is_listed,
+    clients::api_v1_refuses_unknown_parameters,
+    clients::api_v4_refuses_misspelt_parameters_and_accepts_those_of_other_editions,
     clients::a_rate_limit_says_when_it_ends,
     clients::a_trigger_that_a_level_lacks_is_refused,
-    clients::api_v1_refuses_unknown_parameters,
-    access::a_token_is_shown_once_and_can_be_revoked,
-    access::changes_and_refusals_are_audited_without_values,
+    clients::an_empty_attribute_that_a_level_lacks_is_accepted,
+    namespaces::namespaces_are_found_by_id_and_by_path,
+    namespaces::a_namespace_exists_in_its_parent_group_only,
+    namespaces::full_names_of_groups_contain_the_names_of_parent_groups,
+    namespaces::a_project_shows_its_namespace,
+    namespaces::the_last_activity_of_a_project_is_its_newest_event,
+    namespaces::a_project_in_an_unknown_namespace_is_refused,
+    namespaces::a_project_can_be_archived,
+    namespaces::a_group_is_moved_by_an_owner_of_both_groups,
+    namespaces::a_group_becomes_a_top_level_group_by_an_administrator,
+    namespaces::a_group_cannot_be_moved_to_an_impossible_place,
+    lists::lists_accept_the_filters_of_client_libraries,
+    lists::the_next_page_keeps_the_filters,
+    lists::an_unsupported_filter_is_refused,
+    lists::lists_of_values_are_bounded,
+    members::a_username_and_an_email_address_belong_to_one_user,
+    members::a_blocked_user_is_refused,
+    members::a_blocked_user_is_listed_and_stays_blocked,
+    members::an_inherited_role_is_listed,
     matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
     order::a_failing_head_blocks_its_own_object_and_no_other,
     certificates::a_hook_presents_its_own_client_certificate,
-    compose::image_links_in_composed_bodies_are_absolute,
+    certificates::a_client_certificate_is_removed_when_the_url_changes,
+    certificates::a_hook_without_a_client_certificate_presents_the_usual_one,
+    certificates::a_damaged_client_certificate_is_refused,
     hooks::the_retry_policy_of_a_hook_overrides_the_settings,
     hooks::invalid_values_and_too_many_hooks_are_refused,
-    chains::a_chain_of_events_does_not_return_to_a_hook,
+    chains::an_event_caused_by_a_hook_is_delivered_to_other_hooks_only,
+    chains::a_chain_of_events_is_known_after_a_crash,
     chains::deliveries_of_a_namespace_are_limited_per_minute,
     health::system_hooks_get_an_event_when_a_hook_is_disabled_and_when_it_is_re_enabled,
     health::no_attempt_is_planned_before_the_end_of_a_pause,
@@ -133,18 +171,35 @@ const CHECKS: &[(&str, Check)] = checks![
     streams::events_of_a_stream_are_forwarded_at_least_once,
     streams::filtered_events_are_forwarded_with_a_signature,
     gaps::failed_requests_are_resent_by_gitlab,
+    gaps::gaps_are_listed_in_pages_and_by_kind,
+    gaps::missing_events_are_found_in_gitlab,
     gaps::missing_events_are_fetched_from_gitlab,
+    gaps::a_project_of_another_gitlab_is_not_compared,
     gaps::gaps_that_cannot_be_filled_are_explained,
     insights::metrics_are_counted_and_explained,
     identities::changes_of_identities_apply_without_a_rebuild,
     identities::privacy_settings_hide_small_groups_and_names_and_erase_people,
     insights::lead_times_follow_merge_requests_to_their_deployment,
     insights::insights_can_be_verified_and_rebuilt,
-    backfill::backfills_of_a_repository_and_of_a_file_are_counted,
+    backfill::a_backfill_of_an_unknown_project_needs_its_number,
+    backfill::a_backfill_of_a_repository_is_counted,
+    backfill::a_commit_that_is_backfilled_and_pushed_counts_once,
+    backfill::a_backfill_of_a_file_is_counted,
+    backfill::backfilled_events_are_kept_and_not_delivered,
+    backfill::a_backfill_with_an_invalid_event_is_refused_as_a_whole,
+    backfill_gitlab::an_incomplete_backfill_from_gitlab_is_reported,
+    backfill_gitlab::a_backfill_from_gitlab_is_counted_and_continues_after_the_last_row,
+    backfill_gitlab::a_backfilled_event_that_is_also_received_counts_once,
+    backfill_gitlab::many_pushes_are_read_page_by_page,
+    backfill_gitlab::a_state_without_a_time_is_counted_but_not_measured,
+    alerts::a_rule_can_be_tried_for_each_project,
+    alerts::a_rule_can_be_tried_with_each_kind_of_threshold,
+    alerts::an_invalid_rule_is_refused,
     alerts::an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves,
+    alerts::the_alerts_of_a_deleted_rule_are_reported_as_resolved,
+    alerts::a_rule_can_be_changed_and_deleted,
     monitoring::branches_without_pushes_are_shown,
     monitoring::prometheus_shows_the_current_state_only,
-    backfill::a_backfill_from_gitlab_is_counted,
     insights::the_demo_fills_every_metric_and_can_be_verified,
     workers::all_workers_are_listed_and_run,
     workers::the_error_of_a_worker_is_shown,
