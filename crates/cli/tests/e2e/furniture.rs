@@ -94,6 +94,7 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
     let group = number(&post(server, "/api/v4/groups", &json!({ "name": name, "path": name }))["id"]);
     let project = json!({ "name": "p", "namespace_id": group });
     let project = number(&post(server, "/api/v4/projects", &project)["id"]);
+
     let scopes = [
         format!("/api/v4/projects/{project}"),
         format!("/api/v4/groups/{group}"),
@@ -104,6 +105,7 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         let token = json!({ "name": "t", "scopes": ["api"] });
         let made = post(server, &format!("{scope}/access_tokens"), &token);
         secrets.push(made["token"].as_str().expect("shown once").to_owned());
+
         number(&made["id"])
     });
 

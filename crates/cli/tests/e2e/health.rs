@@ -145,6 +145,7 @@ pub(crate) fn no_attempt_is_planned_before_the_end_of_a_pause(engine: Engine) {
     let receiver = Sink::start(|_| Some(500));
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let until = pause(&server, &receiver);
 
     let deliveries = || server.get("/api/v1/deliveries")["items"].clone();

@@ -105,12 +105,8 @@ pub(crate) fn the_log_of_a_hook_can_be_filtered_by_status(engine: Engine) {
         logged.count("status=successful") == 3
     });
     assert_eq!(logged.count("status=client_failure,500&per_page=2"), 2);
-}
 
-pub(crate) fn an_invalid_filter_of_the_log_is_refused(engine: Engine) {
-    let logged = Logged::start(&engine);
     let error = |filter: &str| logged.call("GET", &format!("/events?{filter}"), "").json()["error"].clone();
-
     assert_eq!(error("per_page=21"), "per_page does not have a valid value");
     assert_eq!(error("status=now"), "status does not have a valid value");
 }

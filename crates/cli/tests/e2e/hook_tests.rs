@@ -34,6 +34,7 @@ pub(crate) fn without_an_event_a_test_sends_the_sample(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let hook = server.make_hook(&sink.url(), "");
     test(&server, &hook, "issues_events").checked(201);
 
@@ -65,6 +66,7 @@ pub(crate) fn tests_of_a_user_are_limited(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let hook = server.make_hook(&sink.url(), "");
 
     for _ in 0..5 {

@@ -19,6 +19,9 @@ pub(crate) fn requests_without_a_valid_credential_are_refused(engine: Engine) {
 
     receive(&server, &[("X-Gitlab-Token", "wrong")], b"{}").checked(401);
     receive(&server, &[WITH_SECRET, ("X-Hub-Signature-256", "sha256=00")], b"{}").checked(401);
+
+    let anonymous = send(server.port, "GET", "/api/v4/projects", &[], b"").expect("an answer");
+    assert_eq!(anonymous.checked(401).json()["message"], "401 Unauthorized");
 }
 
 pub(crate) fn a_body_that_is_not_acceptable_json_is_refused(engine: Engine) {
@@ -73,15 +76,13 @@ pub(crate) fn unknown_projects_and_hooks_are_not_found(engine: Engine) {
 
     server.call("GET", "/api/v4/projects/0/hooks", "").checked(404);
     server.call("DELETE", "/api/v4/projects/1/hooks/99", "{}").checked(404);
+    server.call("DELETE", "/api/v4/hooks", "{}").checked(404);
 
     let unknown = server.call("GET", "/api/v4/projects/1/hooks/99", "");
     assert_eq!(unknown.json()["message"], "404 Not found");
-}
 
-pub(crate) fn a_call_without_a_token_is_refused(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let anonymous = send(server.port, "GET", "/api/v4/projects", &[], b"").expect("an answer");
-    assert_eq!(anonymous.checked(401).json()["message"], "401 Unauthorized");
+    let invalid = server.call("GET", "/api/v4/groups/gear/hooks/abc", "");
+    assert_eq!(invalid.json()["error"], "hook_id is invalid");
 }
 
 pub(crate) fn an_invalid_report_is_refused(engine: Engine) {

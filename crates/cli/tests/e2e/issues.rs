@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::answers::{check_shows, items};
 use crate::counted::{Counted, Event};
 use crate::insights::WEEK;
 use crate::server::Engine;
@@ -80,10 +79,7 @@ pub(crate) fn issues_are_counted(engine: Engine) {
 pub(crate) fn only_the_current_labels_of_an_issue_count(engine: Engine) {
     let counted = count_labels(&engine);
     counted.check_values(&[("issues_opened?label=bug", 1.0), ("issues_opened?label=doing", 0.0)]);
-}
-
-pub(crate) fn issues_can_be_grouped_by_label(engine: Engine) {
-    count_labels(&engine).check_groups("issues_opened", "label", &[("bug", 1.0)]);
+    counted.check_groups("issues_opened", "label", &[("bug", 1.0)]);
 }
 
 /// An event of a pipeline, with one job: its id, status, start and end.
@@ -105,6 +101,7 @@ pub(crate) fn a_pipeline_that_is_run_again_is_counted_once(engine: Engine) {
     let counted = Counted::start(&engine, WEEK);
     let passed = (2, "success", "12:20", Some("12:30"));
     let failed = (1, "failed", "12:01", Some("12:10"));
+
     let events = [
         pipeline("success", Some("12:30"), passed),
         pipeline("failed", Some("12:10"), failed),
@@ -159,8 +156,10 @@ fn count_deployments(engine: &Engine) -> Counted {
     counted
 }
 
-pub(crate) fn incidents_are_counted_with_the_deployment_that_caused_them(engine: Engine) {
-    count_deployments(&engine).check_values(&[
+pub(crate) fn deployments_and_their_incidents_are_counted(engine: Engine) {
+    let counted = count_deployments(&engine);
+    counted.check_values(&[
+        ("deployment_frequency", 2.0 / 7.0),
         ("deployments", 2.0),
         ("failed_deployments", 1.0),
         ("change_failure_rate", 0.5),
@@ -171,10 +170,7 @@ pub(crate) fn incidents_are_counted_with_the_deployment_that_caused_them(engine:
         // Incidents are no issues.
         ("issues_opened", 2.0),
     ]);
-}
 
-pub(crate) fn the_frequency_of_deployments_is_per_day(engine: Engine) {
-    let often = count_deployments(&engine).metric("deployment_frequency");
-    check_shows(&often, &json!({ "value": 2.0 / 7.0 }));
-    assert_eq!(items(&often["series"])[1]["value"], 1.0);
+    let days = counted.metric("deployment_frequency")["series"].clone();
+    assert_eq!(days[1]["value"], 1.0);
 }

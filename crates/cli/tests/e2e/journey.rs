@@ -225,6 +225,7 @@ impl Reported {
         let sink = Sink::start(|_| Some(200));
         let server = Server::start(engine, &[]);
         server.make_project();
+
         let hook = server.make_hook(&sink.url(), r#","token":"s3cret","push_events_branch_filter":"main""#);
 
         Self { server, sink, hook }
@@ -310,6 +311,7 @@ pub(crate) fn active_hooks_are_found_by_trigger(engine: Engine) {
         hook,
         &json!({ "token_present": true, "branch_filter_strategy": "wildcard" }),
     );
+
     assert!(!hook.to_string().contains("s3cret"));
 
     reported.check_active("gear%2Frope", "push_hooks", true);

@@ -105,6 +105,7 @@ fn check_account(account: &Account, sink: &Sink, rounds: usize) {
 
     let is_sent = |number: &&usize| acknowledged.contains_key(*number) || unknown.contains(*number);
     let unexpected = numbers.keys().filter(|number| !is_sent(number)).count();
+
     let lost = acknowledged
         .keys()
         .filter(|number| !numbers.contains_key(number))
@@ -112,6 +113,7 @@ fn check_account(account: &Account, sink: &Sink, rounds: usize) {
 
     let duplicates = sink.got().len() - numbers.len();
     let (known, unanswered) = (acknowledged.len(), unknown.len());
+
     let _ = writeln!(
         std::io::stdout(),
         "acknowledged {known}, lost {lost}, duplicates {duplicates}, without an answer {unanswered}, kills {rounds}",
@@ -138,6 +140,7 @@ pub(crate) fn kill_9_under_load_loses_no_acknowledged_event(engine: Engine) {
 
     let acknowledged = account.acknowledged.lock().expect("no panic").clone();
     assert!(acknowledged.len() > events / 4, "only {}", acknowledged.len());
+
     eventually("every acknowledged event is delivered", || {
         let arrived = arrived(&sink);
         acknowledged.keys().all(|number| arrived.contains_key(number))

@@ -182,6 +182,7 @@ impl Matrix {
         let bot = secrets[known.len()].clone();
         let foreign = furnish(&server, &sink, "foreign", &mut secrets);
         let (roles, guest) = make_roles(&server, &own, bot);
+
         secrets.extend(roles.iter().filter_map(|role| role.token.clone()));
 
         Self {
@@ -254,6 +255,7 @@ impl Matrix {
 
         for secret in &self.secrets {
             assert!(!self.shown.contains(secret), "{secret} is shown");
+
             let line = log.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{secret} is logged");
         }
@@ -295,6 +297,7 @@ fn make_roles(server: &Server, own: &Objects, bot: String) -> (Vec<Role>, i64) {
     let people = People { server };
     let mut roles = vec![role("nobody", None, [0, 0])];
     let (_, stranger) = people.make("stranger", "api");
+
     roles.push(role("stranger", Some(stranger), [0, 0]));
 
     let mut ids = Vec::new();

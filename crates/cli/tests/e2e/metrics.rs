@@ -1,5 +1,7 @@
 //! Filters and groups of metrics: jobs by name, pipelines by status, reviewers, and tags as deployments.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::answers::{check_shows, items};
@@ -43,6 +45,7 @@ fn pipelines() -> [Event; 4] {
         job(4, "ship", "success", 20, &environment),
         lint,
     ];
+
     let other = [job(5, "unit", "failed", 200, &none)];
     let deployment = json!({ "object_kind": "deployment", "deployment_id": 15, "deployable_id": 4, "status": "success", "environment": "eu",
         "environment_tier": "production", "status_changed_at": "2026-03-02 08:10:01 UTC", "project": project() });
@@ -106,6 +109,7 @@ fn make_team(counted: &Counted) {
     }
 
     post("teams", json!({ "name": "Ropes" }));
+
     let team = counted.server.get("/api/v1/insights/teams")[0]["id"].clone();
     for member in items(&counted.server.get("/api/v1/insights/members")) {
         post(&format!("teams/{team}/members"), json!({ "member_id": member["id"] }));
@@ -117,7 +121,7 @@ fn hide_groups_of_one(counted: &Counted) {
     counted.call("PUT", "privacy", privacy).checked(200);
 }
 
-pub(crate) fn jobs_and_pipelines_can_be_grouped(engine: Engine) {
+pub(crate) fn jobs_pipelines_and_deployments_can_be_grouped(engine: Engine) {
     let counted = count_pipelines(&engine);
     counted.check_groups("job_runs", "job", &[("lint", 1.0), ("ship", 1.0), ("unit", 3.0)]);
 
@@ -125,10 +129,8 @@ pub(crate) fn jobs_and_pipelines_can_be_grouped(engine: Engine) {
     counted.check_groups("jobs_failed", "job", &[("unit", 2.0)]);
     counted.check_groups("pipelines", "status", &[("failed", 1.0), ("success", 1.0)]);
     counted.check_groups("pipelines", "source", &[("push", 1.0), ("schedule", 1.0)]);
-}
 
-pub(crate) fn a_deployment_event_and_its_job_are_one_deployment(engine: Engine) {
-    let counted = count_pipelines(&engine);
+    // The deployment event and its job are one deployment.
     counted.check_groups("deployments", "environment", &[("eu", 1.0)]);
 }
 
@@ -165,8 +167,8 @@ pub(crate) fn tags_or_releases_can_count_as_deployments(engine: Engine) {
     }
 }
 
-/// A window that begins before the first event is marked as partial and has no previous window. So are the weeks that it
-/// cuts.
+/// A window that begins before the first event is marked as partial and has no previous window. The weeks that it cuts
+/// are partial too.
 pub(crate) fn a_window_before_the_first_event_is_partial(engine: Engine) {
     let counted = count_pipelines(&engine);
     let frequency = |more: &str| {
@@ -178,6 +180,7 @@ pub(crate) fn a_window_before_the_first_event_is_partial(engine: Engine) {
     let early = frequency("from=2026-02-15&to=2026-03-17&interval=week");
     check_shows(&early, &json!({ "previous": null, "partial": true }));
     assert_eq!(early.get("band_2019"), None);
+
     let starts = early["coverage_starts"].as_str().expect("a time");
     assert_eq!(&starts[..10], "2026-03-02", "{early}");
 
@@ -202,6 +205,9 @@ pub(crate) fn the_openapi_description_explains_every_metric(engine: Engine) {
     let all = server.get("/api/v1/insights/metrics");
     let names: Vec<&Value> = items(&all).iter().map(|metric| &metric["name"]).collect();
     assert_eq!(name["schema"]["enum"], json!(names));
+
+    let different: HashSet<Option<&str>> = names.iter().map(|name| name.as_str()).collect();
+    assert_eq!(different.len(), names.len(), "names are unique");
 
     let text = name["description"].as_str().expect("a text");
     for metric in items(&all) {

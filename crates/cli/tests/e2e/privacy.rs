@@ -38,6 +38,7 @@ impl Team {
             "Ropes",
             &[json!({ "member_id": team.ann }), json!({ "member_id": team.bob })],
         );
+
         team
     }
 
@@ -123,10 +124,8 @@ pub(crate) fn pseudonyms_are_stable_and_contain_no_part_of_a_name(engine: Engine
 
     let again = counted.get("commits?pseudonyms=true");
     assert_eq!(names(&again), names(&hidden));
-}
 
-pub(crate) fn a_setting_replaces_all_names_with_pseudonyms(engine: Engine) {
-    let Team { counted, .. } = Team::make(&engine);
+    // The setting hides names in all answers.
     set(&counted, &json!({ "pseudonyms": true }));
 
     let rows = counted
@@ -172,6 +171,7 @@ pub(crate) fn a_team_smaller_than_the_minimum_has_no_row(engine: Engine) {
 pub(crate) fn the_days_of_a_team_with_too_few_members_are_hidden(engine: Engine) {
     let team = Team::make(&engine);
     set(&team.counted, &json!({ "min_group": 2 }));
+
     let memberships = [
         json!({ "member_id": team.bob }),
         json!({ "member_id": team.ann, "from": "2026-03-03" }),
@@ -209,6 +209,7 @@ pub(crate) fn an_erased_person_is_counted_but_never_named(engine: Engine) {
 
     team.counted.server.kill();
     team.counted.server.restart();
+
     for words in [["verify"], ["rebuild"]] {
         check_run(&team.counted.server, &words, &["equal"]);
     }
@@ -216,21 +217,18 @@ pub(crate) fn an_erased_person_is_counted_but_never_named(engine: Engine) {
     team.check_erased();
 }
 
-/// The last change can be undone, but an erasure cannot.
+/// The last change can be undone and redone, but an erasure cannot.
 pub(crate) fn an_erasure_cannot_be_undone(engine: Engine) {
     let team = Team::make_erased(&engine);
     for _ in 0..2 {
         team.undo();
         team.check_erased();
     }
-}
 
-pub(crate) fn undo_removes_and_restores_a_new_member(engine: Engine) {
-    let team = Team::make_erased(&engine);
     make_member(&team.counted, "Dee", &["dee@a.example"]);
-
     for expected in [1, 2, 1] {
         team.undo();
+
         let members = team.counted.server.get("/api/v1/insights/members");
         assert_eq!(items(&members).len(), expected);
     }

@@ -26,18 +26,18 @@ pub(crate) fn a_query_returns_a_row_for_each_interval(engine: Engine) {
     let counted = make(&engine);
     let weeks = rows(&counted, &format!("metric=mr_opened&interval=week&{WINDOW}"));
     let values: Vec<&Value> = weeks.iter().map(|row| &row["value"]).collect();
+
     assert_eq!(values, [0.0, 3.0, 0.0]);
 
     // A window that ends at midnight excludes the next day.
     let midnights = "metric=mr_opened&interval=day&from=2026-03-01T00:00:00Z&to=2026-03-15T00:00:00Z";
     assert_eq!(rows(&counted, midnights).len(), 14);
-}
 
-pub(crate) fn the_millisecond_times_of_grafana_are_accepted(engine: Engine) {
+    // Grafana's times are in milliseconds.
     let millis = |text: &str| text.parse::<jiff::Timestamp>().expect("a time").as_millisecond();
     let (from, to) = (millis("2026-03-01T00:00:00Z"), millis("2026-03-14T10:00:00Z"));
-    let parameters = format!("metric=mr_opened&interval=week&from={from}&to={to}");
-    assert_eq!(rows(&make(&engine), &parameters).len(), 3);
+    let grafana = format!("metric=mr_opened&interval=week&from={from}&to={to}");
+    assert_eq!(rows(&counted, &grafana).len(), 3);
 }
 
 pub(crate) fn rows_can_be_grouped_by_project_member_and_team(engine: Engine) {
@@ -46,6 +46,7 @@ pub(crate) fn rows_can_be_grouped_by_project_member_and_team(engine: Engine) {
         let parameters = format!("metric=mr_opened&interval=none&group_by={by}&{WINDOW}");
         let row = |row: &Value| json!([row["group"], row["value"]]);
         let rows: Vec<Value> = rows(&counted, &parameters).iter().map(row).collect();
+
         assert_eq!(json!(rows), json!(expected), "{by}");
     };
 
@@ -65,9 +66,10 @@ pub(crate) fn a_query_shows_the_units_of_its_metrics(engine: Engine) {
     assert_eq!(whole["rows"][1]["value"], 2.0);
 }
 
-pub(crate) fn rows_can_be_read_as_csv(engine: Engine) {
+pub(crate) fn rows_and_explanations_can_be_read_as_csv(engine: Engine) {
+    let counted = make(&engine);
     let path = format!("query?metric=mr_opened&interval=none&group_by=member&format=csv&{WINDOW}");
-    let csv = make(&engine).call("GET", &path, "");
+    let csv = counted.call("GET", &path, "");
     assert_eq!(csv.content_type(), "text/csv; charset=utf-8");
 
     let lines: Vec<&str> = csv.body.lines().collect();
@@ -76,11 +78,9 @@ pub(crate) fn rows_can_be_read_as_csv(engine: Engine) {
 
     let begin = "2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,";
     assert!(lines[1].starts_with(begin), "{}", lines[1]);
-}
 
-pub(crate) fn an_explanation_can_be_read_as_csv(engine: Engine) {
     let path = "metrics/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv";
-    let why = make(&engine).call("GET", path, "").body;
+    let why = counted.call("GET", path, "").body;
     let line = "7,gear/rope,1,!1,false,,,it is not merged,7/1";
     assert_eq!(why.lines().nth(1), Some(line));
 }
