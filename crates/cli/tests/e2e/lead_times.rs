@@ -85,7 +85,8 @@ fn count(engine: &Engine) -> Counted {
     counted.receive_reversed("early", early);
 
     eventually("all events are counted", || {
-        counted.metric("lead_time_for_changes")["samples"] == 3
+        let has_all = |metric: &str| counted.metric(metric)["samples"] == 3;
+        has_all("lead_time_for_changes") && has_all("commit_lead_time")
     });
 
     counted

@@ -58,7 +58,7 @@ fn pipelines() -> [Event; 4] {
     ]
 }
 
-/// A tag, its release, and a commit.
+/// A commit, a tag, and its release.
 fn changes() -> [Event; 3] {
     let tag = json!({ "object_kind": "tag_push", "ref": "refs/tags/v1", "before": "0".repeat(40), "after": "b".repeat(40),
         "checkout_sha": "a".repeat(40), "user_id": 1, "project": project() });
@@ -68,7 +68,7 @@ fn changes() -> [Event; 3] {
         "commits": [{ "id": "c", "message": "m", "timestamp": "2026-03-01T20:15:00-07:00",
             "author": { "name": "Ida", "email": "ida@x.example" } }] });
 
-    [("Tag Push Hook", tag), ("Release Hook", release), ("Push Hook", push)]
+    [("Push Hook", push), ("Tag Push Hook", tag), ("Release Hook", release)]
 }
 
 /// Comments on two merge requests of the users 1 and 3.

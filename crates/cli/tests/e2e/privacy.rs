@@ -165,6 +165,8 @@ pub(crate) fn a_team_smaller_than_the_minimum_has_no_row(engine: Engine) {
 
     set(&counted, &json!({ "min_group": 2 }));
     assert_eq!(rows()[0]["value"], 3.0);
+
+    set(&counted, &json!({ "min_group": 0 }));
 }
 
 /// At first, the team has one member. The previous window and the days of one member are hidden.
