@@ -12,7 +12,7 @@ use crate::insights::merge_request;
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
 /// Runs `quickdraw insights` for the server and returns its output.
-pub(crate) fn run_insights(server: &Server, words: &[&str]) -> String {
+fn run_insights(server: &Server, words: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{}", server.port);
     let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
     let done = server.command(&all).output().expect("it runs");
