@@ -1,33 +1,43 @@
-//! The first start, reports, invalid input, signatures and the stop of the server.
+//! The first start, received and reported events, signatures, and the stop of the server.
 
+use std::collections::HashSet;
+use std::io::Write;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::signature::SigningToken;
+use serde_json::{Value, json};
 
-use crate::http::{Sink, eventually, send};
-use crate::server::{Engine, SECRET, Server, TOKEN};
+use crate::answers::check_shows;
+use crate::http::{Got, Reply, Sink, eventually, send};
+use crate::server::{Engine, Server, TOKEN};
 
-pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: Engine) {
-    let mut server = Server::new(&engine);
-    server.restart();
+/// A server that was started in an empty folder without settings, and so made its own secrets.
+struct FirstStart {
+    server: Server,
+    secret: String,
+    token: String,
+}
 
-    let kept = |name: &str| {
-        let file = server.folder.path().join("quickdraw-data").join(name);
-        std::fs::read_to_string(file)
-            .expect("the file exists")
-            .trim()
-            .to_owned()
-    };
-    let (secret, token) = (kept("webhook-secret"), kept("root-token"));
+impl FirstStart {
+    fn new(engine: &Engine) -> Self {
+        let mut server = Server::new(engine);
+        server.restart();
 
-    assert!(
-        !server.output().contains(&secret),
-        "the secret is printed only to a terminal: {}",
-        server.output()
-    );
+        let kept = |name: &str| {
+            let file = server.folder.path().join("quickdraw-data").join(name);
+            let text = std::fs::read_to_string(file).expect("the file exists");
+            text.trim().to_owned()
+        };
+        let (secret, token) = (kept("webhook-secret"), kept("root-token"));
 
-    let body = br#"{
+        Self { server, secret, token }
+    }
+
+    /// Sends a push, which has no project and no time.
+    fn push(&self) -> Reply {
+        let body = br#"{
     "object_kind": "push",
     "ref": "refs/heads/main",
     "commits": [{
@@ -37,67 +47,32 @@ pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: E
     }]
   }"#;
 
-    let headers = [
-        ("Content-Type", "application/json"),
-        ("X-Gitlab-Token", secret.as_str()),
-        ("X-Gitlab-Event", "Push Hook"),
-        ("Idempotency-Key", "f5e5f430-f57b-4e6e-9fac-d9128cd7232f"),
-    ];
-    let post = || send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body).expect("an answer");
-    let first = post();
-
-    assert_eq!(
-        (first.status, first.json()["status"].as_str()),
-        (200, Some("accepted")),
-        "{}",
-        first.body
-    );
-
-    let second = post();
-    assert_eq!(
-        (second.status, second.json()["status"].as_str()),
-        (200, Some("duplicate")),
-        "{}",
-        second.body
-    );
-
-    assert_eq!(first.json()["job_id"], second.json()["job_id"]);
-
-    let read = |path: &str| {
-        let headers = [("Authorization", &*format!("Bearer {token}"))];
-        send(server.port, "GET", path, &headers, b"").expect("an answer").json()
-    };
-    // The body has no project and no time. Its commit counts without a project, on the day of receipt.
-    eventually("the commit is counted", || {
-        read("/api/v1/insights/commits")["commits"] == 1
-    });
-
-    let insights = read("/api/v1/insights/commits?author=test@example.com&zone=Europe/Bratislava");
-    assert_eq!(
-        (&insights["commits"], &insights["authors"][0]["name"]),
-        (&1.into(), &"Test".into()),
-        "{insights}"
-    );
-
-    let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    for line in [
-        r#"gitlab_webhook_requests_total{event="Push Hook",status="success"} 1"#,
-        r#"gitlab_webhook_requests_total{event="Push Hook",status="duplicate"} 1"#,
-    ] {
-        assert!(metrics.contains(line), "{line} in {metrics}");
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-Gitlab-Token", self.secret.as_str()),
+            ("X-Gitlab-Event", "Push Hook"),
+            ("Idempotency-Key", "f5e5f430-f57b-4e6e-9fac-d9128cd7232f"),
+        ];
+        send(self.server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body).expect("an answer")
     }
 
-    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let name = line.split(' ').next().unwrap_or_default();
-        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} has a HELP line");
+    fn get(&self, path: &str) -> Value {
+        let headers = [("Authorization", &*format!("Bearer {}", self.token))];
+        send(self.server.port, "GET", path, &headers, b"")
+            .expect("an answer")
+            .json()
     }
 
-    for path in ["/api/v1/health", "/api/v1/ready"] {
-        assert_eq!(
-            send(server.port, "HEAD", path, &[], b"").expect("an answer").status,
-            200
-        );
+    fn metrics(&self) -> String {
+        send(self.server.port, "GET", "/metrics", &[], b"")
+            .expect("an answer")
+            .body
     }
+}
+
+pub(crate) fn secrets_are_printed_only_to_a_terminal(engine: Engine) {
+    let FirstStart { mut server, secret, .. } = FirstStart::new(&engine);
+    assert!(!server.output().contains(&secret), "{}", server.output());
 
     // A second start keeps the generated files and does not print the secrets again.
     server.kill();
@@ -105,136 +80,115 @@ pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: E
     assert!(!server.output().contains(&secret), "{}", server.output());
 }
 
-pub(crate) fn invalid_input_is_refused_with_the_right_status(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let post = |headers: &[(&str, &str)], body: &[u8]| {
-        send(server.port, "POST", "/api/v1/webhooks/gitlab", headers, body).expect("an answer")
-    };
-    let token = ("X-Gitlab-Token", SECRET);
-    let refused = post(&[], b"{}");
+pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: Engine) {
+    let start = FirstStart::new(&engine);
+    let first = start.push().checked(200).json();
+    let second = start.push().checked(200).json();
 
-    assert_eq!(
-        (refused.status, refused.json()["detail"].as_str()),
-        (401, Some("Invalid token"))
-    );
+    check_shows(&first, &json!({ "status": "accepted" }));
+    check_shows(&second, &json!({ "status": "duplicate", "job_id": first["job_id"] }));
 
-    assert_eq!(post(&[("X-Gitlab-Token", "wrong")], b"{}").status, 401);
-    assert_eq!(post(&[token, ("X-Hub-Signature-256", "sha256=00")], b"{}").status, 401);
-    assert_eq!(post(&[token], b"{\"object_kind\":").status, 400);
-    assert_eq!(post(&[token], b"").status, 400);
-
-    assert_eq!(
-        post(&[token], &[b"{\"a\":".as_slice(), &[b'['; 100_000]].concat()).status,
-        400
-    );
-
-    assert_eq!(post(&[token, ("Content-Encoding", "gzip")], b"{}").status, 415);
-    assert_eq!(post(&[token], &vec![b' '; 26 << 20]).status, 413);
-
-    let unknown = post(
-        &[token, ("X-Gitlab-Event", "Moon Hook")],
-        br#"{"object_kind":"moon_landing"}"#,
-    );
-    assert_eq!(unknown.status, 200);
-
-    let id = unknown.json()["job_id"].as_str().expect("an id").to_owned();
-    let stored = server.get(&format!("/api/v1/events/{id}"));
-    assert_eq!(
-        (&stored["trigger"], &stored["payload"]["object_kind"]),
-        (&"unknown".into(), &"moon_landing".into())
-    );
-
-    server.make_project();
-
-    let hook = |body: &str| server.call("POST", "/api/v4/projects/1/hooks", body);
-    let metadata = hook(r#"{"url":"http://169.254.169.254/"}"#);
-    assert_eq!(metadata.status, 422);
-    assert!(metadata.body.contains("rule metadata"), "{}", metadata.body);
-    assert_eq!(hook("{}").json()["error"], "url is missing");
-    assert_eq!(hook(r#"{"url":"ftp://example.com/"}"#).status, 422);
-
-    assert_eq!(
-        hook(r#"{"url":"https://example.com/","push_events":"perhaps"}"#).status,
-        400
-    );
-
-    assert_eq!(
-        hook(r#"{"url":"https://example.com/","signing_token":"short"}"#).status,
-        422
-    );
-
-    assert_eq!(hook(r#"{"url":"https://example.com/","token":"a\r\nb"}"#).status, 422);
-    assert_eq!(
-        hook(r#"{"url":"https://example.com/","custom_headers":[]}"#).status,
-        201
-    );
-
-    assert_eq!(server.call("GET", "/api/v4/projects/0/hooks", "").status, 404);
-    assert_eq!(
-        server.call("GET", "/api/v4/projects/1/hooks/99", "").json()["message"],
-        "404 Not found"
-    );
-
-    assert_eq!(server.call("DELETE", "/api/v4/projects/1/hooks/99", "{}").status, 404);
-
-    let anonymous = send(server.port, "GET", "/api/v4/projects", &[], b"").expect("an answer");
-    assert_eq!(
-        (anonymous.status, anonymous.json()["message"].as_str()),
-        (401, Some("401 Unauthorized"))
-    );
-
-    let report = |body: &str| server.call("POST", "/api/v1/projects/1/events", body);
-    assert_eq!(report(r#"{"trigger":"no_hooks","payload":{}}"#).status, 422);
-    assert_eq!(report(r#"{"trigger":"push_hooks"}"#).status, 422);
-    assert_eq!(report("nonsense").status, 400);
+    let metrics = start.metrics();
+    for line in [
+        r#"gitlab_webhook_requests_total{event="Push Hook",status="success"} 1"#,
+        r#"gitlab_webhook_requests_total{event="Push Hook",status="duplicate"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
 }
 
-pub(crate) fn signatures_are_verified_and_must_be_recent(engine: Engine) {
-    const SIGNING: &str = "whsec_c2lnbmluZy1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=";
+pub(crate) fn a_commit_without_a_project_is_counted_on_the_day_of_its_receipt(engine: Engine) {
+    let start = FirstStart::new(&engine);
+    start.push().checked(200);
+    eventually("the commit is counted", || {
+        start.get("/api/v1/insights/commits")["commits"] == 1
+    });
 
-    let server = Server::start(&engine, &[("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING)]);
-    let signing = SigningToken::parse(SIGNING).expect("a token");
-    let now = jiff::Timestamp::now().as_second();
+    let insights = start.get("/api/v1/insights/commits?author=test@example.com&zone=Europe/Bratislava");
+    assert_eq!(insights["commits"], 1, "{insights}");
+    assert_eq!(insights["authors"][0]["name"], "Test", "{insights}");
+}
 
-    let post = |id: &str, at: i64, signed_at: i64, signed: &[u8], body: &[u8]| {
-        let (at, signature) = (
-            at.to_string(),
-            signing.sign(id, Timestamp::from_seconds(signed_at), signed),
-        );
+pub(crate) fn every_prometheus_metric_has_a_help_line(engine: Engine) {
+    let start = FirstStart::new(&engine);
+    start.push().checked(200);
+    start.push().checked(200);
+    eventually("the commit is counted", || {
+        start.get("/api/v1/insights/commits")["commits"] == 1
+    });
+
+    let metrics = start.metrics();
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap_or_default();
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} has a HELP line");
+    }
+}
+
+pub(crate) fn health_and_readiness_can_be_asked_with_head(engine: Engine) {
+    let start = FirstStart::new(&engine);
+    for path in ["/api/v1/health", "/api/v1/ready"] {
+        let reply = send(start.server.port, "HEAD", path, &[], b"").expect("an answer");
+        assert_eq!(reply.status, 200, "{path}");
+    }
+}
+
+const SIGNING: &str = "whsec_c2lnbmluZy1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=";
+const PUSH: &[u8] = br#"{"object_kind":"push"}"#;
+
+/// A server with a signing token. The times of requests are in seconds from now.
+struct Signed {
+    server: Server,
+    token: SigningToken,
+    now: i64,
+}
+
+impl Signed {
+    fn start(engine: &Engine) -> Self {
+        Self {
+            server: Server::start(engine, &[("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING)]),
+            token: SigningToken::parse(SIGNING).expect("a token"),
+            now: jiff::Timestamp::now().as_second(),
+        }
+    }
+
+    /// Sends the body with the signature of a push, which was signed at another time perhaps.
+    fn post(&self, id: &str, at: i64, signed_at: i64, body: &[u8]) -> Reply {
+        let at = (self.now + at).to_string();
+        let signed_at = Timestamp::from_seconds(self.now + signed_at);
+        let signature = self.token.sign(id, signed_at, PUSH);
 
         let headers = [
             ("webhook-id", id),
             ("webhook-timestamp", at.as_str()),
             ("webhook-signature", signature.as_str()),
         ];
-        send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body).expect("an answer")
-    };
+        send(self.server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body).expect("an answer")
+    }
 
-    let push = br#"{"object_kind":"push"}"#;
-    assert_eq!(post("a", now, now, push, push).json()["status"], "accepted");
-    assert_eq!(post("a", now, now, push, push).json()["status"], "duplicate");
-    assert_eq!(post("b", now, now, push, b"{}").status, 401, "the body differs");
+    fn check_refusal(&self, at: i64, signed_at: i64, body: &[u8], reason: &str) {
+        assert_eq!(self.post("b", at, signed_at, body).status, 401, "{reason}");
+    }
 
-    assert_eq!(
-        post("b", now, now - 1, push, push).status,
-        401,
-        "the signed time differs"
-    );
+    fn check_duplicate(&self, id: &str) {
+        assert_eq!(self.post(id, 0, 0, PUSH).json()["status"], "accepted", "{id}");
+        assert_eq!(self.post(id, 0, 0, PUSH).json()["status"], "duplicate", "{id}");
+    }
+}
 
-    let stale = now - 3600;
-    assert_eq!(post("b", stale, stale, push, push).status, 401, "an hour old");
+pub(crate) fn a_signed_request_is_accepted_once(engine: Engine) {
+    let signed = Signed::start(&engine);
+    signed.check_duplicate("a");
 
-    let early = now + 3600;
-    assert_eq!(post("b", early, early, push, push).status, 401, "an hour ahead");
+    // Long keys detect duplicates too.
+    signed.check_duplicate(&"k".repeat(300));
+}
 
-    let long = "k".repeat(300);
-    assert_eq!(post(&long, now, now, push, push).json()["status"], "accepted");
-
-    assert_eq!(
-        post(&long, now, now, push, push).json()["status"],
-        "duplicate",
-        "long keys detect duplicates too"
-    );
+pub(crate) fn signatures_are_verified_and_must_be_recent(engine: Engine) {
+    let signed = Signed::start(&engine);
+    signed.check_refusal(0, 0, b"{}", "the body differs");
+    signed.check_refusal(0, -1, PUSH, "the signed time differs");
+    signed.check_refusal(-3600, -3600, PUSH, "an hour old");
+    signed.check_refusal(3600, 3600, PUSH, "an hour ahead");
 }
 
 pub(crate) fn a_stop_is_quick_and_loses_nothing(engine: Engine) {
@@ -252,63 +206,64 @@ pub(crate) fn a_stop_is_quick_and_loses_nothing(engine: Engine) {
     assert!(started.elapsed() < Duration::from_secs(25));
     server.restart();
 
+    let key = |got: Got| got.headers.get("Idempotency-Key").cloned();
     eventually("all events are delivered", || {
-        let keys: std::collections::HashSet<_> = sink
-            .got()
-            .into_iter()
-            .filter_map(|got| got.headers.get("Idempotency-Key").cloned())
-            .collect();
-
+        let keys: HashSet<String> = sink.got().into_iter().filter_map(key).collect();
         keys.len() == 50
     });
 }
 
-pub(crate) fn a_report_is_composed_delivered_and_explained(engine: Engine) {
-    let sink = Sink::start(|_| Some(200));
-    let server = Server::start(&engine, &[]);
-    server.make_project();
+/// A project with a hook for pushes to `main`.
+struct Reported {
+    server: Server,
+    sink: Sink,
+    hook: Value,
+}
 
-    let hook = server.make_hook(&sink.url(), r#","token":"s3cret","push_events_branch_filter":"main""#);
-    assert_eq!(
-        (&hook["token_present"], &hook["branch_filter_strategy"]),
-        (&true.into(), &"wildcard".into())
-    );
+impl Reported {
+    fn start(engine: &Engine) -> Self {
+        let sink = Sink::start(|_| Some(200));
+        let server = Server::start(engine, &[]);
+        server.make_project();
 
-    assert!(!hook.to_string().contains("s3cret"));
+        let hook = server.make_hook(&sink.url(), r#","token":"s3cret","push_events_branch_filter":"main""#);
 
-    let active = server.get("/api/v1/projects/gear%2Frope/active_hooks?trigger=push_hooks");
-    assert_eq!(active["active"], true);
+        Self { server, sink, hook }
+    }
 
-    assert_eq!(
-        server.get("/api/v1/projects/1/active_hooks?trigger=issue_hooks")["active"],
-        false
-    );
+    /// Reports a push and returns the id of the event.
+    fn push(&self, branch: &str) -> String {
+        let object = json!({ "before": "a".repeat(40), "after": "b".repeat(40), "ref": format!("refs/heads/{branch}"), "commits": [] });
+        let body = json!({ "trigger": "push_hooks", "user": { "id": 7, "name": "Ida" }, "object": object });
+        let reply = self.server.call("POST", "/api/v1/projects/1/events", &body.to_string());
 
-    let report = |branch: &str| {
-        let object = format!(
-            r#"{{"before":"{}","after":"{}","ref":"refs/heads/{branch}","commits":[]}}"#,
-            "a".repeat(40),
-            "b".repeat(40)
-        );
-        let body = format!(r#"{{"trigger":"push_hooks","user":{{"id":7,"name":"Ida"}},"object":{object}}}"#);
-        let reply = server.call("POST", "/api/v1/projects/1/events", &body);
-        assert_eq!(reply.status, 202, "{}", reply.body);
+        reply.checked(202).json()["id"].as_str().expect("an id").to_owned()
+    }
 
-        reply.json()["id"].as_str().expect("an id").to_owned()
-    };
-    let (delivered, skipped) = (report("main"), report("other"));
-    eventually("the delivery is recorded", || {
-        server.get(&format!("/api/v1/events/{delivered}"))["deliveries"][0]["state"] == "delivered"
-    });
+    /// Reports a push to `main` and returns the request that the receiver got.
+    fn deliver(&self) -> Got {
+        let event = self.push("main");
+        eventually("the delivery is recorded", || {
+            self.server.get(&format!("/api/v1/events/{event}"))["deliveries"][0]["state"] == "delivered"
+        });
 
-    let got = sink.got();
-    assert_eq!(got.len(), 1);
+        let mut got = self.sink.got();
+        assert_eq!(got.len(), 1);
+        got.remove(0)
+    }
 
-    let body: serde_json::Value = serde_json::from_slice(&got[0].body).expect("JSON");
-    assert_eq!(
-        (&body["user_name"], &body["project"]["path_with_namespace"]),
-        (&"Ida".into(), &"gear/rope".into())
-    );
+    fn check_active(&self, project: &str, trigger: &str, expected: bool) {
+        let path = format!("/api/v1/projects/{project}/active_hooks?trigger={trigger}");
+        assert_eq!(self.server.get(&path)["active"], expected, "{trigger}");
+    }
+}
+
+pub(crate) fn a_report_is_composed_and_delivered(engine: Engine) {
+    let got = Reported::start(&engine).deliver();
+
+    let body: Value = serde_json::from_slice(&got.body).expect("JSON");
+    let expected = json!({ "user_name": "Ida", "project": { "path_with_namespace": "gear/rope" } });
+    check_shows(&body, &expected);
 
     // The names have the case that GitLab uses.
     for name in [
@@ -318,62 +273,74 @@ pub(crate) fn a_report_is_composed_delivered_and_explained(engine: Engine) {
         "Idempotency-Key",
         "Webhook-Id",
     ] {
-        assert!(got[0].headers.contains_key(name), "{name} in {:?}", got[0].headers);
+        assert!(got.headers.contains_key(name), "{name} in {:?}", got.headers);
     }
+}
 
+pub(crate) fn a_delivery_shows_its_attempts(engine: Engine) {
+    let reported = Reported::start(&engine);
+    let key = reported.deliver().headers["Idempotency-Key"].clone();
+
+    let delivery = reported.server.get(&format!("/api/v1/deliveries/{key}"));
+    let expected = json!({ "outcome": "delivered", "response_status": 200, "response_body": "ok" });
+    check_shows(&delivery["history"][0], &expected);
+
+    let hook = &reported.hook["id"];
+    let attempts = reported.server.get(&format!("/api/v1/attempts?hook_id={hook}"));
+    assert_eq!(attempts["items"].as_array().map(Vec::len), Some(1));
+}
+
+pub(crate) fn an_event_shows_the_hooks_whose_filter_skipped_it(engine: Engine) {
+    let reported = Reported::start(&engine);
+    reported.deliver();
+
+    let skipped = reported.push("other");
     eventually("the skip is recorded", || {
-        server.get(&format!("/api/v1/events/{skipped}"))["skipped"][0]["reason"] == "branch_filter"
+        reported.server.get(&format!("/api/v1/events/{skipped}"))["skipped"][0]["reason"] == "branch_filter"
     });
 
-    let delivery = got[0].headers["Idempotency-Key"].clone();
-    let history = server.get(&format!("/api/v1/deliveries/{delivery}"));
-    let attempt = &history["history"][0];
-    assert_eq!(
-        (&attempt["outcome"], &attempt["response_status"]),
-        (&"delivered".into(), &200.into())
+    let newest = reported.server.get("/api/v1/events?limit=1")["items"][0]["id"].clone();
+    assert_eq!(newest, skipped.as_str(), "the newest event comes first");
+    assert_eq!(reported.sink.got().len(), 1);
+}
+
+pub(crate) fn active_hooks_are_found_by_trigger(engine: Engine) {
+    let reported = Reported::start(&engine);
+    let hook = &reported.hook;
+    check_shows(
+        hook,
+        &json!({ "token_present": true, "branch_filter_strategy": "wildcard" }),
     );
 
-    assert_eq!(attempt["response_body"], "ok");
+    assert!(!hook.to_string().contains("s3cret"));
 
-    let attempts = server.get(&format!("/api/v1/attempts?hook_id={}", hook["id"]));
-    assert_eq!(attempts["items"].as_array().map(Vec::len), Some(1));
-    assert_eq!(server.get("/api/v1/events?limit=1")["items"][0]["id"], skipped.as_str());
+    reported.check_active("gear%2Frope", "push_hooks", true);
+    reported.check_active("1", "issue_hooks", false);
 
-    let emitted = server
-        .command(&[
-            "emit",
-            "push_hooks",
-            "--project",
-            "gear/rope",
-            "--url",
-            &format!("http://127.0.0.1:{}", server.port),
-        ])
+    let path = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+    reported.server.call("DELETE", &path, "").checked(204);
+    reported.check_active("1", "push_hooks", false);
+}
+
+/// Runs `quickdraw emit` with a payload.
+fn emit(server: &Server, payload: &[u8]) -> Output {
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let mut child = server
+        .command(&["emit", "push_hooks", "--project", "gear/rope", "--url", &url])
         .env("QUICKDRAW_TOKEN", TOKEN)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
-        .and_then(|mut child| {
-            std::io::Write::write_all(
-                child.stdin.as_mut().expect("piped"),
-                br#"{"object_kind":"push","ref":"refs/heads/main"}"#,
-            )?;
+        .expect("it starts");
 
-            child.wait_with_output()
-        })
-        .expect("it runs");
+    let stdin = child.stdin.as_mut().expect("piped");
+    stdin.write_all(payload).expect("it reads");
+    child.wait_with_output().expect("it runs")
+}
+
+pub(crate) fn the_emit_command_reports_an_event(engine: Engine) {
+    let Reported { server, sink, .. } = Reported::start(&engine);
+    let emitted = emit(&server, br#"{"object_kind":"push","ref":"refs/heads/main"}"#);
     assert!(emitted.status.success());
-    eventually("the emitted event is delivered", || sink.got().len() == 2);
-
-    let id = hook["id"].to_string();
-    assert_eq!(
-        server
-            .call("DELETE", &format!("/api/v4/projects/1/hooks/{id}"), "")
-            .status,
-        204
-    );
-
-    assert_eq!(
-        server.get("/api/v1/projects/1/active_hooks?trigger=push_hooks")["active"],
-        false
-    );
+    eventually("the emitted event is delivered", || sink.got().len() == 1);
 }

@@ -3,14 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 
 const PER_SECOND: u32 = 500;
+
+/// The leases of a killed server end soon with these settings.
+const SHORT: [(&str, &str); 2] = [
+    ("QUICKDRAW__DELIVERY__LEASE", "2s"),
+    ("QUICKDRAW__DELIVERY__TIMEOUT", "1s"),
+];
 
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name)
@@ -19,116 +26,127 @@ fn number(name: &str, otherwise: usize) -> usize {
         .unwrap_or(otherwise)
 }
 
-pub(crate) fn kill_9_under_load_loses_no_acknowledged_event(engine: Engine) {
-    let (rounds, events) = (number("QUICKDRAW_KILL_ROUNDS", 3), number("QUICKDRAW_KILL_EVENTS", 600));
-    let sink = Sink::start(|_| Some(200));
+/// The numbers of the events that were sent.
+#[derive(Default)]
+struct Account {
+    /// With their ids.
+    acknowledged: Mutex<HashMap<usize, String>>,
 
-    let mut server = Server::start(
-        &engine,
-        &[
-            ("QUICKDRAW__DELIVERY__LEASE", "2s"),
-            ("QUICKDRAW__DELIVERY__TIMEOUT", "1s"),
-        ],
-    );
-    server.make_project();
-    server.make_hook(&sink.url(), "");
+    /// There was no answer, so the event may be in the journal or not.
+    unknown: Mutex<HashSet<usize>>,
+}
 
-    let acknowledged: Arc<Mutex<HashMap<usize, String>>> = Arc::default();
-    let unknown: Arc<Mutex<HashSet<usize>>> = Arc::default();
-
-    for round in 0..rounds {
-        let done = Arc::new(AtomicBool::new(false));
-        let (port, finished) = (server.port, done.clone());
-        let (acks, lost_sight) = (acknowledged.clone(), unknown.clone());
-
-        // Four senders, because one connection at a time would be slower than the rate.
-        let senders: Vec<_> = (0..4)
-            .map(|sender| {
-                let (acks, lost_sight, finished) = (acks.clone(), lost_sight.clone(), finished.clone());
-                std::thread::spawn(move || {
-                    let started = Instant::now();
-                    for n in (sender..events).step_by(4) {
-                        let due = Duration::from_secs(1) / PER_SECOND * u32::try_from(n).expect("small");
-                        std::thread::park_timeout(due.saturating_sub(started.elapsed()));
-
-                        if finished.load(Ordering::Relaxed) {
-                            return;
-                        }
-
-                        let number = round * events + n;
-                        match report(port, number) {
-                            Some(id) => drop(acks.lock().expect("no panic").insert(number, id)),
-                            // There was no answer, so the event may be in the journal or not.
-                            None => drop(lost_sight.lock().expect("no panic").insert(number)),
-                        }
-                    }
-                })
-            })
-            .collect();
-
-        // The kill comes at a different point in each round.
-        let length = Duration::from_secs(1) / PER_SECOND * u32::try_from(events).expect("small");
-        std::thread::park_timeout(length * (30 + (u32::try_from(round).expect("small") * 37) % 60) / 100);
-        server.kill();
-        done.store(true, Ordering::Relaxed);
-
-        for sender in senders {
-            sender.join().expect("no panic");
+impl Account {
+    /// Reports an event and enters the result.
+    fn report(&self, port: u16, number: usize) {
+        match report(port, number) {
+            Some(id) => drop(self.acknowledged.lock().expect("no panic").insert(number, id)),
+            None => drop(self.unknown.lock().expect("no panic").insert(number)),
         }
-
-        server.restart();
     }
 
-    let acknowledged = acknowledged.lock().expect("no panic").clone();
-    let arrived = || {
-        let mut numbers: HashMap<usize, HashSet<String>> = HashMap::new();
-        for got in sink.got() {
-            let body: serde_json::Value = serde_json::from_slice(&got.body).expect("JSON");
-            let number = usize::try_from(body["number"].as_u64().expect("a number")).expect("small");
-            numbers
-                .entry(number)
-                .or_default()
-                .insert(got.headers["Idempotency-Key"].clone());
+    /// Reports every fourth number of the range from the first one on, at a steady rate, until `ended` is true.
+    fn report_every_fourth(&self, port: u16, numbers: Range<usize>, first: usize, ended: &AtomicBool) {
+        let started = Instant::now();
+        for n in (first..numbers.len()).step_by(4) {
+            std::thread::park_timeout(length(n).saturating_sub(started.elapsed()));
+            if ended.load(Ordering::Relaxed) {
+                return;
+            }
+
+            self.report(port, numbers.start + n);
+        }
+    }
+}
+
+/// The time in which so many events are sent.
+fn length(events: usize) -> Duration {
+    Duration::from_secs(1) / PER_SECOND * u32::try_from(events).expect("small")
+}
+
+/// Sends events and kills the server in between, at a different point in each round.
+fn send_and_kill(server: &mut Server, account: &Account, round: usize, events: usize) {
+    let ended = AtomicBool::new(false);
+    let port = server.port;
+    let numbers = round * events..(round + 1) * events;
+
+    std::thread::scope(|scope| {
+        // Four senders, because one connection at a time would be slower than the rate.
+        for first in 0..4 {
+            let (numbers, ended) = (numbers.clone(), &ended);
+            scope.spawn(move || account.report_every_fourth(port, numbers, first, ended));
         }
 
-        numbers
-    };
-    eventually("every acknowledged event is delivered", || {
-        let arrived = arrived();
-        acknowledged.keys().all(|number| arrived.contains_key(number))
+        let percent = 30 + (u32::try_from(round).expect("small") * 37) % 60;
+        std::thread::park_timeout(length(events) * percent / 100);
+        server.kill();
+        ended.store(true, Ordering::Relaxed);
     });
+}
 
-    let numbers = arrived();
-    let unknown = unknown.lock().expect("no panic");
+/// The numbers of the events that arrived, with the keys of their requests.
+fn arrived(sink: &Sink) -> HashMap<usize, HashSet<String>> {
+    let mut numbers: HashMap<usize, HashSet<String>> = HashMap::new();
+    for got in sink.got() {
+        let body: serde_json::Value = serde_json::from_slice(&got.body).expect("JSON");
+        let number = usize::try_from(body["number"].as_u64().expect("a number")).expect("small");
+        let key = got.headers["Idempotency-Key"].clone();
+        numbers.entry(number).or_default().insert(key);
+    }
+
+    numbers
+}
+
+/// Checks that all acknowledged events arrived, no others, and each with one key.
+fn check_account(account: &Account, sink: &Sink, rounds: usize) {
+    let acknowledged = account.acknowledged.lock().expect("no panic");
+    let unknown = account.unknown.lock().expect("no panic");
+    let numbers = arrived(sink);
+
+    let is_sent = |number: &&usize| acknowledged.contains_key(*number) || unknown.contains(*number);
+    let unexpected = numbers.keys().filter(|number| !is_sent(number)).count();
 
     let lost = acknowledged
         .keys()
         .filter(|number| !numbers.contains_key(number))
         .count();
 
-    let unexpected = numbers
-        .keys()
-        .filter(|n| !acknowledged.contains_key(n) && !unknown.contains(n))
-        .count();
-
     let duplicates = sink.got().len() - numbers.len();
+    let (known, unanswered) = (acknowledged.len(), unknown.len());
+
     let _ = writeln!(
         std::io::stdout(),
-        "acknowledged {}, lost {lost}, duplicates {duplicates}, without an answer {}, kills {rounds}",
-        acknowledged.len(),
-        unknown.len()
+        "acknowledged {known}, lost {lost}, duplicates {duplicates}, without an answer {unanswered}, kills {rounds}",
     );
 
     assert_eq!((lost, unexpected), (0, 0));
-    assert!(
-        acknowledged.len() > events / 4,
-        "only {} were acknowledged",
-        acknowledged.len()
-    );
-
     for (number, keys) in &numbers {
         assert_eq!(keys.len(), 1, "event {number} arrived with several keys");
     }
+}
+
+pub(crate) fn kill_9_under_load_loses_no_acknowledged_event(engine: Engine) {
+    let (rounds, events) = (number("QUICKDRAW_KILL_ROUNDS", 3), number("QUICKDRAW_KILL_EVENTS", 600));
+    let sink = Sink::start(|_| Some(200));
+    let mut server = Server::start(&engine, &SHORT);
+    server.make_project();
+    server.make_hook(&sink.url(), "");
+
+    let account = Account::default();
+    for round in 0..rounds {
+        send_and_kill(&mut server, &account, round, events);
+        server.restart();
+    }
+
+    let acknowledged = account.acknowledged.lock().expect("no panic").clone();
+    assert!(acknowledged.len() > events / 4, "only {}", acknowledged.len());
+
+    eventually("every acknowledged event is delivered", || {
+        let arrived = arrived(&sink);
+        acknowledged.keys().all(|number| arrived.contains_key(number))
+    });
+
+    check_account(&account, &sink, rounds);
 }
 
 fn report(port: u16, number: usize) -> Option<String> {

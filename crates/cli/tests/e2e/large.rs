@@ -1,8 +1,9 @@
 //! Requests with very many parts, and answers that would be very large.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::http::{Sink, eventually};
+use crate::answers::items;
+use crate::http::{Reply, Sink, eventually};
 use crate::server::{Engine, Server};
 
 /// Nested strings, each under the name by which serde_json marks a raw value. serde_json's own tree would parse each of
@@ -17,76 +18,68 @@ fn texts_in_texts() -> String {
     text
 }
 
-pub(crate) fn strings_in_a_body_are_never_parsed_as_json(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    server.make_project();
-
-    let texts = texts_in_texts();
-    let asked = server.call("GET", "/api/v4/projects", &format!(r#"{{"x":{texts}}}"#));
-    assert_eq!(asked.status, 200, "{}", asked.body);
-
-    let inside = r#"{"$serde_json::private::RawValue":"{\"per_page\":\"many\"}"}"#;
-    assert_eq!(
-        server.call("GET", "/api/v4/projects", inside).status,
-        200,
-        "a string is not parsed as parameters"
-    );
-
+/// A push with nested strings and one commit.
+fn push_with_texts() -> String {
     let commit = json!({ "id": "c".repeat(40), "message": "m", "timestamp": "2026-03-01T20:15:00-07:00",
         "author": { "name": "Ida", "email": "ida@x.example" } });
-    let payload = format!(
-        r#"{{"object_kind":"push","ref":"refs/heads/main","before":"{}","after":"{}","x":{texts},"commits":[{commit}],
+
+    format!(
+        r#"{{"object_kind":"push","ref":"refs/heads/main","before":"{}","after":"{}","x":{},"commits":[{commit}],
             "project":{{"id":1,"path_with_namespace":"gear/rope","default_branch":"main"}}}}"#,
         "b".repeat(40),
         "c".repeat(40),
-    );
+        texts_in_texts(),
+    )
+}
+
+fn report(server: &Server, payload: &str) -> Reply {
     let report = format!(r#"{{"trigger":"push_hooks","payload":{payload}}}"#);
-    let event = server.call("POST", "/api/v1/projects/1/events", &report);
+    server.call("POST", "/api/v1/projects/1/events", &report).checked(202)
+}
 
-    assert_eq!(event.status, 202, "{}", event.body);
+fn id(event: &Reply) -> String {
+    event.json()["id"].as_str().expect("an id").to_owned()
+}
 
-    let shown = server.call(
-        "GET",
-        &format!("/api/v1/events/{}", event.json()["id"].as_str().expect("an id")),
-        "",
-    );
-    assert!(
-        shown.status == 200 && shown.body.contains(&payload),
-        "the body is shown byte for byte"
-    );
+pub(crate) fn strings_in_parameters_are_never_parsed_as_json(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let texts = format!(r#"{{"x":{}}}"#, texts_in_texts());
+    server.call("GET", "/api/v4/projects", &texts).checked(200);
 
+    // If the string was parsed as parameters, it would be refused.
+    let inside = r#"{"$serde_json::private::RawValue":"{\"per_page\":\"many\"}"}"#;
+    server.call("GET", "/api/v4/projects", inside).checked(200);
+}
+
+pub(crate) fn a_body_with_nested_strings_is_shown_byte_for_byte_and_counted(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+
+    let payload = push_with_texts();
+    let event = report(&server, &payload);
+    let shown = server.call("GET", &format!("/api/v1/events/{}", id(&event)), "");
+    assert!(shown.checked(200).body.contains(&payload));
     eventually("the commit is counted", || {
         server.get("/api/v1/insights/commits?from=2026-03-01&to=2026-04-01")["commits"] == 1
     });
 }
 
-pub(crate) fn requests_and_answers_have_memory_limits(engine: Engine) {
-    let sink = Sink::start(|_| Some(200));
+pub(crate) fn a_request_with_too_many_parts_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
-    server.make_project();
 
     // The body is short, but its tree would take a hundred times as much memory.
     let many = format!(r#"{{"search":[{}]}}"#, vec!["[]"; 300_000].join(","));
     for path in ["/api/v4/projects", "/api/v1/attempts"] {
-        let refused = server.call("GET", path, &many);
-        assert_eq!(
-            (refused.status, refused.body.contains("too many parts")),
-            (413, true),
-            "{}",
-            refused.body
-        );
+        server.call("GET", path, &many).check_refusal(413, "too many parts");
     }
+}
 
-    let hook = server.make_hook(&sink.url(), "")["id"].clone();
-    let text = "x".repeat(900_000);
+/// Reports ten events with the text, waits until all are delivered, and returns the id of the last event.
+fn deliver_ten(server: &Server, hook: &Value, text: &str) -> String {
     let mut last = String::new();
-
     for number in 0..10 {
         let payload = json!({ "object_kind": "push", "ref": "refs/heads/main", "number": number, "text": text });
-        let report = json!({ "trigger": "push_hooks", "payload": payload }).to_string();
-        let taken = server.call("POST", "/api/v1/projects/1/events", &report);
-        assert_eq!(taken.status, 202, "{}", taken.body);
-        last = taken.json()["id"].as_str().expect("an id").to_owned();
+        last = id(&report(server, &payload.to_string()));
     }
 
     eventually("all deliveries were attempted", || {
@@ -96,18 +89,25 @@ pub(crate) fn requests_and_answers_have_memory_limits(engine: Engine) {
             .is_some_and(|attempts| attempts.len() == 10)
     });
 
+    last
+}
+
+pub(crate) fn the_bodies_of_a_page_have_8_mb_together(engine: Engine) {
+    let sink = Sink::start(|_| Some(200));
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+
+    let hook = server.make_hook(&sink.url(), "")["id"].clone();
+    let text = "x".repeat(900_000);
+    let last = deliver_ten(&server, &hook, &text);
+
     let log = server.get(&format!("/api/v4/projects/1/hooks/{hook}/events"));
-    let rows = log.as_array().expect("a list");
-    let shown = rows.iter().filter(|row| row["request_data"]["number"].is_i64()).count();
+    let bodies = || items(&log).iter().map(|row| &row["request_data"]);
+    let shown = bodies().filter(|body| body["number"].is_i64()).count();
+    let oversize = bodies().filter(|body| **body == json!({ "oversize": true })).count();
 
-    let oversize = rows
-        .iter()
-        .filter(|row| row["request_data"] == json!({ "oversize": true }))
-        .count();
-    assert_eq!((shown, oversize), (9, 1), "the bodies of a page may have 8 MB together");
+    assert_eq!((shown, oversize), (9, 1));
 
-    assert_eq!(
-        server.get(&format!("/api/v1/events/{last}"))["payload"]["text"].as_str(),
-        Some(text.as_str())
-    );
+    let event = server.get(&format!("/api/v1/events/{last}"));
+    assert_eq!(event["payload"]["text"].as_str(), Some(text.as_str()));
 }

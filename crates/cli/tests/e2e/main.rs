@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod answers;
 mod audit;
 mod backfill;
 mod backfill_gitlab;
@@ -12,18 +13,25 @@ mod certificates;
 mod chains;
 mod clients;
 mod compose;
+mod counted;
 mod forge;
+mod furniture;
 mod gaps;
 mod git;
 mod guard;
 mod health;
+mod hook_log;
+mod hook_tests;
 mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod invalid;
+mod issues;
 mod journey;
 mod kill;
 mod large;
+mod lead_times;
 mod lists;
 mod matrix;
 mod members;
@@ -32,11 +40,15 @@ mod monitoring;
 mod namespaces;
 mod operation;
 mod order;
+mod privacy;
 mod pushes;
+mod rebuild;
 mod receivers;
 mod relay;
 mod replays;
+mod rights;
 mod rogues;
+mod rows;
 mod secrets;
 mod server;
 mod server_memory;
@@ -72,20 +84,37 @@ const CHECKS: &[(&str, Check)] = checks![
     compose::a_test_shows_the_newest_issue,
     compose::emit_reports_for_a_project_a_group_and_the_instance,
     compose::a_contradictory_report_is_refused,
-    metrics::metrics_can_be_filtered_and_grouped,
     journey::the_first_start_accepts_a_push_and_detects_its_duplicate,
     journey::signatures_are_verified_and_must_be_recent,
-    journey::invalid_input_is_refused_with_the_right_status,
     journey::a_stop_is_quick_and_loses_nothing,
-    journey::a_report_is_composed_delivered_and_explained,
+    journey::secrets_are_printed_only_to_a_terminal,
+    journey::a_commit_without_a_project_is_counted_on_the_day_of_its_receipt,
+    journey::every_prometheus_metric_has_a_help_line,
+    journey::health_and_readiness_can_be_asked_with_head,
+    journey::a_signed_request_is_accepted_once,
+    journey::a_report_is_composed_and_delivered,
+    journey::a_delivery_shows_its_attempts,
+    journey::an_event_shows_the_hooks_whose_filter_skipped_it,
+    journey::active_hooks_are_found_by_trigger,
+    journey::the_emit_command_reports_an_event,
     receivers::a_receiver_that_is_down_gets_its_event_later,
     receivers::a_receiver_that_hangs_does_not_delay_another,
-    large::requests_and_answers_have_memory_limits,
-    large::strings_in_a_body_are_never_parsed_as_json,
-    hooks::hooks_of_all_levels_can_be_created_edited_and_deleted,
-    hooks::parameters_can_be_json_a_form_or_a_query,
     hooks::headers_variables_and_templates_reach_the_receiver,
-    hooks::a_test_re_enables_a_hook_and_a_resend_repeats_the_request,
+    hooks::the_retry_policy_of_a_hook_overrides_the_settings,
+    hooks::hooks_of_all_levels_show_their_attributes_without_secrets,
+    hooks::confidential_note_events_are_null_until_they_are_set,
+    hooks::a_hook_can_be_saved_as_it_is_shown,
+    hooks::single_headers_can_be_added_and_removed,
+    hooks::an_update_that_cannot_be_applied_is_refused,
+    hooks::a_new_url_removes_the_secrets_of_the_old_url,
+    hooks::a_hook_is_deleted_unless_it_was_changed_since,
+    hooks::parameters_can_be_a_form_or_a_query,
+    hooks::the_log_shows_a_request_as_sent_after_the_hook_was_changed,
+    hooks::the_phases_of_an_attempt_are_measured,
+    hooks::invalid_headers_are_refused,
+    hooks::missing_variables_and_too_large_attributes_are_refused,
+    hooks::a_group_has_at_most_fifty_hooks,
+    hooks::the_retry_policy_of_a_hook_can_be_changed_and_removed,
     access::each_role_gets_the_statuses_of_its_row,
     access::a_bot_cannot_be_promoted,
     access::a_maintainer_cannot_use_the_rights_of_an_owner,
@@ -134,53 +163,53 @@ const CHECKS: &[(&str, Check)] = checks![
     certificates::a_client_certificate_is_removed_when_the_url_changes,
     certificates::a_hook_without_a_client_certificate_presents_the_usual_one,
     certificates::a_damaged_client_certificate_is_refused,
-    hooks::the_retry_policy_of_a_hook_overrides_the_settings,
-    hooks::invalid_values_and_too_many_hooks_are_refused,
     chains::an_event_caused_by_a_hook_is_delivered_to_other_hooks_only,
     chains::a_chain_of_events_is_known_after_a_crash,
     chains::deliveries_of_a_namespace_are_limited_per_minute,
-    health::system_hooks_get_an_event_when_a_hook_is_disabled_and_when_it_is_re_enabled,
     health::no_attempt_is_planned_before_the_end_of_a_pause,
-    health::events_of_a_disabled_hook_are_held_or_dropped,
+    health::system_hooks_get_an_event_when_a_hook_is_disabled,
+    health::system_hooks_get_an_event_when_a_hook_is_re_enabled,
+    health::events_of_a_disabled_hook_are_held,
+    health::events_of_a_disabled_hook_are_dropped_if_the_settings_say_so,
     replays::a_replay_sends_the_selected_deliveries_again_and_survives_a_crash,
     replays::the_replay_command_counts_starts_and_follows_a_replay,
     rogues::nineteen_misbehaving_receivers_do_no_harm,
     server_memory::memory_is_returned_to_the_system,
     secrets::a_hook_cannot_call_its_own_server,
-    hooks::tests_of_all_bots_of_a_project_share_a_limit,
-    streams::streams_of_all_bots_of_a_project_share_a_limit,
     secrets::answers_and_errors_show_no_secret,
     secrets::secrets_that_do_not_fit_into_a_header_are_refused_at_the_start,
     secrets::contradictory_and_damaged_parameters_are_refused,
     secrets::the_audit_log_lists_reads_of_bodies_with_the_client,
     secrets::a_process_that_aborts_leaves_no_core,
-    relay::each_source_has_its_own_secrets_mode_and_limits,
-    operation::a_source_for_signatures_gets_a_signing_token,
-    relay::a_received_event_reaches_the_hooks_of_its_project,
-    relay::a_filter_selects_events_and_can_be_tried_first,
-    relay::every_sample_is_relayed_once_and_unchanged,
-    relay::a_relay_loses_no_event_despite_kills_and_failing_receivers,
-    sources::a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_project,
-    sources::a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group,
-    sources::a_source_accepts_only_events_of_its_instance,
-    sources::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
-    sources::renaming_a_project_does_not_attract_foreign_events,
+    streams::streams_of_all_bots_of_a_project_share_a_limit,
     streams::a_stream_continues_where_it_was_interrupted,
     streams::a_stream_continues_within_a_commit,
     streams::only_users_who_manage_hooks_may_follow_the_journal,
     streams::events_of_a_stream_are_forwarded_at_least_once,
     streams::filtered_events_are_forwarded_with_a_signature,
+    relay::each_source_has_its_own_secrets_mode_and_limits,
+    relay::a_received_event_reaches_the_hooks_of_its_project,
+    relay::a_filter_selects_events_and_can_be_tried_first,
+    relay::every_sample_is_relayed_once_and_unchanged,
+    relay::a_relay_loses_no_event_despite_kills_and_failing_receivers,
+    operation::a_source_for_signatures_gets_a_signing_token,
+    operation::doctor_and_config_check_change_nothing,
+    operation::a_hanging_database_gives_503_and_is_logged_once,
+    operation::config_check_and_doctor_refuse_what_serve_refuses,
+    operation::a_start_logs_no_secret_and_a_failed_start_leaves_no_key,
+    operation::a_missing_insights_file_is_reported_and_filled_from_the_journal,
+    operation::printed_urls_can_be_called_and_pushes_have_a_user,
+    sources::a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_project,
+    sources::a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group,
+    sources::a_source_accepts_only_events_of_its_instance,
+    sources::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
+    sources::renaming_a_project_does_not_attract_foreign_events,
     gaps::failed_requests_are_resent_by_gitlab,
     gaps::gaps_are_listed_in_pages_and_by_kind,
     gaps::missing_events_are_found_in_gitlab,
     gaps::missing_events_are_fetched_from_gitlab,
     gaps::a_project_of_another_gitlab_is_not_compared,
     gaps::gaps_that_cannot_be_filled_are_explained,
-    insights::metrics_are_counted_and_explained,
-    identities::changes_of_identities_apply_without_a_rebuild,
-    identities::privacy_settings_hide_small_groups_and_names_and_erase_people,
-    insights::lead_times_follow_merge_requests_to_their_deployment,
-    insights::insights_can_be_verified_and_rebuilt,
     backfill::a_backfill_of_an_unknown_project_needs_its_number,
     backfill::a_backfill_of_a_repository_is_counted,
     backfill::a_commit_that_is_backfilled_and_pushed_counts_once,
@@ -200,16 +229,96 @@ const CHECKS: &[(&str, Check)] = checks![
     alerts::a_rule_can_be_changed_and_deleted,
     monitoring::branches_without_pushes_are_shown,
     monitoring::prometheus_shows_the_current_state_only,
-    insights::the_demo_fills_every_metric_and_can_be_verified,
     workers::all_workers_are_listed_and_run,
     workers::the_error_of_a_worker_is_shown,
-    operation::doctor_and_config_check_change_nothing,
-    operation::a_hanging_database_gives_503_and_is_logged_once,
-    operation::config_check_and_doctor_refuse_what_serve_refuses,
-    operation::a_start_logs_no_secret_and_a_failed_start_leaves_no_key,
-    operation::a_missing_insights_file_is_reported_and_filled_from_the_journal,
-    operation::printed_urls_can_be_called_and_pushes_have_a_user,
     kill::kill_9_under_load_loses_no_acknowledged_event,
+    metrics::jobs_pipelines_and_deployments_can_be_grouped,
+    metrics::durations_have_percentiles_and_counts_have_none,
+    metrics::an_explanation_names_the_project_of_the_source,
+    metrics::tags_or_releases_can_count_as_deployments,
+    metrics::a_window_before_the_first_event_is_partial,
+    metrics::the_openapi_description_explains_every_metric,
+    metrics::commits_are_distributed_in_the_given_zone_and_in_that_of_the_author,
+    metrics::reviews_are_counted_by_author_and_reviewer,
+    metrics::reviews_can_be_filtered_by_team_and_member,
+    metrics::commits_can_be_filtered_and_grouped_by_branch,
+    metrics::reviews_are_hidden_if_small_groups_are_hidden,
+    metrics::explanations_hide_values_that_stand_for_people,
+    metrics::filters_that_do_not_apply_to_a_metric_are_refused,
+    invalid::requests_without_a_valid_credential_are_refused,
+    invalid::a_body_that_is_not_acceptable_json_is_refused,
+    invalid::an_event_of_an_unknown_kind_is_stored,
+    invalid::a_hook_with_invalid_attributes_is_refused,
+    invalid::unknown_projects_and_hooks_are_not_found,
+    invalid::an_invalid_report_is_refused,
+    large::strings_in_parameters_are_never_parsed_as_json,
+    large::a_body_with_nested_strings_is_shown_byte_for_byte_and_counted,
+    large::a_request_with_too_many_parts_is_refused,
+    large::the_bodies_of_a_page_have_8_mb_together,
+    hook_log::the_log_of_a_hook_shows_requests_without_secrets,
+    hook_log::a_request_of_a_disabled_hook_is_not_resent,
+    hook_log::a_resend_repeats_the_request,
+    hook_log::a_request_to_one_url_is_not_resent_to_another,
+    hook_log::the_log_of_a_hook_can_be_filtered_by_status,
+    hook_tests::a_successful_test_re_enables_a_hook,
+    hook_tests::without_an_event_a_test_sends_the_sample,
+    hook_tests::a_test_of_a_system_hook_sends_an_event,
+    hook_tests::an_unknown_trigger_cannot_be_tested,
+    hook_tests::tests_of_a_user_are_limited,
+    hook_tests::tests_of_all_bots_of_a_project_share_a_limit,
+    insights::merge_requests_are_counted,
+    insights::a_duration_has_a_mean_and_percentiles,
+    insights::a_metric_shows_the_value_of_the_previous_window,
+    insights::bots_are_counted_on_request,
+    insights::weeks_start_on_mondays_of_the_given_zone,
+    insights::a_day_without_a_midnight_starts_at_its_first_moment,
+    insights::a_value_is_explained_by_its_items,
+    insights::the_events_of_an_item_are_listed_in_the_order_of_their_receipt,
+    insights::invalid_questions_are_refused,
+    insights::other_definitions_are_chosen_by_a_parameter_or_by_name,
+    insights::a_crash_loses_no_data_and_repeated_events_change_no_value,
+    issues::issues_are_counted,
+    issues::only_the_current_labels_of_an_issue_count,
+    issues::a_pipeline_that_is_run_again_is_counted_once,
+    issues::deployments_and_their_incidents_are_counted,
+    lead_times::lead_times_follow_merge_requests_to_their_deployment,
+    lead_times::repeated_events_and_an_older_merge_request_do_not_change_lead_times,
+    rebuild::an_empty_journal_equals_empty_insights,
+    rebuild::a_verification_finds_equal_values_in_any_order,
+    rebuild::a_rebuild_changes_no_value,
+    rebuild::counting_events_twice_changes_no_value,
+    rebuild::the_demo_fills_every_metric_and_can_be_verified,
+    rebuild::a_second_start_of_the_demo_continues_with_its_data,
+    rebuild::the_demo_does_not_use_the_data_of_a_server,
+    identities::commits_are_counted_by_group_and_project_without_bots,
+    identities::unmatched_identities_are_listed,
+    identities::a_new_member_gets_the_earlier_commits_of_its_handles,
+    identities::metrics_of_commits_can_be_filtered_by_member,
+    identities::a_mailmap_can_be_tried_and_imported,
+    identities::commits_of_a_team_are_those_of_its_members_at_their_time,
+    identities::members_can_be_merged_and_parted,
+    identities::a_domain_can_be_marked_as_that_of_bots,
+    identities::a_member_of_the_same_name_is_suggested,
+    identities::merge_requests_count_for_the_members_of_their_accounts,
+    identities::identities_survive_a_crash_and_can_be_exported,
+    identities::unknown_people_are_not_found,
+    identities::invalid_changes_of_identities_are_refused,
+    identities::a_member_can_leave_a_team_and_return,
+    identities::the_commits_of_a_deleted_member_stay,
+    rows::a_query_returns_a_row_for_each_interval,
+    rows::rows_can_be_grouped_by_project_member_and_team,
+    rows::a_query_shows_the_units_of_its_metrics,
+    rows::rows_and_explanations_can_be_read_as_csv,
+    rows::an_invalid_query_is_refused,
+    privacy::pseudonyms_are_stable_and_contain_no_part_of_a_name,
+    privacy::results_for_fewer_people_than_the_minimum_are_hidden,
+    privacy::a_team_smaller_than_the_minimum_has_no_row,
+    privacy::the_days_of_a_team_with_too_few_members_are_hidden,
+    privacy::an_erasure_must_be_confirmed_and_can_be_tried,
+    privacy::an_erased_person_is_counted_but_never_named,
+    privacy::an_erasure_cannot_be_undone,
+    privacy::a_retention_must_be_confirmed_and_can_be_tried,
+    privacy::facts_of_a_project_are_deleted_after_its_retention,
 ];
 
 fn main() {
