@@ -226,3 +226,39 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }
+
+impl Reply {
+    /// Checks the status. Returns the reply, so that a test can continue with it.
+    #[track_caller]
+    pub(crate) fn check(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// Checks the status and a part of the body.
+    #[track_caller]
+    pub(crate) fn check_says(&self, status: u16, part: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert!(self.body.contains(part), "{part}: {}", self.body);
+    }
+
+    /// The id of the object in the body.
+    #[track_caller]
+    pub(crate) fn id(&self) -> i64 {
+        self.json()["id"].as_i64().expect("a number")
+    }
+}
+
+/// Checks some attributes of an object. The name of an attribute may be a JSON pointer, as `/labels/0/title`.
+#[track_caller]
+pub(crate) fn check_parts(found: &Value, expected: &Value) {
+    for (name, part) in expected.as_object().expect("an object") {
+        let value = if name.starts_with('/') {
+            found.pointer(name)
+        } else {
+            found.get(name)
+        };
+
+        assert_eq!(value.unwrap_or(&Value::Null), part, "{name} of {found}");
+    }
+}

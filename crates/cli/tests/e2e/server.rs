@@ -244,3 +244,24 @@ impl Drop for Server {
         self.kill();
     }
 }
+
+impl Server {
+    /// Calls the API with the token of a user.
+    pub(crate) fn call_as(&self, token: &str, method: &str, path: &str, body: &str) -> Reply {
+        let headers = [("PRIVATE-TOKEN", token), ("Content-Type", "application/json")];
+        send(self.port, method, path, &headers, body.as_bytes()).expect("an answer")
+    }
+
+    /// Creates an object and returns it.
+    #[track_caller]
+    pub(crate) fn create(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", path, &body.to_string()).check(201).json()
+    }
+
+    /// Reports an event of project 1 and returns the answer.
+    #[track_caller]
+    pub(crate) fn report_event(&self, report: &Value) -> Value {
+        let reply = self.call("POST", "/api/v1/projects/1/events", &report.to_string());
+        reply.check(202).json()
+    }
+}
