@@ -25,6 +25,7 @@ pub(crate) fn printed_urls_can_be_called(engine: Engine) {
     let base = format!("http://127.0.0.1:{}", server.port);
     let output = server.output();
     let line = format!("GitLab posts to {base}/api/v1/webhooks/gitlab");
+
     assert!(output.contains(&line), "{output}");
     assert!(output.contains("QUICKDRAW_EXTERNAL_URL"), "{output}");
     assert!(!output.contains("0.0.0.0"), "{output}");
@@ -56,12 +57,14 @@ fn clone_with_a_commit(server: &Server) -> std::path::PathBuf {
 pub(crate) fn a_push_without_a_login_name_has_the_user_of_the_process(engine: Engine) {
     let server = start_everywhere(&engine);
     server.make_project();
+
     let mut push = Command::new("git");
     push.args(["push", "-q", "origin", "main"])
         .current_dir(clone_with_a_commit(&server))
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("HOME", server.folder.path())
         .env("USER", "");
+
     push.env_remove("REMOTE_USER").env_remove("LOGNAME");
     assert!(push.status().expect("git runs").success());
 

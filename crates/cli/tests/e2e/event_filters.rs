@@ -72,6 +72,7 @@ pub(crate) fn a_filter_is_kept_until_it_is_changed(engine: Engine) {
     server
         .call("PUT", &path, r#"{"event_filter":{"field":"a"}}"#)
         .check_says(422, "needs a test");
+
     let change = |body: &str| server.call("PUT", &path, body).json()["event_filter"].clone();
 
     // Forms send the filter as text.

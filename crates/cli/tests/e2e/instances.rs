@@ -154,6 +154,7 @@ fn post_signed(server: &Server, at: &str, time: i64, instance: &str) -> String {
     let body = json!({ "object_kind": "push", "project": project }).to_string();
     let signing = SigningToken::parse(SIGNING).expect("a token");
     let signature = signing.sign("one", Timestamp::from_seconds(time), body.as_bytes());
+
     let headers = [
         ("X-Gitlab-Event", "Push Hook"),
         ("X-Gitlab-Instance", instance),

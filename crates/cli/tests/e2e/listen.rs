@@ -65,6 +65,7 @@ pub(crate) fn events_of_a_stream_are_forwarded_at_least_once(engine: Engine) {
 
     let listener = listen(&server, &sink);
     eventually("the earlier event arrives", || numbers(&sink, 0).contains(&0));
+
     let _listener = push_with_kills(&mut server, &sink, listener);
     eventually("all events arrive", || numbers(&sink, 0).len() == 61);
 
@@ -101,6 +102,7 @@ pub(crate) fn a_new_listener_continues_at_the_stored_position(engine: Engine) {
 
     let before = sink.got().len();
     push(&server, 100);
+
     let _listener = listen(&server, &sink);
     eventually("the event of the meantime arrives", || numbers(&sink, 0).contains(&100));
 
@@ -134,10 +136,12 @@ pub(crate) fn a_listener_ends_with_an_error_that_no_retry_can_solve(engine: Engi
 fn start_program(server: &Server) -> (Running, String) {
     let program = Running::start(server, "program.log", &["listen", "0", "--secret", SIGNING]);
     let mut at = None;
+
     eventually("the program listens", || {
         let log = text_of(server, "program.log");
         let line = log.lines().find_map(|line| line.strip_prefix("listening on "));
         at = line.filter(|url| !url.is_empty()).map(str::to_owned);
+
         at.is_some()
     });
 

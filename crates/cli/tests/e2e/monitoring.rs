@@ -250,6 +250,7 @@ pub(crate) fn metrics_of_projects_are_for_administrators_only(engine: Engine) {
     let plain = ask(&server, None).body;
     assert!(plain.contains("quickdraw_hooks_disabled"), "{plain}");
     assert!(!plain.contains("rope"), "{plain}");
+
     // A wrong token is refused and not ignored.
     ask(&server, Some("nonsense")).check(401);
 }
@@ -265,6 +266,7 @@ pub(crate) fn each_series_and_type_is_shown_once(engine: Engine) {
     let text = metrics(&server);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let series: Vec<&str> = lines.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+
     check_unique(&series);
 
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
@@ -279,6 +281,7 @@ pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
     let mut server = start_computed(&engine);
     server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
     wait_for(&server, "pipelines", 3.0);
+
     check_parts(
         &server.get("/api/v1/insights/metrics/branches_failing?branch=main"),
         &json!({ "value": 1.0 }),
@@ -316,6 +319,7 @@ pub(crate) fn other_branches_and_merge_requests_are_shown_on_request_while_they_
     let main = r#""main",kind="branch""#;
     let wip = r#""wip",kind="branch""#;
     let five = r#""5",kind="merge-request""#;
+
     eventually("all refs are shown", || refs(&server) == [main, five, wip]);
     assert!(metrics(&server).contains("vcs_ref_type=\"branch\"} 2\n"));
 
@@ -359,6 +363,7 @@ pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
         let labels = format!(r#"project="gear/sling",ref="{branch}",kind="branch",source="push",status="{status}""#);
         format!("gitlab_ci_pipeline_status{{{labels}}} 1")
     };
+
     eventually("both branches are shown", || {
         let text = metrics(&server);
         text.contains(&line("trunk", "success"))

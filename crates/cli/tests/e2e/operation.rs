@@ -148,6 +148,7 @@ pub(crate) fn the_store_keeps_the_generated_secret_for_all_nodes(engine: Engine)
 pub(crate) fn a_start_without_the_key_of_the_database_creates_no_other_key(engine: Engine) {
     let mut server = start_without_secrets(&engine);
     stop(&mut server);
+
     if matches!(engine, Engine::Postgres(_)) {
         // On PostgreSQL, the key is a setting.
         return;
@@ -155,6 +156,7 @@ pub(crate) fn a_start_without_the_key_of_the_database_creates_no_other_key(engin
 
     let (key, moved) = (data(&server).join("key"), server.folder.path().join("copy-of-the-key"));
     std::fs::rename(&key, &moved).expect("moved");
+
     for command in ["serve", "doctor", "migrate"] {
         let (code, said) = run(&server, &[command]);
         assert_eq!(code, Some(1), "{command}: {said}");
@@ -203,10 +205,12 @@ pub(crate) fn a_missing_insights_file_is_reported_and_filled_from_the_journal(en
     }
 
     std::fs::remove_file(data(&server).join("quickdraw.db-insights")).expect("it existed");
+
     let (code, said) = run(&server, &["doctor"]);
     assert!(code == Some(1) && said.contains("file of insights"), "{said}");
 
     server.restart();
+
     let (output, words) = (server.output(), "the file of insights beside the database is missing");
     assert!(output.contains(words), "{output}");
     wait_for_the_commit(&server);

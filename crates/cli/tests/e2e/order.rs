@@ -107,6 +107,7 @@ pub(crate) fn a_failing_head_blocks_its_own_object_and_no_other(engine: Engine) 
 
     let blocked = scene.deliveries("blocked");
     assert_eq!(blocked.len(), 4, "{blocked:?}");
+
     for one in blocked {
         assert!(one["next_attempt_at"].is_null() && one["attempts"] == 0, "{one}");
     }

@@ -141,6 +141,7 @@ pub(crate) fn readiness_and_health_show_that_the_database_hangs(engine: Engine) 
         let (status, part) = store(&health);
         status == 200 && part["answers"] == false
     });
+
     outage.end();
 }
 

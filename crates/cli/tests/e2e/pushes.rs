@@ -259,6 +259,7 @@ pub(crate) fn a_repository_update_is_sent_only_if_a_system_hook_wants_it(engine:
     let server = &scene.server;
     let hooks = server.get("/api/v4/hooks");
     let path = format!("/api/v4/hooks/{}", hooks[0]["id"]);
+
     server.call("DELETE", &path, "").check(204);
 
     let count = || {

@@ -32,6 +32,7 @@ impl Scene {
         let on_project = receiver(&server, "projects/gear%2Fsoft%2Frope/hooks", &settings);
         let on_group = receiver(&server, "groups/gear/hooks", &settings);
         let on_instance = receiver(&server, "hooks", &settings);
+
         Self {
             server,
             on_project,
@@ -223,11 +224,13 @@ pub(crate) fn every_sample_is_relayed_once_and_unchanged(engine: Engine) {
 
     let samples = samples();
     let mut expected: HashMap<Vec<u8>, usize> = HashMap::new();
+
     for sample in &samples {
         *expected.entry(sample.body.clone()).or_default() += relay(&server, sample);
     }
 
     expected.retain(|_, count| *count > 0);
+
     let total: usize = expected.values().sum();
     assert!(total * 4 >= samples.len(), "system hooks get {total} kinds");
     eventually("all samples are relayed", || sink.got().len() >= total);

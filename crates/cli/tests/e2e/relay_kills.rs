@@ -114,6 +114,7 @@ impl Load {
 
             let event = event as u64;
             std::thread::sleep(Duration::from_millis(event * 2).saturating_sub(self.started.elapsed()));
+
             // A sender waits until the server listens, so only events that a kill interrupts have no answer.
             eventually("the server listens", || {
                 TcpStream::connect(("127.0.0.1", self.port)).is_ok()
@@ -121,6 +122,7 @@ impl Load {
 
             let key = format!("event-{event}");
             let reply = SENDER.try_post(self.port, "Push Hook", &key, push_of(event).as_bytes());
+
             if reply.is_ok_and(|reply| reply.status == 200) {
                 self.acknowledged.lock().expect("no panic").insert(event);
             } else {
@@ -202,6 +204,7 @@ pub(crate) fn a_relay_loses_no_event_despite_kills_and_failing_receivers(engine:
     let load = Load::new(events(), server.port);
 
     load.run(&mut server);
+
     let sent = load.started.elapsed();
     let acknowledged = load.acknowledged();
     assert!(acknowledged.len() * 2 > load.events, "the run is not meaningful");

@@ -29,6 +29,7 @@ impl Scene {
     fn start(engine: &Engine) -> Self {
         let (failed, answer) = Sink::switchable(410);
         let other = Sink::start(|_| Some(200));
+
         let settings = [
             ("QUICKDRAW__DELIVERY__RETRY", "gitlab"),
             ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
@@ -165,6 +166,7 @@ pub(crate) fn the_replay_command_counts_starts_and_follows_a_replay(engine: Engi
     let server = Server::start(&engine, &[]);
     server.make_project();
     server.make_hook(&sink.url(), "");
+
     for number in 0..3 {
         server.report(number).expect("accepted");
     }
@@ -177,6 +179,7 @@ pub(crate) fn the_replay_command_counts_starts_and_follows_a_replay(engine: Engi
     let all = "--from 1h --trigger push_hooks --project gear/rope --rate 1000";
     let (succeeded, text) = command(&server, all);
     let end = "rescheduled: 3, then delivered: 3, failed for good: 0, still owed: 0\n";
+
     assert!(succeeded && text.contains("replay 1 is finished"), "{text}");
     assert!(text.ends_with(end), "{text}");
     eventually("all events arrive again", || sink.got().len() == 6);

@@ -1,5 +1,5 @@
-//! Events of pushes to unusual repositories: merges of many parents, other encodings, SHA-256, shallow and long history,
-//! and many renames. The expected values come from git itself.
+//! Events of pushes to unusual repositories: merges of many parents, other encodings, SHA-256, shallow and long
+//! history, and many renames. The expected values come from git itself.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -23,6 +23,7 @@ fn with_a_commit(engine: &Engine, name: &str, options: &[&str]) -> (Scene, PathB
     let bare = format!("{name}.git");
     let make = [&["init", "-q", "--bare"], options, &[&*bare]].concat();
     let (_, work) = scene.repository(name, &make);
+
     commit(&work, "base", "text\n", "Begin");
 
     let (events, update, _) = scene.push(&work, &["main"], 1);
@@ -46,6 +47,7 @@ fn merge_three(work: &Path) {
     }
 
     git(work, &["checkout", "-q", "main"]);
+
     let merge = ["merge", "-q", "--no-ff", "-m", "Bring three together", "a", "b", "c"];
     git(work, &merge);
 
@@ -79,6 +81,7 @@ fn commit_in_latin_1(work: &Path) {
         ("GIT_COMMITTER_NAME", b"Ren\xe9 M\xfcller"),
         ("GIT_COMMITTER_EMAIL", b"rene@climb.example"),
     ];
+
     let made = Command::new("git")
         .args(["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "-F"])
         .arg(&message)
@@ -99,6 +102,7 @@ pub(crate) fn text_in_another_encoding_is_reported_in_utf_8(engine: Engine) {
 
     let commits = &events[0]["commits"];
     assert_eq!(commits[0]["author"]["name"], "René Müller");
+
     // The path is not valid text.
     let expected = json!({ "title": "Café © bauen", "added": ["caf\u{fffd}"] });
     check_parts(&commits[0], &expected);
@@ -171,6 +175,7 @@ fn shallow(scene: &mut Scene) -> PathBuf {
     let url = format!("file://{}", bare.display());
     let clone = ["clone", "-q", "--bare", "--depth", "2", &*url, "shallow.git"];
     let (bare, work) = scene.repository("shallow", &clone);
+
     assert!(bare.join("shallow").exists(), "the repository is shallow");
 
     work
@@ -180,12 +185,14 @@ pub(crate) fn a_push_to_a_shallow_repository_lists_its_new_commits(engine: Engin
     let mut scene = Scene::new(&engine);
     let work = shallow(&mut scene);
     commit(&work, "file-6", "text\n", "Add 6");
+
     let (events, ..) = scene.push(&work, &["main"], 1);
     check_push(&work, &events[0], NEW);
 
     // A new branch from the oldest commit of the shallow history lists the commits that main lacks.
     git(&work, &["checkout", "-q", "-b", "other", "main~2"]);
     commit(&work, "file-7", "text\n", "Add 7");
+
     let (events, ..) = scene.push(&work, &["other"], 1);
     check_push(&work, &events[0], "main..other");
 }

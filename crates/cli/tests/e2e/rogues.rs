@@ -50,6 +50,7 @@ impl Scene {
 
         let healthy = Sink::start(|_| Some(200));
         server.make_hook(&healthy.url(), r#","name":"healthy""#);
+
         Self {
             server,
             healthy,
@@ -120,6 +121,7 @@ impl Scene {
 
     fn check_health(&self) {
         self.server.call("GET", "/api/v1/health", "").check(200);
+
         let output = self.server.output();
         assert!(!output.contains("panicked"), "{output}");
     }
@@ -189,6 +191,7 @@ fn add_closing(scene: &mut Scene) {
 
     let body = answers(*b"HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nabc");
     scene.add("R4 breaks off its body", body, broken);
+
     scene.add(
         "R5 answers before it has read our body",
         answers_early(),
@@ -258,6 +261,7 @@ pub(crate) fn nineteen_misbehaving_receivers_do_no_harm(engine: Engine) {
 
     let started = Instant::now();
     let mut figures = Vec::new();
+
     for delivery in scene.call_all() {
         let hook = delivery["hook_id"].as_i64().expect("a number");
         if let Some(rogue) = scene.rogues.get(&hook) {
@@ -389,6 +393,7 @@ pub(crate) fn four_failures_in_a_row_disable_a_hook(engine: Engine) {
     let path = format!("/api/v4/projects/1/hooks/{hook}");
     let status = || scene.server.get(&path)["alert_status"].clone();
     let flaps = [500, 503, 500, 200].repeat(4);
+
     for (number, answered) in flaps.into_iter().chain([500; 4]).enumerate() {
         assert_eq!(status(), "executable", "three failures in a row never disable the hook");
         answer.store(answered, Ordering::Relaxed);

@@ -55,6 +55,7 @@ pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(eng
 fn check_config(server: &Server, name: &str, value: &str) -> (bool, String) {
     let mut command = server.command(&["config", "check"]);
     command.env_remove("GITLAB_WEBHOOK_SECRET").env(name, value);
+
     let output = command.output().expect("it ran");
 
     (output.status.success(), output_of(&output))
@@ -78,6 +79,7 @@ pub(crate) fn a_secret_of_digits_is_text(engine: Engine) {
 pub(crate) fn the_secret_and_the_body_limit_of_a_new_source_are_checked(engine: Engine) {
     let mut server = prepare(&engine);
     server.restart();
+
     let make = |body: &str| server.call("POST", "/api/v1/sources", body);
 
     make(r#"{"secret":" blank-at-the-ends"}"#).check_says(400, "begins or ends with a blank");
@@ -98,6 +100,7 @@ pub(crate) fn a_hook_cannot_call_its_own_server(engine: Engine) {
         let body = json!({ "url": url }).to_string();
         server.call("POST", "/api/v4/projects/1/hooks", &body)
     };
+
     let own = format!("http://127.0.0.1:{}{DEFAULT}", server.port);
     make(own).check_says(422, "rule own_address");
 
@@ -108,6 +111,7 @@ pub(crate) fn a_hook_cannot_call_its_own_server(engine: Engine) {
 pub(crate) fn the_audit_log_lists_reads_of_bodies_with_the_client(engine: Engine) {
     let server = Server::start(&engine, &[("QUICKDRAW__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#)]);
     server.make_project();
+
     let hook = server.make_hook("https://example.com/in", "");
     let event = format!("/api/v1/events/{}", server.report(1).expect("accepted"));
     let log = format!("/api/v4/projects/1/hooks/{}/events", hook["id"]);
@@ -171,12 +175,14 @@ pub(crate) fn a_form_that_is_not_text_is_refused(engine: Engine) {
     let headers = [("PRIVATE-TOKEN", TOKEN), form];
     let broken = send(server.port, "POST", "/api/v4/projects/1/hooks", &headers, body);
     let broken = broken.expect("an answer").check(400).json();
+
     assert_eq!(broken["error"], "name is not valid UTF-8");
 }
 
 pub(crate) fn a_header_with_two_different_values_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     for name in ["webhook-id", "webhook-timestamp", "X-Gitlab-Event", "X-Gitlab-Instance"] {
         let post = |one: &str, two: &str| -> Reply {
             let headers = [("X-Gitlab-Token", SECRET), (name, one), (name, two)];
@@ -192,12 +198,14 @@ pub(crate) fn a_header_with_two_different_values_is_refused(engine: Engine) {
     let keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")];
     let headers = [("PRIVATE-TOKEN", TOKEN), keys[0], keys[1]];
     let reply = send(server.port, "POST", "/api/v1/projects/1/events", &headers, report);
+
     reply.expect("an answer").check(400);
 }
 
 pub(crate) fn a_template_is_checked_when_it_is_saved(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let save = |template: &str| {
         let body = json!({ "url": "https://example.com/", "custom_webhook_template": template });
         server.call("POST", "/api/v4/projects/1/hooks", &body.to_string())
@@ -273,10 +281,12 @@ pub(crate) fn answers_and_logs_show_no_secret(engine: Engine) {
 pub(crate) fn an_attempt_shows_its_error_and_its_answer_without_secrets(engine: Engine) {
     let scene = Scene::start(&engine);
     scene.test(&scene.masked);
+
     let attempts = scene.attempts(&scene.masked);
     assert!(attempts["items"][0]["error"].is_string(), "{attempts}");
 
     scene.test(&scene.echoing);
+
     let attempts = scene.attempts(&scene.echoing);
     let shown = attempts["items"][0]["response_body"].as_str().expect("a body");
     assert!(shown.contains("X-Gitlab-Token: [REDACTED]"), "{shown}");
@@ -288,6 +298,7 @@ pub(crate) fn files_contain_no_secret_in_plain_text(engine: Engine) {
     scene.test(&scene.masked);
     scene.test(&scene.echoing);
     scene.server.terminate();
+
     if matches!(engine, Engine::Postgres(_)) {
         return;
     }

@@ -52,6 +52,7 @@ impl Source {
             .expect("a token")
             .sign("id", Timestamp::from_seconds(at), PUSH);
         let time = at.to_string();
+
         let headers = [
             ("webhook-id", "id"),
             ("webhook-timestamp", &*time),
@@ -94,6 +95,7 @@ pub(crate) fn each_source_has_its_own_secret(engine: Engine) {
 
     source.check(&server, &[(secret, 200), (SECRET, 401)]);
     check_tokens(&server, DEFAULT, &[(SECRET, 200), (secret, 401)]);
+
     // An unknown source looks like a wrong token.
     check_tokens(&server, &format!("{DEFAULT}/no-such"), &[(secret, 401)]);
 }
@@ -132,6 +134,7 @@ pub(crate) fn a_source_for_signatures_refuses_old_signatures_and_tokens(engine: 
     let now = jiff::Timestamp::now().as_second();
     assert_eq!(source.sign(&server, now), 200);
     assert_eq!(source.sign(&server, now - 60), 401, "the window is ten seconds");
+
     // A signature never falls back to the token.
     source.check(&server, &[(SIGNING, 401)]);
 
@@ -275,6 +278,7 @@ fn check_secrets_of_mode(server: &Server, mode: &str, signs: bool) {
     let is_signing = |secret: &str| SigningToken::parse(secret).is_ok();
     let output = succeed(server, &["source", "add", "--name", mode, "--mode", mode]);
     let (id, secret) = added(&output);
+
     assert_eq!(is_signing(&secret), signs, "{mode}: {output}");
     assert_eq!(output.contains("Signing token"), signs, "{mode}: {output}");
 

@@ -62,6 +62,7 @@ fn path_of_project_1(server: &Server) -> Value {
 pub(crate) fn a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_project(engine: Engine) {
     let server = Server::start(&engine, &[]);
     push(&server, 15, "gear/rope", "made");
+
     let project = Subscriber::on(&server, "projects/gear%2Frope");
     let group = Subscriber::on(&server, "groups/gear");
 
@@ -115,6 +116,7 @@ pub(crate) fn a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group(e
     let project = Subscriber::on(&server, "projects/1");
     let gear = Subscriber::on(&server, "groups/gear");
     let ropes = Subscriber::on(&server, "groups/ropes");
+
     push(&server, 15, "gear/rope", "before");
     gear.check(&["before"]);
 
@@ -150,12 +152,14 @@ pub(crate) fn a_repeated_transfer_does_not_move_a_project_back(engine: Engine) {
     let entries = log["items"].as_array().expect("a list").iter();
     let moves = entries.filter(|entry| entry["method"] == "MOVE");
     let moves: Vec<&str> = moves.map(|entry| entry["path"].as_str().expect("a text")).collect();
+
     assert_eq!(moves, ["group 2: ropes -> cords", "project 1: gear/rope -> ropes/rope"]);
 }
 
 pub(crate) fn a_project_that_an_administrator_has_moved_stays_there(engine: Engine) {
     let server = start_with_two_groups(&engine);
     transfer(&server);
+
     let pinned = server.call("PUT", "/api/v4/projects/1", r#"{"path":"pinned"}"#);
     pinned.check(200);
 
@@ -182,9 +186,11 @@ fn rename(server: &Server, token: &str, place: &str, path: &str) {
 pub(crate) fn renaming_a_project_does_not_attract_foreign_events(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let maintainer = member(&server, "jo", "projects/1", 40);
     let project = Subscriber::on(&server, "projects/1");
     let group = Subscriber::on(&server, "groups/1");
+
     rename(&server, &maintainer, "projects/1", "payroll");
 
     // Only the hook of the group gets the event, because the project is in that group in GitLab.
@@ -197,8 +203,10 @@ pub(crate) fn renaming_a_project_does_not_attract_foreign_events(engine: Engine)
 pub(crate) fn renaming_a_group_does_not_attract_foreign_events(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let owner = member(&server, "ida", "groups/1", 50);
     push(&server, 500, "gear/payroll", "payroll");
+
     let project = Subscriber::on(&server, "projects/1");
     Subscriber::on(&server, "groups/1");
     rename(&server, &owner, "groups/1", "finance");
@@ -214,6 +222,7 @@ pub(crate) fn renaming_a_group_does_not_attract_foreign_events(engine: Engine) {
 pub(crate) fn a_member_event_does_not_reach_a_group_that_was_renamed_here(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let owner = member(&server, "ida", "groups/1", 50);
     push(&server, 500, "gear/payroll", "payroll");
     rename(&server, &owner, "groups/1", "finance");

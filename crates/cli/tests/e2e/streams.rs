@@ -180,6 +180,7 @@ pub(crate) fn a_stream_starts_with_new_events(engine: Engine) {
 pub(crate) fn a_stream_continues_where_it_was_interrupted(engine: Engine) {
     let mut server = start(&engine);
     let mut stream = Stream::follow(&server, "", None);
+
     for number in 1..=3 {
         push(&server, number);
     }
@@ -213,6 +214,7 @@ fn keys(stream: &mut Stream, count: usize) -> Vec<(u64, Value)> {
 pub(crate) fn each_stream_has_the_same_events_with_the_same_keys(engine: Engine) {
     let server = start(&engine);
     let mut stream = Stream::follow(&server, "", None);
+
     for number in 1..=5 {
         push(&server, number);
     }
@@ -220,6 +222,7 @@ pub(crate) fn each_stream_has_the_same_events_with_the_same_keys(engine: Engine)
     let new = keys(&mut stream, 5);
     let all = keys(&mut Stream::follow(&server, ALL, None), 6);
     let numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5], "all events from the given time");
     assert!(new[0].1.is_string());
     assert_eq!(all[1..], new);
@@ -245,6 +248,7 @@ pub(crate) fn a_stream_can_be_filtered_by_place_kind_and_content(engine: Engine)
     let server = start(&engine);
     let sling = make_sling(&server);
     let group = server.get("/api/v4/groups/gear")["id"].clone();
+
     let streams = [
         ("?project=gear%2Frope", vec![11, 12, 13]),
         (&*format!("?project={sling}"), vec![14]),
@@ -317,6 +321,7 @@ fn report_at_once(server: &Server) {
 pub(crate) fn a_stream_continues_within_a_commit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
+
     let mut stream = Stream::follow(&server, ALL, None);
     report_at_once(&server);
 
@@ -408,6 +413,7 @@ pub(crate) fn one_user_cannot_use_all_permits_of_streams(engine: Engine) {
     let taken: Vec<_> = (0..10)
         .map(|_| Stream::open(&server, &owner, "?project=1", None))
         .collect();
+
     assert!(taken.iter().all(|(status, _)| *status == 200));
 
     assert_eq!(open(), 429);

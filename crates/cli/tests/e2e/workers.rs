@@ -69,6 +69,7 @@ pub(crate) fn all_workers_are_listed(engine: Engine) {
     let all = server.get("/api/v1/workers");
     let items = all["items"].as_array().expect("a list");
     let names: Vec<&str> = items.iter().filter_map(|one| one["name"].as_str()).collect();
+
     assert_eq!(names, NAMES);
 
     let on_one_node = items.iter().filter(|one| one["runs_on"] == "one_node");
@@ -88,6 +89,7 @@ pub(crate) fn a_worker_shows_its_runs(engine: Engine) {
         &before,
         &json!({ "is_failing": false, "last_error": null, "backlog": 0 }),
     );
+
     assert!(before["duration_ms"].is_u64(), "{before}");
     eventually("fan-out runs again", || {
         worker(&server, "fan_out")["last_run"] != before["last_run"]
