@@ -251,7 +251,7 @@ impl Reply {
 
 /// Checks some attributes of an object. The name of an attribute may be a JSON pointer, as `/labels/0/title`.
 #[track_caller]
-pub(crate) fn check_parts(found: &Value, expected: &Value) {
+pub(crate) fn check_parts(found: &Value, expected: Value) {
     for (name, part) in expected.as_object().expect("an object") {
         let value = if name.starts_with('/') {
             found.pointer(name)

@@ -199,7 +199,15 @@ fn start_computed(engine: &Engine) -> Server {
     server
 }
 
-pub(crate) fn prometheus_shows_the_default_branch(engine: Engine) {
+/// Metrics of projects are for administrators only. A wrong token is refused and not ignored.
+fn check_access(server: &Server) {
+    let plain = ask(server, None).body;
+    assert!(plain.contains("quickdraw_hooks_disabled"), "{plain}");
+    assert!(!plain.contains("rope"), "{plain}");
+    ask(server, Some("nonsense")).check(401);
+}
+
+pub(crate) fn administrators_see_the_metrics_of_the_default_branch(engine: Engine) {
     let server = start_computed(&engine);
     let text = metrics(&server);
 
@@ -213,6 +221,8 @@ pub(crate) fn prometheus_shows_the_default_branch(engine: Engine) {
     let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
     let contributors = format!("vcs_contributor_count{{{repository}}} 1");
     assert!(text.contains(&contributors), "{text}");
+
+    check_access(&server);
 }
 
 /// Creates two members, each in a team of their own.
@@ -243,16 +253,7 @@ pub(crate) fn prometheus_shows_teams_and_no_person(engine: Engine) {
     let unmatched = of(&text, "pulse_unmatched_identities");
     assert_eq!(unmatched, ["pulse_unmatched_identities 0"]);
     assert!(!text.contains("ida@"), "{text}");
-}
-
-pub(crate) fn metrics_of_projects_are_for_administrators_only(engine: Engine) {
-    let server = start_computed(&engine);
-    let plain = ask(&server, None).body;
-    assert!(plain.contains("quickdraw_hooks_disabled"), "{plain}");
-    assert!(!plain.contains("rope"), "{plain}");
-
-    // A wrong token is refused and not ignored.
-    ask(&server, Some("nonsense")).check(401);
+    check_each_series_is_shown_once(&text);
 }
 
 fn check_unique(lines: &[&str]) {
@@ -261,9 +262,7 @@ fn check_unique(lines: &[&str]) {
 }
 
 /// Each name has one type and one set of labels, which promtool requires.
-pub(crate) fn each_series_and_type_is_shown_once(engine: Engine) {
-    let server = start_computed(&engine);
-    let text = metrics(&server);
+fn check_each_series_is_shown_once(text: &str) {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let series: Vec<&str> = lines.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
 
@@ -272,7 +271,7 @@ pub(crate) fn each_series_and_type_is_shown_once(engine: Engine) {
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     check_unique(&types);
 
-    if let Some(output) = promtool(&text) {
+    if let Some(output) = promtool(text) {
         assert!(!output.contains("error"), "{output}");
     }
 }
@@ -284,7 +283,7 @@ pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
 
     check_parts(
         &server.get("/api/v1/insights/metrics/branches_failing?branch=main"),
-        &json!({ "value": 1.0 }),
+        json!({ "value": 1.0 }),
     );
 
     compute(&mut server);

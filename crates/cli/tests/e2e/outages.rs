@@ -125,33 +125,7 @@ pub(crate) fn a_hanging_database_gives_503_and_loses_no_event(engine: Engine) {
     assert_eq!(events.as_array().map(Vec::len), Some(2), "{events}");
 }
 
-/// The health endpoint does not wait for the database; it shows the result of the last periodic check.
-pub(crate) fn readiness_and_health_show_that_the_database_hangs(engine: Engine) {
-    let outage = Outage::start(&engine);
-    post(&outage.server, "meanwhile").check(503);
-    outage.wait_until_noticed();
-
-    let (_, part) = store(&ready(&outage.server));
-    check_parts(&part, &json!({ "name": "store", "answers": false }));
-    assert!(part["failing_since"].is_string(), "{part}");
-    assert!(part["last_error"].is_string(), "{part}");
-
-    eventually("health shows the failure too", || {
-        let health = send(outage.server.port, "GET", "/api/v1/health", &[], b"").expect("an answer");
-        let (status, part) = store(&health);
-        status == 200 && part["answers"] == false
-    });
-
-    outage.end();
-}
-
-pub(crate) fn an_outage_of_the_database_is_logged_once(engine: Engine) {
-    let outage = Outage::start(&engine);
-    post(&outage.server, "meanwhile").check(503);
-    post(&outage.server, "meanwhile").check(503);
-    outage.wait_until_noticed();
-
-    let server = outage.end();
+fn check_logged_once(server: &Server) {
     eventually("the end of the outage is logged", || {
         server.output().contains("the store answers again")
     });
@@ -161,4 +135,25 @@ pub(crate) fn an_outage_of_the_database_is_logged_once(engine: Engine) {
     assert_eq!(logged, 1, "{output}");
     assert!(!output.contains("a step failed"), "{output}");
     assert!(!output.contains("failed to commit"), "{output}");
+}
+
+/// The health endpoint does not wait for the database; it shows the result of the last periodic check.
+pub(crate) fn an_outage_of_the_database_is_shown_and_logged_once(engine: Engine) {
+    let outage = Outage::start(&engine);
+    post(&outage.server, "meanwhile").check(503);
+    post(&outage.server, "meanwhile").check(503);
+    outage.wait_until_noticed();
+
+    let (_, part) = store(&ready(&outage.server));
+    check_parts(&part, json!({ "name": "store", "answers": false }));
+    assert!(part["failing_since"].is_string(), "{part}");
+    assert!(part["last_error"].is_string(), "{part}");
+
+    eventually("health shows the failure too", || {
+        let health = send(outage.server.port, "GET", "/api/v1/health", &[], b"").expect("an answer");
+        let (status, part) = store(&health);
+        status == 200 && part["answers"] == false
+    });
+
+    check_logged_once(&outage.end());
 }

@@ -206,7 +206,7 @@ fn changes(update: &Value) -> usize {
 
 /// A scene with a repository that has three branches, which were not pushed yet. Returns the bare repository and its
 /// clone too.
-fn with_three_branches(engine: &Engine) -> (Scene, PathBuf, PathBuf) {
+fn with_branches(engine: &Engine) -> (Scene, PathBuf, PathBuf) {
     let scene = Scene::new(engine);
     let (bare, work) = scene.repository("rope", &["init", "-q", "--bare", "rope.git"]);
     commit(&work, "base", "text\n", "Begin");
@@ -218,21 +218,16 @@ fn with_three_branches(engine: &Engine) -> (Scene, PathBuf, PathBuf) {
 
 /// The same, after the branches were pushed.
 fn with_pushed_branches(engine: &Engine) -> (Scene, PathBuf, PathBuf) {
-    let (mut scene, bare, work) = with_three_branches(engine);
-    scene.push(&work, &["main", "one", "two"], 3);
+    let (mut scene, bare, work) = with_branches(engine);
+    let (events, update, _) = scene.push(&work, &["main", "one", "two"], 3);
+    assert!(events.iter().all(|event| event["object_kind"] == "push"), "{events:?}");
+    assert_eq!(changes(&update), 3);
 
     (scene, bare, work)
 }
 
-pub(crate) fn three_refs_of_one_kind_are_reported(engine: Engine) {
-    let (mut scene, _, work) = with_three_branches(&engine);
-    let (events, update, _) = scene.push(&work, &["main", "one", "two"], 3);
-    assert!(events.iter().all(|event| event["object_kind"] == "push"), "{events:?}");
-    assert_eq!(changes(&update), 3);
-}
-
 /// Each kind and each change is counted separately.
-pub(crate) fn more_than_three_tags_are_only_in_the_repository_update(engine: Engine) {
+pub(crate) fn more_than_three_refs_of_a_kind_are_only_in_the_repository_update(engine: Engine) {
     let (mut scene, _, work) = with_pushed_branches(&engine);
     for tag in ["v1", "v2", "v3", "v4"] {
         git(&work, &["tag", tag]);

@@ -59,7 +59,7 @@ pub(crate) fn the_first_event_of_a_project_creates_it_with_its_groups_and_user(e
     let server = &scene.server;
 
     let project = server.get(PROJECT);
-    check_parts(&project, &json!({ "name": "Rope é", "default_branch": "main" }));
+    check_parts(&project, json!({ "name": "Rope é", "default_branch": "main" }));
     assert_eq!(server.get("/api/v4/groups/gear%2Fsoft")["name"], "Gear Ltd");
 
     eventually("the user of the event exists", || {
@@ -95,19 +95,14 @@ pub(crate) fn a_name_that_a_user_has_set_is_kept(engine: Engine) {
     assert_eq!(scene.name(), "Ours");
 }
 
-pub(crate) fn an_event_with_the_same_key_is_a_duplicate(engine: Engine) {
-    let scene = Scene::start(&engine);
-    SENDER.accepted(&scene.server, "Push Hook", "k2", push_of(2));
-
-    let again = SENDER.post(&scene.server, "Push Hook", "k2", push_of(2));
-    assert_eq!(again.json()["status"], "duplicate");
-}
-
-pub(crate) fn a_copy_from_the_webhook_of_the_group_is_not_delivered(engine: Engine) {
+pub(crate) fn an_event_with_the_same_key_and_a_copy_for_the_group_are_not_delivered(engine: Engine) {
     let scene = Scene::start(&engine);
     let of_project = Sender { chain: CHAIN, ..SENDER };
     of_project.accepted(&scene.server, "Push Hook", "k2", push_of(2));
     scene.relayed();
+
+    let again = of_project.post(&scene.server, "Push Hook", "k2", push_of(2));
+    assert_eq!(again.json()["status"], "duplicate");
 
     let of_group = Sender { chain: COPY, ..SENDER };
     let copy = of_group.accepted(&scene.server, "Push Hook", "k2-group", push_of(2));

@@ -53,6 +53,9 @@ impl Scene {
         });
         answer.store(200, Ordering::Relaxed);
 
+        let one = json!({ "from": "2020-01-01", "status": "410", "text": "\"number\":7}", "dry_run": true });
+        assert_eq!(replay(&server, &one), json!({ "matched": 1, "complete": true }));
+
         Self { server, failed, other }
     }
 
@@ -60,7 +63,7 @@ impl Scene {
     fn replay(&self, rate: u64) -> String {
         let body = json!({ "from": "2020-01-01", "project_id": "gear/rope", "state": "given_up", "rate": rate });
         let replay = replay(&self.server, &body);
-        check_parts(&replay, &json!({ "state": "running", "created_by": "root" }));
+        check_parts(&replay, json!({ "state": "running", "created_by": "root" }));
 
         format!("/api/v1/replays/{}", replay["id"])
     }
@@ -91,13 +94,6 @@ impl Scene {
     }
 }
 
-pub(crate) fn a_dry_run_of_a_replay_counts_the_selected_deliveries(engine: Engine) {
-    let scene = Scene::start(&engine);
-    let one = json!({ "from": "2020-01-01", "status": "410", "text": "\"number\":7}", "dry_run": true });
-    let counted = replay(&scene.server, &one);
-    assert_eq!(counted, json!({ "matched": 1, "complete": true }));
-}
-
 pub(crate) fn a_replay_survives_a_crash_and_a_pause(engine: Engine) {
     let mut scene = Scene::start(&engine);
     // The rate is low enough for an interruption.
@@ -115,6 +111,12 @@ pub(crate) fn a_replay_survives_a_crash_and_a_pause(engine: Engine) {
     assert_eq!(scene.server.get(&path)["replayed"], EVENTS);
 }
 
+fn check_it_cannot_be_cancelled(scene: &Scene, path: &str) {
+    let over = scene.post(&format!("{path}/cancel")).check(409).json();
+    let detail = over["detail"].as_str().expect("a text");
+    assert!(detail.contains("finished"), "{detail}");
+}
+
 pub(crate) fn a_replay_sends_the_selected_deliveries_again_with_the_same_keys(engine: Engine) {
     let scene = Scene::start(&engine);
     let path = scene.replay(1000);
@@ -129,16 +131,7 @@ pub(crate) fn a_replay_sends_the_selected_deliveries_again_with_the_same_keys(en
     assert!(keys.values().all(|keys| keys.len() == 1), "{keys:?}");
     assert_eq!(scene.other.got().len(), EVENTS, "other hooks get nothing");
     assert_eq!(scene.server.get(&path)["replayed"], EVENTS);
-}
-
-pub(crate) fn a_finished_replay_cannot_be_cancelled(engine: Engine) {
-    let scene = Scene::start(&engine);
-    let path = scene.replay(1000);
-    scene.wait_for_the_end(&path);
-
-    let over = scene.post(&format!("{path}/cancel")).check(409).json();
-    let detail = over["detail"].as_str().expect("a text");
-    assert!(detail.contains("finished"), "{detail}");
+    check_it_cannot_be_cancelled(&scene, &path);
 }
 
 pub(crate) fn invalid_parameters_of_a_replay_are_refused(engine: Engine) {
@@ -152,6 +145,10 @@ pub(crate) fn invalid_parameters_of_a_replay_are_refused(engine: Engine) {
         let reply = server.call("POST", "/api/v1/replays", &wrong.to_string());
         assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);
     }
+
+    let (succeeded, text) = command(&server, "--from 1h --trigger pull_hooks");
+    assert!(!succeeded, "{text}");
+    assert!(text.contains("trigger does not have a valid value"), "{text}");
 }
 
 /// Runs `quickdraw replay`. Returns its success and its output.
@@ -186,11 +183,4 @@ pub(crate) fn the_replay_command_counts_starts_and_follows_a_replay(engine: Engi
 
     let (succeeded, text) = command(&server, "--cancel 1");
     assert!(!succeeded && text.contains("409"), "{text}");
-}
-
-pub(crate) fn the_replay_command_refuses_an_unknown_trigger(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let (succeeded, text) = command(&server, "--from 1h --trigger pull_hooks");
-    assert!(!succeeded, "{text}");
-    assert!(text.contains("trigger does not have a valid value"), "{text}");
 }

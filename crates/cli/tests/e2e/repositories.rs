@@ -18,7 +18,7 @@ use crate::server::Engine;
 const NEW: &str = "origin/main@{1}..main";
 
 /// A repository with one commit, which was pushed. Returns its clone and the event too.
-fn with_a_commit(engine: &Engine, name: &str, options: &[&str]) -> (Scene, PathBuf, Value, Value) {
+fn with_a_commit(engine: &Engine, name: &str, options: &[&str]) -> (Scene, PathBuf, Value) {
     let mut scene = Scene::new(engine);
     let bare = format!("{name}.git");
     let make = [&["init", "-q", "--bare"], options, &[&*bare]].concat();
@@ -28,15 +28,12 @@ fn with_a_commit(engine: &Engine, name: &str, options: &[&str]) -> (Scene, PathB
 
     let (events, update, _) = scene.push(&work, &["main"], 1);
     check_push(&work, &events[0], "main");
-    (scene, work, events[0].clone(), update)
-}
-
-pub(crate) fn a_first_push_is_reported_with_its_repository_update(engine: Engine) {
-    let (_, _, _, update) = with_a_commit(&engine, "first", &[]);
     check_parts(
         &update,
-        &json!({ "refs": ["refs/heads/main"], "project_id": 1, "user_id": 0 }),
+        json!({ "refs": ["refs/heads/main"], "project_id": 1, "user_id": 0 }),
     );
+
+    (scene, work, events[0].clone())
 }
 
 /// Merges three branches at once.
@@ -105,8 +102,8 @@ pub(crate) fn text_in_another_encoding_is_reported_in_utf_8(engine: Engine) {
 
     // The path is not valid text.
     let expected = json!({ "title": "Café © bauen", "added": ["caf\u{fffd}"] });
-    check_parts(&commits[0], &expected);
-    check_parts(&commits[1], &json!({ "added": ["renamed"], "removed": [] }));
+    check_parts(&commits[0], expected);
+    check_parts(&commits[1], json!({ "added": ["renamed"], "removed": [] }));
 }
 
 pub(crate) fn push_options_are_reported_as_gitlab_groups_them(engine: Engine) {
@@ -127,7 +124,7 @@ pub(crate) fn push_options_are_reported_as_gitlab_groups_them(engine: Engine) {
 }
 
 pub(crate) fn a_repository_with_sha_256_has_longer_ids(engine: Engine) {
-    let (mut scene, work, first, _) = with_a_commit(&engine, "sha256", &["--object-format=sha256"]);
+    let (mut scene, work, first) = with_a_commit(&engine, "sha256", &["--object-format=sha256"]);
     assert_eq!(first["before"], "0".repeat(64));
     commit(&work, "second", "text\n", "Go on");
     git(&work, &["tag", "-a", "v1", "-m", "First"]);
@@ -146,21 +143,18 @@ pub(crate) fn a_repository_with_sha_256_has_longer_ids(engine: Engine) {
     assert_eq!(of("tag_push")["checkout_sha"], json!(tip));
 }
 
-pub(crate) fn a_deleted_tag_has_no_commit_to_check_out(engine: Engine) {
+pub(crate) fn a_deleted_tag_and_a_tag_of_a_file_have_no_commit_to_check_out(engine: Engine) {
     let (mut scene, work, ..) = with_a_commit(&engine, "tags", &["--object-format=sha256"]);
     git(&work, &["tag", "-a", "v1", "-m", "First"]);
     scene.push(&work, &["v1"], 1);
 
     let (events, ..) = scene.push(&work, &[":v1"], 1);
-    check_parts(&events[0], &json!({ "after": "0".repeat(64), "checkout_sha": null }));
-}
+    check_parts(&events[0], json!({ "after": "0".repeat(64), "checkout_sha": null }));
 
-pub(crate) fn a_tag_of_a_file_has_no_commit_to_check_out(engine: Engine) {
-    let (mut scene, work, ..) = with_a_commit(&engine, "files", &["--object-format=sha256"]);
     git(&work, &["tag", "-a", "file", "-m", "A file", "main:base"]);
 
     let (events, ..) = scene.push(&work, &["file"], 1);
-    check_parts(&events[0], &json!({ "checkout_sha": null, "message": "A file" }));
+    check_parts(&events[0], json!({ "checkout_sha": null, "message": "A file" }));
 }
 
 /// Clones the last two commits of a repository with five. Returns the clone of the clone.

@@ -372,7 +372,7 @@ pub(crate) fn the_answer_410_ends_a_delivery(engine: Engine) {
     let hook = scene.add_with("R16", is_gone(), RETRY, &["rejected"]);
 
     let delivery = call_one(&scene, hook);
-    check_parts(&delivery, &json!({ "state": "given_up", "attempts": 1 }));
+    check_parts(&delivery, json!({ "state": "given_up", "attempts": 1 }));
 }
 
 /// Lets a receiver answer one event with a status, and waits until the attempt is recorded.

@@ -87,7 +87,7 @@ pub(crate) fn a_worker_shows_its_runs(engine: Engine) {
     let before = worker(&server, "fan_out");
     check_parts(
         &before,
-        &json!({ "is_failing": false, "last_error": null, "backlog": 0 }),
+        json!({ "is_failing": false, "last_error": null, "backlog": 0 }),
     );
 
     assert!(before["duration_ms"].is_u64(), "{before}");
@@ -108,7 +108,7 @@ fn start_with_failing_replays(engine: &Engine) -> Server {
     server
 }
 
-pub(crate) fn the_error_of_a_worker_is_shown(engine: Engine) {
+pub(crate) fn the_error_of_a_worker_is_shown_and_stays(engine: Engine) {
     let server = start_with_failing_replays(&engine);
     let failing = worker(&server, "replay");
     let error = failing["last_error"].as_str().expect("a text");
@@ -118,10 +118,7 @@ pub(crate) fn the_error_of_a_worker_is_shown(engine: Engine) {
 
     let (code, said) = doctor(&server);
     assert!(code == Some(1) && said.contains("workers: replay failed at"), "{said}");
-}
 
-pub(crate) fn the_last_error_of_a_worker_stays_when_it_works_again(engine: Engine) {
-    let server = start_with_failing_replays(&engine);
     execute(&engine, &server, "ALTER TABLE replays_elsewhere RENAME TO replays");
     eventually("replays work again", || {
         worker(&server, "replay")["is_failing"] == false
