@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Prepares a server for a file of bad inputs, and runs the program that sends and judges them.
+"""Prepares a server for the cases of bad_inputs.jsonl, and runs the program that sends them and judges the answers.
 
-Usage: bad_inputs.py JUDGE CASES PATH_OF_QUICKDRAW [DATABASE_URL]
+Usage: bad_inputs.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
 import base64
 import json
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,9 @@ def furnish(base, sinks):
     }
 
 
-judge, cases, *rest = sys.argv[1:]
-with sink() as one, sink() as two, server(*rest) as address, tempfile.NamedTemporaryFile("w", suffix=".json") as context:
+here = pathlib.Path(__file__).parent
+judge, cases = here / "judge.py", here / "bad_inputs.jsonl"
+with sink() as one, sink() as two, server(*sys.argv[1:]) as address, tempfile.NamedTemporaryFile("w", suffix=".json") as context:
     json.dump(furnish(address, (one, two)), context)
     context.flush()
     done = subprocess.run([sys.executable, judge, cases, context.name], stdout=subprocess.PIPE, text=True)

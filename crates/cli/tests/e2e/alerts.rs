@@ -83,7 +83,7 @@ impl Watch {
 
     /// The first result of the rule with this number.
     fn standing(&self, rule: usize) -> Value {
-        self.server.get(ALERTS)[rule]["standings"][0].clone()
+        self.server.get(ALERTS)[rule]["statuses"][0].clone()
     }
 
     /// The alerts that the webhook received, each once: a delivery can arrive twice after a crash.
@@ -125,7 +125,7 @@ impl Watch {
         eventually("the look has ended", || {
             let workers = self.server.get("/api/v1/workers")["items"].clone();
             let mut workers = workers.as_array().expect("a list").iter();
-            let watch = workers.find(|worker| worker["name"] == "watch").expect("it is listed");
+            let watch = workers.find(|worker| worker["name"] == "alerts").expect("it is listed");
 
             let time = |name: &str| {
                 watch[name]
@@ -175,23 +175,23 @@ pub(crate) fn a_rule_can_be_tried_for_each_project(engine: Engine) {
 
     check_parts(
         &found[0],
-        json!({ "project_path": "gear/p7", "value": 2.0, "is_bad": true }),
+        json!({ "project_path": "gear/p7", "value": 2.0, "is_violated": true }),
     );
 
-    assert_eq!(found[1]["is_bad"], false);
+    assert_eq!(found[1]["is_violated"], false);
 
     // Zero is below 1.
     let few = json!({ "name": "Few", "metric": "mr_merged", "below": 1, "each_project": true });
     let found = watch.tried(&few);
-    assert_eq!(found.iter().filter(|one| one["is_bad"] == true).count(), 2);
+    assert_eq!(found.iter().filter(|one| one["is_violated"] == true).count(), 2);
 }
 
 pub(crate) fn a_rule_can_be_tried_with_each_kind_of_threshold(engine: Engine) {
     let watch = Watch::start(&engine);
     let silent = json!({ "name": "Silent", "metric": "silence", "above": 3600, "project": "gear/p7" });
-    assert_eq!(watch.tried(&silent)[0]["is_bad"], false);
+    assert_eq!(watch.tried(&silent)[0]["is_violated"], false);
 
-    let rising = json!({ "name": "Slower", "metric": "time_to_merge", "statistic": "p75", "times_before": 1.5,
+    let rising = json!({ "name": "Slower", "metric": "time_to_merge", "statistic": "p75", "times_previous": 1.5,
         "window": 604_800 });
     let expected = json!({ "value": null, "threshold": null });
     check_parts(&watch.tried(&rising)[0], expected);

@@ -4,6 +4,7 @@
 //! starts one). Without it, the PostgreSQL half is reported as ignored.
 
 mod access;
+mod addresses;
 mod alerts;
 mod answers;
 mod audit;
@@ -12,12 +13,15 @@ mod backfill_gitlab;
 mod certificates;
 mod chains;
 mod clients;
+mod commands;
 mod compose;
 mod counted;
+mod event_filters;
 mod forge;
 mod furniture;
 mod gaps;
 mod git;
+mod gitlab;
 mod guard;
 mod health;
 mod hook_log;
@@ -26,32 +30,39 @@ mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod instances;
 mod invalid;
 mod issues;
 mod journey;
 mod kill;
 mod large;
 mod lead_times;
+mod listen;
 mod lists;
 mod matrix;
 mod members;
 mod metrics;
+mod misbehaving;
 mod monitoring;
 mod namespaces;
 mod operation;
 mod order;
+mod outages;
 mod privacy;
 mod pushes;
 mod rebuild;
 mod receivers;
 mod relay;
+mod relay_kills;
 mod replays;
+mod repositories;
 mod rights;
 mod rogues;
 mod rows;
 mod secrets;
 mod server;
 mod server_memory;
+mod source_settings;
 mod sources;
 mod streams;
 mod tokens;
@@ -72,9 +83,6 @@ const CHECKS: &[(&str, Check)] = checks![
     git::a_git_push_becomes_a_signed_delivery,
     git::a_pushed_commit_is_counted_once,
     git::pushes_during_an_outage_are_reported_later,
-    pushes::unusual_repositories_are_reported_as_git_shows_them,
-    pushes::a_push_of_many_refs_is_reported_within_the_limits,
-    pushes::the_git_hook_is_installed_only_where_it_works,
     compose::image_links_with_the_path_of_the_project_are_absolute,
     compose::image_links_with_the_id_of_the_project_are_absolute,
     compose::a_confidential_body_reaches_only_hooks_for_confidential_events,
@@ -159,6 +167,7 @@ const CHECKS: &[(&str, Check)] = checks![
     members::an_inherited_role_is_listed,
     matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
     order::a_failing_head_blocks_its_own_object_and_no_other,
+    order::an_ordering_queue_survives_a_crash_and_a_resend_unblocks_it,
     certificates::a_hook_presents_its_own_client_certificate,
     certificates::a_client_certificate_is_removed_when_the_url_changes,
     certificates::a_hook_without_a_client_certificate_presents_the_usual_one,
@@ -171,39 +180,69 @@ const CHECKS: &[(&str, Check)] = checks![
     health::system_hooks_get_an_event_when_a_hook_is_re_enabled,
     health::events_of_a_disabled_hook_are_held,
     health::events_of_a_disabled_hook_are_dropped_if_the_settings_say_so,
-    replays::a_replay_sends_the_selected_deliveries_again_and_survives_a_crash,
     replays::the_replay_command_counts_starts_and_follows_a_replay,
+    replays::a_replay_survives_a_crash_and_a_pause,
+    replays::a_replay_sends_the_selected_deliveries_again_with_the_same_keys,
+    replays::invalid_parameters_of_a_replay_are_refused,
     rogues::nineteen_misbehaving_receivers_do_no_harm,
+    rogues::an_endless_answer_is_read_in_part,
+    rogues::a_compressed_answer_is_stored_without_decompression,
+    rogues::a_second_answer_is_not_taken_for_the_answer_to_the_next_request,
+    rogues::a_redirect_is_not_followed,
+    rogues::a_closed_connection_causes_no_second_request,
+    rogues::a_receiver_cannot_delay_the_next_attempt_by_more_than_a_day,
+    rogues::the_answer_410_ends_a_delivery,
+    rogues::four_failures_in_a_row_disable_a_hook,
     server_memory::memory_is_returned_to_the_system,
     secrets::a_hook_cannot_call_its_own_server,
-    secrets::answers_and_errors_show_no_secret,
     secrets::secrets_that_do_not_fit_into_a_header_are_refused_at_the_start,
-    secrets::contradictory_and_damaged_parameters_are_refused,
     secrets::the_audit_log_lists_reads_of_bodies_with_the_client,
     secrets::a_process_that_aborts_leaves_no_core,
+    secrets::a_secret_in_a_file_is_checked_too,
+    secrets::a_secret_of_digits_is_text,
+    secrets::the_secret_and_the_body_limit_of_a_new_source_are_checked,
+    secrets::two_different_tokens_are_refused,
+    secrets::a_form_that_is_not_text_is_refused,
+    secrets::a_header_with_two_different_values_is_refused,
+    secrets::a_template_is_checked_when_it_is_saved,
+    secrets::answers_logs_and_files_show_no_secret,
+    secrets::an_attempt_shows_its_error_and_its_answer_without_secrets,
     streams::streams_of_all_bots_of_a_project_share_a_limit,
     streams::a_stream_continues_where_it_was_interrupted,
     streams::a_stream_continues_within_a_commit,
     streams::only_users_who_manage_hooks_may_follow_the_journal,
-    streams::events_of_a_stream_are_forwarded_at_least_once,
-    streams::filtered_events_are_forwarded_with_a_signature,
-    relay::each_source_has_its_own_secrets_mode_and_limits,
-    relay::a_received_event_reaches_the_hooks_of_its_project,
-    relay::a_filter_selects_events_and_can_be_tried_first,
+    streams::a_stream_starts_with_new_events,
+    streams::each_stream_has_the_same_events_with_the_same_keys,
+    streams::a_stream_can_be_filtered_by_place_kind_and_content,
+    streams::the_position_advances_past_events_that_do_not_match,
+    streams::a_received_event_is_in_a_stream_once_with_its_exact_body,
+    streams::a_stop_does_not_wait_for_open_streams,
+    streams::invalid_parameters_of_a_stream_are_refused,
+    streams::one_user_cannot_use_all_permits_of_streams,
+    streams::a_stream_ends_when_its_user_loses_the_right_to_follow,
     relay::every_sample_is_relayed_once_and_unchanged,
-    relay::a_relay_loses_no_event_despite_kills_and_failing_receivers,
-    operation::a_source_for_signatures_gets_a_signing_token,
-    operation::doctor_and_config_check_change_nothing,
-    operation::a_hanging_database_gives_503_and_is_logged_once,
+    relay::the_first_event_of_a_project_creates_it_with_its_groups_and_user,
+    relay::an_event_is_relayed_byte_for_byte_with_the_headers_of_gitlab,
+    relay::a_name_that_a_user_has_set_is_kept,
+    relay::an_event_with_the_same_key_and_a_copy_for_the_group_are_not_delivered,
+    relay::an_unknown_kind_is_relayed_with_the_header_that_it_had,
+    relay::a_project_of_another_instance_with_the_same_path_is_another_project,
     operation::config_check_and_doctor_refuse_what_serve_refuses,
-    operation::a_start_logs_no_secret_and_a_failed_start_leaves_no_key,
     operation::a_missing_insights_file_is_reported_and_filled_from_the_journal,
-    operation::printed_urls_can_be_called_and_pushes_have_a_user,
+    operation::doctor_and_config_check_create_nothing,
+    operation::doctor_does_not_change_the_files_of_a_crash,
+    operation::a_start_logs_the_files_of_secrets_and_no_secret,
+    operation::the_store_keeps_the_generated_secret_for_all_nodes,
+    operation::a_start_without_the_key_of_the_database_creates_no_other_key,
+    operation::a_start_that_cannot_create_the_database_leaves_no_key,
+    operation::insights_without_their_database_are_refused,
     sources::a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_project,
     sources::a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group,
-    sources::a_source_accepts_only_events_of_its_instance,
-    sources::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
     sources::renaming_a_project_does_not_attract_foreign_events,
+    sources::a_project_at_the_path_of_another_project_gets_a_path_of_its_own,
+    sources::a_project_follows_its_group_and_a_repeated_transfer_does_not_move_it_back,
+    sources::a_project_that_an_administrator_has_moved_stays_there,
+    sources::renaming_a_group_does_not_attract_foreign_events,
     gaps::failed_requests_are_resent_by_gitlab,
     gaps::gaps_are_listed_in_pages_and_by_kind,
     gaps::missing_events_are_found_in_gitlab,
@@ -229,8 +268,10 @@ const CHECKS: &[(&str, Check)] = checks![
     alerts::a_rule_can_be_changed_and_deleted,
     monitoring::branches_without_pushes_are_shown,
     monitoring::prometheus_shows_the_current_state_only,
-    workers::all_workers_are_listed_and_run,
-    workers::the_error_of_a_worker_is_shown,
+    monitoring::administrators_see_the_metrics_of_the_default_branch,
+    monitoring::prometheus_shows_teams_and_no_person,
+    monitoring::other_branches_and_merge_requests_are_shown_on_request_while_they_exist,
+    monitoring::only_administrators_see_the_time_of_the_last_event_of_a_project,
     kill::kill_9_under_load_loses_no_acknowledged_event,
     metrics::jobs_pipelines_and_deployments_can_be_grouped,
     metrics::durations_have_percentiles_and_counts_have_none,
@@ -319,6 +360,52 @@ const CHECKS: &[(&str, Check)] = checks![
     privacy::an_erasure_cannot_be_undone,
     privacy::a_retention_must_be_confirmed_and_can_be_tried,
     privacy::facts_of_a_project_are_deleted_after_its_retention,
+    pushes::more_than_three_refs_of_a_kind_are_only_in_the_repository_update,
+    pushes::a_repository_update_is_sent_only_if_a_system_hook_wants_it,
+    pushes::the_git_hook_is_installed_only_where_it_runs,
+    pushes::the_group_of_a_shared_repository_can_use_the_files_of_the_hook,
+    pushes::an_installation_keeps_its_token_private_and_warns_without_a_server,
+    repositories::a_merge_lists_the_files_of_all_merged_branches,
+    repositories::text_in_another_encoding_is_reported_in_utf_8,
+    repositories::push_options_are_reported_as_gitlab_groups_them,
+    repositories::a_repository_with_sha_256_has_longer_ids,
+    repositories::a_deleted_tag_and_a_tag_of_a_file_have_no_commit_to_check_out,
+    repositories::a_push_to_a_shallow_repository_lists_its_new_commits,
+    repositories::a_push_of_thousands_of_commits_is_counted,
+    repositories::hundreds_of_moved_files_are_added_and_removed,
+    listen::events_of_a_stream_are_forwarded_at_least_once,
+    listen::a_new_listener_continues_at_the_stored_position,
+    listen::an_event_that_the_program_refuses_does_not_block_later_events,
+    listen::a_listener_ends_with_an_error_that_no_retry_can_solve,
+    listen::filtered_events_are_forwarded_with_a_signature,
+    event_filters::a_filter_can_be_tried_on_past_events,
+    event_filters::a_filter_selects_the_events_of_a_hook,
+    event_filters::a_filter_is_kept_until_it_is_changed_or_removed,
+    relay_kills::a_relay_loses_no_event_despite_kills_and_failing_receivers,
+    outages::a_hanging_database_gives_503_and_loses_no_event,
+    outages::an_outage_of_the_database_is_shown_and_logged_once,
+    addresses::printed_urls_can_be_called,
+    addresses::a_push_without_a_login_name_has_the_user_of_the_process,
+    instances::the_first_request_with_an_instance_binds_a_source,
+    instances::a_source_refuses_events_of_other_instances,
+    instances::a_source_of_another_instance_has_projects_of_its_own,
+    instances::an_administrator_can_change_the_instance_of_a_source,
+    instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
+    instances::the_binding_survives_a_restart_and_the_settings_override_it,
+    instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
+    source_settings::each_source_has_its_own_secret_which_is_shown_once,
+    source_settings::a_replaced_secret_stays_valid_for_the_overlap,
+    source_settings::a_source_for_signatures_refuses_old_signatures_and_tokens,
+    source_settings::a_source_refuses_other_addresses_and_large_bodies,
+    source_settings::the_rate_limit_of_a_source_counts_addresses,
+    source_settings::a_restart_keeps_the_requests_and_the_secret_of_a_source,
+    source_settings::invalid_settings_of_a_source_are_refused,
+    source_settings::a_removed_source_accepts_nothing,
+    source_settings::the_source_command_manages_a_source,
+    source_settings::a_source_for_signatures_gets_a_signing_token,
+    workers::all_workers_are_listed,
+    workers::a_worker_shows_its_runs,
+    workers::the_error_of_a_worker_is_shown_and_stays,
 ];
 
 fn main() {

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::http::{eventually, send};
+use crate::http::{Reply, check_parts, eventually, send};
 use crate::server::{Engine, Server, TOKEN};
+
+/// The labels of the default branch of `gear/"rope"`.
+const ON_MAIN: &str = r#"project="gear/\"rope\"",ref="main",kind="branch",source="push""#;
 
 /// The names of metrics in a text.
 fn names(text: &str) -> HashSet<String> {
@@ -88,58 +91,142 @@ fn can_be_loaded(dashboard: &str) {
     }
 }
 
-pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
-    let mut server = Server::start(&engine, &[]);
-    let time = |minutes: i64| {
-        (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes))
-            .strftime("%Y-%m-%d %H:%M:%S UTC")
-            .to_string()
-    };
+/// A time some minutes ago, as GitLab writes it.
+fn time(minutes: i64) -> String {
+    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
 
-    let project = json!({ "id": 7, "path_with_namespace": "gear/\"rope\"", "default_branch": "main" });
-    let pipeline = |id: i64, branch: &str, status: &str, minutes: i64| {
-        json!({ "object_kind": "pipeline", "project": project, "object_attributes": { "id": id, "iid": id, "ref": branch,
-            "status": status, "source": "push", "created_at": time(minutes), "finished_at": time(minutes - 1), "duration": 60 },
-            "builds": [{ "id": id * 10, "name": "pull", "stage": "test", "status": status, "created_at": time(minutes),
-                "started_at": time(minutes), "finished_at": time(minutes - 1), "duration": 50.0 }] })
-    };
+fn project() -> Value {
+    json!({ "id": 7, "path_with_namespace": "gear/\"rope\"", "default_branch": "main" })
+}
 
-    let push = |branch: &str| {
-        json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": "0", "after": "b", "project": project,
-            "commits": [{ "id": "b", "message": "m", "timestamp": time(9), "author": { "name": "Ida", "email": "ida@x.example" } }] })
-    };
+/// A pipeline of one job that was created some minutes ago and ran for one minute.
+fn pipeline(id: i64, branch: &str, status: &str, minutes: i64) -> Value {
+    json!({ "object_kind": "pipeline", "project": project(),
+        "object_attributes": { "id": id, "iid": id, "ref": branch, "status": status, "source": "push",
+            "created_at": time(minutes), "finished_at": time(minutes - 1), "duration": 60 },
+        "builds": [{ "id": id * 10, "name": "pull", "stage": "test", "status": status, "created_at": time(minutes),
+            "started_at": time(minutes), "finished_at": time(minutes - 1), "duration": 50.0 }] })
+}
+
+fn push(branch: &str) -> Value {
+    json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": "0", "after": "b",
+        "project": project(), "commits": [{ "id": "b", "message": "m", "timestamp": time(9),
+            "author": { "name": "Ida", "email": "ida@x.example" } }] })
+}
+
+/// The deletion of a branch.
+fn deletion(branch: &str) -> Value {
+    json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": "b", "after": "0".repeat(40),
+        "project": project() })
+}
+
+fn merge_request(state: &str, action: &str) -> Value {
+    json!({ "object_kind": "merge_request", "project": project(),
+        "object_attributes": { "iid": 5, "target_project_id": 7, "created_at": time(60), "updated_at": time(1),
+            "state": state, "action": action } })
+}
+
+/// A pipeline of the merge request.
+fn merge_request_pipeline(id: i64) -> Value {
+    let mut pipeline = pipeline(id, "wip", "running", 4);
+    pipeline["object_attributes"]["source"] = json!("merge_request_event");
+    pipeline["merge_request"] = json!({ "iid": 5 });
+
+    pipeline
+}
+
+/// Asks for `/metrics`, with a token if it is given.
+fn ask(server: &Server, token: Option<&str>) -> Reply {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("Authorization", &**bearer)).collect();
+    send(server.port, "GET", "/metrics", &headers, b"").expect("an answer")
+}
+
+/// The metrics as administrators see them.
+fn metrics(server: &Server) -> String {
+    ask(server, Some(TOKEN)).body
+}
+
+/// The lines of a metric.
+fn of(text: &str, name: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.starts_with(name));
+    lines.map(str::to_owned).collect()
+}
+
+/// Waits until a metric of insights has a value.
+fn wait_for(server: &Server, metric: &str, value: f64) {
+    let path = format!("/api/v1/insights/metrics/{metric}");
+    eventually(metric, || server.get(&path)["value"] == value);
+}
+
+/// The first computation after a start covers all projects.
+fn compute(server: &mut Server) {
+    server.kill();
+    server.restart();
+}
+
+/// Waits until the last pipeline of the default branch is shown, and no other.
+fn wait_for_pipeline(server: &Server, status: &str, id: i64) {
+    eventually("only the default branch is shown", || {
+        let text = metrics(server);
+        of(&text, "gitlab_ci_pipeline_status")
+            == [format!("gitlab_ci_pipeline_status{{{ON_MAIN},status=\"{status}\"}} 1")]
+            && of(&text, "gitlab_ci_pipeline_id") == [format!("gitlab_ci_pipeline_id{{{ON_MAIN}}} {id}")]
+    });
+}
+
+/// A server that has counted pushes and pipelines of two branches, and a commit.
+fn start(engine: &Engine) -> Server {
+    let server = Server::start(engine, &[]);
     server.receive("Push Hook", "main", &push("main"));
     server.receive("Push Hook", "wip", &push("wip"));
     server.receive("Pipeline Hook", "a", &pipeline(1, "main", "success", 9));
     server.receive("Pipeline Hook", "b", &pipeline(2, "wip", "failed", 5));
+    wait_for(&server, "pipelines", 2.0);
+    wait_for(&server, "commits", 1.0);
 
-    let bearer = format!("Bearer {TOKEN}");
-    let metrics = |server: &Server| {
-        send(server.port, "GET", "/metrics", &[("Authorization", &bearer)], b"")
-            .expect("an answer")
-            .body
-    };
+    server
+}
 
-    let of = |text: &str, name: &str| -> Vec<String> {
-        text.lines()
-            .filter(|line| line.starts_with(name))
-            .map(str::to_owned)
-            .collect()
-    };
+/// The same, after Prometheus' metrics were computed.
+fn start_computed(engine: &Engine) -> Server {
+    let mut server = start(engine);
+    compute(&mut server);
+    wait_for_pipeline(&server, "success", 1);
 
-    let on_main = r#"project="gear/\"rope\"",ref="main",kind="branch",source="push""#;
-    let shown = |server: &Server, status: &str, id: i64| {
-        let text = metrics(server);
-        of(&text, "gitlab_ci_pipeline_status")
-            == [format!("gitlab_ci_pipeline_status{{{on_main},status=\"{status}\"}} 1")]
-            && of(&text, "gitlab_ci_pipeline_id") == [format!("gitlab_ci_pipeline_id{{{on_main}}} {id}")]
-    };
+    server
+}
 
-    eventually("all events are counted", || {
-        server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0
-            && server.get("/api/v1/insights/metrics/commits")["value"] == 1.0
-    });
+/// Metrics of projects are for administrators only. A wrong token is refused and not ignored.
+fn check_access(server: &Server) {
+    let plain = ask(server, None).body;
+    assert!(plain.contains("quickdraw_hooks_disabled"), "{plain}");
+    assert!(!plain.contains("rope"), "{plain}");
+    ask(server, Some("nonsense")).check(401);
+}
 
+pub(crate) fn administrators_see_the_metrics_of_the_default_branch(engine: Engine) {
+    let server = start_computed(&engine);
+    let text = metrics(&server);
+
+    let job =
+        format!("gitlab_ci_pipeline_job_status{{{ON_MAIN},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
+    assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);
+
+    let runs = format!("gitlab_ci_pipeline_run_count{{{ON_MAIN}}} 1");
+    assert_eq!(of(&text, "gitlab_ci_pipeline_run_count"), [runs]);
+
+    let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
+    let contributors = format!("vcs_contributor_count{{{repository}}} 1");
+    assert!(text.contains(&contributors), "{text}");
+
+    check_access(&server);
+}
+
+/// Creates two members, each in a team of their own.
+fn make_teams(server: &Server) {
     for (path, body) in [
         ("members", json!({ "name": "Ida", "handles": ["ida@x.example"] })),
         ("members", json!({ "name": "Jo", "handles": ["jo@x.example"] })),
@@ -148,190 +235,138 @@ pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
         ("teams/3/members", json!({ "member_id": 1 })),
         ("teams/4/members", json!({ "member_id": 2 })),
     ] {
-        let made = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
-        assert_eq!(made.status, 201, "{path}: {}", made.body);
+        server.create(&format!("/api/v1/insights/{path}"), &body);
     }
+}
 
-    // The first computation after a start covers all projects.
-    server.kill();
-    server.restart();
-    eventually("only the default branch is shown", || shown(&server, "success", 1));
+pub(crate) fn prometheus_shows_teams_and_no_person(engine: Engine) {
+    let mut server = start(&engine);
+    make_teams(&server);
+    compute(&mut server);
+    wait_for_pipeline(&server, "success", 1);
 
     let text = metrics(&server);
     let commits =
         |team: &str| format!("pulse_commits{{project=\"gear/\\\"rope\\\"\",team=\"{team}\",window=\"7d\"}} 1");
     assert_eq!(of(&text, "pulse_commits"), [commits(""), commits("Ropes")]);
 
-    assert_eq!(
-        of(&text, "pulse_unmatched_identities"),
-        ["pulse_unmatched_identities 0"]
-    );
+    let unmatched = of(&text, "pulse_unmatched_identities");
+    assert_eq!(unmatched, ["pulse_unmatched_identities 0"]);
+    assert!(!text.contains("ida@"), "{text}");
+    check_each_series_is_shown_once(&text);
+}
 
-    let job =
-        format!("gitlab_ci_pipeline_job_status{{{on_main},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
-    assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);
-    assert!(!text.contains("ida@"), "no person is named: {text}");
+fn check_unique(lines: &[&str]) {
+    let unique: HashSet<&&str> = lines.iter().collect();
+    assert_eq!(unique.len(), lines.len(), "{lines:?}");
+}
 
-    let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    assert!(
-        plain.contains("quickdraw_hooks_disabled") && !plain.contains("rope"),
-        "metrics of projects are for administrators only: {plain}"
-    );
+/// Each name has one type and one set of labels, which promtool requires.
+fn check_each_series_is_shown_once(text: &str) {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let series: Vec<&str> = lines.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
 
-    let series: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
-        .collect();
+    check_unique(&series);
 
-    assert_eq!(
-        series.iter().collect::<HashSet<_>>().len(),
-        series.len(),
-        "each series is shown once"
-    );
-
-    let wrong = send(
-        server.port,
-        "GET",
-        "/metrics",
-        &[("Authorization", "Bearer nonsense")],
-        b"",
-    )
-    .expect("an answer");
-    assert_eq!(wrong.status, 401, "a wrong token is refused and not ignored");
-
-    // Each name has one type and one set of labels, which promtool requires.
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
-    assert_eq!(types.iter().collect::<HashSet<_>>().len(), types.len());
+    check_unique(&types);
 
-    if let Some(said) = promtool(&text) {
-        assert!(!said.contains("error"), "{said}");
+    if let Some(output) = promtool(text) {
+        assert!(!output.contains("error"), "{output}");
     }
+}
 
-    assert_eq!(
-        of(&text, "gitlab_ci_pipeline_run_count"),
-        [format!("gitlab_ci_pipeline_run_count{{{on_main}}} 1")]
-    );
-
-    let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
-    assert!(
-        text.contains(&format!("vcs_contributor_count{{{repository}}} 1")),
-        "{text}"
-    );
-
+pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
+    let mut server = start_computed(&engine);
     server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
-    eventually("the new pipeline is counted", || {
-        server.get("/api/v1/insights/metrics/pipelines")["value"] == 3.0
-    });
+    wait_for(&server, "pipelines", 3.0);
 
-    assert_eq!(
-        server.get("/api/v1/insights/metrics/branches_failing?branch=main")["value"],
-        1.0
+    check_parts(
+        &server.get("/api/v1/insights/metrics/branches_failing?branch=main"),
+        json!({ "value": 1.0 }),
     );
 
-    server.kill();
-    server.restart();
-    eventually("only the new state is shown", || shown(&server, "failed", 3));
+    compute(&mut server);
+    wait_for_pipeline(&server, "failed", 3);
+}
 
-    // Other branches and merge requests are shown on request, while they exist.
-    let of_merge_request = |state: &str| {
-        json!({ "object_kind": "merge_request", "project": project, "object_attributes": { "iid": 5, "target_project_id": 7,
-            "created_at": time(60), "updated_at": time(1), "state": state, "action": if state == "opened" { "open" } else { "close" } } })
+/// Refs and kinds of the pipelines that are shown.
+fn refs(server: &Server) -> Vec<String> {
+    let part = |line: &String| {
+        let labels = line.split("ref=").nth(1)?;
+        labels.split(",source").next().map(str::to_owned)
     };
 
-    let mut on_merge_request = pipeline(9, "wip", "running", 4);
-    on_merge_request["object_attributes"]["source"] = json!("merge_request_event");
-    on_merge_request["merge_request"] = json!({ "iid": 5 });
-    server.receive("Merge Request Hook", "d", &of_merge_request("opened"));
-    server.receive("Pipeline Hook", "e", &on_merge_request);
-    eventually("the merge request pipeline is counted", || {
-        server.get("/api/v1/insights/metrics/pipelines")["value"] == 4.0
-    });
+    let lines = of(&metrics(server), "gitlab_ci_pipeline_status");
+    lines.iter().filter_map(part).collect()
+}
+
+/// A server with a pipeline of a merge request, which shows all refs that exist.
+fn start_with_all_refs(engine: &Engine) -> Server {
+    let mut server = start(engine);
+    server.receive("Merge Request Hook", "d", &merge_request("opened", "open"));
+    server.receive("Pipeline Hook", "e", &merge_request_pipeline(9));
+    wait_for(&server, "pipelines", 3.0);
+
     server.set("QUICKDRAW__TELEMETRY__REFS", r#"["w*", "!*"]"#);
-    server.kill();
-    server.restart();
+    compute(&mut server);
+    server
+}
 
-    let refs = |server: &Server| -> Vec<String> {
-        let text = metrics(server);
-        let part = |line: &String| {
-            line.split("ref=")
-                .nth(1)
-                .and_then(|rest| rest.split(",source").next())
-                .map(str::to_owned)
-        };
-        of(&text, "gitlab_ci_pipeline_status").iter().filter_map(part).collect()
-    };
-
-    let (main, wip, five) = (
-        r#""main",kind="branch""#,
-        r#""wip",kind="branch""#,
-        r#""5",kind="merge-request""#,
-    );
+pub(crate) fn other_branches_and_merge_requests_are_shown_on_request_while_they_exist(engine: Engine) {
+    let mut server = start_with_all_refs(&engine);
+    let main = r#""main",kind="branch""#;
+    let wip = r#""wip",kind="branch""#;
+    let five = r#""5",kind="merge-request""#;
 
     eventually("all refs are shown", || refs(&server) == [main, five, wip]);
     assert!(metrics(&server).contains("vcs_ref_type=\"branch\"} 2\n"));
 
-    let gone = json!({ "object_kind": "push", "ref": "refs/heads/wip", "before": "b", "after": "0".repeat(40), "project": project });
-    server.receive("Push Hook", "f", &gone);
-    server.receive("Merge Request Hook", "g", &of_merge_request("closed"));
+    server.receive("Push Hook", "f", &deletion("wip"));
+    server.receive("Merge Request Hook", "g", &merge_request("closed", "close"));
+    wait_for(&server, "branches_deleted", 1.0);
+    wait_for(&server, "mr_open", 0.0);
 
-    eventually("the deletion and the close are counted", || {
-        server.get("/api/v1/insights/metrics/branches_deleted")["value"] == 1.0
-            && server.get("/api/v1/insights/metrics/mr_open")["value"] == 0.0
-    });
-
-    server.kill();
-    server.restart();
+    compute(&mut server);
     eventually("deleted refs are not shown", || refs(&server) == [main]);
-
-    let pushed = json!({ "object_kind": "push", "project": { "id": 8, "path_with_namespace": "gear/cord" } });
-    server.receive("Push Hook", "h", &pushed);
-
-    let last = "quickdraw_project_last_event_timestamp_seconds{";
-    eventually("administrators see the time of a project's last event", || {
-        of(&metrics(&server), last).len() == 1
-    });
-
-    let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    assert_eq!(
-        of(&plain, last),
-        Vec::<String>::new(),
-        "the time is for administrators only"
-    );
 }
 
-/// A project from which only pipelines are received. Its default branch is shown, and the other branches on request.
+pub(crate) fn only_administrators_see_the_time_of_the_last_event_of_a_project(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let project = json!({ "id": 8, "path_with_namespace": "gear/cord" });
+    server.receive("Push Hook", "h", &json!({ "object_kind": "push", "project": project }));
+
+    let last = "quickdraw_project_last_event_timestamp_seconds{";
+    eventually("administrators see the time", || of(&metrics(&server), last).len() == 1);
+    assert!(of(&ask(&server, None).body, last).is_empty());
+}
+
+/// Receives a pipeline of a project from which only pipelines are received.
+fn receive_pipeline_alone(server: &Server, id: i64, branch: &str, status: &str) {
+    let project = json!({ "id": 8, "path_with_namespace": "gear/sling", "default_branch": "trunk" });
+    let body = json!({ "object_kind": "pipeline", "project": project,
+        "object_attributes": { "id": id, "iid": id, "ref": branch, "status": status, "source": "push",
+            "created_at": time(0) } });
+    server.receive("Pipeline Hook", branch, &body);
+}
+
+/// The default branch of such a project is shown, and the other branches on request.
 pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     let mut server = Server::start(&engine, &[("QUICKDRAW__TELEMETRY__REFS", r#"["*"]"#)]);
-    let time = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-    let pipeline = |id: i64, branch: &str, status: &str| {
-        json!({ "object_kind": "pipeline", "project": { "id": 8, "path_with_namespace": "gear/sling", "default_branch": "trunk" },
-            "object_attributes": { "id": id, "iid": id, "ref": branch, "status": status, "source": "push", "created_at": time } })
-    };
-    server.receive("Pipeline Hook", "a", &pipeline(1, "trunk", "success"));
-    server.receive("Pipeline Hook", "b", &pipeline(2, "feat", "manual"));
-    eventually("all pipelines are counted", || {
-        server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0
-    });
+    receive_pipeline_alone(&server, 1, "trunk", "success");
+    receive_pipeline_alone(&server, 2, "feat", "manual");
+    wait_for(&server, "pipelines", 2.0);
+    compute(&mut server);
 
-    // The first computation after a start covers all projects.
-    server.kill();
-    server.restart();
-
-    let bearer = format!("Bearer {TOKEN}");
-    let of = |git_ref: &str, status: &str| {
-        format!(
-            "gitlab_ci_pipeline_status{{project=\"gear/sling\",ref=\"{git_ref}\",kind=\"branch\",source=\"push\",status=\"{status}\"}} 1"
-        )
+    let line = |branch: &str, status: &str| {
+        let labels = format!(r#"project="gear/sling",ref="{branch}",kind="branch",source="push",status="{status}""#);
+        format!("gitlab_ci_pipeline_status{{{labels}}} 1")
     };
 
     eventually("both branches are shown", || {
-        let text = send(server.port, "GET", "/metrics", &[("Authorization", &bearer)], b"")
-            .expect("an answer")
-            .body;
-        [of("trunk", "success"), of("feat", "manual")]
-            .iter()
-            .all(|line| text.contains(line))
+        let text = metrics(&server);
+        text.contains(&line("trunk", "success"))
+            && text.contains(&line("feat", "manual"))
             && text.contains("vcs_ref_type=\"branch\"} 2\n")
     });
 }

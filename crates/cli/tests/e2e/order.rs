@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{Got, Sink, eventually};
 use crate::server::{Engine, Server};
@@ -15,99 +15,123 @@ fn what(got: &Got) -> (i64, i64) {
     (number("iid"), number("step"))
 }
 
-pub(crate) fn a_failing_head_blocks_its_own_object_and_no_other(engine: Engine) {
-    let broken = Arc::new(AtomicBool::new(true));
-    let fails = broken.clone();
+/// A server with an ordered hook and five events of each of two issues. The receiver fails for the first issue until it
+/// is repaired.
+struct Scene {
+    server: Server,
+    sink: Sink,
+    broken: Arc<AtomicBool>,
+    hook: Value,
+}
 
-    let sink = Sink::scripted(move |got| {
-        Some(if what(got).0 == 1 && fails.load(Ordering::Relaxed) {
-            503
-        } else {
-            200
-        })
-    });
+impl Scene {
+    fn start(engine: &Engine) -> Self {
+        let pauses = r#"["100ms", "100ms", "100ms", "100ms", "100ms", "24h", "24h"]"#;
+        let settings = [
+            ("QUICKDRAW__DELIVERY__RETRY", pauses),
+            ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
+        ];
+        let server = Server::start(engine, &settings);
+        server.make_project();
 
-    let settings = [
-        (
-            "QUICKDRAW__DELIVERY__RETRY",
-            r#"["100ms", "100ms", "100ms", "100ms", "100ms", "24h", "24h"]"#,
-        ),
-        ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
-    ];
-    let mut server = Server::start(&engine, &settings);
-    server.make_project();
+        let broken = Arc::new(AtomicBool::new(true));
+        let sink = failing_for_first_issue(broken.clone());
+        let hook = server.make_hook(&sink.url(), r#","issues_events":true,"ordered":true"#);
+        assert_eq!(hook["ordered"], true);
 
-    let hook = server.make_hook(&sink.url(), r#","issues_events":true,"ordered":true"#);
-    assert_eq!(hook["ordered"], true);
+        for step in 1..=5 {
+            report(&server, 1, step);
+            report(&server, 2, step);
+        }
 
-    let report = |server: &Server, iid: i64, step: i64| {
-        let body = format!(
-            r#"{{"trigger":"issue_hooks","payload":{{"object_kind":"issue","object_attributes":{{"iid":{iid},"step":{step}}}}}}}"#
-        );
-        let reply = server.call("POST", "/api/v1/projects/1/events", &body);
-        assert_eq!(reply.status, 202, "{}", reply.body);
-    };
-    for step in 1..=5 {
-        report(&server, 1, step);
-        report(&server, 2, step);
+        Self {
+            server,
+            sink,
+            broken,
+            hook,
+        }
     }
 
-    let of = |iid: i64| {
-        sink.got()
-            .iter()
-            .map(what)
-            .filter(|(of, _)| *of == iid)
-            .map(|(_, step)| step)
-            .collect::<Vec<_>>()
-    };
+    /// The steps of an issue that arrived.
+    fn steps(&self, iid: i64) -> Vec<i64> {
+        let got = self.sink.got();
+        let events = got.iter().map(what).filter(|(of, _)| *of == iid);
+        events.map(|(_, step)| step).collect()
+    }
+
+    fn deliveries(&self, state: &str) -> Vec<Value> {
+        let list = self.server.get(&format!("/api/v1/deliveries?state={state}"));
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until the next attempt of the first delivery is in 24 hours.
+    fn wait_for_the_long_pause(&self) {
+        eventually("the first delivery has used its short pauses", || {
+            let retrying = self.deliveries("retrying");
+            let head = retrying.first();
+            head.is_some_and(|head| head["attempts"].as_u64() >= Some(6))
+        });
+    }
+
+    /// Repairs the receiver, and sends the failed delivery again.
+    fn repair_and_resend(&self) {
+        self.broken.store(false, Ordering::Relaxed);
+
+        let path = format!("/api/v4/projects/1/hooks/{}/events", self.hook["id"]);
+        let log = self.server.get(&format!("{path}?per_page=20"));
+        let mut entries = log.as_array().into_iter().flatten();
+        let failed = entries.find(|entry| entry["response_status"] == "503");
+
+        let id = &failed.expect("it failed")["id"];
+        self.server.call("POST", &format!("{path}/{id}/resend"), "").check(201);
+    }
+}
+
+fn failing_for_first_issue(broken: Arc<AtomicBool>) -> Sink {
+    Sink::scripted(move |got| {
+        let fails = what(got).0 == 1 && broken.load(Ordering::Relaxed);
+        Some(if fails { 503 } else { 200 })
+    })
+}
+
+fn report(server: &Server, iid: i64, step: i64) {
+    let payload = json!({ "object_kind": "issue", "object_attributes": { "iid": iid, "step": step } });
+    server.report_event(&json!({ "trigger": "issue_hooks", "payload": payload }));
+}
+
+pub(crate) fn a_failing_head_blocks_its_own_object_and_no_other(engine: Engine) {
+    let scene = Scene::start(&engine);
     eventually("all events of the other issue arrive in order", || {
-        of(2) == [1, 2, 3, 4, 5]
+        scene.steps(2) == [1, 2, 3, 4, 5]
     });
 
-    let items = |server: &Server, state: &str| {
-        server.get(&format!("/api/v1/deliveries?state={state}"))["items"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-    };
-    let blocked = items(&server, "blocked");
+    let blocked = scene.deliveries("blocked");
     assert_eq!(blocked.len(), 4, "{blocked:?}");
 
-    assert!(
-        blocked
-            .iter()
-            .all(|one| one["next_attempt_at"].is_null() && one["attempts"] == 0)
-    );
+    for one in blocked {
+        assert!(one["next_attempt_at"].is_null() && one["attempts"] == 0, "{one}");
+    }
 
-    assert!(of(1).iter().all(|step| *step == 1), "{:?}", of(1));
-    eventually("the first delivery has used its short pauses", || {
-        items(&server, "retrying")
-            .first()
-            .is_some_and(|head| head["attempts"].as_u64() >= Some(6))
+    let steps = scene.steps(1);
+    assert!(steps.iter().all(|step| *step == 1), "{steps:?}");
+}
+
+/// The next pause is 24 hours. A manual resend succeeds and unblocks the other deliveries.
+pub(crate) fn an_ordering_queue_survives_a_crash_and_a_resend_unblocks_it(engine: Engine) {
+    let mut scene = Scene::start(&engine);
+    scene.wait_for_the_long_pause();
+    scene.server.kill();
+    scene.server.restart();
+    assert_eq!(scene.deliveries("blocked").len(), 4);
+
+    scene.repair_and_resend();
+    eventually("all events of the first issue arrive", || {
+        scene.steps(1).last() == Some(&5)
     });
 
-    // The ordering queues survive a crash.
-    server.kill();
-    server.restart();
-    assert_eq!(items(&server, "blocked").len(), 4);
-    broken.store(false, Ordering::Relaxed);
-
-    // The next pause is 24 hours. A manual resend succeeds and unblocks the other deliveries.
-    let path = format!("/api/v4/projects/1/hooks/{}/events", hook["id"]);
-    let log = server.get(&format!("{path}?per_page=20"));
-
-    let head = log
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|entry| entry["response_status"] == "503");
-    let resent = server.call("POST", &format!("{path}/{}/resend", head.expect("it failed")["id"]), "");
-    assert_eq!(resent.status, 201, "{}", resent.body);
-    eventually("all events of the first issue arrive", || of(1).last() == Some(&5));
-
-    let mut steps = of(1);
+    let mut steps = scene.steps(1);
     assert!(steps.is_sorted(), "{steps:?}");
     steps.dedup();
     assert_eq!(steps, [1, 2, 3, 4, 5]);
-    assert!(items(&server, "blocked").is_empty());
+    assert!(scene.deliveries("blocked").is_empty());
 }

@@ -122,7 +122,7 @@ pub(crate) fn a_verification_finds_equal_values_in_any_order(engine: Engine) {
     }
 
     let view = server.get("/api/v1/insights/rebuild");
-    let expected = json!({ "task": "verify", "alike": true, "unreadable": 0 });
+    let expected = json!({ "task": "verify", "is_identical": true, "unreadable": 0 });
     check_shows(&view, &expected);
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn a_rebuild_changes_no_value(engine: Engine) {
 
     // All values use the current definitions.
     let metric = filled.server.get("/api/v1/insights/metrics/mr_merged");
-    assert_eq!(metric["counted_by"], json!([metric["definition_version"]]));
+    assert_eq!(metric["counted_versions"], json!([metric["definition_version"]]));
 }
 
 pub(crate) fn counting_events_twice_changes_no_value(engine: Engine) {

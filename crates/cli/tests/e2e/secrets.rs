@@ -1,19 +1,32 @@
 //! Secrets: no answer, history or database shows one, whatever a receiver echoes and whatever fails.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::http::{Sink, send};
+use crate::commands::output_of;
+use crate::gitlab::DEFAULT;
+use crate::http::{Reply, Sink, check_parts, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(engine: Engine) {
-    let mut server = Server::new(&engine);
+/// A server with fixed secrets that does not run yet.
+fn prepare(engine: &Engine) -> Server {
+    let mut server = Server::new(engine);
     server.set("GITLAB_WEBHOOK_SECRET", SECRET);
     server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
 
-    let file = server.folder.path().join("secret");
-    std::fs::write(&file, "canary-in-a-file \n").expect("written");
+    server
+}
 
-    let file = file.to_string_lossy().into_owned();
+/// Checks that a command refuses a setting with these words, and does not print the value.
+fn check_refused(server: &Server, arguments: &[&str], name: &str, value: &str, words: &str) {
+    let output = server.command(arguments).env(name, value).output().expect("it ran");
+    let said = output_of(&output);
+    let refused = !output.status.success() && said.contains(words);
+    assert!(refused, "{name} {arguments:?}: {said}");
+    assert!(!said.contains("canary"), "{said}");
+}
+
+pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(engine: Engine) {
+    let server = prepare(&engine);
     for (name, value, words) in [
         (
             "GITLAB_WEBHOOK_SECRET",
@@ -32,105 +45,67 @@ pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(eng
             "server.root_token contains a line break",
         ),
     ] {
-        for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
-            let output = server.command(arguments).env(name, value).output().expect("it ran");
-            let said = format!(
-                "{}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            assert!(
-                !output.status.success() && said.contains(words),
-                "{name} {arguments:?}: {said}"
-            );
-
-            assert!(!said.contains("canary"), "{said}");
-        }
+        check_refused(&server, &["config", "check"], name, value, words);
+        check_refused(&server, &["doctor"], name, value, words);
+        check_refused(&server, &["serve"], name, value, words);
     }
+}
 
+/// Runs `config check` with another setting for the secret. Returns its success and its output.
+fn check_config(server: &Server, name: &str, value: &str) -> (bool, String) {
     let mut command = server.command(&["config", "check"]);
-    let output = command
-        .env_remove("GITLAB_WEBHOOK_SECRET")
-        .env("GITLAB_WEBHOOK_SECRET_FILE", file)
-        .output();
-    let output = output.expect("it ran");
+    command.env_remove("GITLAB_WEBHOOK_SECRET").env(name, value);
 
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        !output.status.success() && said.contains("source.secret begins or ends"),
-        "{said}"
-    );
+    let output = command.output().expect("it ran");
 
-    // A secret of digits is read as text and not as a number.
-    let mut command = server.command(&["config", "check"]);
-    let output = command
-        .env_remove("GITLAB_WEBHOOK_SECRET")
-        .env("QUICKDRAW__SOURCE__SECRET", "12345678")
-        .output();
-    let output = output.expect("it ran");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), output_of(&output))
+}
+
+pub(crate) fn a_secret_in_a_file_is_checked_too(engine: Engine) {
+    let server = prepare(&engine);
+    let file = server.folder.path().join("secret");
+    std::fs::write(&file, "canary-in-a-file \n").expect("written");
+
+    let (accepted, said) = check_config(&server, "GITLAB_WEBHOOK_SECRET_FILE", &file.to_string_lossy());
+    assert!(!accepted && said.contains("source.secret begins or ends"), "{said}");
+}
+
+pub(crate) fn a_secret_of_digits_is_text(engine: Engine) {
+    let server = prepare(&engine);
+    let (accepted, said) = check_config(&server, "QUICKDRAW__SOURCE__SECRET", "12345678");
+    assert!(accepted, "{said}");
+}
+
+pub(crate) fn the_secret_and_the_body_limit_of_a_new_source_are_checked(engine: Engine) {
+    let mut server = prepare(&engine);
     server.restart();
 
-    let made = server.call("POST", "/api/v1/sources", r#"{"secret":" blank-at-the-ends"}"#);
-    assert!(
-        made.status == 400 && made.body.contains("begins or ends with a blank"),
-        "{}",
-        made.body
-    );
+    let make = |body: &str| server.call("POST", "/api/v1/sources", body);
 
-    let made = server.call("POST", "/api/v1/sources", r#"{"name":"usual"}"#);
-    assert_eq!(
-        (made.status, &made.json()["body_limit"]),
-        (201, &json!(26_214_400)),
-        "{}",
-        made.body
-    );
+    make(r#"{"secret":" blank-at-the-ends"}"#).check_says(400, "begins or ends with a blank");
+    make(r#"{"body_limit":26214401}"#).check_says(400, "body_limit");
 
-    let large = server.call("POST", "/api/v1/sources", r#"{"body_limit":26214401}"#);
-    assert!(
-        large.status == 400 && large.body.contains("body_limit"),
-        "{}",
-        large.body
-    );
+    let usual = make(r#"{"name":"usual"}"#).check(201).json();
+    check_parts(&usual, json!({ "body_limit": 26_214_400 }));
 }
 
 pub(crate) fn a_hook_cannot_call_its_own_server(engine: Engine) {
-    let mut server = Server::new(&engine);
-    let everywhere = format!("0.0.0.0:{}", server.port);
-
-    for (name, value) in [
-        ("QUICKDRAW_LISTEN", everywhere.as_str()),
-        ("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "false"),
-        ("QUICKDRAW_ROOT_TOKEN", TOKEN),
-        ("GITLAB_WEBHOOK_SECRET", SECRET),
-    ] {
-        server.set(name, value);
-    }
-
+    let mut server = prepare(&engine);
+    server.set("QUICKDRAW_LISTEN", &format!("0.0.0.0:{}", server.port));
+    server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "false");
     server.restart();
     server.make_project();
 
-    let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
-    let made = server.call("POST", "/api/v4/projects/1/hooks", &json!({ "url": url }).to_string());
+    let make = |url: String| {
+        let body = json!({ "url": url }).to_string();
+        server.call("POST", "/api/v4/projects/1/hooks", &body)
+    };
 
-    assert!(
-        made.status == 422 && made.body.contains("rule own_address"),
-        "{}",
-        made.body
-    );
+    let own = format!("http://127.0.0.1:{}{DEFAULT}", server.port);
+    make(own).check_says(422, "rule own_address");
 
-    let other = json!({ "url": format!("http://127.0.0.1:{}/", server.port ^ 1) });
-    let made = server.call("POST", "/api/v4/projects/1/hooks", &other.to_string());
-
-    assert!(
-        made.status == 422 && made.body.contains("rule loopback"),
-        "{}",
-        made.body
-    );
+    let other = format!("http://127.0.0.1:{}/", server.port ^ 1);
+    make(other).check_says(422, "rule loopback");
 }
 
 pub(crate) fn the_audit_log_lists_reads_of_bodies_with_the_client(engine: Engine) {
@@ -140,186 +115,195 @@ pub(crate) fn the_audit_log_lists_reads_of_bodies_with_the_client(engine: Engine
     let hook = server.make_hook("https://example.com/in", "");
     let event = format!("/api/v1/events/{}", server.report(1).expect("accepted"));
     let log = format!("/api/v4/projects/1/hooks/{}/events", hook["id"]);
-    let headers = [("PRIVATE-TOKEN", TOKEN), ("X-Forwarded-For", "192.0.2.6, 203.0.113.9")];
 
+    let headers = [("PRIVATE-TOKEN", TOKEN), ("X-Forwarded-For", "192.0.2.6, 203.0.113.9")];
     for path in [&event, &log, &event, &log] {
         let read = send(server.port, "GET", path, &headers, b"").expect("an answer");
-        assert_eq!(read.status, 200, "{path}: {}", read.body);
+        read.check(200);
     }
 
     let audit = server.get("/api/v1/audit?limit=2");
     for (at, path) in [&log, &event].into_iter().enumerate() {
-        let entry = &audit["items"][at];
-        let said = (&entry["path"], &entry["method"], &entry["status"], &entry["address"]);
-
-        assert_eq!(
-            said,
-            (&json!(path), &json!("GET"), &json!(200), &json!("203.0.113.9")),
-            "{audit}"
+        check_parts(
+            &audit["items"][at],
+            json!({ "path": path, "method": "GET", "status": 200, "address": "203.0.113.9" }),
         );
     }
+}
+
+/// Checks that the system writes no core file for the process, if it shows the limit.
+fn check_limit_of_cores(server: &Server) {
+    let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())) else {
+        return;
+    };
+
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    let limit = core.unwrap_or_default().split_whitespace().nth(4);
+    assert_eq!(limit, Some("0"), "{limits}");
 }
 
 pub(crate) fn a_process_that_aborts_leaves_no_core(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();
     server.make_hook("https://example.com/in", r#","token":"canary-in-core""#);
-
-    if let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())) {
-        let core = limits
-            .lines()
-            .find(|line| line.starts_with("Max core file size"))
-            .unwrap_or_default();
-        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{limits}");
-    }
-
+    check_limit_of_cores(&server);
     server.abort();
 
     for file in std::fs::read_dir(server.folder.path()).expect("a folder").flatten() {
-        assert!(
-            !file.file_name().to_string_lossy().starts_with("core"),
-            "{:?}",
-            file.path()
-        );
+        let name = file.file_name();
+        assert!(!name.to_string_lossy().starts_with("core"), "{name:?}");
     }
 }
 
-pub(crate) fn contradictory_and_damaged_parameters_are_refused(engine: Engine) {
+pub(crate) fn two_different_tokens_are_refused(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let ask = |bearer: &str| {
+        let headers = [("PRIVATE-TOKEN", TOKEN), ("Authorization", bearer)];
+        send(server.port, "GET", "/api/v4/projects", &headers, b"").expect("an answer")
+    };
+
+    ask(&format!("Bearer {TOKEN}")).check(200);
+    ask("Bearer another").check_says(401, "different tokens");
+}
+
+pub(crate) fn a_form_that_is_not_text_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
-    let call = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
-        send(server.port, method, path, headers, body).expect("an answer")
-    };
-    let (token, bearer) = (("PRIVATE-TOKEN", TOKEN), format!("Bearer {TOKEN}"));
-    let both = call("GET", "/api/v4/projects", &[token, ("Authorization", &bearer)], b"");
-    assert_eq!(both.status, 200, "the same token in two headers: {}", both.body);
-
-    let two = call(
-        "GET",
-        "/api/v4/projects",
-        &[token, ("Authorization", "Bearer another")],
-        b"",
-    );
-
-    assert!(
-        two.status == 401 && two.body.contains("different tokens"),
-        "{}",
-        two.body
-    );
-
     let form = ("Content-Type", "application/x-www-form-urlencoded");
-    let broken = call(
-        "POST",
-        "/api/v4/projects/1/hooks",
-        &[token, form],
-        b"url=https://example.com/&name=%ff%fe",
-    );
+    let body = b"url=https://example.com/&name=%ff%fe";
+    let headers = [("PRIVATE-TOKEN", TOKEN), form];
+    let broken = send(server.port, "POST", "/api/v4/projects/1/hooks", &headers, body);
+    let broken = broken.expect("an answer").check(400).json();
 
-    assert_eq!(
-        (broken.status, &broken.json()["error"]),
-        (400, &json!("name is not valid UTF-8")),
-        "{}",
-        broken.body
-    );
+    assert_eq!(broken["error"], "name is not valid UTF-8");
+}
+
+pub(crate) fn a_header_with_two_different_values_is_refused(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
 
     for name in ["webhook-id", "webhook-timestamp", "X-Gitlab-Event", "X-Gitlab-Instance"] {
-        let headers = [("X-Gitlab-Token", SECRET), (name, "1"), (name, "2")];
-        let twice = call(
-            "POST",
-            "/api/v1/webhooks/gitlab",
-            &headers,
-            br#"{"object_kind":"push"}"#,
-        );
+        let post = |one: &str, two: &str| -> Reply {
+            let headers = [("X-Gitlab-Token", SECRET), (name, one), (name, two)];
+            let reply = send(server.port, "POST", DEFAULT, &headers, br#"{"object_kind":"push"}"#);
+            reply.expect("an answer")
+        };
 
-        assert!(
-            twice.status == 400 && twice.body.contains("twice"),
-            "{name}: {}",
-            twice.body
-        );
-
-        let headers = [("X-Gitlab-Token", SECRET), (name, "1"), (name, "1")];
-        let equal = call(
-            "POST",
-            "/api/v1/webhooks/gitlab",
-            &headers,
-            br#"{"object_kind":"push"}"#,
-        );
-        assert_eq!(equal.status, 200, "{name}: {}", equal.body);
+        post("1", "2").check_says(400, "twice");
+        post("1", "1").check(200);
     }
 
     let report = br#"{"trigger":"push_hooks","payload":{"object_kind":"push"}}"#;
-    let headers = [token, ("Idempotency-Key", "a"), ("Idempotency-Key", "b")];
-    assert_eq!(call("POST", "/api/v1/projects/1/events", &headers, report).status, 400);
+    let keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")];
+    let headers = [("PRIVATE-TOKEN", TOKEN), keys[0], keys[1]];
+    let reply = send(server.port, "POST", "/api/v1/projects/1/events", &headers, report);
 
-    // Templates are checked when they are saved.
-    let hook = |template: &str| {
+    reply.expect("an answer").check(400);
+}
+
+pub(crate) fn a_template_is_checked_when_it_is_saved(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+
+    let save = |template: &str| {
         let body = json!({ "url": "https://example.com/", "custom_webhook_template": template });
         server.call("POST", "/api/v4/projects/1/hooks", &body.to_string())
     };
-    let never = hook("hello {{ref}}");
 
-    assert!(
-        never.status == 422 && never.body.contains("custom_webhook_template is not JSON"),
-        "{}",
-        never.body
-    );
+    save("hello {{ref}}").check_says(422, "custom_webhook_template is not JSON");
 
-    let odd = hook(r#"{"a":"{{ ref }}"}"#);
-    assert!(
-        odd.status == 201 && odd.json()["warnings"][0].to_string().contains("write {{ref}}"),
-        "{}",
-        odd.body
-    );
+    let odd = save(r#"{"a":"{{ ref }}"}"#).check(201).json();
+    assert!(odd["warnings"][0].to_string().contains("write {{ref}}"), "{odd}");
 
-    assert!(hook(r#"{"a":"{{ref}}"}"#).json()["warnings"].is_null());
+    let usual = save(r#"{"a":"{{ref}}"}"#).check(201).json();
+    assert!(usual["warnings"].is_null(), "{usual}");
 }
 
-pub(crate) fn answers_and_errors_show_no_secret(engine: Engine) {
-    let on_sqlite = matches!(engine, Engine::Sqlite);
-    let mut server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__TIMEOUT", "2s")]);
-    server.make_project();
+/// A server with a hook that calls a masked host, and a hook whose receiver repeats its request in the answer.
+struct Scene {
+    server: Server,
+    masked: Value,
+    echoing: Value,
+    _sink: Sink,
+}
 
-    let variable = r#","url_variables":[{"key":"v","value":"canary-in-host"}]"#;
-    let named = server.make_hook("http://{v}.nowhere.example/", variable);
-    let sink = Sink::echo();
-    let echoed = r#","token":"canary token","custom_headers":[{"key":"X-Api","value":"Bearer canary-bearer"}]"#;
-    let url = format!("http://canary%2Fname:canary%21word@127.0.0.1:{}/in", sink.port);
-    let echoing = server.make_hook(&url, echoed);
+impl Scene {
+    fn start(engine: &Engine) -> Self {
+        let server = Server::start(engine, &[("QUICKDRAW__DELIVERY__TIMEOUT", "2s")]);
+        server.make_project();
 
-    for hook in [&named, &echoing] {
-        let hook = &hook["id"];
-        let test = server.call("POST", &format!("/api/v4/projects/1/hooks/{hook}/test/push_events"), "");
+        let variable = r#","url_variables":[{"key":"v","value":"canary-in-host"}]"#;
+        let masked = server.make_hook("http://{v}.nowhere.example/", variable);
+
+        let sink = Sink::echo();
+        let secrets = r#","token":"canary token","custom_headers":[{"key":"X-Api","value":"Bearer canary-bearer"}]"#;
+        let url = format!("http://canary%2Fname:canary%21word@127.0.0.1:{}/in", sink.port);
+        let echoing = server.make_hook(&url, secrets);
+
+        Self {
+            masked: masked["id"].clone(),
+            echoing: echoing["id"].clone(),
+            server,
+            _sink: sink,
+        }
+    }
+
+    /// Tests a hook and returns the answer.
+    fn test(&self, hook: &Value) -> Reply {
+        let path = format!("/api/v4/projects/1/hooks/{hook}/test/push_events");
+        self.server.call("POST", &path, "")
+    }
+
+    fn attempts(&self, hook: &Value) -> Value {
+        self.server.get(&format!("/api/v1/attempts?hook_id={hook}"))
+    }
+}
+
+pub(crate) fn answers_logs_and_files_show_no_secret(engine: Engine) {
+    let mut scene = Scene::start(&engine);
+    for hook in [&scene.masked, &scene.echoing] {
+        let test = scene.test(hook);
         assert!(!test.body.contains("canary"), "{}", test.body);
 
-        let log = server.get(&format!("/api/v4/projects/1/hooks/{hook}/events"));
+        let log = scene.server.get(&format!("/api/v4/projects/1/hooks/{hook}/events"));
         assert_eq!(log.as_array().map(Vec::len), Some(1), "{log}");
+        assert!(!log.to_string().contains("canary"), "{log}");
 
-        let attempts = server.get(&format!("/api/v1/attempts?hook_id={hook}"));
-        for shown in [&log, &attempts] {
-            assert!(!shown.to_string().contains("canary"), "{shown}");
-        }
+        let attempts = scene.attempts(hook);
+        assert!(!attempts.to_string().contains("canary"), "{attempts}");
     }
 
-    let attempts = server.get(&format!("/api/v1/attempts?hook_id={}", named["id"]));
+    let output = scene.server.output();
+    assert!(!output.contains("canary"), "{output}");
+    check_files(&mut scene.server);
+}
+
+/// Stops the server, and looks for secrets in the files of SQLite.
+fn check_files(server: &mut Server) {
+    server.terminate();
+    let Ok(files) = std::fs::read_dir(server.folder.path().join("quickdraw-data")) else {
+        return;
+    };
+
+    for file in files.flatten() {
+        let bytes = std::fs::read(file.path()).unwrap_or_default();
+        let found = bytes.windows(6).any(|window| window == b"canary");
+        assert!(!found, "{:?} contains a secret in plain text", file.path());
+    }
+}
+
+pub(crate) fn an_attempt_shows_its_error_and_its_answer_without_secrets(engine: Engine) {
+    let scene = Scene::start(&engine);
+    scene.test(&scene.masked);
+
+    let attempts = scene.attempts(&scene.masked);
     assert!(attempts["items"][0]["error"].is_string(), "{attempts}");
 
-    let attempts = server.get(&format!("/api/v1/attempts?hook_id={}", echoing["id"]));
-    let shown = attempts["items"][0]["response_body"].as_str().unwrap_or_default();
-    assert!(
-        shown.contains("X-Gitlab-Token: [REDACTED]") && shown.contains("X-Api: [REDACTED]"),
-        "{shown}"
-    );
+    scene.test(&scene.echoing);
 
-    assert!(!server.output().contains("canary"), "{}", server.output());
-    server.terminate();
-
-    if on_sqlite {
-        let folder = server.folder.path().join("quickdraw-data");
-        for file in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let bytes = std::fs::read(file.path()).unwrap_or_default();
-            let found = bytes.windows(6).any(|window| window == b"canary");
-            assert!(!found, "{:?} contains a secret in plain text", file.path());
-        }
-    }
+    let attempts = scene.attempts(&scene.echoing);
+    let shown = attempts["items"][0]["response_body"].as_str().expect("a body");
+    assert!(shown.contains("X-Gitlab-Token: [REDACTED]"), "{shown}");
+    assert!(shown.contains("X-Api: [REDACTED]"), "{shown}");
 }

@@ -1,31 +1,33 @@
-//! Streams of the journal: over Server-Sent Events, and with `quickdraw listen --from`.
+//! Streams of the journal over Server-Sent Events: positions, filters, access, and limits.
 
-use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::access::People;
-use crate::http::{Sink, eventually, send};
-use crate::server::{Engine, SECRET, Server, TOKEN};
+use crate::gitlab::{GITLAB, SENDER};
+use crate::http::{Reply, eventually, send};
+use crate::server::{Engine, Server, TOKEN};
+
+const ALL: &str = "?since=2020-01-01T00:00:00Z";
+const MAIN: &str = "refs/heads/main";
 
 /// An event of a stream.
 #[derive(Debug)]
-struct Came {
-    id: String,
+pub(crate) struct Came {
+    pub(crate) id: String,
     event: String,
     data: Value,
 }
 
 /// An open stream.
-struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream(BufReader<TcpStream>);
 
 impl Stream {
     /// Opens a stream and returns the status. The stream has events only if the status is 200.
-    fn open(server: &Server, token: &str, query: &str, last: Option<&str>) -> (u16, Self) {
+    pub(crate) fn open(server: &Server, token: &str, query: &str, last: Option<&str>) -> (u16, Self) {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -65,7 +67,7 @@ impl Stream {
     }
 
     /// The next event; `None` at the end of the stream.
-    fn next(&mut self) -> Option<Came> {
+    pub(crate) fn next(&mut self) -> Option<Came> {
         let (mut id, mut event, mut data) = (String::new(), String::new(), String::new());
         loop {
             let mut line = String::new();
@@ -99,6 +101,11 @@ impl Stream {
             }
         }
     }
+
+    /// The numbers in the bodies of the next events.
+    fn numbers(&mut self, count: usize) -> Vec<u64> {
+        (0..count).map(|_| self.number().0).collect()
+    }
 }
 
 fn number_in(came: &Came) -> u64 {
@@ -106,10 +113,34 @@ fn number_in(came: &Came) -> u64 {
     body["number"].as_u64().expect("a number")
 }
 
-fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u64) {
+pub(crate) fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u64) {
     let body = json!({ "trigger": trigger, "payload": { "object_kind": "push", "ref": git_ref, "number": number } });
     let reply = server.call("POST", &format!("/api/v1/projects/{project}/events"), &body.to_string());
     assert_eq!(reply.status, 202, "{}", reply.body);
+}
+
+/// Reports a push of project 1 with a number.
+pub(crate) fn push(server: &Server, number: u64) {
+    report(server, 1, "push_hooks", MAIN, number);
+}
+
+/// A server whose journal contains the push with number 0, which streams show already.
+fn start(engine: &Engine) -> Server {
+    let server = Server::start(engine, &[]);
+    server.make_project();
+    push(&server, 0);
+
+    // On PostgreSQL a stream shows an event once no older transaction of the cluster is open. The test waits for that
+    // here.
+    assert_eq!(Stream::follow(&server, ALL, None).number().0, 0);
+    server
+}
+
+/// Creates a bot of project 1 and returns its token.
+fn bot(server: &Server, number: usize) -> String {
+    let body = json!({ "name": format!("bot {number}"), "scopes": ["api"] });
+    let made = server.create("/api/v4/projects/1/access_tokens", &body);
+    made["token"].as_str().expect("a token").to_owned()
 }
 
 /// Each bot of a project is a user, and all bots together may have as many streams as one project.
@@ -117,105 +148,108 @@ pub(crate) fn streams_of_all_bots_of_a_project_share_a_limit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
-    let bots: Vec<String> = (0..3)
-        .map(|number| {
-            let body = json!({ "name": format!("bot {number}"), "scopes": ["api"] }).to_string();
-            let made = server.call("POST", "/api/v4/projects/1/access_tokens", &body);
-            assert_eq!(made.status, 201, "{}", made.body);
-
-            made.json()["token"].as_str().expect("a token").to_owned()
-        })
-        .collect();
-
     let mut open = Vec::new();
-    for (bot, many) in bots.iter().zip([10, 10, 0]) {
+    for (number, many) in [10, 10, 0].into_iter().enumerate() {
+        let bot = bot(&server, number);
         for number in 0..=many {
-            let (status, stream) = Stream::open(&server, bot, "?project=1", None);
+            let (status, stream) = Stream::open(&server, &bot, "?project=1", None);
             assert_eq!(status, if number == many { 429 } else { 200 }, "{number}");
             open.push(stream);
         }
     }
 
-    assert_eq!(
-        Stream::open(&server, TOKEN, "?project=1", None).0,
-        200,
-        "administrators have a limit of their own"
-    );
+    let (status, _) = Stream::open(&server, TOKEN, "?project=1", None);
+    assert_eq!(status, 200, "administrators have a limit of their own");
 }
 
-pub(crate) fn a_stream_continues_where_it_was_interrupted(engine: Engine) {
-    let mut server = Server::start(&engine, &[]);
-    server.make_project();
-
-    let group = server.get("/api/v4/groups/gear")["id"].as_i64().expect("a number");
-    let other = server
-        .call("POST", "/api/v4/groups", r#"{"name":"Other","path":"other"}"#)
-        .json()["id"]
-        .clone();
-    let body = json!({ "name": "Sling", "path": "sling", "namespace_id": other }).to_string();
-    let sling = server.call("POST", "/api/v4/projects", &body).json()["id"]
-        .as_i64()
-        .expect("a number");
-    let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
-
-    push(&server, 0);
-
-    // On PostgreSQL a stream shows an event once no older transaction of the cluster is open. The test waits for that
-    // here.
-    assert_eq!(
-        Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None).number().0,
-        0
-    );
-
+pub(crate) fn a_stream_starts_with_new_events(engine: Engine) {
+    let server = start(&engine);
     let mut stream = Stream::follow(&server, "", None);
+    push(&server, 1);
+
+    let came = stream.next().expect("an event");
+    assert_eq!((came.event.as_str(), number_in(&came)), ("push_hooks", 1));
+    assert_eq!(came.data["headers"]["X-Gitlab-Event"], "Push Hook");
+    assert_eq!(came.data["trigger"], "push_hooks");
+
+    let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    assert!(metrics.contains("quickdraw_stream_events_total"), "{metrics}");
+}
+
+/// Events during an interruption and a crash of the server are not lost.
+pub(crate) fn a_stream_continues_where_it_was_interrupted(engine: Engine) {
+    let mut server = start(&engine);
+    let mut stream = Stream::follow(&server, "", None);
+
     for number in 1..=3 {
         push(&server, number);
     }
 
-    let came = stream.next().expect("an event");
-    assert_eq!(
-        (came.event.as_str(), number_in(&came)),
-        ("push_hooks", 1),
-        "the stream starts with new events"
-    );
-
-    assert_eq!(came.data["headers"]["X-Gitlab-Event"], "Push Hook");
-    assert_eq!(came.data["trigger"], "push_hooks");
-
-    let key = came.data["headers"]["Idempotency-Key"].clone();
+    let (_, first) = stream.number();
     let (second, at) = stream.number();
     assert_eq!(second, 2);
     drop(stream);
 
-    // Events during an interruption and a crash of the server are not lost.
     push(&server, 4);
     server.kill();
     server.restart();
     push(&server, 5);
+    assert_eq!(Stream::follow(&server, "", Some(&at)).numbers(3), [3, 4, 5]);
 
-    let mut stream = Stream::follow(&server, "", Some(&at));
-    let numbers: Vec<u64> = (0..3).map(|_| stream.number().0).collect();
-    assert_eq!(numbers, [3, 4, 5]);
-
-    let mut again = Stream::follow(&server, &format!("?after={at}"), Some(&came.id));
+    let mut again = Stream::follow(&server, &format!("?after={at}"), Some(&first));
     assert_eq!(again.number().0, 2, "the header has precedence");
+}
 
-    let mut anew = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
-    let (all, keys): (Vec<u64>, Vec<Value>) = (0..6)
+/// The number and the key of each of the next events.
+fn keys(stream: &mut Stream, count: usize) -> Vec<(u64, Value)> {
+    (0..count)
         .map(|_| {
-            let came = anew.next().expect("an event");
+            let came = stream.next().expect("an event");
             (number_in(&came), came.data["headers"]["Idempotency-Key"].clone())
         })
-        .unzip();
+        .collect()
+}
 
-    assert_eq!(all, [0, 1, 2, 3, 4, 5], "all events from the given time");
-    assert_eq!(
-        keys[1], key,
-        "each stream has the same keys, so that clients can detect repeated events"
-    );
+/// With the keys, clients can detect repeated events.
+pub(crate) fn each_stream_has_the_same_events_with_the_same_keys(engine: Engine) {
+    let server = start(&engine);
+    let mut stream = Stream::follow(&server, "", None);
 
-    // Filters by place, kind and content.
-    let mut chosen = [
+    for number in 1..=5 {
+        push(&server, number);
+    }
+
+    let new = keys(&mut stream, 5);
+    let all = keys(&mut Stream::follow(&server, ALL, None), 6);
+    let numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5], "all events from the given time");
+    assert!(new[0].1.is_string());
+    assert_eq!(all[1..], new);
+}
+
+/// Creates the project `other/sling` and returns its id.
+fn make_sling(server: &Server) -> i64 {
+    let group = server.create("/api/v4/groups", &json!({ "name": "Other", "path": "other" }));
+    let body = json!({ "name": "Sling", "path": "sling", "namespace_id": group["id"] });
+    let project = server.create("/api/v4/projects", &body);
+    project["id"].as_i64().expect("a number")
+}
+
+/// Reports four events that differ by project, kind and branch.
+fn report_various(server: &Server, sling: i64) {
+    push(server, 11);
+    report(server, 1, "tag_push_hooks", "refs/tags/v1", 12);
+    report(server, 1, "push_hooks", "refs/heads/wip/x", 13);
+    report(server, sling, "push_hooks", MAIN, 14);
+}
+
+pub(crate) fn a_stream_can_be_filtered_by_place_kind_and_content(engine: Engine) {
+    let server = start(&engine);
+    let sling = make_sling(&server);
+    let group = server.get("/api/v4/groups/gear")["id"].clone();
+
+    let streams = [
         ("?project=gear%2Frope", vec![11, 12, 13]),
         (&*format!("?project={sling}"), vec![14]),
         (&*format!("?group={group}"), vec![11, 12, 13]),
@@ -225,66 +259,62 @@ pub(crate) fn a_stream_continues_where_it_was_interrupted(engine: Engine) {
     ]
     .map(|(query, expected)| (Stream::follow(&server, query, None), query.to_owned(), expected));
 
-    push(&server, 11);
-    report(&server, 1, "tag_push_hooks", "refs/tags/v1", 12);
-    report(&server, 1, "push_hooks", "refs/heads/wip/x", 13);
-    report(&server, sling, "push_hooks", "refs/heads/main", 14);
-
-    for (stream, query, expected) in &mut chosen {
-        let numbers: Vec<u64> = (0..expected.len()).map(|_| stream.number().0).collect();
-        assert_eq!(&numbers, expected, "{query}");
+    report_various(&server, sling);
+    for (mut stream, query, expected) in streams {
+        assert_eq!(stream.numbers(expected.len()), expected, "{query}");
     }
+}
 
-    // The position advances past events that do not match.
-    assert_eq!(
-        chosen[3].0.next().expect("a position").event,
-        "position",
-        "the stream has no other event"
-    );
+pub(crate) fn the_position_advances_past_events_that_do_not_match(engine: Engine) {
+    let server = start(&engine);
+    let mut stream = Stream::follow(&server, "?trigger=tag_push_hooks", None);
+    report(&server, 1, "tag_push_hooks", "refs/tags/v1", 12);
+    assert_eq!(stream.number().0, 12);
 
-    // A received event has the exact bytes of its body. Its duplicate is not in the stream.
+    push(&server, 13);
+    assert_eq!(stream.next().expect("a position").event, "position");
+}
+
+pub(crate) fn a_received_event_is_in_a_stream_once_with_its_exact_body(engine: Engine) {
+    let server = start(&engine);
     let mut stream = Stream::follow(&server, "?trigger=push_hooks", None);
     let body = "{\"object_kind\":\"push\",  \"number\": 21, \"user_name\":\"\\u00e9 é\",\"project\":{\"path_with_namespace\":\"gear/rope\"}}";
 
     for key in ["from-project", "from-group"] {
-        let headers = [
-            ("X-Gitlab-Token", SECRET),
-            ("X-Gitlab-Event", "Push Hook"),
-            ("X-Gitlab-Instance", "https://gitlab.example.com"),
-            ("Idempotency-Key", key),
-        ];
-
-        let reply = send(
-            server.port,
-            "POST",
-            "/api/v1/webhooks/gitlab",
-            &headers,
-            body.as_bytes(),
-        );
-        assert_eq!(reply.expect("an answer").status, 200);
+        SENDER.post(&server, "Push Hook", key, body).check(200);
     }
 
     push(&server, 22);
 
     let came = stream.next().expect("an event");
     assert_eq!(came.data["body"], body, "the body is unchanged");
-    assert_eq!(came.data["headers"]["X-Gitlab-Instance"], "https://gitlab.example.com");
-    assert_eq!(stream.number().0, 22);
+    assert_eq!(came.data["headers"]["X-Gitlab-Instance"], GITLAB);
+    assert_eq!(stream.number().0, 22, "the duplicate is not in the stream");
+}
 
-    let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    assert!(metrics.contains("quickdraw_stream_events_total"), "{metrics}");
+pub(crate) fn a_stop_does_not_wait_for_open_streams(engine: Engine) {
+    let mut server = start(&engine);
+    let mut stream = Stream::follow(&server, "", None);
 
-    // A stop does not wait for open streams.
     let asked = Instant::now();
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
 
-    assert!(
-        asked.elapsed() < Duration::from_secs(8),
-        "it took {:?}",
-        asked.elapsed()
-    );
-
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
     while stream.next().is_some() {}
+}
+
+/// Reports 128 pushes from 16 threads, so that many share a commit of the database.
+fn report_at_once(server: &Server) {
+    std::thread::scope(|scope| {
+        for sender in 0..16 {
+            scope.spawn(move || {
+                for number in 0..8 {
+                    push(server, sender * 8 + number);
+                }
+            });
+        }
+    });
 }
 
 /// Many events arrive at once and share commits. A stream that is interrupted within a commit continues within it.
@@ -292,61 +322,70 @@ pub(crate) fn a_stream_continues_within_a_commit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
-    let mut empty = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
-    std::thread::scope(|scope| {
-        for sender in 0..16 {
-            let server = &server;
-            scope.spawn(move || {
-                for number in 0..8 {
-                    report(server, 1, "push_hooks", "refs/heads/main", sender * 8 + number);
-                }
-            });
-        }
-    });
+    let mut stream = Stream::follow(&server, ALL, None);
+    report_at_once(&server);
 
-    let all: Vec<(u64, String)> = (0..128).map(|_| empty.number()).collect();
-    let mut numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+    let (mut numbers, ids): (Vec<u64>, Vec<String>) = (0..128).map(|_| stream.number()).unzip();
+    let shared = ids.iter().any(|id| !id.ends_with("-0"));
+    assert!(shared, "some commits have several events");
 
-    assert!(
-        all.iter().any(|(_, id)| !id.ends_with("-0")),
-        "some commits have several events"
-    );
-
-    for (index, (_, id)) in all.iter().enumerate().step_by(9) {
+    for (index, id) in ids.iter().enumerate().step_by(9) {
+        let rest = &numbers[index + 1..];
         let mut again = Stream::follow(&server, "", Some(id));
-        let rest: Vec<u64> = (index + 1..all.len()).map(|_| again.number().0).collect();
-        assert_eq!(rest, numbers[index + 1..], "after {id}");
+        assert_eq!(again.numbers(rest.len()), rest, "after {id}");
     }
 
     numbers.sort_unstable();
     assert_eq!(numbers, (0..128).collect::<Vec<u64>>(), "each event arrives once");
 }
 
+/// Creates a member of the group `gear`. Returns the id and a token.
+fn member(server: &Server, name: &str, level: i64) -> (i64, String) {
+    let (id, token) = People { server }.make(name, "api");
+    let body = json!({ "user_id": id, "access_level": level });
+    server.create("/api/v4/groups/gear/members", &body);
+
+    (id, token)
+}
+
+fn status(server: &Server, token: &str, query: &str) -> u16 {
+    Stream::open(server, token, query, None).0
+}
+
 pub(crate) fn only_users_who_manage_hooks_may_follow_the_journal(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
 
-    let people = People { server: &server };
-    let member = |name: &str, level: i64| {
-        let (id, token) = people.make(name, "api");
-        let body = json!({ "user_id": id, "access_level": level }).to_string();
-        assert_eq!(server.call("POST", "/api/v4/groups/gear/members", &body).status, 201);
+    let (_, developer) = member(&server, "developer", 30);
+    let (_, maintainer) = member(&server, "maintainer", 40);
+    let (_, owner) = member(&server, "owner", 50);
+    let (_, stranger) = People { server: &server }.make("stranger", "api");
 
-        (id, token)
-    };
-    let (_, developer) = member("developer", 30);
-    let (maintainers_id, maintainer) = member("maintainer", 40);
-    let (_, owner) = member("owner", 50);
-    let (_, stranger) = people.make("stranger", "api");
-    let status = |token: &str, query: &str| Stream::open(&server, token, query, None).0;
-
-    for (query, of_maintainer, of_owner) in [("", 403, 403), ("?project=1", 200, 200), ("?group=gear", 403, 200)] {
-        let of_stranger = if query.is_empty() { 403 } else { 404 };
-        let tried = [TOKEN, &developer, &maintainer, &owner, &stranger].map(|token| status(token, query));
-        assert_eq!(tried, [200, 403, of_maintainer, of_owner, of_stranger], "{query}");
+    // The administrator, the developer, the maintainer, the owner and the stranger.
+    for (query, expected) in [
+        ("", [200, 403, 403, 403, 403]),
+        ("?project=1", [200, 403, 200, 200, 404]),
+        ("?group=gear", [200, 403, 403, 200, 404]),
+    ] {
+        let tokens = [TOKEN, &developer, &maintainer, &owner, &stranger];
+        assert_eq!(tokens.map(|token| status(&server, token, query)), expected, "{query}");
     }
 
-    assert_eq!(status("nonsense", ""), 401);
+    assert_eq!(status(&server, "nonsense", ""), 401);
+}
+
+/// Asks for a stream and returns the whole answer, for requests that are refused.
+fn ask(server: &Server, query: &str, last: Option<&str>) -> Reply {
+    let mut headers = vec![("PRIVATE-TOKEN", TOKEN), ("Accept", "text/event-stream")];
+    headers.extend(last.map(|last| ("Last-Event-ID", last)));
+
+    let path = format!("/api/v1/stream{query}");
+    send(server.port, "GET", &path, &headers, b"").expect("an answer")
+}
+
+pub(crate) fn invalid_parameters_of_a_stream_are_refused(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
 
     for (query, last, why) in [
         ("?project=1&group=gear", None, "cannot be combined"),
@@ -357,275 +396,48 @@ pub(crate) fn only_users_who_manage_hooks_may_follow_the_journal(engine: Engine)
         ("", Some("x-y"), "is not a position"),
         ("", Some("4611686018427387904-0"), "after the end of the journal"),
     ] {
-        let headers: Vec<_> = [("PRIVATE-TOKEN", TOKEN), ("Accept", "text/event-stream")]
-            .into_iter()
-            .chain(last.map(|last| ("Last-Event-ID", last)))
-            .collect();
-
-        let reply = send(server.port, "GET", &format!("/api/v1/stream{query}"), &headers, b"").expect("an answer");
-        assert!(
-            reply.status == 400 && reply.body.contains(why),
-            "{query}: {} {}",
-            reply.status,
-            reply.body
-        );
+        ask(&server, query, last).check_says(400, why);
     }
 
     let reply = server.call("GET", "/api/v1/stream", "");
-    assert!(
-        reply.status == 406 && reply.body.contains("text/event-stream"),
-        "{} {}",
-        reply.status,
-        reply.body
-    );
+    reply.check_says(406, "text/event-stream");
+}
 
-    // One user cannot use all permits of streams.
+pub(crate) fn one_user_cannot_use_all_permits_of_streams(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+
+    let (_, maintainer) = member(&server, "maintainer", 40);
+    let (_, owner) = member(&server, "owner", 50);
+    let open = || status(&server, &owner, "?project=1");
     let taken: Vec<_> = (0..10)
         .map(|_| Stream::open(&server, &owner, "?project=1", None))
         .collect();
+
     assert!(taken.iter().all(|(status, _)| *status == 200));
 
-    assert_eq!(
-        (status(&owner, "?project=1"), status(&maintainer, "?project=1")),
-        (429, 200)
-    );
+    assert_eq!(open(), 429);
+    assert_eq!(status(&server, &maintainer, "?project=1"), 200);
 
     drop(taken);
-    eventually("the permits are released", || status(&owner, "?project=1") == 200);
+    eventually("the permits are released", || open() == 200);
+}
 
-    // A stream ends when its user loses the right to follow.
+pub(crate) fn a_stream_ends_when_its_user_loses_the_right_to_follow(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+
+    let (id, maintainer) = member(&server, "maintainer", 40);
     let (status, mut stream) = Stream::open(&server, &maintainer, "?project=1", None);
-    assert_eq!(
-        (status, stream.next().expect("a position").event),
-        (200, "position".to_owned())
-    );
+    assert_eq!(status, 200);
+    assert_eq!(stream.next().expect("a position").event, "position");
 
-    assert_eq!(
-        server
-            .call("DELETE", &format!("/api/v4/groups/gear/members/{maintainers_id}"), "")
-            .status,
-        204
-    );
+    let path = format!("/api/v4/groups/gear/members/{id}");
+    server.call("DELETE", &path, "").check(204);
 
     let asked = Instant::now();
     while stream.next().is_some() {}
 
-    assert!(
-        asked.elapsed() < Duration::from_secs(20),
-        "it ended after {:?}",
-        asked.elapsed()
-    );
-}
-
-/// Starts `quickdraw listen --from` with `--forward`.
-fn listen(server: &Server, sink: &Sink, log: &str) -> Child {
-    let from = format!("http://127.0.0.1:{}", server.port);
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(server.folder.path().join(log))
-        .expect("a file");
-
-    let url = sink.url();
-    let words = [
-        "listen",
-        "--from",
-        &from,
-        "--project",
-        "gear/rope",
-        "--forward",
-        &url,
-        "--secret",
-        "local-secret",
-    ];
-
-    let more = ["--since", "1h", "--position", "taken.txt", "--token", TOKEN];
-    let errors = log.try_clone().expect("a file");
-    let mut command = server.command(&[&words[..], &more].concat());
-
-    command
-        .stdout(Stdio::from(log))
-        .stderr(Stdio::from(errors))
-        .spawn()
-        .expect("it starts")
-}
-
-pub(crate) fn events_of_a_stream_are_forwarded_at_least_once(engine: Engine) {
-    let mut server = Server::start(&engine, &[]);
-    server.make_project();
-
-    // The receiver fails from time to time.
-    let sink = Sink::start(|number| Some(if number % 7 == 3 { 503 } else { 200 }));
-    let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
-
-    let numbers = |sink: &Sink| -> HashSet<u64> {
-        let got = sink.got();
-        got.iter()
-            .filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64())
-            .collect()
-    };
-
-    push(&server, 0);
-
-    let mut listener = listen(&server, &sink, "listen.log");
-    eventually("the earlier event arrives", || numbers(&sink).contains(&0));
-
-    for round in 0..3 {
-        for number in 1..=20 {
-            push(&server, round * 20 + number);
-
-            match (round, number) {
-                (0, 10) => {
-                    listener.kill().expect("it runs");
-                    listener.wait().expect("it ended");
-                    listener = listen(&server, &sink, "listen.log");
-                }
-                (1, 10) => {
-                    // The listener must follow again before the server is killed, so that its stream is interrupted.
-                    eventually("the listener follows again", || numbers(&sink).contains(&29));
-                    server.kill();
-                    server.restart();
-                }
-                _ => {}
-            }
-        }
-    }
-
-    let log = |server: &Server| std::fs::read_to_string(server.folder.path().join("listen.log")).unwrap_or_default();
-    eventually("all events arrive", || numbers(&sink).len() == 61);
-
-    let got = sink.got();
-    assert!(got.iter().all(|got| got.headers["X-Gitlab-Token"] == "local-secret"));
-    assert!(got.iter().all(|got| got.headers["X-Gitlab-Event"] == "Push Hook"));
-
-    let keys: HashSet<&String> = got.iter().map(|got| &got.headers["Idempotency-Key"]).collect();
-    assert_eq!(keys.len(), 61, "a repeated request has the same key");
-    assert!(log(&server).contains("the stream was interrupted"), "{}", log(&server));
-
-    // The position is stored: a new listener gets only the events since then.
-    let end = Stream::open(&server, TOKEN, "?project=1", None)
-        .1
-        .next()
-        .expect("a position")
-        .id;
-    eventually("the last position is stored", || {
-        let kept = std::fs::read_to_string(server.folder.path().join("taken.txt")).unwrap_or_default();
-        kept.starts_with(&format!("{end} "))
-    });
-
-    listener.kill().expect("it runs");
-    listener.wait().expect("it ended");
-
-    let before = sink.got().len();
-    push(&server, 100);
-
-    let mut listener = listen(&server, &sink, "listen.log");
-    eventually("the event of the meantime arrives", || numbers(&sink).contains(&100));
-
-    let after: HashSet<u64> = sink.got()[before..]
-        .iter()
-        .filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64())
-        .collect();
-
-    assert_eq!(after, HashSet::from([100]), "{}", log(&server));
-    listener.kill().expect("it runs");
-    listener.wait().expect("it ended");
-
-    // An event that the program refuses is logged and does not block later events for ever.
-    let unwilling = Sink::start(|_| Some(404));
-    push(&server, 101);
-
-    let mut listener = listen(&server, &unwilling, "unwilling.log");
-    eventually("the event is given up", || {
-        let log = std::fs::read_to_string(server.folder.path().join("unwilling.log")).unwrap_or_default();
-        assert!(!log.contains("forwarded: 404"));
-        log.contains("GIVEN UP after 5 attempts: the answer was 404")
-    });
-
-    listener.kill().expect("it runs");
-    listener.wait().expect("it ended");
-
-    // An error that a retry cannot solve is printed and ends the command.
-    let from = format!("http://127.0.0.1:{}", server.port);
-    let done = server
-        .command(&["listen", "--from", &from, "--token", "nonsense"])
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(!done.status.success() && said.contains("401"), "{said}");
-}
-
-/// One `quickdraw listen` follows the journal and signs requests, and another one verifies them.
-pub(crate) fn filtered_events_are_forwarded_with_a_signature(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    server.make_project();
-
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let run = |log: &str, words: &[&str]| {
-        let file = std::fs::File::create(server.folder.path().join(log)).expect("a file");
-        let errors = file.try_clone().expect("a file");
-        let mut command = server.command(&[&["listen"], words].concat());
-
-        command
-            .stdout(Stdio::from(file))
-            .stderr(Stdio::from(errors))
-            .spawn()
-            .expect("it starts")
-    };
-
-    let log = |name: &str| std::fs::read_to_string(server.folder.path().join(name)).unwrap_or_default();
-    let mut program = run("program.log", &["0", "--secret", secret]);
-    let mut at = String::new();
-
-    eventually("the program listens", || {
-        let said = log("program.log");
-        at = said
-            .lines()
-            .find_map(|line| line.strip_prefix("listening on "))
-            .unwrap_or_default()
-            .to_owned();
-
-        !at.is_empty()
-    });
-
-    report(&server, 1, "push_hooks", "refs/heads/main", 1);
-    report(&server, 1, "push_hooks", "refs/heads/wip/x", 2);
-    report(&server, 1, "tag_push_hooks", "refs/heads/wip/x", 3);
-    report(&server, 1, "push_hooks", "refs/heads/wip/y", 4);
-
-    let from = format!("http://127.0.0.1:{}", server.port);
-    let chosen = [
-        "--trigger",
-        "push_hooks",
-        "--filter",
-        r#"{"branch":"wip/*"}"#,
-        "--since",
-        "1h",
-    ];
-
-    let base = ["--from", &from, "--token", TOKEN, "--forward", &at, "--secret", secret];
-    let mut follower = run("follower.log", &[&base[..], &chosen].concat());
-    eventually("the last event arrives", || {
-        log("program.log").contains(r#""number": 4"#)
-    });
-
-    let said = log("program.log");
-    let numbers: Vec<&str> = said
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("\"number\": "))
-        .collect();
-
-    let numbers: Vec<&str> = numbers.iter().map(|number| number.trim_end_matches(',')).collect();
-    assert_eq!(numbers, ["2", "4"], "{said}");
-
-    assert_eq!(
-        (said.matches("signature ok").count(), said.matches("REFUSED").count()),
-        (2, 0),
-        "{said}"
-    );
-
-    for child in [&mut follower, &mut program] {
-        child.kill().expect("it runs");
-        child.wait().expect("it ended");
-    }
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(20), "it ended after {took:?}");
 }
