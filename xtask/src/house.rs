@@ -26,16 +26,30 @@ struct Figure {
 }
 
 /// The direction in which a figure should go.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Wish {
     /// Less is better, so the bound is a maximum.
     Less,
 
-    /// More is better, so the bound is a minimum.
-    More,
+    /// Less is better until this value, so the bound is a maximum that is not lower than the value.
+    AtMost(f64),
+
+    /// More is better until this value, so the bound is a minimum that is not higher than the value.
+    AtLeast(f64),
 
     /// The figure only informs. It has no bound.
     None,
+}
+
+impl Figure {
+    /// The bound that holds the figure from now on.
+    fn bound(&self) -> f64 {
+        match self.wish {
+            Wish::AtMost(enough) => self.value.max(enough),
+            Wish::AtLeast(enough) => self.value.min(enough),
+            Wish::Less | Wish::None => self.value,
+        }
+    }
 }
 
 /// Prints the figures. With `check`, fails if one is worse than its bound; with `record`, writes the figures as bounds.
@@ -50,7 +64,7 @@ pub(crate) fn run(root: &Path, check: bool, record: bool) -> anyhow::Result<()> 
         let bounds: Map<String, Value> = figures
             .iter()
             .filter(|figure| figure.wish != Wish::None)
-            .map(|figure| (figure.name.to_owned(), json!(figure.value)))
+            .map(|figure| (figure.name.to_owned(), json!(figure.bound())))
             .collect();
 
         fs::write(&path, serde_json::to_string_pretty(&bounds)? + "\n")?;
@@ -63,8 +77,8 @@ pub(crate) fn run(root: &Path, check: bool, record: bool) -> anyhow::Result<()> 
     for figure in &figures {
         let bound = bounds.get(figure.name).and_then(Value::as_f64);
         let is_worse = match figure.wish {
-            Wish::Less => bound.is_none_or(|bound| figure.value > bound),
-            Wish::More => bound.is_none_or(|bound| figure.value < bound),
+            Wish::Less | Wish::AtMost(_) => bound.is_none_or(|bound| figure.value > bound),
+            Wish::AtLeast(_) => bound.is_none_or(|bound| figure.value < bound),
             Wish::None => false,
         };
         worse += usize::from(is_worse);
@@ -153,12 +167,12 @@ fn measure(root: &Path) -> anyhow::Result<Vec<Figure>> {
         Figure {
             name: "tokens a line",
             value: ratio(tokens, lines),
-            wish: Wish::Less,
+            wish: Wish::AtMost(8.0),
         },
         Figure {
             name: "blank lines, percent",
             value: ratio(blank * 100, lines),
-            wish: Wish::More,
+            wish: Wish::AtLeast(12.0),
         },
     ])
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
 use quickdraw_server::{App, Listener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::say;
@@ -87,11 +87,13 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         say("this URL works on this machine only: set QUICKDRAW_EXTERNAL_URL to a URL that GitLab can reach");
     }
 
+    // The subscription precedes the first answer: a SIGTERM after it must end the server in order.
+    let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (stop, stopped) = watch::channel(false);
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
 
     let ending = async {
-        let reason = signalled(&metrics).await;
+        let reason = signalled(signals, &metrics).await;
         app.close_streams();
 
         let _ = stop.send(true);
@@ -107,12 +109,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits for SIGINT or SIGTERM. Meanwhile it runs the upkeep of the metrics, without which unread histograms grow.
-async fn signalled(metrics: &PrometheusHandle) -> &'static str {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return "failed to subscribe to signals";
-    };
-
+async fn signalled((mut interrupt, mut terminate): (Signal, Signal), metrics: &PrometheusHandle) -> &'static str {
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     loop {
         tokio::select! {

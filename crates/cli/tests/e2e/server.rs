@@ -36,7 +36,9 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let schema = format!("e2e_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // The port makes the name unique even if the system gives a number of a process again.
+        let schema = format!("e2e_{}_{port}_{number}", std::process::id());
 
         let mut server = Self {
             folder,

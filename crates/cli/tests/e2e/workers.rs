@@ -74,7 +74,7 @@ pub(crate) fn all_workers_are_listed(engine: Engine) {
 
     let on_one_node = items.iter().filter(|one| one["runs_on"] == "one_node");
     let on_one_node: Vec<&Value> = on_one_node.map(|one| &one["name"]).collect();
-    assert_eq!(on_one_node, ["watch"]);
+    assert_eq!(on_one_node, ["alerts"]);
     assert!(all["node"].is_string(), "{all}");
 }
 
