@@ -114,12 +114,13 @@ pub enum Scene<'a> {
 }
 
 /// An event as the forge reports it.
-pub struct Happened<'a> {
+#[derive(Clone, Copy)]
+pub struct Happened<'a, S = Scene<'a>> {
     /// Its kind.
     pub trigger: Trigger,
 
     /// The project or group in which it happened.
-    pub scene: Scene<'a>,
+    pub scene: S,
 
     /// The user who caused it.
     pub user: &'a User,
@@ -138,14 +139,31 @@ pub struct Happened<'a> {
 }
 
 /// An event whose scene is a project.
-pub(crate) struct InProject<'a> {
-    pub(crate) trigger: Trigger,
-    pub(crate) project: &'a Project,
-    pub(crate) user: &'a User,
-    pub(crate) object: &'a RawValue,
-    pub(crate) previous: Option<&'a RawValue>,
-    pub(crate) instance: Instance<'a>,
-    pub(crate) at: Timestamp,
+pub(crate) type InProject<'a> = Happened<'a, &'a Project>;
+
+impl<'a, S> Happened<'a, S> {
+    /// The same event in another scene.
+    pub(crate) fn in_scene<T>(self, scene: T) -> Happened<'a, T> {
+        let Self {
+            trigger,
+            user,
+            object,
+            previous,
+            instance,
+            at,
+            ..
+        } = self;
+
+        Happened {
+            trigger,
+            scene,
+            user,
+            object,
+            previous,
+            instance,
+            at,
+        }
+    }
 }
 
 impl InProject<'_> {
@@ -154,7 +172,7 @@ impl InProject<'_> {
         format!(
             "{}/{}/{path}",
             self.instance.base_url.trim_end_matches('/'),
-            self.project.path_with_namespace
+            self.scene.path_with_namespace
         )
     }
 }

@@ -5,7 +5,7 @@ mod samples;
 
 pub use samples::sample;
 
-use crate::compose::{ComposeError, Composer, Happened, InProject, MAX_OBJECT, Scene, system_events};
+use crate::compose::{ComposeError, Composer, Happened, MAX_OBJECT, Scene, system_events};
 use crate::hook::body_template::MAX_BODY;
 use crate::kinds::Kind;
 
@@ -17,26 +17,16 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
     let Happened {
         trigger,
         scene,
-        user,
         object,
         previous,
-        instance,
-        at,
+        ..
     } = *happened;
 
     let composer = Kind::of(trigger).composer.as_ref();
     let composer = composer.ok_or(ComposeError::NoComposer(trigger))?;
 
     let in_project = || match scene {
-        Scene::Project(project) => Ok(InProject {
-            trigger,
-            project,
-            user,
-            object,
-            previous,
-            instance,
-            at,
-        }),
+        Scene::Project(project) => Ok(happened.in_scene(project)),
         _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
 

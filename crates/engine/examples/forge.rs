@@ -18,7 +18,7 @@ use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_egress::{Client, Hickory, Limits, Trust};
 use quickdraw_engine::delivery::transport::Guarded;
-use quickdraw_engine::{Clock, Engine, Lifecycle, PermitLimits, Report, Settings, System, WhileDisabled};
+use quickdraw_engine::{Clock, Engine, Filing, Lifecycle, PermitLimits, Settings, System, WhileDisabled};
 use quickdraw_store::Ring;
 use quickdraw_store::scopes::{NewGroup, NewProject};
 
@@ -133,18 +133,15 @@ async fn main() -> anyhow::Result<()> {
 
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
-        let report = Report {
-            scene: Scene::Project(&project),
-            trigger: Trigger::MERGE_REQUEST,
-            user: &user,
-            object: &object,
-            previous: None,
-            chain: None,
+        let scene = Scene::Project(&project);
+        let happened = engine.context.happened(scene, Trigger::MERGE_REQUEST, &user, &object);
+        let filing = Filing {
             key: Some("merge-request-5-opened".to_owned()),
-            operation: None,
+            ..Filing::default()
         };
+
         // When this returns it is on the disk; the same key is taken once.
-        engine.journal.report(report).await?;
+        engine.journal.report(&happened, filing).await?;
     }
 
     let got = tokio::task::spawn_blocking(move || got.join())

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use quickdraw_domain::compose::Instance;
+use quickdraw_domain::compose::{Happened, Instance, Scene, User};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, HookId, NodeId, ProjectId, Trigger};
 use quickdraw_store::{Error, SharedStore, Wakes};
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
@@ -90,6 +91,26 @@ impl Context {
         Instance {
             base_url: &self.settings.instance,
             upload_links: self.settings.upload_links,
+        }
+    }
+
+    /// An event that happens now on this instance, without earlier values of attributes.
+    #[must_use]
+    pub fn happened<'a>(
+        &'a self,
+        scene: Scene<'a>,
+        trigger: Trigger,
+        user: &'a User,
+        object: &'a RawValue,
+    ) -> Happened<'a> {
+        Happened {
+            trigger,
+            scene,
+            user,
+            object,
+            previous: None,
+            instance: self.instance(),
+            at: self.clock.now(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod filters;
 pub(crate) mod ingest;
 pub(crate) mod judge;
 mod limits;
+pub(crate) mod operations;
 pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -349,7 +349,7 @@ pub(crate) fn changes(
         }
     }
 
-    before.absolute_images("description", happened.project, &happened.instance);
+    before.absolute_images("description", happened.scene, &happened.instance);
 
     let current = |name: &str| match beside.iter().find(|(known, ..)| *known == name) {
         Some((_, people, _)) => (*people).clone(),

@@ -70,7 +70,7 @@ const TIERS: [(&str, &[&str]); 4] = [
 ];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (trigger, project) = (happened.trigger, happened.project);
+    let (trigger, project) = (happened.trigger, happened.scene);
     let mut given = Given::read(trigger, happened.object)?;
     if let Some(id) = given.take("id") {
         given.or("deployment_id", id);

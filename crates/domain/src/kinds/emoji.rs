@@ -51,7 +51,7 @@ const AWARDABLE: [(&str, &str); 5] = [
 ];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (trigger, project) = (happened.trigger, happened.project);
+    let (trigger, project) = (happened.trigger, happened.scene);
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "award");
     given.need("name")?;

@@ -33,11 +33,11 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let given = Given::read(happened.trigger, happened.object)?;
     given.need("name")?;
 
-    let addresses = Addresses::of(happened.project, happened.instance.base_url);
+    let addresses = Addresses::of(happened.scene, happened.instance.base_url);
     Ok(Map::from_iter(
         [
             ("object_kind", json!("feature_flag")),
-            ("project", json!(addresses.project(happened.project))),
+            ("project", json!(addresses.project(happened.scene))),
             ("user", user(happened.user)),
             ("user_url", user_url(happened.user, &happened.instance)),
             ("object_attributes", Value::Object(given.filled(&ATTRIBUTES))),

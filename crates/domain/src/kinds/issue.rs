@@ -104,43 +104,17 @@ const ATTRIBUTES: [Field; 40] = [
 const ONLY_WHEN_GIVEN: [&str; 3] = ["escalation_status", "escalation_policy", "status"];
 
 fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let Happened {
-        trigger,
-        scene,
-        user,
-        object,
-        previous,
-        instance,
-        at,
-    } = *happened;
-
-    match scene {
-        Scene::Project(project) => in_project(&InProject {
-            trigger,
-            project,
-            user,
-            object,
-            previous,
-            instance,
-            at,
-        }),
+    match happened.scene {
+        Scene::Project(project) => in_project(&happened.in_scene(project)),
 
         Scene::Group(group) => {
-            let project = &stand_in(group);
-            let mut body = in_project(&InProject {
-                trigger,
-                project,
-                user,
-                object,
-                previous,
-                instance,
-                at,
-            })?;
+            let project = stand_in(group);
+            let mut body = in_project(&happened.in_scene(&project))?;
             body.insert("group".to_owned(), fields::group(group));
 
             Ok(without_project(body))
         }
-        Scene::Instance => Err(ComposeError::Misplaced(trigger, "project or a group")),
+        Scene::Instance => Err(ComposeError::Misplaced(happened.trigger, "project or a group")),
     }
 }
 
@@ -189,7 +163,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
         Some(_) => "work_item",
     };
 
-    let addresses = Addresses::of(happened.project, happened.instance.base_url);
+    let addresses = Addresses::of(happened.scene, happened.instance.base_url);
     let mut body = Map::new();
     let mut put = |name: &str, value| drop(body.insert(name.to_owned(), value));
     put("object_kind", kind.into());
@@ -205,7 +179,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     );
 
     put("user", user(happened.user));
-    put("project", json!(addresses.project(happened.project)));
+    put("project", json!(addresses.project(happened.scene)));
     put("labels", attributes["labels"].clone());
 
     put(
@@ -214,7 +188,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     );
 
     put("object_attributes", Value::Object(attributes));
-    put("repository", json!(addresses.short_repository(happened.project)));
+    put("repository", json!(addresses.short_repository(happened.scene)));
 
     if let Some(first) = assignees.get(0).cloned() {
         put("assignees", assignees);
@@ -230,7 +204,7 @@ pub(super) fn attributes(
     mut given: Given,
     assignees: &Value,
 ) -> Result<Map<String, Value>, ComposeError> {
-    let project = happened.project;
+    let project = happened.scene;
     let iid = given.need("iid")?.clone();
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);

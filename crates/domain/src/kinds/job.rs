@@ -104,7 +104,7 @@ const COMMIT: [Field; 13] = [
 ];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (trigger, project) = (happened.trigger, happened.project);
+    let (trigger, project) = (happened.trigger, happened.scene);
     let mut given = Given::read(trigger, happened.object)?;
 
     for name in PREFIXED {

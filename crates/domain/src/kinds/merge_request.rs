@@ -133,18 +133,18 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     ];
 
     let changed = changes(happened, &attributes, &ATTRIBUTES, &beside)?;
-    let addresses = Addresses::of(happened.project, happened.instance.base_url);
+    let addresses = Addresses::of(happened.scene, happened.instance.base_url);
 
     Ok(Map::from_iter(
         [
             ("object_kind", json!("merge_request")),
             ("event_type", json!("merge_request")),
             ("user", user(happened.user)),
-            ("project", json!(addresses.project(happened.project))),
+            ("project", json!(addresses.project(happened.scene))),
             ("labels", attributes["labels"].clone()),
             ("changes", changed),
             ("object_attributes", Value::Object(attributes)),
-            ("repository", json!(addresses.short_repository(happened.project))),
+            ("repository", json!(addresses.short_repository(happened.scene))),
             ("assignees", assignees),
             ("reviewers", reviewers),
         ]
@@ -159,7 +159,7 @@ pub(super) fn attributes(
     assignees: &Value,
     reviewers: &Value,
 ) -> Result<Map<String, Value>, ComposeError> {
-    let project = happened.project;
+    let project = happened.scene;
     let iid = given.need("iid")?.clone();
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);

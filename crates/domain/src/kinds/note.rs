@@ -104,7 +104,7 @@ const SNIPPET: [Field; 13] = [
 ];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
+    let (trigger, project, instance) = (happened.trigger, happened.scene, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
     given.follows_from_action(happened, "create");
 
@@ -214,13 +214,13 @@ pub(super) fn noteable(
         }
 
         _ => {
-            on.or("project_id", happened.project.id.0);
+            on.or("project_id", happened.scene.id.0);
             if on.has("id") {
                 let url = happened.address(&format!("-/snippets/{}", on.value("id")));
                 on.or("url", url);
             }
 
-            on.absolute_images("description", happened.project, &happened.instance);
+            on.absolute_images("description", happened.scene, &happened.instance);
             Ok(on.filled(&SNIPPET))
         }
     }
@@ -228,9 +228,9 @@ pub(super) fn noteable(
 
 /// The attributes of a comment that has an emoji.
 pub(super) fn alone(happened: &InProject<'_>, mut given: Given) -> Map<String, Value> {
-    given.or("project_id", happened.project.id.0);
+    given.or("project_id", happened.scene.id.0);
     given.or("description", given.value("note"));
-    given.absolute_images("description", happened.project, &happened.instance);
+    given.absolute_images("description", happened.scene, &happened.instance);
 
     let mut filled = given.filled(&ATTRIBUTES);
     // The action of the event is not an action on the comment.

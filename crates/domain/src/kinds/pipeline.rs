@@ -98,7 +98,7 @@ const BUILD: [Field; 17] = [
 const NOT_IN_PROJECT: [&str; 4] = ["homepage", "url", "ssh_url", "http_url"];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (trigger, project) = (happened.trigger, happened.project);
+    let (trigger, project) = (happened.trigger, happened.scene);
     let mut given = Given::read(trigger, happened.object)?;
     let id = given.need("id")?.clone();
 
@@ -176,8 +176,8 @@ pub(super) fn commit(happened: &InProject<'_>, commit: Value) -> Value {
 fn merge_request(happened: &InProject<'_>, merge_request: Value) -> Result<Value, ComposeError> {
     let mut merge_request = Given::of(happened.trigger, Some(merge_request));
     let iid = merge_request.need("iid")?.clone();
-    merge_request.or("source_project_id", happened.project.id.0);
-    merge_request.or("target_project_id", happened.project.id.0);
+    merge_request.or("source_project_id", happened.scene.id.0);
+    merge_request.or("target_project_id", happened.scene.id.0);
     merge_request.or("url", happened.address(&format!("-/merge_requests/{iid}")));
 
     Ok(Value::Object(merge_request.filled(&MERGE_REQUEST)))

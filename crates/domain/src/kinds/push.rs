@@ -236,7 +236,7 @@ struct CommitBody<'a> {
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError> {
     let InProject {
         trigger,
-        project,
+        scene: project,
         user,
         object,
         ..

@@ -61,7 +61,7 @@ const LINK: [Field; 5] = [
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let project = happened.project;
+    let project = happened.scene;
     let mut given = Given::read(happened.trigger, happened.object)?;
     given.follows_from_action(happened, "create");
 

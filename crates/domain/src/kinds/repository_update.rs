@@ -25,7 +25,7 @@ pub(super) static REPOSITORY_UPDATE: Kind = Kind {
 };
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let (project, user) = (happened.project, happened.user);
+    let (project, user) = (happened.scene, happened.user);
     let mut given = Given::read(happened.trigger, happened.object)?;
     given.need("changes")?;
 

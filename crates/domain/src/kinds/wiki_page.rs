@@ -38,7 +38,7 @@ const ATTRIBUTES: [Field; 9] = [
 ];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let project = happened.project;
+    let project = happened.scene;
     let mut given = Given::read(happened.trigger, happened.object)?;
     let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();
     given.or("title", slug.clone());

@@ -104,7 +104,7 @@ pub(crate) static WORKERS: &[Worker] = &[
     Worker {
         name: "operations",
         tick: SECONDS_5,
-        step: Some(|engine, _| Box::pin(engine.journal.end_operations())),
+        step: Some(|engine, _| Box::pin(engine.journal.operations().end_due())),
         ..Worker::DEFAULT
     },
     Worker {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
-use quickdraw_domain::compose::{Scene, User};
+use quickdraw_domain::compose::{Happened, Scene, User};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::request::Request;
@@ -14,7 +14,7 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Project};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{Clock as _, Engine, Report, ReportError, Reported, Sent, Step, Transport};
+use quickdraw_engine::{Clock as _, Engine, Filing, ReportError, Reported, Sent, Step, Transport};
 use quickdraw_store::events::EventFilter;
 use quickdraw_store::scopes::{Name, ProjectEdit};
 use serde_json::value::to_raw_value;
@@ -103,21 +103,23 @@ impl Forge {
             to_raw_value(previous).expect("JSON"),
         );
 
-        let report = Report {
-            scene: Scene::Project(&self.project),
-            trigger: Trigger::by_name(trigger).expect("a trigger"),
-            user: &User {
-                id: 4,
-                username: "ida".to_owned(),
-                ..User::default()
-            },
-            object: &object,
+        let user = User {
+            id: 4,
+            username: "ida".to_owned(),
+            ..User::default()
+        };
+        let trigger = Trigger::by_name(trigger).expect("a trigger");
+        let scene = Scene::Project(&self.project);
+        let happened = Happened {
             previous: Some(&previous),
-            chain: None,
+            ..self.engine.context.happened(scene, trigger, &user, &object)
+        };
+        let filing = Filing {
             key: key.map(str::to_owned),
             operation: step,
+            ..Filing::default()
         };
-        self.committing(self.engine.journal.report(report)).await
+        self.committing(self.engine.journal.report(&happened, filing)).await
     }
 
     /// Commits arrivals while a step waits for its commit.
@@ -199,7 +201,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     // The operation of the other object has no last save. It ends after a minute.
     forge.clock.advance(Duration::from_secs(59));
     forge
-        .committing(forge.engine.journal.end_operations())
+        .committing(forge.engine.journal.operations().end_due())
         .await
         .expect("nothing is due");
 
@@ -207,7 +209,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     forge.clock.advance(Duration::from_secs(2));
 
     forge
-        .committing(forge.engine.journal.end_operations())
+        .committing(forge.engine.journal.operations().end_due())
         .await
         .expect("the operation becomes an event");
 
@@ -216,7 +218,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     forge.save(8, ("y", "z"), false, None).await;
 
     forge
-        .committing(forge.engine.journal.end_operations())
+        .committing(forge.engine.journal.operations().end_due())
         .await
         .expect("nothing is due");
 
@@ -246,7 +248,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
 
     forge.clock.advance(Duration::from_secs(120));
     forge
-        .committing(forge.engine.journal.end_operations())
+        .committing(forge.engine.journal.operations().end_due())
         .await
         .expect("nothing is left");
 
@@ -288,7 +290,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
 
     forge.clock.advance(Duration::from_secs(61));
     forge
-        .committing(forge.engine.journal.end_operations())
+        .committing(forge.engine.journal.operations().end_due())
         .await
         .expect("the operation is dropped");
 

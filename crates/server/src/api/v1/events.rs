@@ -7,13 +7,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use quickdraw_domain::compose::{Scene, User};
+use quickdraw_domain::compose::{Happened, Scene, User};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::report::operation::MAX_NAME;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
-use quickdraw_engine::{Report, ReportError, Reported, Step};
+use quickdraw_engine::{Filing, ReportError, Reported, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -233,18 +233,18 @@ async fn accept_report(
         ));
     }
 
-    let report = Report {
-        scene,
-        trigger: trigger(reported)?,
-        user: &user,
-        object,
+    let happened = app.engine.context.happened(scene, trigger(reported)?, &user, object);
+    let happened = Happened {
         previous: reported.previous,
+        ..happened
+    };
+    let filing = Filing {
         chain: chain(headers),
         key: idempotency_key(headers),
         operation: step(reported)?,
     };
 
-    let accepted = match app.engine.journal.report(report).await {
+    let accepted = match app.engine.journal.report(&happened, filing).await {
         Ok(Reported::Event(id)) => AcceptedReport {
             id: Some(id.to_string()),
             operation: None,
