@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args};
@@ -215,10 +216,13 @@ async fn work_on(work: &Work<'_>, places: &[Place], bar: &ProgressBar) -> anyhow
         .map(|(at, place)| async move { (at, work.run(place).await) })
         .buffer_unordered(AT_ONCE);
 
+    // One future for the whole run: a signal between two places must not be lost.
+    let mut interruption = pin!(tokio::signal::ctrl_c());
+
     loop {
         let next = tokio::select! {
             next = running.next() => next,
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interruption => {
                 is_interrupted = true;
                 None
             }
