@@ -33,10 +33,64 @@ pub(crate) async fn call(
     body: Vec<u8>,
     deadline: Duration,
 ) -> anyhow::Result<Answer> {
-    let (client, target) = (client(deadline)?, Target::parse(url)?);
-    let call = target.call(method, headers, body);
-    let report = client.call(call, |_| Ok::<(), &str>(())).await;
-    report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+    Caller::new(deadline, Trust::default())?
+        .call(method, url, headers, body)
+        .await
+}
+
+/// A client for many calls. It keeps its connections open between them.
+pub(crate) struct Caller(Client);
+
+impl Caller {
+    /// Makes a client whose calls end after `deadline`, and which trusts the authorities in `trust` in addition to the
+    /// system's.
+    pub(crate) fn new(deadline: Duration, trust: Trust) -> anyhow::Result<Self> {
+        client(deadline, trust).map(Self)
+    }
+
+    /// Calls a URL that the user entered. The guard does not apply, because users may call their own machines.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(Cow<'static, str>, String)],
+        body: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        let target = Target::parse(url)?;
+        let call = target.call(method, headers, body);
+        let report = self.0.call(call, |_| Ok::<(), &str>(())).await;
+        report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+    }
+
+    /// Calls `/api/v1/{path}` of a Quickdraw server with any method and returns the JSON of the answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        base_url: &str,
+        token: &str,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> anyhow::Result<serde_json::Value> {
+        let url = format!("{}/api/v1/{path}", base_url.trim_end_matches('/'));
+        let headers = [
+            ("Content-Type".into(), "application/json".to_owned()),
+            ("PRIVATE-TOKEN".into(), token.to_owned()),
+        ];
+
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let answer = self.call(method, &url, &headers, body).await?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let why = json["detail"].as_str().unwrap_or(&text);
+
+        anyhow::ensure!(
+            (200..300).contains(&answer.status),
+            "the server answered {}: {why}",
+            answer.status
+        );
+
+        Ok(json)
+    }
 }
 
 /// Opens a streaming answer, which has no end.
@@ -45,13 +99,14 @@ pub(crate) async fn stream(
     headers: &[(Cow<'static, str>, String)],
     silence: Duration,
 ) -> anyhow::Result<Streamed> {
-    let (client, target) = (client(Duration::from_secs(30))?, Target::parse(url)?);
+    let client = client(Duration::from_secs(30), Trust::default())?;
+    let target = Target::parse(url)?;
     let call = target.call(Method::GET, headers, Vec::new());
     let opened = client.stream(call, silence, |_| Ok::<(), &str>(())).await;
     opened.map_err(|failure| anyhow::anyhow!("{failure}"))
 }
 
-fn client(deadline: Duration) -> anyhow::Result<Client> {
+fn client(deadline: Duration, trust: Trust) -> anyhow::Result<Client> {
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
 
     // A page of a hundred rows is larger than the limit for answers of webhooks.
@@ -61,7 +116,7 @@ fn client(deadline: Duration) -> anyhow::Result<Client> {
         body_kept: LARGEST_ANSWER,
         ..Limits::default()
     };
-    Ok(Client::new(limits, Arc::new(resolver), Trust::default())?)
+    Ok(Client::new(limits, Arc::new(resolver), trust)?)
 }
 
 /// The parts of a URL that a call needs.
@@ -227,25 +282,9 @@ pub(crate) async fn ask_with(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> anyhow::Result<serde_json::Value> {
-    let url = format!("{}/api/v1/{path}", base_url.trim_end_matches('/'));
-    let headers = [
-        ("Content-Type".into(), "application/json".to_owned()),
-        ("PRIVATE-TOKEN".into(), token.to_owned()),
-    ];
-
-    let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-    let answer = call(method, &url, &headers, body, Duration::from_secs(60)).await?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let why = json["detail"].as_str().unwrap_or(&text);
-
-    anyhow::ensure!(
-        (200..300).contains(&answer.status),
-        "the server answered {}: {why}",
-        answer.status
-    );
-
-    Ok(json)
+    Caller::new(Duration::from_secs(60), Trust::default())?
+        .ask(method, base_url, token, path, body)
+        .await
 }
 
 /// The server that a command calls, and the token for it.

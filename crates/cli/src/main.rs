@@ -55,6 +55,10 @@ enum Command {
     #[command(subcommand)]
     Source(commands::source::Source),
 
+    /// Create, check and remove the webhooks at another system that post to a server.
+    #[command(subcommand)]
+    Connect(commands::connect::Connect),
+
     /// List events that never arrived, and have GitLab resend them or fetch them from its API.
     Gaps(commands::gaps::Gaps),
 
@@ -130,6 +134,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::GitHook(command) => commands::git_hook::run(command).await,
                 Command::Emit(command) => commands::emit::run(command).await,
                 Command::Source(command) => commands::source::run(command).await,
+                Command::Connect(command) => commands::connect::run(command).await,
                 Command::Gaps(command) => commands::gaps::run(command).await,
                 Command::Backfill(command) => commands::backfill::run(command).await,
                 Command::Demo(command) => commands::demo::run(command, config).await,

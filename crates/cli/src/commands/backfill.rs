@@ -118,7 +118,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             position,
             server,
         } => {
-            let gitlab = super::gitlab::GitLab::new(&gitlab, &gitlab_token);
+            let gitlab = super::gitlab::GitLab::new(&gitlab, &gitlab_token)?;
             let projects = if project.is_empty() {
                 all(&server).await?
             } else {

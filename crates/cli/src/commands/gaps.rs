@@ -99,7 +99,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     };
 
     let gitlab = match (&command.gitlab, &command.gitlab_token) {
-        (Some(url), Some(token)) => Some(GitLab::new(url, token)),
+        (Some(url), Some(token)) => Some(GitLab::new(url, token)?),
         _ => None,
     };
 

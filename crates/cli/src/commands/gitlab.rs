@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use quickdraw_domain::scope::Project;
 use quickdraw_domain::{GroupId, ProjectId, Timestamp};
-use quickdraw_egress::Method;
+use quickdraw_egress::{Method, Trust};
 use serde_json::Value;
 
 use super::say;
@@ -32,6 +32,10 @@ const PAGES: usize = 1_000;
 pub(super) struct GitLab {
     url: String,
     token: String,
+    caller: client::Caller,
+
+    /// Prints a note about a pause.
+    note: Box<dyn Fn(String) + Send + Sync>,
 }
 
 /// A project of GitLab.
@@ -63,12 +67,22 @@ pub(super) struct FailedEvent {
 }
 
 /// An answer of GitLab.
-struct Answer {
-    status: u16,
-    json: Value,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) json: Value,
 
     /// The answer says that it is the last page of a list.
-    is_last: bool,
+    pub(super) is_last: bool,
+}
+
+/// Repetition of calls that failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// After rate limits, failures of the server and failures of the network.
+    Always,
+
+    /// After rate limits only, because GitLab has not processed these calls. Any other failure is an error.
+    IfUnprocessed,
 }
 
 /// The result of a resend.
@@ -96,11 +110,23 @@ impl fmt::Display for Outcome {
 }
 
 impl GitLab {
-    pub(super) fn new(url: &str, token: &str) -> Self {
-        Self {
+    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+        Self::trusting(url, token, Trust::default(), |note| say(format!("    {note}")))
+    }
+
+    /// A GitLab whose certificate may come from further authorities. `note` prints notes about pauses.
+    pub(super) fn trusting(
+        url: &str,
+        token: &str,
+        trust: Trust,
+        note: impl Fn(String) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             token: token.to_owned(),
-        }
+            caller: client::Caller::new(PATIENCE, trust)?,
+            note: Box::new(note),
+        })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -296,14 +322,34 @@ impl GitLab {
         }
     }
 
-    /// Calls GitLab. "Not found" and "forbidden" are answers; an invalid token and lasting failures are errors.
-    async fn call(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+    /// Calls GitLab without a body. "Not found" and "forbidden" are answers; an invalid token and lasting failures are
+    /// errors.
+    pub(super) async fn call(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        self.send(method, path, None, Repeat::Always).await
+    }
+
+    /// Changes an object. The call may be repeated without harm.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(Method::PUT, path, Some(body), Repeat::Always).await
+    }
+
+    /// Creates an object. The call is not repeated after a failure, because GitLab may have created the object.
+    pub(super) async fn create(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(Method::POST, path, Some(body), Repeat::IfUnprocessed).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>, repeat: Repeat) -> anyhow::Result<Answer> {
         let url = format!("{}/api/v4/{path}", self.url);
-        let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
+        let mut headers = vec![("PRIVATE-TOKEN".into(), self.token.clone())];
+        if body.is_some() {
+            headers.push(("Content-Type".into(), "application/json".to_owned()));
+        }
+
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
         let (mut tries, mut waits) = (0, 0);
 
         loop {
-            let answer = client::call(method.clone(), &url, &headers, Vec::new(), PATIENCE).await;
+            let answer = self.caller.call(method.clone(), &url, &headers, body.clone()).await;
             let (wait, why) = match answer {
                 Ok(answer) => {
                     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -338,10 +384,11 @@ impl GitLab {
                 }
             };
 
-            anyhow::ensure!(tries < TRIES && waits < MAX_RATE_LIMITS, "{path}: {why}");
+            let is_final = tries > 0 && repeat == Repeat::IfUnprocessed;
+            anyhow::ensure!(!is_final && tries < TRIES && waits < MAX_RATE_LIMITS, "{path}: {why}");
 
             let wait = wait.min(LONGEST_WAIT);
-            say(format!("    {why}; next attempt in {} s", wait.as_secs()));
+            (self.note)(format!("{why}; next attempt in {} s", wait.as_secs()));
             tokio::time::sleep(wait).await;
         }
     }

@@ -18,6 +18,12 @@ impl Kind {
 }
 
 impl Trigger {
+    /// Whether GitLab has the kind. Quickdraw adds kinds of its own, whose bodies are not composed from reports.
+    #[must_use]
+    pub fn is_in_gitlab(self) -> bool {
+        Kind::of(self).composer.is_some()
+    }
+
     /// Every kind, in the order of the registry, [`Trigger::UNKNOWN`] last.
     pub fn all() -> impl Iterator<Item = Self> {
         let known = KINDS.into_iter().skip(1).map(|kind| Self::of(&kind.row));
@@ -55,6 +61,12 @@ impl TriggerSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gitlab_has_every_kind_but_those_that_quickdraw_adds() {
+        let added: Vec<Trigger> = Trigger::all().filter(|trigger| !trigger.is_in_gitlab()).collect();
+        assert_eq!(added, [Trigger::HOOK_STATE, Trigger::INSIGHT_ALERT, Trigger::UNKNOWN]);
+    }
 
     #[test]
     fn a_set_gives_back_what_was_put_in() {

@@ -36,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(list, create))
         .routes(routes!(show, edit, delete))
         .routes(routes!(replace_secret))
+        .routes(routes!(show_secret))
         .routes(routes!(requests))
 }
 
@@ -285,6 +286,33 @@ async fn replace_secret(
             ..view(&app, &changed, now)
         }),
     ))
+}
+
+/// The secret of a source.
+#[derive(Serialize, ToSchema)]
+struct ShownSecret {
+    /// The newest secret, which GitLab's webhooks should have: a secret token, or a signing token (`whsec_…`).
+    secret: String,
+}
+
+/// Show the secret of a source. Administrators only, with a token of the scope `api`.
+///
+/// Each request leaves an entry in the audit log. The default source has its secret in the settings instead.
+#[utoipa::path(post, path = "/sources/{source_id}/secret/show", tag = "Sources",
+    responses((status = 200, body = ShownSecret)))]
+async fn show_secret(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<ShownSecret>, ApiError> {
+    not_default(&id)?;
+
+    let source = find(&app, &id).await?;
+    let newest = source.secrets.first().ok_or_else(nothing)?;
+    Ok(Json(ShownSecret {
+        secret: newest.secret.expose().to_owned(),
+    }))
 }
 
 /// The last requests to a source.
