@@ -8,7 +8,7 @@ use super::headers::{check_headers, check_together};
 use super::template_check::{self, NeverJson};
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
-use super::{ClientCertificate, EventFilter, Hook, NamedValues};
+use super::{ClientCertificate, EventFilter, Hook, NamedValues, Pause, Senders};
 use crate::retry::OwnRetry;
 use crate::secret::HeaderError;
 use crate::signature::SigningToken;
@@ -34,8 +34,26 @@ pub struct HookEdit {
     /// The time for which the previous token still signs as well. The default is [`DEFAULT_OVERLAP`].
     pub signing_token_overlap: Option<Duration>,
 
+    /// Triggers of a new hook that nobody named.
+    pub default_triggers: Vec<(Trigger, bool)>,
+
     /// Triggers to enable or disable.
     pub triggers: Vec<(Trigger, bool)>,
+
+    /// Whether the hook is subscribed to all events of its level.
+    pub all_events: Option<bool>,
+
+    /// Sources to which a hook of the instance is restricted.
+    pub sources: Edit<Senders>,
+
+    /// Groups to which a hook of the instance is restricted.
+    pub groups: Edit<Vec<i64>>,
+
+    /// Projects to which a hook of the instance is restricted.
+    pub projects: Edit<Vec<i64>>,
+
+    /// The pause: `Set` with the username of the person who pauses the hook, `Clear` to resume it.
+    pub pause: Edit<String>,
 
     /// Whether certificates are checked.
     pub enable_ssl_verification: Option<bool>,
@@ -114,6 +132,10 @@ pub enum EditError {
     /// The token.
     #[error("token {0}")]
     Token(HeaderError),
+
+    /// A trigger that is disabled while the hook is subscribed to all events.
+    #[error("{0}=false contradicts all_events=true; set all_events=false to choose single triggers")]
+    AllEvents(&'static str),
 
     /// The template's length.
     #[error(
@@ -212,10 +234,30 @@ impl Hook {
                 .map(|before| (before, now.plus(overlap)));
         }
 
-        for (trigger, on) in edit.triggers {
+        hook.all_events = edit.all_events.unwrap_or(hook.all_events);
+        for (trigger, on) in &edit.triggers {
+            if hook.all_events && !on {
+                return Err(EditError::AllEvents(trigger.row().attribute.unwrap_or_default()));
+            }
+        }
+
+        // While all events are selected, clients send back each trigger as true. The stored set stays as it was.
+        let named = if hook.all_events { Vec::new() } else { edit.triggers };
+        for (trigger, on) in edit.default_triggers.into_iter().chain(named) {
             hook.triggers.set(trigger, on);
             hook.confidential_notes_set |= trigger == Trigger::CONFIDENTIAL_NOTE;
         }
+
+        hook.only.sources = edit.sources.apply(hook.only.sources);
+        hook.only.groups = edit.groups.apply(hook.only.groups);
+        hook.only.projects = edit.projects.apply(hook.only.projects);
+
+        hook.paused = match edit.pause {
+            // Who pauses a paused hook again changes nothing.
+            Edit::Set(by) => hook.paused.or(Some(Pause { at: now, by })),
+            Edit::Clear => None,
+            Edit::Keep => hook.paused,
+        };
 
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
 

@@ -119,9 +119,16 @@ impl Journal {
     /// Hooks whose events are dropped at the moment.
     pub(super) fn hooks_to_drop_for(&self) -> HashSet<HookId> {
         match self.context.settings.while_disabled {
-            WhileDisabled::Drop => self.scheduler.disabled(self.context.clock.now()),
+            WhileDisabled::Drop => self.hooks_off(),
             WhileDisabled::Hold { .. } => HashSet::new(),
         }
+    }
+
+    /// Hooks that are not called at the moment: disabled, or paused by a person.
+    pub(super) fn hooks_off(&self) -> HashSet<HookId> {
+        let mut off = self.scheduler.disabled(self.context.clock.now());
+        off.extend(self.context.index().paused());
+        off
     }
 
     pub(crate) async fn fan_out_all(&self) -> anyhow::Result<()> {

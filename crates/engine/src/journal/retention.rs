@@ -59,7 +59,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives up deliveries that are no longer held for disabled hooks.
+    /// Gives up deliveries that are no longer held for disabled or paused hooks.
     ///
     /// # Errors
     /// When the store fails; the rest is given up at the next look.
@@ -78,7 +78,7 @@ impl Journal {
             },
         };
 
-        for hook in self.scheduler.disabled(now) {
+        for hook in self.hooks_off() {
             let mut count = 0;
             loop {
                 let dropped = self.context.store.drop_held(hook, held, now, PRUNE_BATCH).await?;
@@ -92,7 +92,7 @@ impl Journal {
             if count > 0 {
                 self.scheduler.scan_queues();
                 metrics::counter!(telemetry::DROPPED, "reason" => held.reason.word()).increment(count as u64);
-                tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled");
+                tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled or paused");
             }
         }
 
