@@ -110,6 +110,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         to: claimed.delivery,
         scanned: 1,
         selected: vec![claimed.delivery],
+        made: Vec::new(),
         finished: false,
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
@@ -180,6 +181,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         from: step.to,
         finished: true,
         selected: Vec::new(),
+        made: Vec::new(),
         ..step
     };
     store.advance_replay(end, at(7)).await.expect("advanced");
@@ -245,6 +247,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         to: DeliveryId(Uuid::max()),
         scanned: 1,
         selected: Vec::new(),
+        made: Vec::new(),
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");
