@@ -57,13 +57,23 @@ pub(crate) fn a_pause_is_shown_and_is_apart_from_the_health_of_a_hook(engine: En
     assert_eq!((&hook["paused"], &hook["paused_at"]), (&json!(false), &Value::Null));
 
     let paused = change(&server, &hook, "pause");
-    assert_eq!((&paused["paused"], &paused["paused_by"]), (&json!(true), &json!("root")));
+    assert_eq!(
+        (&paused["paused"], &paused["paused_by"]),
+        (&json!(true), &json!("root"))
+    );
     assert!(paused["paused_at"].is_string(), "{paused}");
     assert_eq!(paused["alert_status"], "executable");
-    assert_eq!(change(&server, &hook, "pause"), paused, "a second pause changes nothing");
+    assert_eq!(
+        change(&server, &hook, "pause"),
+        paused,
+        "a second pause changes nothing"
+    );
 
     let resumed = change(&server, &hook, "resume");
-    assert_eq!((&resumed["paused"], &resumed["paused_by"]), (&json!(false), &Value::Null));
+    assert_eq!(
+        (&resumed["paused"], &resumed["paused_by"]),
+        (&json!(false), &Value::Null)
+    );
 }
 
 pub(crate) fn a_change_of_a_hook_can_pause_and_resume_it(engine: Engine) {
@@ -110,7 +120,7 @@ pub(crate) fn system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook(e
     let (server, news) = server(&engine);
     let body = json!({ "url": news.url(), "hook_state_events": true, "repository_update_events": false });
     assert_eq!(server.call("POST", "/api/v4/hooks", &body.to_string()).status, 201);
-    let hook = server.make_hook("http://127.0.0.1:9/in", "");
+    let hook = server.make_hook("http://127.0.0.1:8999/in", "");
 
     change(&server, &hook, "pause");
     eventually("the pause is reported", || news.got().len() == 1);
@@ -118,7 +128,10 @@ pub(crate) fn system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook(e
     eventually("the end of the pause is reported", || news.got().len() == 2);
 
     let body: Value = serde_json::from_slice(&news.got()[0].body).expect("JSON");
-    assert_eq!((&body["event_name"], &body["reason"]), (&json!("hook_paused_by_user"), &json!("paused by root")));
+    assert_eq!(
+        (&body["event_name"], &body["reason"]),
+        (&json!("hook_paused_by_user"), &json!("paused by root"))
+    );
 }
 
 pub(crate) fn a_pause_outlives_a_crash(engine: Engine) {
