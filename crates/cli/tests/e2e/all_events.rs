@@ -117,7 +117,7 @@ pub(crate) fn a_hook_of_the_instance_for_all_events_gets_every_event_like_a_proj
         ("groups/gear/", "member_hooks", &member),
     ] {
         let reply = report(&server, place, trigger, payload);
-        assert_eq!(reply.status, 201, "{trigger}: {}", reply.body);
+        assert_eq!(reply.status, 202, "{trigger}: {}", reply.body);
     }
 
     eventually("all three events arrive", || sink.got().len() == 3);
@@ -191,7 +191,7 @@ pub(crate) fn a_hook_of_the_instance_is_restricted_to_groups_and_projects(engine
 
     let push = json!({ "object_kind": "push", "ref": "refs/heads/main" });
     for place in ["projects/gear%2Frope/", "projects/wall%2Fhold/"] {
-        assert_eq!(report(&server, place, "push_hooks", &push).status, 201);
+        assert_eq!(report(&server, place, "push_hooks", &push).status, 202);
     }
 
     eventually("each hook gets its event", || {

@@ -62,8 +62,8 @@ pub(crate) fn retries_wait_for_the_end_of_silent_mode(engine: Engine) {
     stays("no retry is sent", || sink.got().len() <= before + 1);
 
     answer.store(200, Ordering::Relaxed);
-    set(&server, false);
     let now = sink.got().len();
+    set(&server, false);
     eventually("the retry arrives", || sink.got().len() > now);
 }
 

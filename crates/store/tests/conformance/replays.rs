@@ -354,8 +354,8 @@ pub(crate) async fn deliveries_of_skipped_events_are_made_once_with_their_positi
         replay: made.id,
         from: made.cursor,
         to: DeliveryId(event.id.0),
-        looked_at: 1,
-        chosen: Vec::new(),
+        scanned: 1,
+        selected: Vec::new(),
         made: vec![Later {
             event: event.clone(),
             audience,
@@ -383,11 +383,11 @@ pub(crate) async fn deliveries_of_skipped_events_are_made_once_with_their_positi
         .expect("read")
         .expect("the replay exists");
     assert_eq!(now.replayed, 1);
-    let owed = Results {
-        owed: 1,
+    let pending = Results {
+        pending: 1,
         ..Results::default()
     };
-    assert_eq!(store.replay_results(now).await.expect("counted"), owed);
+    assert_eq!(store.replay_results(now).await.expect("counted"), pending);
 
     let claimed = fixture.claim(at(4)).await;
     assert_eq!(
