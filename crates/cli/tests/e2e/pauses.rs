@@ -26,6 +26,8 @@ pub(crate) fn a_paused_hook_holds_its_deliveries_until_it_is_resumed(engine: Eng
     for number in 0..10 {
         server.report(number).expect("accepted");
     }
+    let waiting = server.get("/api/v1/deliveries?limit=1");
+    assert!(waiting["items"][0]["next_attempt_at"].is_null(), "{waiting}");
     stays("nothing arrives", || sink.got().is_empty());
 
     change(&server, &hook, "resume");
