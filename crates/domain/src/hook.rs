@@ -54,8 +54,9 @@ pub struct Hook {
     /// The kinds of events that it is subscribed to, unless it is subscribed to all.
     pub triggers: TriggerSet,
 
-    /// Whether it is subscribed to all kinds of events, now and in future, whatever `triggers` says. A hook of a project
-    /// or group gets the kinds of its level. A hook of the instance gets every event of every project and group.
+    /// Whether it is subscribed to all kinds of events, now and in future, whatever `triggers` says. A hook of a
+    /// project or group gets the kinds of its level. A hook of the instance gets every event of every project and
+    /// group.
     pub all_events: bool,
 
     /// The events that a hook of the instance is restricted to.

@@ -77,8 +77,8 @@ pub struct Filter {
     /// Only events whose body contains this text.
     pub text: Option<String>,
 
-    /// The code of a skip reason: instead of ended deliveries, the replay selects events that hooks did not get for this
-    /// reason, and creates their deliveries. See [`Self::skipped`].
+    /// The code of a skip reason: instead of ended deliveries, the replay selects events that hooks did not get for
+    /// this reason, and creates their deliveries. See [`Self::skipped`].
     pub skipped: Option<i16>,
 }
 

@@ -220,7 +220,7 @@ impl Context {
             _ => {}
         }
 
-        // What was held back may go out now.
+        // Deliveries that were held back may go out now.
         if was_paused || was_silent {
             self.wakes.deliver.notify_one();
         }

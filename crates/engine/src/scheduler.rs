@@ -7,6 +7,7 @@
 
 pub(crate) mod health;
 mod permits;
+mod scan;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 
 use self::health::Change;
 use self::permits::Permits;
+pub(crate) use self::scan::{Scan, ScanFrom};
 use crate::directory::Index;
 use crate::settings::PermitLimits;
 
@@ -34,35 +36,6 @@ pub(crate) struct Acquired {
     /// A claim has to look for the other hooks, because their health is not known. A hook that only lacks a permit is
     /// remembered, and needs no look.
     pub(crate) claim_others: bool,
-}
-
-/// The place from which a scan of all ordering queues goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ScanFrom {
-    /// All of them.
-    Beginning,
-
-    /// Those after this one.
-    After(OrderingQueue),
-}
-
-impl ScanFrom {
-    /// The last queue that was read.
-    pub(crate) const fn last(self) -> Option<OrderingQueue> {
-        match self {
-            Self::Beginning => None,
-            Self::After(queue) => Some(queue),
-        }
-    }
-}
-
-/// The ordering queues to advance.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Scan {
-    pub(crate) queues: Vec<OrderingQueue>,
-
-    /// The requested scan of all queues.
-    pub(crate) all: Option<ScanFrom>,
 }
 
 /// The scheduler of one node.

@@ -1,16 +1,19 @@
 //! Changes of a hook, and the rule that secrets do not follow its URL to another address.
 
+mod refusal;
+
 use std::time::Duration;
+
+pub use refusal::EditError;
 
 use super::body_template;
 use super::branch_filter::BranchFilter;
 use super::headers::{check_headers, check_together};
-use super::template_check::{self, NeverJson};
-use super::url::{HookUrl, UrlError};
+use super::template_check;
+use super::url::HookUrl;
 use super::values::ValueError;
 use super::{ClientCertificate, EventFilter, Hook, NamedValues, Pause, Senders};
 use crate::retry::OwnRetry;
-use crate::secret::HeaderError;
 use crate::signature::SigningToken;
 use crate::{Edit, Secret, Timestamp, Trigger};
 
@@ -90,63 +93,6 @@ pub struct HookEdit {
 
     /// Free text.
     pub description: Edit<String>,
-}
-
-/// The reason for refusing a change, in the order of GitLab's checks.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum EditError {
-    /// The URL as typed, or with the values of its variables.
-    #[error("Invalid url given: it {0}")]
-    Url(#[from] UrlError),
-
-    /// The branch filter.
-    #[error("Invalid branch filter given: it {0}")]
-    BranchFilter(String),
-
-    /// Custom headers.
-    #[error("Custom headers validation failed: {0}")]
-    CustomHeaders(ValueError),
-
-    /// URL variables.
-    #[error("url_variables: {0}")]
-    UrlVariables(ValueError),
-
-    /// A header that controls the connection or the framing of the request.
-    #[error("Custom headers validation failed: {0} cannot be set")]
-    ReservedHeader(String),
-
-    /// A header that Quickdraw sets itself.
-    #[error("Custom headers validation failed: {0} is set by Quickdraw itself, and a custom header cannot replace it")]
-    OwnHeader(String),
-
-    /// Two custom headers whose names differ only in case.
-    #[error("Custom headers validation failed: {0} and {1} are the same header: case does not matter in names")]
-    SameHeader(String, String),
-
-    /// `Authorization` in addition to user info in the URL.
-    #[error(
-        "Custom headers validation failed: Authorization is already set by the user info in the URL; remove one of them"
-    )]
-    Authorization,
-
-    /// The token.
-    #[error("token {0}")]
-    Token(HeaderError),
-
-    /// A trigger that is disabled while the hook is subscribed to all events.
-    #[error("{0}=false contradicts all_events=true; set all_events=false to choose single triggers")]
-    AllEvents(&'static str),
-
-    /// The template's length.
-    #[error(
-        "custom_webhook_template is too long (maximum is {} characters)",
-        body_template::MAX_LEN
-    )]
-    BodyTemplate,
-
-    /// The template's form.
-    #[error("custom_webhook_template {0}")]
-    Template(#[from] NeverJson),
 }
 
 impl Hook {
@@ -253,7 +199,7 @@ impl Hook {
         hook.only.projects = edit.projects.apply(hook.only.projects);
 
         hook.paused = match edit.pause {
-            // Who pauses a paused hook again changes nothing.
+            // A second pause changes nothing.
             Edit::Set(by) => hook.paused.or(Some(Pause { at: now, by })),
             Edit::Clear => None,
             Edit::Keep => hook.paused,
@@ -302,7 +248,9 @@ fn merge(known: &NamedValues, sent: &[(String, Option<Secret>)]) -> Result<Named
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::url::UrlError;
     use crate::scope::Scope;
+    use crate::secret::HeaderError;
 
     fn hook(url: &str, variables: &[(&str, &str)]) -> Hook {
         let url_variables = pairs(variables);

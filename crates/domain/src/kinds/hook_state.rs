@@ -1,4 +1,5 @@
-//! Changes of the condition of a hook, and pauses by people. GitLab sends e-mails instead. `notices.rs` writes the bodies.
+//! Changes of the condition of a hook, and pauses by people. GitLab sends e-mails instead. `notices.rs` writes the
+//! bodies.
 
 use super::Kind;
 use crate::Trigger;

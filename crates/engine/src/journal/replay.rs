@@ -39,7 +39,7 @@ impl Journal {
     pub async fn replay(&self) -> anyhow::Result<()> {
         for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
             match replay.filter.skipped() {
-                Some(reason) => self.advance_skipped(replay, reason).await?,
+                Some(reason) => skipped::advance(self, replay, reason).await?,
                 None => self.advance(replay).await?,
             }
         }
@@ -105,7 +105,7 @@ impl Journal {
     /// When the store fails.
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
         if let Some(reason) = filter.skipped() {
-            return self.preview_skipped(filter, reason).await;
+            return skipped::preview(self, filter, reason).await;
         }
 
         let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));

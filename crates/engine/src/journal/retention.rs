@@ -7,6 +7,7 @@ use quickdraw_domain::recursion::REMEMBERED;
 use quickdraw_store::deliveries::Held;
 
 use super::Journal;
+use super::fan_out::hooks_off;
 use crate::settings::WhileDisabled;
 use crate::telemetry::{self, precise};
 
@@ -83,7 +84,7 @@ impl Journal {
             },
         };
 
-        for hook in self.hooks_off() {
+        for hook in hooks_off(self) {
             let mut count = 0;
             loop {
                 let dropped = self.context.store.drop_held(hook, held, now, PRUNE_BATCH).await?;

@@ -12,90 +12,88 @@ use super::{MAX_PREVIEWED, PAGES, Preview, allowed, look};
 use crate::context::Context;
 use crate::journal::Journal;
 
-impl Journal {
-    /// Advances a replay of skipped events. It goes from event to event, and the last event of a step may exceed the
-    /// rate by its hooks.
-    pub(super) async fn advance_skipped(&self, replay: Replay, reason: SkipReason) -> anyhow::Result<()> {
-        let now = self.context.clock.now();
-        let mut allowed = allowed(&replay, now);
-        let mut cursor = replay.cursor;
+/// Advances a replay of skipped events. It goes from event to event, and the last event of a step may exceed the
+/// rate by its hooks.
+pub(super) async fn advance(journal: &Journal, replay: Replay, reason: SkipReason) -> anyhow::Result<()> {
+    let now = journal.context.clock.now();
+    let mut allowed = allowed(&replay, now);
+    let mut cursor = replay.cursor;
 
-        for _ in 0..PAGES {
-            if allowed == 0 {
+    for _ in 0..PAGES {
+        if allowed == 0 {
+            break;
+        }
+
+        let page = page(&journal.context, &replay.filter, reason, cursor).await?;
+        let selected = select(&journal.context, &replay.filter, &page).await?;
+        let (mut made, mut scanned, mut last): (Vec<Later>, _, _) = (Vec::new(), 0, cursor);
+        let mut count = 0;
+
+        for (skipped, is_selected) in page.iter().zip(selected) {
+            let event = DeliveryId(skipped.event.id.0);
+            if event != last && count >= allowed {
                 break;
             }
 
-            let page = page(&self.context, &replay.filter, reason, cursor).await?;
-            let selected = select(&self.context, &replay.filter, &page).await?;
-            let (mut made, mut scanned, mut last): (Vec<Later>, _, _) = (Vec::new(), 0, cursor);
-            let mut count = 0;
-
-            for (skipped, is_selected) in page.iter().zip(selected) {
-                let event = DeliveryId(skipped.event.id.0);
-                if event != last && count >= allowed {
-                    break;
-                }
-
-                (scanned, last) = (scanned + 1, event);
-                if is_selected {
-                    count += 1;
-                    add(&self.context, &mut made, skipped);
-                }
+            (scanned, last) = (scanned + 1, event);
+            if is_selected {
+                count += 1;
+                add(&journal.context, &mut made, skipped);
             }
-
-            allowed = allowed.saturating_sub(count);
-
-            let finished = page.is_empty();
-            let step = Step {
-                replay: replay.id,
-                from: cursor,
-                to: last,
-                scanned,
-                selected: Vec::new(),
-                made,
-                finished,
-            };
-            if self.context.store.advance_replay(step, now).await? > 0 {
-                self.scheduler.scan_queues();
-                self.context.wakes.deliver.notify_one();
-            }
-
-            if finished {
-                tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
-                break;
-            }
-
-            cursor = last;
         }
 
-        Ok(())
-    }
+        allowed = allowed.saturating_sub(count);
 
-    /// Counts the deliveries that a replay of skipped events would make.
-    pub(super) async fn preview_skipped(&self, filter: &Filter, reason: SkipReason) -> anyhow::Result<Preview> {
-        let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
-        while scanned < MAX_PREVIEWED {
-            let page = page(&self.context, filter, reason, cursor).await?;
-            let selected = select(&self.context, filter, &page).await?;
-            matched += selected.into_iter().filter(|is_selected| *is_selected).count();
-            scanned += page.len();
-
-            let Some(last) = page.last() else {
-                return Ok(Preview {
-                    matched,
-                    complete: true,
-                });
-            };
-
-            cursor = DeliveryId(last.event.id.0);
-            tokio::task::yield_now().await;
+        let finished = page.is_empty();
+        let step = Step {
+            replay: replay.id,
+            from: cursor,
+            to: last,
+            scanned,
+            selected: Vec::new(),
+            made,
+            finished,
+        };
+        if journal.context.store.advance_replay(step, now).await? > 0 {
+            journal.scheduler.scan_queues();
+            journal.context.wakes.deliver.notify_one();
         }
 
-        Ok(Preview {
-            matched,
-            complete: false,
-        })
+        if finished {
+            tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
+            break;
+        }
+
+        cursor = last;
     }
+
+    Ok(())
+}
+
+/// Counts the deliveries that a replay of skipped events would make.
+pub(super) async fn preview(journal: &Journal, filter: &Filter, reason: SkipReason) -> anyhow::Result<Preview> {
+    let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
+    while scanned < MAX_PREVIEWED {
+        let page = page(&journal.context, filter, reason, cursor).await?;
+        let selected = select(&journal.context, filter, &page).await?;
+        matched += selected.into_iter().filter(|is_selected| *is_selected).count();
+        scanned += page.len();
+
+        let Some(last) = page.last() else {
+            return Ok(Preview {
+                matched,
+                complete: true,
+            });
+        };
+
+        cursor = DeliveryId(last.event.id.0);
+        tokio::task::yield_now().await;
+    }
+
+    Ok(Preview {
+        matched,
+        complete: false,
+    })
 }
 
 async fn page(

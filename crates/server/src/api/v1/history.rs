@@ -206,8 +206,8 @@ async fn deliveries(
     Ok(Json(page))
 }
 
-/// Adjusts the due times: deliveries of a hook that is paused after failures are due at the end of the pause, those of a
-/// hook that is disabled or paused by a person at no time, and none are due in silent mode.
+/// Adjusts the due times: deliveries of a hook that is paused after failures are due at the end of the pause, those of
+/// a hook that is disabled or paused by a person at no time, and none are due in silent mode.
 async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError> {
     if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
         return Ok(());

@@ -57,20 +57,20 @@ struct HookSettings {
     /// with the headers and bodies of project and group hooks.
     all_events: Option<bool>,
 
-    /// Sources to which a system hook is restricted: ids or names, `default`, or `reports` for reported events. An empty
-    /// list removes the restriction.
+    /// Sources to which a system hook is restricted: ids or names, `default`, or `reports` for reported events. An
+    /// empty list removes the restriction.
     #[serde(default, rename = "sources")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     _sources: IgnoredAny,
 
-    /// Groups to which a system hook is restricted, with all groups and projects below them: ids or full paths. An empty
-    /// list removes the restriction.
+    /// Groups to which a system hook is restricted, with all groups and projects below them: ids or full paths. An
+    /// empty list removes the restriction.
     #[serde(default, rename = "groups")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     _groups: IgnoredAny,
 
-    /// Projects to which a system hook is restricted, in addition to those in `groups`: ids or full paths. An empty list
-    /// removes the restriction.
+    /// Projects to which a system hook is restricted, in addition to those in `groups`: ids or full paths. An empty
+    /// list removes the restriction.
     #[serde(default, rename = "projects")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     _projects: IgnoredAny,
