@@ -210,7 +210,7 @@ async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
         let finish = |claimed: &quickdraw_store::deliveries::Claimed| Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,
-            scope: Scope::Project(ProjectId(1)),
+            is_system: false,
             fence: claimed.fence,
             tally: Tally::default(),
             outcome: Outcome::Delivered { status: 200 },

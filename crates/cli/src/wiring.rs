@@ -162,6 +162,7 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
         instance: config.server.external_url.clone(),
         upload_links: config.server.upload_links,
         retention: config.history.retention.0,
+        silent: delivery.silent,
         while_disabled: delivery.while_disabled(),
         per_minute: config.limits.deliveries_per_minute,
         shown_refs: config.telemetry.shown_refs()?,

@@ -46,10 +46,16 @@ pub enum SkipReason {
 
     /// The hook's event filter takes more work on this event than is allowed.
     EventFilterGaveUp,
+
+    /// Silent mode is on: nothing is delivered.
+    SilentMode,
+
+    /// A person has paused the hook, and its events are dropped while it is.
+    HookPaused,
 }
 
 /// All reasons, with the number in the databases (never change one) and the word of the API.
-const REASONS: [(SkipReason, i16, &str); 11] = [
+const REASONS: [(SkipReason, i16, &str); 13] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
     (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
@@ -61,6 +67,8 @@ const REASONS: [(SkipReason, i16, &str); 11] = [
     (SkipReason::Duplicate, 9, "duplicate"),
     (SkipReason::EventFilter, 10, "event_filter"),
     (SkipReason::EventFilterGaveUp, 11, "event_filter_gave_up"),
+    (SkipReason::SilentMode, 12, "silent_mode"),
+    (SkipReason::HookPaused, 13, "hook_paused"),
 ];
 
 impl SkipReason {
@@ -79,6 +87,15 @@ impl SkipReason {
         REASONS
             .iter()
             .find(|(_, known, _)| *known == code)
+            .map(|(reason, ..)| *reason)
+    }
+
+    /// The reason with this word in the API.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        REASONS
+            .iter()
+            .find(|(.., known)| *known == word)
             .map(|(reason, ..)| *reason)
     }
 
@@ -109,8 +126,23 @@ pub enum Decision {
 #[must_use]
 pub fn selects(hook: &Hook, trigger: Trigger) -> bool {
     let row = trigger.row();
+    if hook.all_events {
+        return hook.scope == Scope::Instance || row.levels.contain(hook.scope);
+    }
+
     // Kinds without an attribute go to every system hook.
     row.levels.contain(hook.scope) && (row.is_system_only() || hook.triggers.contains(trigger))
+}
+
+/// Whether a hook gets events in `place`, as far as its scope and its restriction to places say. A hook of the instance
+/// for all events also gets those of groups, which GitLab sends to no system hook.
+///
+/// `Place::Elsewhere` is the place of our own events that came back, and of imported history. They reach no hook: each
+/// hook got them when they happened.
+#[must_use]
+pub fn reaches(hook: &Hook, place: Place, groups: &[GroupId]) -> bool {
+    let gets_groups = hook.all_events && hook.scope == Scope::Instance && matches!(place, Place::Group(_));
+    (gets_groups || covers(hook.scope, place, groups)) && hook.only.admits_place(place, groups)
 }
 
 /// Whether hooks of `scope` get events in `place`. `groups` are the groups of the place, the nearest first.
@@ -183,7 +215,7 @@ pub fn ask_filters(
 /// none.
 #[must_use]
 pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chain: &Chain) -> Decision {
-    if !selects(hook, event.trigger) {
+    if !selects(hook, event.trigger) || !hook.only.admits_origin(event.origin) {
         return Decision::NotSelected;
     }
 
@@ -287,6 +319,65 @@ pub(crate) mod tests {
             &hook(Scope::Instance, &[Trigger::all().nth(2).expect("a row")]),
             Trigger::PUSH
         ));
+    }
+
+    #[test]
+    fn a_hook_for_everything_of_the_instance_gets_every_kind_in_every_place() {
+        let mut everything = hook(Scope::Instance, &[]);
+        everything.all_events = true;
+
+        for trigger in Trigger::all() {
+            assert!(selects(&everything, trigger), "{trigger}");
+        }
+
+        let groups = [GroupId(5)];
+        for place in [Place::Project(ProjectId(1)), Place::Group(GroupId(5)), Place::Instance] {
+            assert!(reaches(&everything, place, &groups), "{place:?}");
+        }
+        assert!(!reaches(&everything, Place::Elsewhere, &[]));
+        assert!(!reaches(&hook(Scope::Instance, &[]), Place::Group(GroupId(5)), &groups));
+    }
+
+    #[test]
+    fn a_project_hook_for_all_events_gets_the_kinds_of_projects() {
+        let mut all = hook(Scope::Project(ProjectId(1)), &[]);
+        all.all_events = true;
+
+        for trigger in Trigger::all() {
+            assert_eq!(
+                selects(&all, trigger),
+                trigger.row().levels.contain(all.scope),
+                "{trigger}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_restriction_to_a_source_leaves_other_events_out() {
+        let mut everything = hook(Scope::Instance, &[]);
+        everything.all_events = true;
+        everything.only.sources = Some(crate::hook::Senders {
+            reports: false,
+            sources: vec![3],
+        });
+
+        let reported = push("refs/heads/main");
+        let received = Event {
+            origin: Origin::Source(crate::SourceId(3)),
+            ..push("refs/heads/main")
+        };
+        let decide = |event| select(event, &everything, &[], &Chain::default());
+        assert_eq!(decide(&reported), Decision::NotSelected);
+        assert_eq!(decide(&received), Decision::Deliver);
+    }
+
+    #[test]
+    fn reasons_have_numbers_and_words_of_their_own() {
+        for (reason, code, word) in REASONS {
+            assert_eq!((reason.code(), reason.word()), (code, word));
+            assert_eq!(SkipReason::from_code(code), Some(reason));
+            assert_eq!(SkipReason::from_word(word), Some(reason));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod expression;
 pub mod filter;
 pub(crate) mod headers;
 pub mod past;
+pub mod restriction;
 pub mod template_check;
 pub mod url;
 pub mod values;
@@ -20,13 +21,14 @@ pub use edit::HookEdit;
 pub use expression::Expression;
 pub use filter::EventFilter;
 pub use past::PastHook;
+pub use restriction::{Restriction, Senders};
 pub use url::HookUrl;
 pub use values::NamedValues;
 
 use crate::retry::OwnRetry;
 use crate::scope::Scope;
 use crate::signature::SigningToken;
-use crate::{HookId, Secret, Timestamp, TriggerSet};
+use crate::{HookId, Secret, Timestamp, Trigger, TriggerSet};
 
 /// A configured hook with its secrets decrypted. It has no `Debug` because of them.
 #[derive(Clone)]
@@ -49,8 +51,19 @@ pub struct Hook {
     /// The previous signing token, which also signs until this time, so that receivers can change over.
     pub previous_signing_token: Option<(SigningToken, Timestamp)>,
 
-    /// The kinds of events that it is subscribed to.
+    /// The kinds of events that it is subscribed to, unless it is subscribed to all.
     pub triggers: TriggerSet,
+
+    /// Whether it is subscribed to all kinds of events, now and in future, whatever `triggers` says. A hook of a
+    /// project or group gets the kinds of its level. A hook of the instance gets every event of every project and
+    /// group.
+    pub all_events: bool,
+
+    /// The events that a hook of the instance is restricted to.
+    pub only: Restriction,
+
+    /// The pause that a person has set, apart from the hook's health.
+    pub paused: Option<Pause>,
 
     /// Whether `confidential_note_events` was ever set, to true or false. Before that the hook gets no confidential
     /// notes; GitLab shows the difference.
@@ -102,6 +115,16 @@ pub struct Hook {
     pub updated_at: Timestamp,
 }
 
+/// A pause of a hook that a person has set. Deliveries wait until somebody resumes the hook.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// The time of the pause.
+    pub at: Timestamp,
+
+    /// The username of the person.
+    pub by: String,
+}
+
 /// The most states that the expressions of all hooks of one project, of one group or of the instance may have together:
 /// one event may be compared with all of them.
 pub const MAX_STATES_OF_SCOPE: usize = 20_000;
@@ -117,6 +140,34 @@ impl Hook {
         of_branches + self.event_filter.as_ref().map_or(0, EventFilter::states)
     }
 
+    /// Whether the hook is subscribed to a kind of event, as far as its settings say. `all_events` selects the kinds of
+    /// its level.
+    #[must_use]
+    pub fn selects(&self, trigger: Trigger) -> bool {
+        if self.all_events {
+            trigger.row().levels.contain(self.scope)
+        } else {
+            self.triggers.contains(trigger)
+        }
+    }
+
+    /// Whether it is a system hook as in GitLab, whose requests all say `System Hook` and which is never disabled. A
+    /// hook of the instance for all events behaves like a hook of a project.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.scope == Scope::Instance && !self.all_events
+    }
+
+    /// The hook after a person has paused or resumed it. Nothing else is checked again.
+    #[must_use]
+    pub fn with_pause(&self, paused: Option<Pause>, now: Timestamp) -> Self {
+        Self {
+            paused,
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
     /// A hook with only a URL: no secrets, no triggers, certificates checked.
     #[must_use]
     pub fn new(scope: Scope, url: HookUrl, uuid: Uuid, now: Timestamp) -> Self {
@@ -128,6 +179,9 @@ impl Hook {
             signing_token: None,
             previous_signing_token: None,
             triggers: TriggerSet::default(),
+            all_events: false,
+            only: Restriction::default(),
+            paused: None,
             confidential_notes_set: false,
             enable_ssl_verification: true,
             branch_filter: BranchFilter::All,

@@ -11,6 +11,10 @@ use crate::scope::Scope;
 /// Composes the event that a hook was paused, disabled or enabled again. `reason` is for people.
 #[must_use]
 pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> String {
+    compose(event_name(health.condition()), hook, health, reason, now)
+}
+
+fn compose(name: &str, hook: &Hook, health: Health, reason: &str, now: Timestamp) -> String {
     let (project_id, group_id) = match hook.scope {
         Scope::Project(id) => (Some(id.0), None),
         Scope::Group(id) => (None, Some(id.0)),
@@ -21,7 +25,7 @@ pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> 
         .disabled_until
         .filter(|_| health.condition() == Condition::Paused);
     let body = json!({
-        "event_name": event_name(health.condition()),
+        "event_name": name,
         "created_at": now.to_iso(),
         "reason": reason,
         "hook": {
@@ -37,6 +41,21 @@ pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> 
     });
     body.to_string()
 }
+
+/// Composes the event that a person paused or resumed a hook. `by` is the username of the person.
+#[must_use]
+pub fn hook_pause(hook: &Hook, health: Health, by: &str, now: Timestamp) -> String {
+    let (name, did) = match hook.paused {
+        Some(_) => (PAUSED_BY_USER, "paused"),
+        None => (RESUMED_BY_USER, "resumed"),
+    };
+    compose(name, hook, health, &format!("{did} by {by}"), now)
+}
+
+/// The `event_name` of a pause that a person sets.
+pub const PAUSED_BY_USER: &str = "hook_paused_by_user";
+/// The `event_name` of the end of such a pause.
+pub const RESUMED_BY_USER: &str = "hook_resumed_by_user";
 
 /// The `event_name` of a condition.
 #[must_use]

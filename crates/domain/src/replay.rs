@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audience::SkipReason;
 use crate::delivery::{Stage, State};
 use crate::event::{Event, Origin};
 use crate::outcome::Answers;
@@ -75,7 +76,27 @@ pub struct Filter {
 
     /// Only events whose body contains this text.
     pub text: Option<String>,
+
+    /// The code of a skip reason: instead of ended deliveries, the replay selects events that hooks did not get for
+    /// this reason, and creates their deliveries. See [`Self::skipped`].
+    pub skipped: Option<i16>,
 }
+
+/// The properties of a skipped event that a filter needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Missed<'a> {
+    /// The event.
+    pub event: &'a Event,
+
+    /// The hook that did not get it.
+    pub hook: HookId,
+
+    /// The event's body, if the filter has a text.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Reasons for which an event can be delivered later. No delivery exists for such an event and hook.
+const DELIVERABLE: [SkipReason; 2] = [SkipReason::SilentMode, SkipReason::RateLimit];
 
 /// The properties of a delivery that a filter needs.
 #[derive(Clone, Copy, Debug)]
@@ -108,22 +129,44 @@ impl Filter {
             body,
         } = known;
 
+        matches!(state, State::Delivered | State::GivenUp)
+            && self.chooses_event(event, hook, body)
+            && self.state.is_none_or(|ended| state.stage() == ended.stage())
+            && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
+    }
+
+    /// Whether the filter selects an event that a hook did not get.
+    #[must_use]
+    pub fn chooses_missed(&self, missed: Missed<'_>) -> bool {
+        self.chooses_event(missed.event, missed.hook, missed.body)
+    }
+
+    /// The reason for which the selected events were skipped. `None` for a replay of ended deliveries.
+    #[must_use]
+    pub fn skipped(&self) -> Option<SkipReason> {
+        self.skipped.and_then(SkipReason::from_code)
+    }
+
+    /// The reasons whose events can be delivered later.
+    #[must_use]
+    pub const fn deliverable() -> &'static [SkipReason] {
+        &DELIVERABLE
+    }
+
+    fn chooses_event(&self, event: &Event, hook: HookId, body: Option<&[u8]>) -> bool {
         let time = event.received_at.as_micros();
         let has_text = |text: &String| {
             let text = text.as_bytes();
             body.is_some_and(|body| body.windows(text.len().max(1)).any(|window| window == text))
         };
 
-        matches!(state, State::Delivered | State::GivenUp)
-            && event.origin != Origin::Test
+        event.origin != Origin::Test
             && (self.from..self.to).contains(&time)
             && self.trigger.is_none_or(|code| event.trigger.row().code == code)
             && self
                 .project
                 .is_none_or(|project| event.place == Place::Project(ProjectId(project)))
             && self.hook.is_none_or(|id| hook == HookId(id))
-            && self.state.is_none_or(|ended| state.stage() == ended.stage())
-            && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
             && self.text.as_ref().is_none_or(has_text)
     }
 

@@ -12,7 +12,6 @@ use crate::event::{Event, Origin};
 use crate::hook::body_template::{self, TemplateError};
 use crate::hook::{ClientCertificate, Hook, HookUrl};
 use crate::recursion::begun_by;
-use crate::scope::Scope;
 use crate::signature::hub_signature;
 use crate::{DeliveryId, Timestamp};
 
@@ -50,15 +49,16 @@ pub struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// The values for one delivery of an event to a hook or stream of this scope. `instance` is our own base URL.
+    /// The values for one delivery of an event. `is_system` says that it goes to a system hook, or to a stream with the
+    /// headers of one. `instance` is our own base URL.
     #[must_use]
-    pub fn new(scope: Scope, event: &'a Event, delivery: DeliveryId, instance: &'a str) -> Self {
+    pub fn new(is_system: bool, event: &'a Event, delivery: DeliveryId, instance: &'a str) -> Self {
         // A relayed event keeps the values that GitLab sent.
         let relayed = matches!(event.origin, Origin::Source(_));
         Self {
-            event: match (scope, &event.sent_as) {
-                (_, Some(sent_as)) => sent_as,
-                (Scope::Instance, None) if !relayed => crate::trigger::SYSTEM_HOOK,
+            event: match &event.sent_as {
+                Some(sent_as) => sent_as,
+                None if is_system && !relayed => crate::trigger::SYSTEM_HOOK,
                 _ => event.trigger.row().header,
             },
             instance: event.instance.as_deref().unwrap_or(instance),
@@ -86,7 +86,7 @@ pub fn build(
     };
 
     let key = delivery.to_string();
-    let about = About::new(hook.scope, event, delivery, instance);
+    let about = About::new(hook.is_system(), event, delivery, instance);
     let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
 
     headers.push(("Content-Type".into(), "application/json".to_owned()));
@@ -150,6 +150,7 @@ mod tests {
     use crate::audience::tests::{hook, push};
     use crate::hook::HookUrl;
     use crate::hook::headers::{OWN_HEADERS, is_own_header};
+    use crate::scope::Scope;
     use crate::signature::SigningToken;
     use crate::{HookId, ProjectId, Secret, Trigger};
 
@@ -212,6 +213,13 @@ mod tests {
         webhook-signature: v1,rg6eThuSKpZ5hTMxd4GIV/Gbd8qfaN6RTEl9/sHA42Y=
         Authorization: Basic dXNlcjpwYXNz
         ");
+    }
+
+    #[test]
+    fn a_hook_of_the_instance_for_all_events_gets_the_headers_of_project_hooks() {
+        let mut hook = hook(Scope::Instance, &[]);
+        hook.all_events = true;
+        assert!(lines(&build_for(&hook)).contains("X-Gitlab-Event: Push Hook\n"));
     }
 
     #[test]

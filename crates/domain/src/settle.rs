@@ -8,7 +8,6 @@ use crate::delivery::{State, Tally};
 use crate::health::{DisablePolicy, Health};
 use crate::outcome::{Outcome, Unreachable};
 use crate::retry::{Chance, RetryPolicy};
-use crate::scope::Scope;
 
 /// The policies that [`settle`] applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,8 +54,8 @@ pub struct Attempted {
     /// The attempts of the delivery before this one.
     pub tally: Tally,
 
-    /// The hook's scope.
-    pub scope: Scope,
+    /// Whether the hook is a system hook, whose health never changes.
+    pub is_system: bool,
 
     /// The outcome.
     pub outcome: Outcome,
@@ -79,7 +78,7 @@ pub struct Attempted {
 pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
     let Attempted {
         tally,
-        scope,
+        is_system,
         outcome,
         occasion,
         chance,
@@ -96,7 +95,7 @@ pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &P
     };
 
     // System hooks are never disabled, as in GitLab.
-    let health = if scope == Scope::Instance {
+    let health = if is_system {
         health
     } else {
         health.after(outcome, now, policies.disable)
@@ -142,9 +141,7 @@ mod tests {
     use super::*;
     use crate::guard::Rule;
     use crate::health::Status;
-    use crate::ids::ProjectId;
 
-    const PROJECT: Scope = Scope::Project(ProjectId(1));
     const FAILED: Outcome = Outcome::Failed {
         status: 502,
         retry_after: None,
@@ -160,7 +157,7 @@ mod tests {
     fn attempted(tally: Tally, outcome: Outcome) -> Attempted {
         Attempted {
             tally,
-            scope: PROJECT,
+            is_system: false,
             outcome,
             occasion: Occasion::Usual,
             chance: Chance(0.5),
@@ -336,7 +333,7 @@ mod tests {
 
             let now = Timestamp::from_seconds(100);
             let attempted = Attempted {
-                scope: Scope::Instance,
+                is_system: true,
                 ..attempted(tally, FAILED)
             };
             health = settle(attempted, health, now, &policies()).health;

@@ -64,6 +64,7 @@ async fn main() -> anyhow::Result<()> {
         instance: BASE.to_owned(),
         upload_links: UploadLinks::default(),
         retention: Duration::from_secs(14 * 86_400),
+        silent: false,
         while_disabled: WhileDisabled::Drop,
         per_minute: 0,
         shown_refs: Vec::new(),

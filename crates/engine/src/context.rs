@@ -16,6 +16,9 @@ use crate::directory::Index;
 use crate::settings::Settings;
 use crate::store_watch::{StoreStatus, StoreWatch};
 
+/// The line in the log while nothing is delivered.
+const SILENT_MODE_IS_ON: &str = "silent mode is on: events are stored, and no webhook is called";
+
 /// The context that the journal, the dispatcher and insights share.
 pub struct Context {
     pub(crate) store: SharedStore,
@@ -41,6 +44,10 @@ impl Context {
         store.prepare_partitions(clock.now()).await?;
 
         let directory = store.directory().await?;
+        let index = Index::new(&directory, &Index::default()).with_silence(settings.silent);
+        if index.is_silent() {
+            tracing::warn!("{}", SILENT_MODE_IS_ON);
+        }
 
         Ok(Arc::new(Self {
             store,
@@ -50,7 +57,7 @@ impl Context {
             wakes: Arc::default(),
             store_watch: StoreWatch::default(),
             commits: watch::Sender::new(0),
-            index: ArcSwap::from_pointee(Index::new(&directory, &Index::default())),
+            index: ArcSwap::from_pointee(index),
             refreshing: Mutex::default(),
         }))
     }
@@ -160,6 +167,12 @@ impl Context {
         self.index().is_in(place, scope)
     }
 
+    /// Whether silent mode is on: nothing is delivered.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.index().is_silent()
+    }
+
     /// Whether the project is known. `false` may only mean that it is new.
     #[must_use]
     pub fn knows_project(&self, id: ProjectId) -> bool {
@@ -196,8 +209,21 @@ impl Context {
         }
 
         let directory = self.store.directory().await?;
-        let index = Index::new(&directory, &self.index());
+        let index = Index::new(&directory, &self.index()).with_silence(self.settings.silent);
+        let (was_silent, is_silent) = (self.index().is_silent(), index.is_silent());
+        let was_paused = !self.index().paused().is_empty();
         self.index.store(Arc::new(index));
+
+        match (was_silent, is_silent) {
+            (false, true) => tracing::warn!("{}", SILENT_MODE_IS_ON),
+            (true, false) => tracing::info!("silent mode is off: webhooks are called again"),
+            _ => {}
+        }
+
+        // Deliveries that were held back may go out now.
+        if was_paused || was_silent {
+            self.wakes.deliver.notify_one();
+        }
 
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use quickdraw_domain::audience::{covers, has_filters, selects};
+use quickdraw_domain::audience::{covers, has_filters, reaches, selects};
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::scope::{Place, Scope};
@@ -20,6 +20,15 @@ const MAX_DEPTH: usize = 64;
 #[derive(Default)]
 pub struct Index {
     version: i64,
+
+    /// The time since which silent mode is on, by the database.
+    silent_since: Option<Timestamp>,
+
+    /// The settings turn silent mode on, whatever the database says.
+    always_silent: bool,
+
+    /// Hooks that a person has paused.
+    paused: Vec<HookId>,
     newest_hook: Timestamp,
     hooks: HashMap<HookId, Arc<Hook>>,
     hosts: HashMap<HookId, Arc<str>>,
@@ -49,6 +58,7 @@ impl Index {
     pub fn new(directory: &Directory, before: &Self) -> Self {
         let mut index = Self {
             version: directory.version,
+            silent_since: directory.silent_since,
             projects: directory.projects.iter().copied().collect(),
             parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
             paths: directory
@@ -91,6 +101,7 @@ impl Index {
         for entry in &directory.hooks {
             let hook = Arc::new(with_filters_of(entry.hook.clone(), before.hook(entry.hook.id)));
             index.newest_hook = index.newest_hook.max(hook.created_at);
+            index.paused.extend(hook.paused.is_some().then_some(hook.id));
             index.some_ordered |= hook.ordered;
             index.some_filter |= hook.event_filter.is_some() || !hook.branch_filter.passes_all();
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
@@ -102,6 +113,37 @@ impl Index {
         }
 
         index
+    }
+
+    /// The same directory, with the settings' word about silent mode.
+    #[must_use]
+    pub fn with_silence(mut self, always: bool) -> Self {
+        self.always_silent = always;
+        self
+    }
+
+    /// Whether silent mode is on: nothing is delivered.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.always_silent || self.silent_since.is_some()
+    }
+
+    /// The time since which silent mode is on. `None` if it is off, or if the settings alone turn it on.
+    #[must_use]
+    pub const fn silent_since(&self) -> Option<Timestamp> {
+        self.silent_since
+    }
+
+    /// Hooks that a person has paused.
+    #[must_use]
+    pub fn paused(&self) -> &[HookId] {
+        &self.paused
+    }
+
+    /// Whether a person has paused a hook.
+    #[must_use]
+    pub fn is_paused(&self, hook: HookId) -> bool {
+        self.hooks.get(&hook).is_some_and(|hook| hook.paused.is_some())
     }
 
     /// The version that was arranged.
@@ -276,7 +318,7 @@ impl Index {
         }
     }
 
-    /// The hooks in whose scope a place is.
+    /// The hooks in whose scope a place is, from the project up to the instance.
     pub(crate) fn hooks_around(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {
         let groups = self.groups_of(place);
         let project = match place {
@@ -286,15 +328,17 @@ impl Index {
         let scopes = project
             .into_iter()
             .chain(groups.iter().map(|group| Scope::Group(*group)));
-        let scopes: Vec<Scope> = scopes
-            .chain([Scope::Instance])
-            .filter(|scope| covers(*scope, place, &groups))
-            .collect();
+        let scopes: Vec<Scope> = scopes.filter(|scope| covers(*scope, place, &groups)).collect();
+
+        // Restrictions of hooks of the instance are decided here from memory, so that no event costs a query.
+        let of_instance = self.by_scope.get(&Scope::Instance).into_iter().flatten();
+        let of_instance = of_instance.filter(move |hook| reaches(hook, place, &groups));
 
         scopes
             .into_iter()
             .filter_map(|scope| self.by_scope.get(&scope))
             .flatten()
+            .chain(of_instance)
     }
 
     /// The groups of a place, from the nearest up.

@@ -7,6 +7,7 @@
 
 pub(crate) mod health;
 mod permits;
+mod scan;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 
 use self::health::Change;
 use self::permits::Permits;
+pub(crate) use self::scan::{Scan, ScanFrom};
 use crate::directory::Index;
 use crate::settings::PermitLimits;
 
@@ -34,35 +36,6 @@ pub(crate) struct Acquired {
     /// A claim has to look for the other hooks, because their health is not known. A hook that only lacks a permit is
     /// remembered, and needs no look.
     pub(crate) claim_others: bool,
-}
-
-/// The place from which a scan of all ordering queues goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ScanFrom {
-    /// All of them.
-    Beginning,
-
-    /// Those after this one.
-    After(OrderingQueue),
-}
-
-impl ScanFrom {
-    /// The last queue that was read.
-    pub(crate) const fn last(self) -> Option<OrderingQueue> {
-        match self {
-            Self::Beginning => None,
-            Self::After(queue) => Some(queue),
-        }
-    }
-}
-
-/// The ordering queues to advance.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Scan {
-    pub(crate) queues: Vec<OrderingQueue>,
-
-    /// The requested scan of all queues.
-    pub(crate) all: Option<ScanFrom>,
 }
 
 /// The scheduler of one node.
@@ -231,17 +204,22 @@ impl Scheduler {
 
     /// Deliveries that can begin now.
     pub(crate) fn ready(&self, index: &Index, now: Timestamp) -> Vec<Claimed> {
+        if index.is_silent() {
+            self.give_all_back();
+            return Vec::new();
+        }
+
         let mut state = self.state.lock();
         let last = now.plus(self.deadline);
         let mut ready = std::mem::take(&mut state.leased);
-        for stale in ready.extract_if(.., |leased| leased.lease_until < last) {
+        for stale in ready.extract_if(.., |leased| leased.lease_until < last || index.is_paused(leased.hook)) {
             state.permits.release(stale.hook, false);
             state.returned.push((stale.delivery, stale.fence));
         }
 
         let hooks: Vec<HookId> = state.kept.keys().copied().collect();
         for hook in hooks {
-            if state.kept[&hook].iter().any(|kept| kept.lease_until < last) {
+            if index.is_paused(hook) || state.kept[&hook].iter().any(|kept| kept.lease_until < last) {
                 state.give_back(hook);
             }
 
@@ -255,6 +233,11 @@ impl Scheduler {
 
     /// Another delivery of the same hook, when one has just ended.
     pub(crate) fn next(&self, index: &Index, hook: HookId, now: Timestamp) -> Option<Claimed> {
+        // The loop that asks `ready` gives back what is kept.
+        if index.is_silent() || index.is_paused(hook) {
+            return None;
+        }
+
         let mut state = self.state.lock();
         let fresh = state.kept.get(&hook)?.front()?.lease_until >= now.plus(self.deadline);
         if fresh { state.begin(index, hook) } else { None }
@@ -377,6 +360,10 @@ impl Scheduler {
 
     /// Whether a claim would find more for a hook that could use it.
     pub(crate) fn wants_claim(&self, index: &Index, now: Timestamp) -> bool {
+        if index.is_silent() {
+            return false;
+        }
+
         let state = self.state.lock();
         let hungry = |hook: &HookId| {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
@@ -387,12 +374,12 @@ impl Scheduler {
         state.permits.free().0 > 0 && (queues || state.all_waiting || state.waiting.iter().any(hungry))
     }
 
-    /// The deliveries that may be claimed now; `None` when no permit is free.
+    /// The deliveries that may be claimed now; `None` when no permit is free, and in silent mode.
     pub(crate) fn claim(&self, index: &Index, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
         let mut state = self.state.lock();
         let (first, retries) = state.permits.free();
 
-        if first == 0 {
+        if first == 0 || index.is_silent() {
             state.all_waiting = true;
             return None;
         }
@@ -424,6 +411,7 @@ impl Scheduler {
         }
 
         hook_limits.extend(state.unknown.iter().map(|hook| (*hook, 0)));
+        hook_limits.extend(index.paused().iter().map(|hook| (*hook, 0)));
 
         let kept_retries = state.kept.values().flatten().filter(|kept| is_retry(kept)).count();
         let retries = retries.saturating_sub(kept_retries);
@@ -504,6 +492,11 @@ impl State {
             return false;
         }
 
+        if index.is_paused(hook) {
+            self.waiting.insert(hook);
+            return false;
+        }
+
         let host = index.host(hook);
         let next = !self.all_waiting && !self.waiting.contains(&hook) && self.kept_for(hook) == 0;
         let free = next && self.permits.is_free(hook, host.map(|host| &**host), false);
@@ -561,6 +554,10 @@ impl State {
 
     /// How many deliveries a claim may take for a hook whose host has room for so many.
     fn offer(&self, index: &Index, hook: HookId, now: Timestamp, left: usize) -> usize {
+        if index.is_paused(hook) {
+            return 0;
+        }
+
         let kept = self.kept_for(hook);
         let room = self.permits.available(hook, index.host(hook).map(|host| &**host));
         let healthy = (room + self.reserve(hook)).saturating_sub(kept).min(left);

@@ -43,6 +43,9 @@ pub struct Settings {
     /// How long history is kept.
     pub retention: Duration,
 
+    /// Silent mode is always on, whatever the database says.
+    pub silent: bool,
+
     /// The treatment of events while their hook is disabled.
     pub while_disabled: WhileDisabled,
 

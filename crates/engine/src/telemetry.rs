@@ -28,6 +28,10 @@ pub const FAILURES: &str = "quickdraw_worker_failures_total";
 pub const DUPLICATES: &str = "quickdraw_duplicates_total";
 /// Gauge: hooks that are paused or disabled.
 pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
+/// Gauge: hooks that a person has paused.
+pub const HOOKS_PAUSED: &str = "quickdraw_hooks_paused";
+/// Gauge: 1 in silent mode, in which no hook is called, and 0 otherwise.
+pub const SILENT_MODE: &str = "quickdraw_silent_mode";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
 /// projects that sent an event last, at most 500. Shown to administrators only.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
@@ -85,7 +89,15 @@ pub fn describe() {
         "Received events that duplicate another event. They are stored and not delivered."
     );
 
-    metrics::describe_gauge!(HOOKS_DISABLED, "Webhooks that are paused or disabled.");
+    metrics::describe_gauge!(
+        HOOKS_DISABLED,
+        "Webhooks that are paused or disabled because of failures."
+    );
+    metrics::describe_gauge!(HOOKS_PAUSED, "Webhooks that a person has paused.");
+    metrics::describe_gauge!(
+        SILENT_MODE,
+        "1 in silent mode, in which no webhook is called, and 0 otherwise."
+    );
     metrics::describe_gauge!(
         LAST_EVENT,
         "Time of the last received event, by project, for at most 500 projects."

@@ -38,6 +38,19 @@ struct Condition {
 
     /// State of the parts that the node needs.
     parts: Vec<PartCondition>,
+
+    /// Facts that an operator should know, such as that silent mode is on. Absent without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
+}
+
+/// The warnings of a node, for `health`, `ready` and `workers`.
+pub(crate) fn warnings(app: &App) -> Vec<&'static str> {
+    let silent = app.engine.context.is_silent();
+    silent
+        .then_some("silent mode is on: no webhook is called")
+        .into_iter()
+        .collect()
 }
 
 /// State of a part.
@@ -57,7 +70,7 @@ struct PartCondition {
 }
 
 impl Condition {
-    fn new(status: &'static str, store: StoreStatus) -> Self {
+    fn new(status: &'static str, store: StoreStatus, warnings: Vec<&'static str>) -> Self {
         let part = PartCondition {
             name: "store",
             is_healthy: store.failing_since.is_none(),
@@ -67,6 +80,7 @@ impl Condition {
         Self {
             status,
             parts: vec![part],
+            warnings,
         }
     }
 }
@@ -87,7 +101,7 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
 #[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
     responses((status = 200, body = Condition)))]
 async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
-    Json(Condition::new("ok", app.engine.context.store_status()))
+    Json(Condition::new("ok", app.engine.context.store_status(), warnings(&app)))
 }
 
 /// Check that the database answers.
@@ -111,12 +125,12 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 
     if store.failing_since.is_none() {
-        return Json(Condition::new("ready", store)).into_response();
+        return Json(Condition::new("ready", store, warnings(&app))).into_response();
     }
 
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        Json(Condition::new("the store does not answer", store)),
+        Json(Condition::new("the store does not answer", store, warnings(&app))),
     )
         .into_response()
 }

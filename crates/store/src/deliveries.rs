@@ -12,7 +12,6 @@ use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
-use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Attempted, Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, ObjectKey, Timestamp};
 
@@ -135,8 +134,8 @@ pub struct Finished {
     /// Whose.
     pub hook: HookId,
 
-    /// The hook's scope.
-    pub scope: Scope,
+    /// Whether the hook is a system hook, whose health never changes.
+    pub is_system: bool,
 
     /// The lease it was made under.
     pub fence: i64,
@@ -165,7 +164,7 @@ impl Finished {
     pub(crate) const fn attempted(&self) -> Attempted {
         Attempted {
             tally: self.tally,
-            scope: self.scope,
+            is_system: self.is_system,
             outcome: self.outcome,
             occasion: self.occasion,
             chance: self.chance,

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{BranchFilter, ClientCertificate, EventFilter, Hook, HookUrl, NamedValues, PastHook};
+use quickdraw_domain::hook::{
+    BranchFilter, ClientCertificate, EventFilter, Hook, HookUrl, NamedValues, PastHook, Pause, Restriction,
+};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -22,7 +24,7 @@ column_list! {
         id, uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification, branch_filter_strategy,
         branch_filter, name, description, created_at, updated_at, custom_headers, url_variables, body_template,
         url_since, previous_signing_token, previous_signing_until, retry, confidential_notes_set, ordered,
-        client_certificate, event_filter,
+        client_certificate, event_filter, all_events, restriction, paused_at, paused_by,
     ]
 }
 
@@ -41,6 +43,9 @@ pub struct HookWithHealth {
 pub struct Directory {
     /// Goes up with every change of hooks, groups or projects.
     pub version: i64,
+
+    /// The time since which silent mode is on.
+    pub silent_since: Option<Timestamp>,
 
     /// All hooks of all levels.
     pub hooks: Vec<HookWithHealth>,
@@ -129,6 +134,10 @@ pub trait Hooks {
 
     /// The present version of the directory.
     async fn directory_version(&self) -> Result<i64>;
+
+    /// Turns silent mode on, with the time of its beginning, or off. `false` if it was on or off already. The directory
+    /// gets a new version, so that a decision about an event never uses an outdated answer.
+    async fn set_silent(&self, since: Option<Timestamp>) -> Result<bool>;
 
     /// The whole directory, read in one snapshot.
     async fn directory(&self) -> Result<Directory>;
@@ -302,6 +311,32 @@ pub(crate) fn own_retry(text: Option<String>) -> Result<Option<OwnRetry>> {
     text.map(parse)
         .transpose()
         .map_err(|_| Error::Damaged("a hook's retry policy"))
+}
+
+/// A restriction as it is stored. No restriction is no text.
+pub(crate) fn restriction_text(restriction: &Restriction) -> Result<Option<String>> {
+    if restriction.is_none() {
+        return Ok(None);
+    }
+
+    let text = serde_json::to_string(restriction).map_err(|_| Error::Damaged("a hook's restriction"))?;
+    Ok(Some(text))
+}
+
+/// A restriction as stored.
+pub(crate) fn restriction(text: Option<String>) -> Result<Restriction> {
+    text.map_or_else(
+        || Ok(Restriction::default()),
+        |text| serde_json::from_str(&text).map_err(|_| Error::Damaged("a hook's restriction")),
+    )
+}
+
+/// A pause from its columns.
+pub(crate) fn pause(at: Option<i64>, by: Option<String>) -> Option<Pause> {
+    at.map(|at| Pause {
+        at: Timestamp::from_micros(at),
+        by: by.unwrap_or_default(),
+    })
 }
 
 /// A filter as stored.

@@ -118,6 +118,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "plain_names",
         include_str!("migrations/postgres/0029_plain_names.sql"),
     ),
+    (
+        30,
+        "all_events",
+        include_str!("migrations/postgres/0030_all_events.sql"),
+    ),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

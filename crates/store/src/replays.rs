@@ -2,12 +2,15 @@
 //! and remember how far they came, so a restart or another node goes on where the last step ended.
 
 use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::events::FannedOut;
 use crate::payload::Packed;
 
 /// A replay.
@@ -88,6 +91,26 @@ pub struct Look {
     pub limit: usize,
 }
 
+/// An event that a hook did not get, as a replay looks at it.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// The event.
+    pub event: Event,
+
+    /// The hook.
+    pub hook: HookId,
+}
+
+/// Deliveries to be made for an event that hooks did not get.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Later {
+    /// The event.
+    pub event: Event,
+
+    /// The hooks that get it now.
+    pub audience: FannedOut,
+}
+
 /// A step of a replay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
@@ -105,6 +128,9 @@ pub struct Step {
 
     /// The deliveries to reschedule.
     pub selected: Vec<DeliveryId>,
+
+    /// The deliveries to make.
+    pub made: Vec<Later>,
 
     /// Whether it has come to its end.
     pub finished: bool,
@@ -144,15 +170,30 @@ pub trait Replays {
     /// Deliveries in the order of their ids.
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
 
-    /// Reschedules the selected deliveries that are neither running nor pending, and stores the progress of the replay,
-    /// in one transaction. Earlier attempts do not count against the promised attempts. Returns the number of
-    /// rescheduled deliveries.
+    /// Events that hooks did not get for a reason, in the order of the events' ids, with all those hooks of each event
+    /// and without bodies. The place to look after is the id of an event, and the limit counts events.
+    async fn skipped(&self, look: Look, reason: SkipReason) -> Result<Vec<Skipped>>;
+
+    /// Reschedules the selected deliveries that are neither running nor pending, makes the deliveries of skipped events
+    /// and removes their skip reasons, and stores the progress of the replay, in one transaction. Earlier attempts do
+    /// not count against the promised attempts. Returns the number of rescheduled and new deliveries.
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;
 }
 
 /// The columns of a replay, in the order in which both engines read them.
 pub(crate) const COLUMNS: &str =
     "id, created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed, finished_at";
+
+/// The last id of a delivery that a replay has come past. A replay of skipped events stands at an event, and the ids of
+/// its deliveries share only the first 48 bits with it.
+pub(crate) fn last_delivery(replay: &Replay) -> Uuid {
+    let at = replay.cursor.0;
+    if replay.filter.skipped.is_none() || at.is_nil() {
+        return at;
+    }
+
+    Uuid::from_u128(at.as_u128() | ((1 << 80) - 1))
+}
 
 /// A filter as stored.
 pub(crate) fn filter(text: &str) -> Result<Filter> {

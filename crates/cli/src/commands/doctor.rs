@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Deserialize)]
 struct Workers {
     items: Vec<Worker>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +180,11 @@ async fn workers(config: &Config) -> Vec<anyhow::Result<String>> {
     }
 
     match serde_json::from_slice::<Workers>(&answer.body) {
-        Ok(workers) => summary(workers.items),
+        Ok(workers) => {
+            let mut lines = summary(workers.items);
+            lines.extend(workers.warnings.into_iter().map(Ok));
+            lines
+        }
         Err(error) => vec![Ok(format!(
             "not shown, because the answer of {url} is not a list of workers: {error}"
         ))],

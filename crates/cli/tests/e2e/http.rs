@@ -214,6 +214,15 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
     }
 }
 
+/// Checks that a condition stays true for a second.
+pub(crate) fn stays(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        assert!(condition(), "not true any more: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
 /// Waits until the condition is true, for at most a minute.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();

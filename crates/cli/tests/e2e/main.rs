@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod alerts;
+mod all_events;
 mod answers;
 mod audit;
 mod backfill;
@@ -49,6 +50,7 @@ mod namespaces;
 mod operation;
 mod order;
 mod outages;
+mod pauses;
 mod privacy;
 mod pushes;
 mod rebuild;
@@ -63,6 +65,7 @@ mod rows;
 mod secrets;
 mod server;
 mod server_memory;
+mod silence;
 mod source_settings;
 mod sources;
 mod stand_in;
@@ -428,6 +431,32 @@ const CHECKS: &[(&str, Check)] = checks![
     workers::all_workers_are_listed,
     workers::a_worker_shows_its_runs,
     workers::the_error_of_a_worker_is_shown_and_stays,
+    all_events::a_project_hook_for_all_events_shows_every_trigger_of_its_level,
+    all_events::turning_all_events_off_returns_to_the_triggers_that_were_set,
+    all_events::a_single_trigger_cannot_be_disabled_beside_all_events,
+    all_events::a_trigger_that_no_level_has_is_refused_with_the_choices,
+    all_events::a_hook_of_the_instance_for_all_events_gets_every_event_like_a_project_hook,
+    all_events::a_received_event_without_a_known_project_reaches_a_hook_for_everything,
+    all_events::a_hook_of_the_instance_is_restricted_to_sources,
+    all_events::a_hook_of_the_instance_is_restricted_to_groups_and_projects,
+    all_events::restrictions_of_other_hooks_and_of_unknown_names_are_refused,
+    all_events::one_gitlab_is_relayed_to_five_services,
+    all_events::a_hook_of_the_instance_for_all_events_is_disabled_and_holds_like_a_project_hook,
+    pauses::a_paused_hook_holds_its_deliveries_until_it_is_resumed,
+    pauses::held_deliveries_of_an_ordered_hook_arrive_in_order,
+    pauses::a_pause_is_shown_and_is_apart_from_the_health_of_a_hook,
+    pauses::a_change_of_a_hook_can_pause_and_resume_it,
+    pauses::tests_of_a_paused_hook_are_still_sent,
+    pauses::events_of_a_paused_hook_are_dropped_where_the_settings_say_so,
+    pauses::system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook,
+    pauses::a_pause_outlives_a_crash,
+    silence::silent_mode_stores_events_with_the_reason_and_calls_nobody,
+    silence::retries_wait_for_the_end_of_silent_mode,
+    silence::skipped_events_are_delivered_later_by_a_replay,
+    silence::tests_are_refused_in_silent_mode,
+    silence::silent_mode_is_shown_to_operators,
+    silence::the_setting_of_silent_mode_wins_over_the_api,
+    silence::a_replay_of_skipped_events_refuses_other_reasons_and_states,
 ];
 
 fn main() {

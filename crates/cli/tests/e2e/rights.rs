@@ -56,7 +56,7 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
         ("POST", ["groups" | "projects"]) | ("DELETE", ["groups" | "projects", "{id}"]) => Need::Admin,
         ("GET" | "POST", ["users"]) | ("PUT" | "DELETE", ["users", "{id}"]) => Need::Admin,
         ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,
-        (_, ["hooks", ..]) => Need::Admin,
+        (_, ["hooks", ..] | ["application", "settings"]) => Need::Admin,
         ("GET", ["groups" | "projects", "{id}"]) => Need::Member,
         ("GET", ["groups", "{id}", "subgroups" | "descendant_groups" | "projects"]) => Need::Member,
         ("GET", ["projects", "{id}", "users"]) => Need::Member,

@@ -1,16 +1,19 @@
 //! Changes of a hook, and the rule that secrets do not follow its URL to another address.
 
+mod refusal;
+
 use std::time::Duration;
+
+pub use refusal::EditError;
 
 use super::body_template;
 use super::branch_filter::BranchFilter;
 use super::headers::{check_headers, check_together};
-use super::template_check::{self, NeverJson};
-use super::url::{HookUrl, UrlError};
+use super::template_check;
+use super::url::HookUrl;
 use super::values::ValueError;
-use super::{ClientCertificate, EventFilter, Hook, NamedValues};
+use super::{ClientCertificate, EventFilter, Hook, NamedValues, Pause, Senders};
 use crate::retry::OwnRetry;
-use crate::secret::HeaderError;
 use crate::signature::SigningToken;
 use crate::{Edit, Secret, Timestamp, Trigger};
 
@@ -34,8 +37,26 @@ pub struct HookEdit {
     /// The time for which the previous token still signs as well. The default is [`DEFAULT_OVERLAP`].
     pub signing_token_overlap: Option<Duration>,
 
+    /// Triggers of a new hook that nobody named.
+    pub default_triggers: Vec<(Trigger, bool)>,
+
     /// Triggers to enable or disable.
     pub triggers: Vec<(Trigger, bool)>,
+
+    /// Whether the hook is subscribed to all events of its level.
+    pub all_events: Option<bool>,
+
+    /// Sources to which a hook of the instance is restricted.
+    pub sources: Edit<Senders>,
+
+    /// Groups to which a hook of the instance is restricted.
+    pub groups: Edit<Vec<i64>>,
+
+    /// Projects to which a hook of the instance is restricted.
+    pub projects: Edit<Vec<i64>>,
+
+    /// The pause: `Set` with the username of the person who pauses the hook, `Clear` to resume it.
+    pub pause: Edit<String>,
 
     /// Whether certificates are checked.
     pub enable_ssl_verification: Option<bool>,
@@ -72,59 +93,6 @@ pub struct HookEdit {
 
     /// Free text.
     pub description: Edit<String>,
-}
-
-/// The reason for refusing a change, in the order of GitLab's checks.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum EditError {
-    /// The URL as typed, or with the values of its variables.
-    #[error("Invalid url given: it {0}")]
-    Url(#[from] UrlError),
-
-    /// The branch filter.
-    #[error("Invalid branch filter given: it {0}")]
-    BranchFilter(String),
-
-    /// Custom headers.
-    #[error("Custom headers validation failed: {0}")]
-    CustomHeaders(ValueError),
-
-    /// URL variables.
-    #[error("url_variables: {0}")]
-    UrlVariables(ValueError),
-
-    /// A header that controls the connection or the framing of the request.
-    #[error("Custom headers validation failed: {0} cannot be set")]
-    ReservedHeader(String),
-
-    /// A header that Quickdraw sets itself.
-    #[error("Custom headers validation failed: {0} is set by Quickdraw itself, and a custom header cannot replace it")]
-    OwnHeader(String),
-
-    /// Two custom headers whose names differ only in case.
-    #[error("Custom headers validation failed: {0} and {1} are the same header: case does not matter in names")]
-    SameHeader(String, String),
-
-    /// `Authorization` in addition to user info in the URL.
-    #[error(
-        "Custom headers validation failed: Authorization is already set by the user info in the URL; remove one of them"
-    )]
-    Authorization,
-
-    /// The token.
-    #[error("token {0}")]
-    Token(HeaderError),
-
-    /// The template's length.
-    #[error(
-        "custom_webhook_template is too long (maximum is {} characters)",
-        body_template::MAX_LEN
-    )]
-    BodyTemplate,
-
-    /// The template's form.
-    #[error("custom_webhook_template {0}")]
-    Template(#[from] NeverJson),
 }
 
 impl Hook {
@@ -212,10 +180,30 @@ impl Hook {
                 .map(|before| (before, now.plus(overlap)));
         }
 
-        for (trigger, on) in edit.triggers {
+        hook.all_events = edit.all_events.unwrap_or(hook.all_events);
+        for (trigger, on) in &edit.triggers {
+            if hook.all_events && !on {
+                return Err(EditError::AllEvents(trigger.row().attribute.unwrap_or_default()));
+            }
+        }
+
+        // While all events are selected, clients send back each trigger as true. The stored set stays as it was.
+        let named = if hook.all_events { Vec::new() } else { edit.triggers };
+        for (trigger, on) in edit.default_triggers.into_iter().chain(named) {
             hook.triggers.set(trigger, on);
             hook.confidential_notes_set |= trigger == Trigger::CONFIDENTIAL_NOTE;
         }
+
+        hook.only.sources = edit.sources.apply(hook.only.sources);
+        hook.only.groups = edit.groups.apply(hook.only.groups);
+        hook.only.projects = edit.projects.apply(hook.only.projects);
+
+        hook.paused = match edit.pause {
+            // A second pause changes nothing.
+            Edit::Set(by) => hook.paused.or(Some(Pause { at: now, by })),
+            Edit::Clear => None,
+            Edit::Keep => hook.paused,
+        };
 
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
 
@@ -260,7 +248,9 @@ fn merge(known: &NamedValues, sent: &[(String, Option<Secret>)]) -> Result<Named
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::url::UrlError;
     use crate::scope::Scope;
+    use crate::secret::HeaderError;
 
     fn hook(url: &str, variables: &[(&str, &str)]) -> Hook {
         let url_variables = pairs(variables);

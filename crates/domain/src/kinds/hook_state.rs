@@ -1,4 +1,5 @@
-//! Changes of the condition of a hook. GitLab sends e-mails instead. `notices.rs` writes the bodies.
+//! Changes of the condition of a hook, and pauses by people. GitLab sends e-mails instead. `notices.rs` writes the
+//! bodies.
 
 use super::Kind;
 use crate::Trigger;
@@ -18,7 +19,13 @@ pub(super) static HOOK_STATE: Kind = Kind {
         ..Row::system(
             49,
             "hook_state_hooks",
-            &["hook_paused", "hook_disabled", "hook_enabled"],
+            &[
+                "hook_paused",
+                "hook_disabled",
+                "hook_enabled",
+                "hook_paused_by_user",
+                "hook_resumed_by_user",
+            ],
         )
     },
     ..Kind::USUAL

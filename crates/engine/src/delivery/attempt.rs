@@ -28,9 +28,17 @@ const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Dispatcher {
     /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `maintenance` will cancel
-    /// it; or its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
+    /// it; or the hook was paused, or silent mode is on; or its lease may lapse before the attempt ends. The caller
+    /// gives the delivery back with [`Self::abandon`].
     pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
-        let hook = self.context.index().hook(claimed.hook)?.clone();
+        let index = self.context.directory();
+        let hook = Arc::clone(index.hook(claimed.hook)?);
+
+        // The last look before the request: a person can have paused the hook after the claim.
+        if hook.paused.is_some() || index.is_silent() {
+            return None;
+        }
+
         self.attempt_for(hook, claimed).await
     }
 
@@ -112,7 +120,7 @@ impl Dispatcher {
         Some(Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,
-            scope: hook.scope,
+            is_system: hook.is_system(),
             fence: claimed.fence,
             tally: claimed.tally,
             outcome: sent.outcome,

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use quickdraw_domain::event::Origin;
 use quickdraw_domain::health::Condition;
-use quickdraw_domain::notices::hook_state;
+use quickdraw_domain::health::Health;
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::notices::{hook_pause, hook_state};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp, Trigger};
@@ -14,6 +16,27 @@ use super::Dispatcher;
 use crate::scheduler::health::Change;
 
 impl Dispatcher {
+    /// Reports that a person paused or resumed a hook. A failure is logged: the change itself is stored already.
+    pub async fn report_pause(&self, hook: &Hook, health: Health, by: &str) {
+        let now = self.context.clock.now();
+        match &hook.paused {
+            Some(_) => tracing::info!(hook.id = %hook.id, "hook {} is not called: {by} has paused it", hook.id),
+            None => tracing::info!(hook.id = %hook.id, "hook {} is called again: {by} has resumed it", hook.id),
+        }
+
+        if !self.context.index().is_subscribed(Place::Instance, Trigger::HOOK_STATE) {
+            return;
+        }
+
+        let body = hook_pause(hook, health, by, now);
+        let event = self
+            .journal
+            .new_event(Place::Instance, Trigger::HOOK_STATE, Origin::Api);
+        if let Err(error) = self.journal.ingest(event, None, body.as_bytes(), None).await {
+            tracing::warn!(%error, hook.id = %hook.id, "failed to report that a person paused or resumed a hook");
+        }
+    }
+
     /// Reports changes. `outcomes` are the last outcomes of the hooks, as far as this node made the attempts.
     pub(crate) async fn report_health(&self, changes: Vec<Change>, outcomes: &HashMap<HookId, Outcome>) {
         let now = self.context.clock.now();

@@ -11,7 +11,8 @@ use quickdraw_store::events::FannedOut;
 use super::limits::NamespaceLimit;
 use crate::directory::Index;
 
-/// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped. The hooks
+/// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped, and in
+/// silent mode all are. The hooks
 /// that fire now are added to the event's chain and counted for the namespace.
 pub(super) fn audience(
     index: &Index,
@@ -21,11 +22,16 @@ pub(super) fn audience(
     limit: &NamespaceLimit,
     off: &HashSet<HookId>,
 ) -> FannedOut {
+    let is_silent = index.is_silent();
     let mut audience = FannedOut::default();
 
     // All hooks of this event are decided with the chain as it was before the event.
     for hook in index.hooks_around(event.place) {
         match select(event, hook, stopped, chain) {
+            Decision::Deliver if is_silent => audience.skip.push((hook.id, SkipReason::SilentMode)),
+            Decision::Deliver if off.contains(&hook.id) && index.is_paused(hook.id) => {
+                audience.skip.push((hook.id, SkipReason::HookPaused));
+            }
             Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
             Decision::Deliver if !limit.count(|| index.namespace(event.place, hook.scope), event.received_at) => {
                 audience.skip.push((hook.id, SkipReason::RateLimit));

@@ -119,7 +119,7 @@ impl Journal {
     /// Hooks whose events are dropped at the moment.
     pub(super) fn hooks_to_drop_for(&self) -> HashSet<HookId> {
         match self.context.settings.while_disabled {
-            WhileDisabled::Drop => self.scheduler.disabled(self.context.clock.now()),
+            WhileDisabled::Drop => hooks_off(self),
             WhileDisabled::Hold { .. } => HashSet::new(),
         }
     }
@@ -128,4 +128,11 @@ impl Journal {
         while self.fan_out().await? == BATCH {}
         Ok(())
     }
+}
+
+/// Hooks that are not called at the moment: disabled, or paused by a person.
+pub(super) fn hooks_off(journal: &Journal) -> HashSet<HookId> {
+    let mut off = journal.scheduler.disabled(journal.context.clock.now());
+    off.extend(journal.context.index().paused());
+    off
 }

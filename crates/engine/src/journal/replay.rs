@@ -1,7 +1,9 @@
 //! Replays, step by step: read deliveries in their order, choose, reschedule them, store the progress.
 
-use quickdraw_domain::DeliveryId;
+mod skipped;
+
 use quickdraw_domain::replay::{Filter, Known};
+use quickdraw_domain::{DeliveryId, Timestamp};
 use quickdraw_store::replays::{Candidate, Look, Replay, Step};
 use uuid::Uuid;
 
@@ -36,7 +38,10 @@ impl Journal {
     /// When the store fails; they go on from where they were.
     pub async fn replay(&self) -> anyhow::Result<()> {
         for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
-            self.advance(replay).await?;
+            match replay.filter.skipped() {
+                Some(reason) => skipped::advance(self, replay, reason).await?,
+                None => self.advance(replay).await?,
+            }
         }
 
         Ok(())
@@ -44,11 +49,7 @@ impl Journal {
 
     async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
         let now = self.context.clock.now();
-        // At most the rate of one second is saved up: a pause must not end in a flood.
-        let since = i64::try_from(now.since(replay.advanced_at).as_millis())
-            .unwrap_or(i64::MAX)
-            .min(1000);
-        let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
+        let mut allowed = allowed(&replay, now);
         let mut cursor = replay.cursor;
 
         for _ in 0..PAGES {
@@ -79,6 +80,7 @@ impl Journal {
                 to: last,
                 scanned,
                 selected,
+                made: Vec::new(),
                 finished,
             };
             if self.context.store.advance_replay(step, now).await? > 0 {
@@ -102,6 +104,10 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
+        if let Some(reason) = filter.skipped() {
+            return skipped::preview(self, filter, reason).await;
+        }
+
         let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
         while scanned < MAX_PREVIEWED {
             let page = page(&self.context, filter, cursor).await?;
@@ -131,15 +137,27 @@ impl Journal {
     }
 }
 
-async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
-    let look = Look {
+/// The number of deliveries that a replay may make due now.
+fn allowed(replay: &Replay, now: Timestamp) -> usize {
+    // At most the rate of one second is saved up: a pause must not end in a flood.
+    let since = i64::try_from(now.since(replay.advanced_at).as_millis())
+        .unwrap_or(i64::MAX)
+        .min(1000);
+    usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0)
+}
+
+fn look(filter: &Filter, after: DeliveryId) -> Look {
+    Look {
         after,
         from: filter.begin(),
         to: filter.end(),
         bodies: filter.text.is_some(),
         limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
-    };
-    Ok(context.store.candidates(look).await?)
+    }
+}
+
+async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
+    Ok(context.store.candidates(look(filter, after)).await?)
 }
 
 /// Hooks that are gone get nothing.

@@ -7,6 +7,7 @@ use quickdraw_domain::recursion::REMEMBERED;
 use quickdraw_store::deliveries::Held;
 
 use super::Journal;
+use super::fan_out::hooks_off;
 use crate::settings::WhileDisabled;
 use crate::telemetry::{self, precise};
 
@@ -54,12 +55,17 @@ impl Journal {
         let disabled = u32::try_from(self.scheduler.disabled(now).len()).unwrap_or(u32::MAX);
         metrics::gauge!(telemetry::HOOKS_DISABLED).set(f64::from(disabled));
 
+        let index = self.context.directory();
+        let paused = u32::try_from(index.paused().len()).unwrap_or(u32::MAX);
+        metrics::gauge!(telemetry::HOOKS_PAUSED).set(f64::from(paused));
+        metrics::gauge!(telemetry::SILENT_MODE).set(f64::from(u8::from(index.is_silent())));
+
         let oldest = backlog.oldest_due_at.map_or(Duration::ZERO, |due| now.since(due));
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest);
         Ok(())
     }
 
-    /// Gives up deliveries that are no longer held for disabled hooks.
+    /// Gives up deliveries that are no longer held for disabled or paused hooks.
     ///
     /// # Errors
     /// When the store fails; the rest is given up at the next look.
@@ -78,7 +84,7 @@ impl Journal {
             },
         };
 
-        for hook in self.scheduler.disabled(now) {
+        for hook in hooks_off(self) {
             let mut count = 0;
             loop {
                 let dropped = self.context.store.drop_held(hook, held, now, PRUNE_BATCH).await?;
@@ -92,7 +98,7 @@ impl Journal {
             if count > 0 {
                 self.scheduler.scan_queues();
                 metrics::counter!(telemetry::DROPPED, "reason" => held.reason.word()).increment(count as u64);
-                tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled");
+                tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled or paused");
             }
         }
 

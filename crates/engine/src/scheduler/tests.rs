@@ -2,7 +2,7 @@
 
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{Event, Origin};
-use quickdraw_domain::hook::{Hook, HookUrl};
+use quickdraw_domain::hook::{Hook, HookUrl, Pause};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{EventId, ObjectKey, Trigger};
 use quickdraw_store::Packed;
@@ -22,7 +22,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_000);
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Hooks 1 to `count` on one host, and hook 100 on another.
-fn world(count: i64) -> (Scheduler, Index) {
+fn directory(count: i64) -> Directory {
     let entry = |id: i64, host: &str| {
         let url = HookUrl::parse(&format!("https://{host}/in")).expect("a URL");
         let hook = Hook {
@@ -37,15 +37,26 @@ fn world(count: i64) -> (Scheduler, Index) {
     let mut hooks: Vec<HookWithHealth> = (1..=count).map(|id| entry(id, "busy.example")).collect();
     hooks.push(entry(100, "other.example"));
 
-    let index = Index::new(
-        &Directory {
-            version: 1,
-            hooks,
-            ..Directory::default()
-        },
-        &Index::default(),
-    );
+    Directory {
+        version: 1,
+        hooks,
+        ..Directory::default()
+    }
+}
 
+/// The same hooks while a person has paused hook 1.
+fn paused(count: i64) -> Index {
+    let mut directory = directory(count);
+    directory.hooks[0].hook.paused = Some(Pause {
+        at: NOW,
+        by: "ida".to_owned(),
+    });
+    Index::new(&directory, &Index::default())
+}
+
+/// The scheduler, and the directory with hooks 1 to `count` on one host, and hook 100 on another.
+fn world(count: i64) -> (Scheduler, Index) {
+    let index = Index::new(&directory(count), &Index::default());
     let scheduler = Scheduler::new(LIMITS, Duration::from_secs(10));
     scheduler.replace_health(1, HashMap::new());
 
@@ -91,6 +102,53 @@ fn claim_all(scheduler: &Scheduler, index: &Index, hooks: &[i64]) -> usize {
     scheduler.claimed(&claim, found);
 
     count
+}
+
+#[test]
+fn nothing_is_claimed_for_a_paused_hook_until_it_is_resumed() {
+    let (scheduler, index) = world(2);
+    let paused = paused(2);
+    assert_eq!(claim_all(&scheduler, &paused, &[1, 2]), 4, "only hook 2");
+    assert_eq!(scheduler.acquire(&paused, &[HookId(1)], &[], NOW).hooks, []);
+
+    let ready = scheduler.ready(&paused, NOW);
+    assert!(ready.iter().all(|claimed| claimed.hook == HookId(2)));
+    assert!(!scheduler.wants_claim(&paused, NOW));
+
+    assert!(scheduler.wants_claim(&index, NOW), "its deliveries are remembered");
+    assert_eq!(claim_all(&scheduler, &index, &[1]), 4);
+}
+
+#[test]
+fn deliveries_of_a_hook_that_is_paused_after_their_claim_are_given_back() {
+    let (scheduler, index) = world(2);
+    assert_eq!(claim_all(&scheduler, &index, &[1, 2]), 8);
+
+    let paused = paused(2);
+    assert_eq!(
+        scheduler.next(&paused, HookId(1), NOW).map(|claimed| claimed.hook),
+        None
+    );
+    let ready = scheduler.ready(&paused, NOW);
+    assert!(ready.iter().all(|claimed| claimed.hook == HookId(2)));
+    assert_eq!(scheduler.returned().len(), 4);
+}
+
+#[test]
+fn nothing_begins_in_silent_mode() {
+    let (scheduler, index) = world(1);
+    assert_eq!(claim_all(&scheduler, &index, &[1]), 4);
+
+    let silent = Index::new(&directory(1), &Index::default()).with_silence(true);
+    assert_eq!(scheduler.ready(&silent, NOW).len(), 0);
+    assert_eq!(scheduler.returned().len(), 4);
+    assert!(!scheduler.wants_claim(&silent, NOW));
+    assert_eq!(claim_all(&scheduler, &silent, &[1]), 0);
+
+    assert!(
+        scheduler.wants_claim(&index, NOW),
+        "everything may be waiting after silent mode"
+    );
 }
 
 #[test]

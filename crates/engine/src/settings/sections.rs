@@ -27,14 +27,18 @@ quickdraw_domain::section! {
         /// disables it. `off` never disables a webhook.
         auto_disable: DisablePolicy = DisablePolicy::Published,
 
-        /// Handling of events while their webhook is disabled. `hold` keeps them and delivers them when the webhook is
-        /// enabled again. `drop` discards them, as GitLab does.
+        /// Silent mode: no webhook is called. Events are stored, with the skip reason `silent_mode` for each webhook
+        /// that would have got them. While it is true, `silent_mode_enabled` of the API cannot turn silent mode off.
+        silent: bool = false,
+
+        /// Handling of events while their webhook is disabled or paused. `hold` keeps them and delivers them when
+        /// the webhook is enabled again or resumed. `drop` discards them, as GitLab does.
         while_disabled: HoldOrDrop = HoldOrDrop::Hold,
 
-        /// Longest time that a delivery is held for a disabled webhook. Older deliveries fail for good.
+        /// Longest time that a delivery is held for a disabled or paused webhook. Older deliveries fail for good.
         hold_max_age: Span = Span::days(7),
 
-        /// Maximum number of deliveries that are held for one disabled webhook. Beyond this number the oldest
+        /// Maximum number of deliveries that are held for one disabled or paused webhook. Beyond this number the oldest
         /// deliveries fail for good.
         hold_max_deliveries: u32 = 1_000_000,
 

@@ -93,6 +93,7 @@ pub(crate) async fn engine(
         instance: "http://sim".to_owned(),
         upload_links: UploadLinks::default(),
         retention: Duration::from_secs(14 * 86_400),
+        silent: false,
         while_disabled: WhileDisabled::Hold {
             longest: Duration::from_secs(7 * 86_400),
             most: 1_000_000,

@@ -6,6 +6,7 @@ mod members;
 mod namespaces;
 mod page;
 mod projects;
+mod settings;
 mod shown;
 mod target;
 mod tokens;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(groups::routes())
         .merge(namespaces::routes())
         .merge(projects::routes())
+        .merge(settings::routes())
         .merge(users::routes())
         .merge(tokens::routes())
         .nest("/projects/{id}/members", members::routes())

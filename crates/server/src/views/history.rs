@@ -115,8 +115,8 @@ pub struct Delivery {
     /// Number of attempts so far.
     pub attempts: u32,
 
-    /// Time of the next attempt, after the pause of the hook if there is one. Null if no attempt is owed, and while
-    /// the hook is disabled.
+    /// Time of the next attempt, after the pause of the hook if there is one. Null if no attempt is owed, while
+    /// the hook is disabled or paused by a person, and in silent mode.
     pub next_attempt_at: Option<Iso>,
 
     /// Time at which the delivery was created.

@@ -47,6 +47,22 @@ pub struct Hook {
     #[serde(flatten)]
     pub triggers: HookTriggers,
 
+    /// True if the hook is subscribed to all kinds of events, now and in future.
+    pub all_events: bool,
+
+    /// Sources, groups and projects that a system hook is restricted to.
+    #[serde(flatten)]
+    pub restriction: ShownRestriction,
+
+    /// True while the hook is paused by a person.
+    pub paused: bool,
+
+    /// Time at which a person paused the hook.
+    pub paused_at: Option<Iso>,
+
+    /// Username of the person who paused the hook.
+    pub paused_by: Option<String>,
+
     /// True if TLS certificates are verified.
     pub enable_ssl_verification: bool,
 
@@ -102,6 +118,22 @@ pub struct Hook {
     pub created_at: Iso,
 }
 
+/// Sources, groups and projects that a system hook is restricted to. Absent without a restriction.
+#[derive(Serialize, ToSchema)]
+pub struct ShownRestriction {
+    /// Ids of sources, `default`, and `reports` for reported events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+
+    /// Ids of groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<i64>>,
+
+    /// Ids of projects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Vec<i64>>,
+}
+
 /// The name of a value that is not shown.
 #[derive(Serialize, ToSchema)]
 pub struct Key {
@@ -112,7 +144,7 @@ pub struct Key {
 impl Hook {
     /// Builds the view of a hook, with its health at `now`.
     #[must_use]
-    pub fn new(entry: &HookWithHealth, now: Timestamp) -> Self {
+    pub fn new(entry: &HookWithHealth, restriction: ShownRestriction, now: Timestamp) -> Self {
         let hook = &entry.hook;
         let (project_id, group_id, organization_id) = match hook.scope {
             Scope::Project(id) => (Some(id.0), None, None),
@@ -139,11 +171,16 @@ impl Hook {
             triggers: HookTriggers(
                 shown
                     .map(|(name, kind)| {
-                        let said = kind != Trigger::CONFIDENTIAL_NOTE || hook.confidential_notes_set;
-                        (name, said.then(|| hook.triggers.contains(kind)))
+                        let said = hook.all_events || kind != Trigger::CONFIDENTIAL_NOTE || hook.confidential_notes_set;
+                        (name, said.then(|| hook.selects(kind)))
                     })
                     .collect(),
             ),
+            all_events: hook.all_events,
+            restriction,
+            paused: hook.paused.is_some(),
+            paused_at: hook.paused.as_ref().map(|pause| Iso(pause.at)),
+            paused_by: hook.paused.as_ref().map(|pause| pause.by.clone()),
             enable_ssl_verification: hook.enable_ssl_verification,
             push_events_branch_filter: hook.branch_filter.text().map(str::to_owned),
             branch_filter_strategy: hook.branch_filter.strategy(),

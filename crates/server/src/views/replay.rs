@@ -1,6 +1,7 @@
 //! Views of replays.
 
 use quickdraw_domain::Trigger;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_store::replays;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -91,6 +92,10 @@ pub struct ReplayFilter {
 
     /// Only events with this text in their body.
     pub text: Option<String>,
+
+    /// Events that webhooks did not get for this reason, instead of ended deliveries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<&'static str>,
 }
 
 impl From<&replays::Replay> for Replay {
@@ -108,6 +113,7 @@ impl From<&replays::Replay> for Replay {
                 state: filter.state.map(|ended| ended.stage().word()),
                 status: filter.status.clone(),
                 text: filter.text.clone(),
+                skipped: filter.skipped().map(SkipReason::word),
             },
             rate: replay.rate,
             scanned: replay.scanned,

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use quickdraw_domain::delivery::{BLOCKED, State};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::Chance;
-use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 use tokio_postgres::Row;
@@ -94,7 +93,7 @@ impl Deliveries for Postgres {
                 delivery: DeliveryId(row.get("id")),
                 hook: HookId(row.get("hook_id")),
                 // Of no consequence: an unknown outcome leaves the hook's health alone.
-                scope: Scope::Instance,
+                is_system: true,
                 fence: row.get("fence"),
                 tally: columns::tally(row.get("attempts"), row.get("unknown")),
                 outcome: Outcome::Unknown,
@@ -140,7 +139,8 @@ impl Deliveries for Postgres {
     }
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
-        // Another node may have found a moment ago that the hook is healthy: then there is no edge.
+        // Another node may have found a moment ago that the hook is healthy, or a person has resumed it: then there is
+        // no edge.
         let sql = "WITH edge AS (
                 -- So many of those that wait, and so many of those behind them.
                 SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
@@ -149,7 +149,8 @@ impl Deliveries for Postgres {
                 greatest($7 + $2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
                     AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7
                     ORDER BY due_at DESC LIMIT 1 OFFSET $3), $7 + $2)) AS blocked
-                FROM hook_health WHERE hook_id = $1 AND (disabled OR disabled_until > $5)),
+                WHERE EXISTS (SELECT 1 FROM hook_health WHERE hook_id = $1 AND (disabled OR disabled_until > $5))
+                    OR EXISTS (SELECT 1 FROM hooks WHERE id = $1 AND paused_at IS NOT NULL)),
             held AS MATERIALIZED (
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
                     AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at

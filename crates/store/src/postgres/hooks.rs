@@ -16,7 +16,7 @@ use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
     Directory, HOOK, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter,
-    open_past, own_retry, seal_past,
+    open_past, own_retry, pause, restriction, restriction_text, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
@@ -172,6 +172,16 @@ impl Hooks for Postgres {
         Ok(scalar(&client.query_one(&statement, &[]).await?))
     }
 
+    async fn set_silent(&self, since: Option<Timestamp>) -> Result<bool> {
+        let client = self.client().await?;
+        let sql = "UPDATE directory SET silent_since = $1, version = version + 1
+            WHERE (silent_since IS NULL) <> ($1::bigint IS NULL)";
+        let changed = client.execute(sql, &[&since.map(Timestamp::as_micros)]).await?;
+        self.notify(&client, "directory").await;
+
+        Ok(changed > 0)
+    }
+
     async fn directory(&self) -> Result<Directory> {
         let mut client = self.client().await?;
 
@@ -182,7 +192,11 @@ impl Hooks for Postgres {
             .read_only(true)
             .start()
             .await?;
-        let version = scalar(&transaction.query_one("SELECT version FROM directory", &[]).await?);
+        let state = transaction
+            .query_one("SELECT version, silent_since FROM directory", &[])
+            .await?;
+        let version = state.get("version");
+        let silent_since: Option<i64> = state.get("silent_since");
         let hooks = transaction.query(&format!("{} ORDER BY h.id", select()), &[]).await?;
         let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
         let groups = transaction
@@ -208,6 +222,7 @@ impl Hooks for Postgres {
         transaction.commit().await?;
         Ok(Directory {
             version,
+            silent_since: silent_since.map(Timestamp::from_micros),
             hooks: hooks.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
             projects: projects
                 .iter()
@@ -266,7 +281,8 @@ async fn write(
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
                 custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
                 previous_signing_until = $19, retry = $20, confidential_notes_set = $21, ordered = $22,
-           client_certificate = $23, event_filter = $24
+           client_certificate = $23, event_filter = $24, all_events = $25, restriction = $26, paused_at = $27,
+           paused_by = $28
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -294,6 +310,10 @@ async fn write(
                 &hook.ordered,
                 &sealed.client_certificate,
                 &hook.event_filter.as_ref().map(EventFilter::text),
+                &hook.all_events,
+                &restriction_text(&hook.only)?,
+                &hook.paused.as_ref().map(|pause| pause.at.as_micros()),
+                &hook.paused.as_ref().map(|pause| pause.by.as_str()),
             ],
         )
         .await?;
@@ -351,6 +371,9 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         retry: own_retry(row.get(HOOK.retry))?,
         ordered: row.get(HOOK.ordered),
         event_filter: event_filter(row.get(HOOK.event_filter))?,
+        all_events: row.get(HOOK.all_events),
+        only: restriction(row.get(HOOK.restriction))?,
+        paused: pause(row.get(HOOK.paused_at), row.get(HOOK.paused_by)),
         client_certificate: opened.client_certificate,
         name: row.get(HOOK.name),
         description: row.get(HOOK.description),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
@@ -10,13 +12,16 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::events::event;
+use super::ingest::Owed;
 use super::{Postgres, partitions, scalar};
 use crate::columns;
 use crate::deliveries::blocked_at;
 use crate::error::Result;
 use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
-use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
+use crate::replays::{
+    COLUMNS, Candidate, Later, Look, Replay, Replays, Results, Skipped, Step, filter, filter_text, last_delivery,
+};
 
 #[async_trait]
 impl Replays for Postgres {
@@ -55,7 +60,10 @@ impl Replays for Postgres {
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
         let began = replay.created_at.as_micros();
         let row = client
-            .query_one(&statement, &[&after, &replay.cursor.0, &began, &replay.filter.hook])
+            .query_one(
+                &statement,
+                &[&after, &last_delivery(&replay), &began, &replay.filter.hook],
+            )
             .await?;
 
         Ok(Results {
@@ -121,6 +129,34 @@ impl Replays for Postgres {
         Ok(rows.iter().map(candidate).collect())
     }
 
+    async fn skipped(&self, look: Look, reason: SkipReason) -> Result<Vec<Skipped>> {
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS}, s.hook_id
+             FROM (SELECT DISTINCT event_id FROM skips WHERE event_id > $1 AND event_id < $2 AND reason = $3
+                 ORDER BY event_id LIMIT $4) p
+             CROSS JOIN LATERAL (SELECT * FROM events WHERE id = p.event_id) e
+             JOIN skips s ON s.event_id = p.event_id AND s.reason = $3
+             ORDER BY e.id, s.hook_id"
+        );
+
+        let after = look.after.0.max(partitions::uuid_at(look.from.as_seconds()));
+        let before = partitions::uuid_at(look.to.plus(Duration::from_secs(1)).as_seconds());
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client
+            .query(
+                &statement,
+                &[&after, &before, &reason.code(), &columns::limit(look.limit)],
+            )
+            .await?;
+
+        let skipped = |row: &Row| Skipped {
+            hook: HookId(row.get("hook_id")),
+            event: event(row),
+        };
+        Ok(rows.iter().map(skipped).collect())
+    }
+
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
         let progress = if step.finished {
             Progress::Finished
@@ -145,7 +181,7 @@ impl Replays for Postgres {
                     &step.to.0,
                     &columns::limit(step.scanned),
                     &progress.code(),
-                    &!selected.is_empty(),
+                    &!(selected.is_empty() && step.made.is_empty()),
                     &now.as_micros(),
                 ],
             )
@@ -168,7 +204,9 @@ impl Replays for Postgres {
                 &[&selected, &now.as_micros(), &blocked],
             )
             .await?;
-        let due = usize::try_from(scalar::<i64>(&due)).unwrap_or(usize::MAX);
+        let mut due = usize::try_from(scalar::<i64>(&due)).unwrap_or(usize::MAX);
+        due += make(&transaction, &step.made, now).await?;
+
         let sql = "UPDATE replays SET replayed = replayed + $2 WHERE id = $1";
         transaction.execute(sql, &[&step.replay, &columns::limit(due)]).await?;
         transaction.commit().await?;
@@ -179,6 +217,52 @@ impl Replays for Postgres {
 
         Ok(due)
     }
+}
+
+/// Makes the deliveries of events that hooks did not get, and removes their skip reasons. Returns the number of new
+/// deliveries.
+async fn make(transaction: &Transaction<'_>, made: &[Later], now: Timestamp) -> Result<usize> {
+    if made.is_empty() {
+        return Ok(0);
+    }
+
+    let mut owed = Owed::default();
+    let mut chains: Vec<Option<Uuid>> = Vec::new();
+    for later in made {
+        for hook in &later.audience.deliver {
+            owed.push(&later.event, *hook, &later.audience.in_order, None);
+            chains.push(later.event.chain);
+        }
+    }
+
+    // DO NOTHING: the id is a function of event and hook, so a repeated step changes nothing.
+    let sql = "WITH told AS (DELETE FROM skips s USING UNNEST($3::uuid[], $4::bigint[]) AS m(event_id, hook_id)
+             WHERE s.event_id = m.event_id AND s.hook_id = m.hook_id),
+         chained AS (INSERT INTO chains
+             SELECT DISTINCT chain, hook_id, $1::bigint FROM UNNEST($7::uuid[], $4::bigint[]) AS f(chain, hook_id)
+             WHERE chain IS NOT NULL ORDER BY 1, 2
+             ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at)
+         INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, object)
+         SELECT id, event_id, hook_id, 0, coalesce(blocked_at, $1), 0, 0, $1, object
+         FROM UNNEST($2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
+             AS d(id, event_id, hook_id, blocked_at, object)
+         ON CONFLICT DO NOTHING";
+    let new = transaction
+        .execute(
+            sql,
+            &[
+                &now.as_micros(),
+                &owed.ids,
+                &owed.events,
+                &owed.hooks,
+                &owed.blocked_at,
+                &owed.objects,
+                &chains,
+            ],
+        )
+        .await?;
+
+    Ok(usize::try_from(new).unwrap_or(usize::MAX))
 }
 
 fn replay(row: &Row) -> Result<Replay> {

@@ -203,8 +203,9 @@ impl Deliveries for Sqlite {
 
         self.write(move |tx| {
             let mut dropped = Vec::new();
-            // A result of a moment ago may have made the hook healthy.
-            let disabled = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
+            // A result of a moment ago may have made the hook healthy, or a person has resumed it.
+            let disabled = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)
+                UNION ALL SELECT 1 FROM hooks WHERE id = ?1 AND paused_at IS NOT NULL";
 
             if !tx
                 .connection

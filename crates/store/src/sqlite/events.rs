@@ -284,7 +284,13 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     })
 }
 
-fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, now: Timestamp) -> Result<usize> {
+/// Writes deliveries and skip reasons of an event, and what fired in its chain. Returns the number of new deliveries.
+pub(super) fn write_audience(
+    connection: &Connection,
+    event: &Event,
+    audience: &FannedOut,
+    now: Timestamp,
+) -> Result<usize> {
     let mut made = 0;
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);

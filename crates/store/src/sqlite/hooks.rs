@@ -15,7 +15,7 @@ use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
     Directory, HOOK, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter,
-    open_past, own_retry, seal_past,
+    open_past, own_retry, pause, restriction, restriction_text, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
@@ -152,6 +152,15 @@ impl Hooks for Sqlite {
             .await
     }
 
+    async fn set_silent(&self, since: Option<Timestamp>) -> Result<bool> {
+        self.configure(move |tx| {
+            let sql = "UPDATE directory SET silent_since = ?1, version = version + 1
+                WHERE (silent_since IS NULL) <> (?1 IS NULL)";
+            Ok(tx.connection.execute(sql, [since.map(Timestamp::as_micros)])? > 0)
+        })
+        .await
+    }
+
     async fn directory(&self) -> Result<Directory> {
         let ring = self.ring.clone();
         self.read(move |connection| {
@@ -183,7 +192,8 @@ fn write(
            url_since = :url_since, previous_signing_token = :previous_signing_token,
            previous_signing_until = :previous_signing_until, retry = :retry,
            confidential_notes_set = :confidential_notes_set, ordered = :ordered,
-           client_certificate = :client_certificate, event_filter = :event_filter
+           client_certificate = :client_certificate, event_filter = :event_filter, all_events = :all_events,
+           restriction = :restriction, paused_at = :paused_at, paused_by = :paused_by
          WHERE id = :id AND project_id IS :project_id AND group_id IS :group_id AND updated_at = :unchanged_since",
     )?;
 
@@ -212,6 +222,10 @@ fn write(
         ":ordered": hook.ordered,
         ":client_certificate": sealed.client_certificate,
         ":event_filter": hook.event_filter.as_ref().map(EventFilter::text),
+        ":all_events": hook.all_events,
+        ":restriction": restriction_text(&hook.only)?,
+        ":paused_at": hook.paused.as_ref().map(|pause| pause.at.as_micros()),
+        ":paused_by": hook.paused.as_ref().map(|pause| pause.by.as_str()),
     })?;
     if written == 0 {
         return Ok(false);
@@ -233,7 +247,9 @@ fn write(
 }
 
 fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
-    let version = connection.query_row("SELECT version FROM directory", [], scalar)?;
+    let (version, silent_since) = connection.query_row("SELECT version, silent_since FROM directory", [], |row| {
+        Ok((row.get("version")?, row.get::<_, Option<i64>>("silent_since")?))
+    })?;
     let mut statement = connection.prepare_cached(&format!("{} ORDER BY h.id", select()))?;
     let hooks = statement
         .query_map([], |row| Ok(read(row, ring)))?
@@ -286,6 +302,7 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
 
     Ok(Directory {
         version,
+        silent_since: silent_since.map(Timestamp::from_micros),
         hooks,
         projects,
         groups,
@@ -349,6 +366,9 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         retry: own_retry(row.get(HOOK.retry)?)?,
         ordered: row.get(HOOK.ordered)?,
         event_filter: event_filter(row.get(HOOK.event_filter)?)?,
+        all_events: row.get(HOOK.all_events)?,
+        only: restriction(row.get(HOOK.restriction)?)?,
+        paused: pause(row.get(HOOK.paused_at)?, row.get(HOOK.paused_by)?),
         client_certificate: opened.client_certificate,
         name: row.get(HOOK.name)?,
         description: row.get(HOOK.description)?,

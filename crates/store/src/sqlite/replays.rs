@@ -1,6 +1,7 @@
 //! Replays in SQLite.
 
 use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
@@ -8,14 +9,16 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::Sqlite;
-use super::events::edge;
+use super::events::{edge, write_audience};
 use super::rows;
 use crate::columns;
 use crate::deliveries::blocked_at;
 use crate::error::Result;
 use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
-use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
+use crate::replays::{
+    COLUMNS, Candidate, Look, Replay, Replays, Results, Skipped, Step, filter, filter_text, last_delivery,
+};
 
 #[async_trait]
 impl Replays for Sqlite {
@@ -46,7 +49,7 @@ impl Replays for Sqlite {
                  FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
             )?;
 
-            let (after, last) = (edge(replay.filter.begin()), replay.cursor.0);
+            let (after, last) = (edge(replay.filter.begin()), last_delivery(&replay));
             let parameters = (after, last, replay.created_at.as_micros(), replay.filter.hook);
 
             let counted = statement.query_row(parameters, |row| {
@@ -122,6 +125,33 @@ impl Replays for Sqlite {
         .await
     }
 
+    async fn skipped(&self, look: Look, reason: SkipReason) -> Result<Vec<Skipped>> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS}, s.hook_id
+                 FROM (SELECT DISTINCT event_id FROM skips WHERE event_id > ?1 AND event_id < ?2 AND reason = ?3
+                     ORDER BY event_id LIMIT ?4) p
+                 JOIN events e ON e.id = p.event_id JOIN skips s ON s.event_id = p.event_id AND s.reason = ?3
+                 ORDER BY e.id, s.hook_id"
+            );
+            let (after, before) = (
+                look.after.0.max(edge(look.from)),
+                edge(look.to.plus(std::time::Duration::from_secs(1))),
+            );
+
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (after, before, reason.code(), columns::limit(look.limit));
+            let found = statement.query_map(parameters, |row| {
+                Ok(Skipped {
+                    hook: HookId(row.get("hook_id")?),
+                    event: rows::event(row)?,
+                })
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
         self.write(move |tx| {
             let mut due = 0;
@@ -141,7 +171,7 @@ impl Replays for Sqlite {
                     step.to.0,
                     columns::limit(step.scanned),
                     progress.code(),
-                    !step.selected.is_empty(),
+                    !(step.selected.is_empty() && step.made.is_empty()),
                     now.as_micros(),
                 ))?;
             if moved == 0 {
@@ -162,6 +192,16 @@ impl Replays for Sqlite {
                 if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), blocked_at(*delivery)))? > 0 {
                     due += 1;
                     skips.execute([delivery.0])?;
+                }
+            }
+
+            let mut no_skip = tx
+                .connection
+                .prepare_cached("DELETE FROM skips WHERE event_id = ?1 AND hook_id = ?2")?;
+            for later in &step.made {
+                due += write_audience(tx.connection, &later.event, &later.audience, now)?;
+                for hook in &later.audience.deliver {
+                    no_skip.execute((later.event.id.0, hook.0))?;
                 }
             }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::health::Status;
+use quickdraw_domain::hook::Pause;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
@@ -368,6 +369,50 @@ pub(crate) async fn released_deliveries_are_due_at_once_without_a_record(fixture
 
     let again = fixture.claim(NOON).await.remove(0);
     assert_eq!((again.delivery, again.tally), (claimed.delivery, NEW));
+}
+
+pub(crate) async fn deliveries_of_a_paused_hook_are_held_within_a_budget(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("rope").await;
+    let hook = fixture.hook(project).await;
+    let mut events = Vec::new();
+    for second in 0..3 {
+        events.push(fixture.owe(&[hook], at(second * 10)).await);
+    }
+
+    let pause = Pause {
+        at: at(30),
+        by: "ida".to_owned(),
+    };
+    let scope = Scope::Project(project);
+    let entry = store
+        .find_hook(scope, hook)
+        .await
+        .expect("read")
+        .expect("the hook exists");
+    let paused = entry.hook.with_pause(Some(pause), at(30));
+    store.update_hook(paused, entry.hook.updated_at).await.expect("written");
+
+    let held = Held {
+        older_than: at(5),
+        most: 10,
+        reason: SkipReason::HoldBudget,
+    };
+    assert_eq!(
+        store.drop_held(hook, held, at(40), 100).await.expect("dropped"),
+        1,
+        "by age"
+    );
+
+    let held = Held { most: 1, ..held };
+    assert_eq!(
+        store.drop_held(hook, held, at(40), 100).await.expect("dropped"),
+        1,
+        "by number"
+    );
+    for (event, skips) in events.iter().zip([1, 1, 0]) {
+        assert_eq!(store.list_skips(*event).await.expect("listed").len(), skips);
+    }
 }
 
 pub(crate) async fn deliveries_of_a_disabled_hook_are_held_within_a_budget(fixture: Fixture) {

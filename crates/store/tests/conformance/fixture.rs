@@ -249,7 +249,7 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
     Finished {
         delivery: claimed.delivery,
         hook: claimed.hook,
-        scope: Scope::Project(ProjectId(1)),
+        is_system: false,
         fence: claimed.fence,
         tally: claimed.tally,
         outcome,

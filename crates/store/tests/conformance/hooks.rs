@@ -1,6 +1,6 @@
 //! Checks of hooks and of the directory.
 
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, PastHook};
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, PastHook, Pause, Restriction, Senders};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -232,6 +232,60 @@ pub(crate) async fn past_settings_of_a_hook_are_kept_as_long_as_history(fixture:
     );
 
     assert_eq!(past(at(20)).await, Some(PastHook::of(&third)));
+}
+
+pub(crate) async fn a_hook_for_all_events_keeps_its_restriction_and_its_pause(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut new = hook(Scope::Instance);
+    new.all_events = true;
+    new.only = Restriction {
+        sources: Some(Senders {
+            reports: true,
+            sources: vec![1, 7],
+        }),
+        groups: Some(vec![3]),
+        projects: None,
+    };
+    new.paused = Some(Pause {
+        at: at(5),
+        by: "ida".to_owned(),
+    });
+
+    let made = store.create_hook(new.clone(), 100).await.expect("made").hook;
+    let found = store.find_hook(Scope::Instance, made.id).await.expect("read");
+    let found = found.expect("the hook exists").hook;
+    assert_eq!(
+        (found.all_events, &found.only, &found.paused),
+        (true, &new.only, &new.paused)
+    );
+
+    let resumed = found.with_pause(None, at(6));
+    let written = store.update_hook(resumed, found.updated_at).await.expect("written");
+    assert_eq!(written.expect("unchanged").hook.paused, None);
+
+    let directory = store.directory().await.expect("read");
+    assert_eq!(
+        (&directory.hooks[0].hook.only, &directory.hooks[0].hook.paused),
+        (&new.only, &None)
+    );
+}
+
+pub(crate) async fn silent_mode_is_stored_with_a_new_version_of_the_directory(fixture: Fixture) {
+    let store = &fixture.store;
+    let before = store.directory().await.expect("read");
+    assert_eq!(before.silent_since, None);
+
+    assert!(store.set_silent(Some(at(5))).await.expect("written"));
+    assert!(
+        !store.set_silent(Some(at(6))).await.expect("written"),
+        "it is on already"
+    );
+    let silent = store.directory().await.expect("read");
+    assert_eq!((silent.silent_since, silent.version), (Some(at(5)), before.version + 1));
+
+    assert!(store.set_silent(None).await.expect("written"));
+    assert!(!store.set_silent(None).await.expect("written"), "it is off already");
+    assert_eq!(store.directory().await.expect("read").silent_since, None);
 }
 
 pub(crate) async fn every_change_increases_the_directory_version(fixture: Fixture) {

@@ -271,6 +271,7 @@ pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_i
         to: DeliveryId(Uuid::max()),
         scanned: 2,
         selected: [4, 2, 1, 3].map(|at| DeliveryId::of(made[at], hook)).to_vec(),
+        made: Vec::new(),
         finished: false,
     };
     assert_eq!(store.advance_replay(step, at(62)).await.expect("advanced"), 4);

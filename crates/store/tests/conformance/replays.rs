@@ -1,13 +1,20 @@
 //! Checks of replays.
 
-use quickdraw_domain::DeliveryId;
+use std::sync::Arc;
+
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
+use quickdraw_domain::event::Event;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::replay::{Filter, Progress};
-use quickdraw_store::replays::{Look, Results, Step};
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use quickdraw_store::events::FannedOut;
+use quickdraw_store::replays::{Later, Look, Results, Step};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, NOON, at};
+use crate::fixture::{Fixture, NOON, at, event_at};
 
 const GONE: Outcome = Outcome::Rejected {
     status: 410,
@@ -110,6 +117,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         to: claimed.delivery,
         scanned: 1,
         selected: vec![claimed.delivery],
+        made: Vec::new(),
         finished: false,
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
@@ -180,6 +188,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
         from: step.to,
         finished: true,
         selected: Vec::new(),
+        made: Vec::new(),
         ..step
     };
     store.advance_replay(end, at(7)).await.expect("advanced");
@@ -245,6 +254,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         to: DeliveryId(Uuid::max()),
         scanned: 1,
         selected: Vec::new(),
+        made: Vec::new(),
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");
@@ -268,4 +278,120 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         .expect("the replay exists");
     assert_eq!((running.progress, running.advanced_at), (Progress::Running, at(3)));
     assert!(store.find_replay(999).await.expect("read").is_none());
+}
+
+/// Journals an event that hooks do not get for a reason.
+async fn skip(fixture: &Fixture, hooks: &[HookId], reason: SkipReason, now: Timestamp) -> Event {
+    let new = event_at(Place::Instance, b"{}", now);
+    let event = new.event.clone();
+    fixture.store.append_events(vec![new]).await.expect("appended");
+
+    let skip: Vec<_> = hooks.iter().map(|hook| (*hook, reason)).collect();
+    let decide = Arc::new(move |_: &Event, _: &mut Chain| {
+        Some(FannedOut {
+            skip: skip.clone(),
+            ..FannedOut::default()
+        })
+    });
+    fixture.fan_out(now, decide).await;
+    event
+}
+
+fn look_after(after: Uuid, limit: usize) -> Look {
+    Look {
+        after: DeliveryId(after),
+        from: NOON,
+        to: at(3600),
+        bodies: false,
+        limit,
+    }
+}
+
+pub(crate) async fn skipped_events_are_read_by_reason_in_the_order_of_events(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hooks = [fixture.hook(project).await, fixture.hook(project).await];
+    let first = skip(&fixture, &hooks, SkipReason::SilentMode, at(1)).await;
+    skip(&fixture, &hooks, SkipReason::Recursion, at(2)).await;
+    let last = skip(&fixture, &hooks[..1], SkipReason::SilentMode, at(3)).await;
+
+    let read = async |after, limit| {
+        let look = look_after(after, limit);
+        let skipped = fixture.store.skipped(look, SkipReason::SilentMode).await.expect("read");
+        skipped
+            .into_iter()
+            .map(|one| (one.event.id, one.hook))
+            .collect::<Vec<_>>()
+    };
+    let of_first = [(first.id, hooks[0]), (first.id, hooks[1])];
+    assert_eq!(
+        read(Uuid::nil(), 1).await,
+        of_first,
+        "an event is read with all its hooks"
+    );
+    assert_eq!(read(first.id.0, 10).await, [(last.id, hooks[0])]);
+    assert_eq!(read(last.id.0, 10).await, []);
+}
+
+pub(crate) async fn deliveries_of_skipped_events_are_made_once_with_their_position(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let event = skip(&fixture, &[hook], SkipReason::SilentMode, at(1)).await;
+
+    let chosen = Filter {
+        skipped: Some(SkipReason::SilentMode.code()),
+        text: None,
+        ..filter()
+    };
+    let made = store
+        .create_replay(chosen, 50, "ida".to_owned(), at(2))
+        .await
+        .expect("made");
+    let audience = FannedOut {
+        deliver: vec![hook],
+        ..FannedOut::default()
+    };
+    let step = Step {
+        replay: made.id,
+        from: made.cursor,
+        to: DeliveryId(event.id.0),
+        scanned: 1,
+        selected: Vec::new(),
+        made: vec![Later {
+            event: event.clone(),
+            audience,
+        }],
+        finished: false,
+    };
+    assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
+    assert_eq!(
+        store.advance_replay(step.clone(), at(3)).await.expect("looked"),
+        0,
+        "another node was faster"
+    );
+    assert_eq!(store.list_skips(event.id).await.expect("listed"), []);
+
+    let from = Step { from: step.to, ..step };
+    assert_eq!(
+        store.advance_replay(from, at(3)).await.expect("advanced"),
+        0,
+        "the delivery exists already"
+    );
+
+    let now = store
+        .find_replay(made.id)
+        .await
+        .expect("read")
+        .expect("the replay exists");
+    assert_eq!(now.replayed, 1);
+    let pending = Results {
+        pending: 1,
+        ..Results::default()
+    };
+    assert_eq!(store.replay_results(now).await.expect("counted"), pending);
+
+    let claimed = fixture.claim(at(4)).await;
+    assert_eq!(
+        (claimed.len(), claimed[0].event.id, claimed[0].hook),
+        (1, event.id, hook)
+    );
 }

@@ -206,8 +206,8 @@ async fn deliveries(
     Ok(Json(page))
 }
 
-/// Adjusts the due times: deliveries of a paused hook are due at the end of the pause, those of a disabled hook at no
-/// time.
+/// Adjusts the due times: deliveries of a hook that is paused after failures are due at the end of the pause, those of
+/// a hook that is disabled or paused by a person at no time, and none are due in silent mode.
 async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError> {
     if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
         return Ok(());
@@ -221,8 +221,12 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
         .map(|(hook, health)| (hook.0, health))
         .collect();
 
-    let now = app.now();
+    let (now, directory) = (app.now(), app.engine.context.directory());
     for delivery in deliveries {
+        if directory.is_silent() || directory.is_paused(HookId(delivery.hook_id)) {
+            delivery.next_attempt_at = None;
+        }
+
         let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, failing.get(&delivery.hook_id)) else {
             continue;
         };

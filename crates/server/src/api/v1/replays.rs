@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Trigger;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::replay::{self, Filter, Progress};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,10 @@ struct ReplayToMake {
     /// Only events whose body contains exactly this text.
     text: Option<Line<255>>,
 
+    /// Deliver events that webhooks did not get for this reason, instead of sending ended deliveries again:
+    /// `silent_mode` or `rate_limit`. It excludes `state` and `status`.
+    skipped: Option<String>,
+
     /// Maximum number of deliveries per second.
     #[schema(default = 50, minimum = 1, maximum = 10_000)]
     rate: Option<i64>,
@@ -98,8 +103,9 @@ struct ReplayPreview {
 
 /// Create a replay, which sends finished deliveries again. Administrators only.
 ///
-/// Deliveries keep their original bytes and ids, and go to the current URLs of their hooks. The replay runs in the
-/// background and continues after a restart. With `dry_run`, deliveries are only counted.
+/// Deliveries keep their original bytes and ids, and go to the current URLs of their hooks. With `skipped`, events that
+/// webhooks did not get for a reason are delivered for the first time. The replay runs in the background and continues
+/// after a restart. With `dry_run`, deliveries are only counted.
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
     responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = ReplayPreview)))]
 async fn create(
@@ -129,7 +135,15 @@ async fn create(
         Ended::GivenUp => replay::Ended::GivenUp,
     });
 
+    if asked.skipped.is_some() && (asked.state.is_some() || !asked.status.is_empty()) {
+        return Err(invalid(
+            "skipped excludes state and status, because skipped events have no delivery yet",
+        ));
+    }
+
+    let skipped = asked.skipped.as_deref().map(skip_reason).transpose()?;
     let filter = Filter {
+        skipped: skipped.map(SkipReason::code),
         from: asked.from.0.as_micros(),
         to: asked.to.map_or(now, |to| to.0.min(now)).as_micros(),
         trigger: asked
@@ -165,6 +179,17 @@ async fn create(
 
     let made = app.store().create_replay(filter, rate, actor.username, now).await?;
     Ok((StatusCode::CREATED, Json(Replay::from(&made))).into_response())
+}
+
+fn skip_reason(word: &str) -> Result<SkipReason, ApiError> {
+    let known = SkipReason::from_word(word).filter(|reason| Filter::deliverable().contains(reason));
+    known.ok_or_else(|| {
+        let words: Vec<&str> = Filter::deliverable().iter().map(|reason| reason.word()).collect();
+        invalid(format!(
+            "skipped does not have a valid value; use {}",
+            words.join(" or ")
+        ))
+    })
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -491,12 +491,8 @@ impl Follower {
 
         // The headers are those that a hook of the event's own scope would get, independent of the scope of the
         // stream.
-        let beside = match event.place {
-            Place::Project(id) => Scope::Project(id),
-            Place::Group(id) => Scope::Group(id),
-            Place::Instance | Place::Elsewhere => Scope::Instance,
-        };
-        let about = About::new(beside, event, delivery, &self.app.external_url);
+        let is_system = matches!(event.place, Place::Instance | Place::Elsewhere);
+        let about = About::new(is_system, event, delivery, &self.app.external_url);
 
         let streamed = Streamed {
             event: views::Event::from(event),

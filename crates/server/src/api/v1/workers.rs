@@ -106,6 +106,10 @@ struct Workers {
 
     /// All workers, in the order of an event's life.
     items: Vec<WorkerView>,
+
+    /// Facts that an operator should know, such as that silent mode is on. Absent without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
 }
 
 /// List the workers of the node that answers, with their last run, last error and backlog. Administrators only.
@@ -113,5 +117,6 @@ struct Workers {
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Json<Workers> {
     let node = app.engine.context.node().0.to_string();
     let items = app.engine.workers().await.into_iter().map(WorkerView::from).collect();
-    Json(Workers { node, items })
+    let warnings = crate::ops::warnings(&app);
+    Json(Workers { node, items, warnings })
 }

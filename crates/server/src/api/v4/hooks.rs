@@ -2,7 +2,9 @@
 
 mod log;
 mod masked;
+mod pause;
 mod read;
+mod restriction;
 mod test;
 mod values;
 
@@ -41,6 +43,9 @@ use crate::views::Hook;
 
 /// Largest number of system hooks. GitLab has no limit; this one is far above real needs.
 const MAX_SYSTEM_HOOKS: i64 = 1000;
+/// The refusal of tests and resends in silent mode. GitLab's text comes first.
+const SILENT: &str = "Silent mode enabled: no webhook is called; set silent_mode_enabled=false at \
+    /api/v4/application/settings to turn it off";
 /// Number of times that a change is tried when other requests change the hook at the same time.
 const TRIES: usize = 5;
 
@@ -51,11 +56,16 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(log::list))
         .routes(routes!(log::resend))
         .routes(routes!(test::test))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
 }
 
 /// Routes of system hooks, which have no log, no resend, and a test of their own.
 pub(crate) fn system_routes() -> OpenApiRouter<Arc<App>> {
-    settings().routes(routes!(show, edit, delete, test::test_system))
+    settings()
+        .routes(routes!(show, edit, delete, test::test_system))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
 }
 
 fn settings() -> OpenApiRouter<Arc<App>> {
@@ -90,8 +100,19 @@ impl At {
         found.ok_or_else(ApiError::plain_not_found)
     }
 
+    /// Refuses a test or resend in silent mode, as GitLab does.
+    fn refuse_in_silence(app: &App) -> Result<(), ApiError> {
+        if app.engine.context.is_silent() {
+            return Err(ApiError::Message(StatusCode::UNPROCESSABLE_ENTITY, json!(SILENT)));
+        }
+
+        Ok(())
+    }
+
     /// Counts a test or resend against the limit of the caller.
     fn count_manual(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
+        Self::refuse_in_silence(app)?;
+
         let counted = app
             .manual
             .count(what, &app.requester(&self.0.caller.actor, self.scope()));
@@ -104,8 +125,7 @@ impl At {
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let hooks = app.store().list_hooks(at.scope(), page).await?;
-    let now = app.now();
-    Ok(listing.answer(page, &hooks, |entry| entry.hook.id.0, |entry| Hook::new(entry, now)))
+    Ok(listing.answer(page, &hooks, |entry| entry.hook.id.0, |entry| shown(&app, entry)))
 }
 
 /// Create a hook. Maintainers of the project, owners of the group, and administrators.
@@ -113,7 +133,10 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 /// By default, a project can have 100 hooks and a group 50.
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
-    let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
+    let mut change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
+    restriction::read(&app, at.scope(), &params, &mut change).await?;
+    read::pause(&params, &at.0.caller.actor.username, &mut change)?;
+
     let now = app.now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let new = hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now);
@@ -140,13 +163,13 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     })?;
 
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(Hook::new(&made, now))))
+    Ok((StatusCode::CREATED, Json(shown(&app, &made))))
 }
 
 /// Show a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/{hook_id}", tag = "Hooks", responses((status = 200, body = Hook)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiError> {
-    Ok(Json(Hook::new(&at.hook(&app).await?, app.now())))
+    Ok(Json(shown(&app, &at.hook(&app).await?)))
 }
 
 /// Change a hook. Maintainers of the project, owners of the group, and administrators.
@@ -156,14 +179,18 @@ async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiErro
 #[utoipa::path(put, path = "/{hook_id}", tag = "Hooks", request_body = HookToChange,
     responses((status = 200, body = Hook)))]
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Hook>, ApiError> {
-    let _ = at.hook(&app).await?;
+    let before = at.hook(&app).await?;
     if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
 
-    let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
+    let mut change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
+    restriction::read(&app, at.scope(), &params, &mut change).await?;
+    read::pause(&params, &at.0.caller.actor.username, &mut change)?;
+
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
-    Ok(Json(Hook::new(&changed, app.now())))
+    pause::report(&at, &app, &before, &changed).await;
+    Ok(Json(shown(&app, &changed)))
 }
 
 /// Delete a hook. Maintainers of the project, owners of the group, and administrators.
@@ -207,6 +234,11 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap, _: Para
 /// Answers DELETE of the collection with 404 as in GitLab, where other paths answer 405.
 async fn delete_none(_: At) -> ApiError {
     ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned())
+}
+
+/// The view of a hook.
+fn shown(app: &App, entry: &HookWithHealth) -> Hook {
+    Hook::new(entry, restriction::shown(app, &entry.hook.only), app.now())
 }
 
 /// Reads, changes and writes a hook. If another request has changed it meanwhile, the change is applied to the newer

@@ -2,7 +2,6 @@
 
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::Chance;
-use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -108,7 +107,7 @@ pub(in crate::sqlite) fn unknown(delivery: DeliveryId, lease: &Lease, now: Times
         delivery,
         hook: lease.hook,
         // Of no consequence: an unknown outcome leaves the hook's health alone.
-        scope: Scope::Instance,
+        is_system: true,
         fence: lease.claim,
         tally: lease.tally,
         outcome: Outcome::Unknown,

@@ -51,6 +51,35 @@ struct HookSettings {
     #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
     signing_token_overlap: Option<i64>,
 
+    /// True to subscribe to all kinds of events, now and in future, confidential ones included. The triggers are shown
+    /// as true then, and `false` for one of them is refused. False returns to the triggers that were set before. A
+    /// project or group hook gets the kinds of its level. A system hook gets every event of all projects and groups,
+    /// with the headers and bodies of project and group hooks.
+    all_events: Option<bool>,
+
+    /// Sources to which a system hook is restricted: ids or names, `default`, or `reports` for reported events. An
+    /// empty list removes the restriction.
+    #[serde(default, rename = "sources")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    _sources: IgnoredAny,
+
+    /// Groups to which a system hook is restricted, with all groups and projects below them: ids or full paths. An
+    /// empty list removes the restriction.
+    #[serde(default, rename = "groups")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    _groups: IgnoredAny,
+
+    /// Projects to which a system hook is restricted, in addition to those in `groups`: ids or full paths. An empty
+    /// list removes the restriction.
+    #[serde(default, rename = "projects")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    _projects: IgnoredAny,
+
+    /// True to pause the hook: its deliveries wait until it is resumed.
+    #[serde(default, rename = "paused")]
+    #[schema(value_type = Option<bool>)]
+    _paused: IgnoredAny,
+
     /// True if TLS certificates are verified.
     enable_ssl_verification: Option<bool>,
 
@@ -182,10 +211,38 @@ pub(super) fn has_any(params: &Params) -> bool {
         .any(|name| SETTINGS.iter().any(|known| known == name) || Trigger::by_attribute(name).is_some())
 }
 
+/// Reads the pause of a change. `by` is the username of the caller.
+pub(super) fn pause(params: &Params, by: &str, change: &mut HookEdit) -> Result<(), ApiError> {
+    let paused: Option<bool> = params.one("paused")?;
+    change.pause = match paused {
+        Some(true) => Edit::Set(by.to_owned()),
+        Some(false) => Edit::Clear,
+        None => Edit::Keep,
+    };
+    Ok(())
+}
+
+/// Refuses a trigger that no webhook has. GitLab ignores unknown attributes, but a hook must not seem to be subscribed.
+fn refuse_unknown_triggers(params: &Params, scope: Scope) -> Result<(), ApiError> {
+    for name in params.names() {
+        let is_trigger = name.ends_with("_events") && name != "all_events";
+        if is_trigger
+            && Trigger::by_attribute(name).is_none()
+            && params.one::<bool>(name).is_ok_and(|on| on == Some(true))
+        {
+            return Err(not_a_trigger(name, scope));
+        }
+    }
+
+    Ok(())
+}
+
 /// Reads a change. For a new hook, absent triggers get GitLab's defaults.
 pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEdit, Option<Typed>), ApiError> {
     let input: HookSettings = params.read()?;
-    let mut triggers = Vec::new();
+    refuse_unknown_triggers(params, scope)?;
+
+    let (mut triggers, mut default_triggers) = (Vec::new(), Vec::new());
 
     for trigger in Trigger::all() {
         let row = trigger.row();
@@ -204,7 +261,10 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         // GitLab has no default for confidential comments on projects, and shows null.
         let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
         let default = (new && !unset).then(|| row.on_by_default.contain(scope));
-        triggers.extend(given.or(default).map(|on| (trigger, on)));
+        match given {
+            Some(on) => triggers.push((trigger, on)),
+            None => default_triggers.extend(default.map(|on| (trigger, on))),
+        }
     }
 
     if new && input.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
@@ -258,7 +318,13 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         },
         signing_token,
         signing_token_overlap: overlap,
+        default_triggers,
         triggers,
+        all_events: input.all_events,
+        sources: Edit::Keep,
+        groups: Edit::Keep,
+        projects: Edit::Keep,
+        pause: Edit::Keep,
         enable_ssl_verification: input.enable_ssl_verification,
         branch_filter_strategy: input.branch_filter_strategy.map(|strategy| {
             match strategy {
@@ -303,7 +369,7 @@ fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
 
     let triggers = triggers.join(", ");
     ApiError::bad_parameter(format!(
-        "{attribute} is not a trigger of {level} hooks; use one of {triggers}"
+        "{attribute} is not a trigger of {level} hooks; use one of {triggers}, or all_events for all of them"
     ))
 }
 

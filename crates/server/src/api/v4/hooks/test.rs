@@ -88,10 +88,16 @@ pub(super) async fn test_system(
         "event_name": "project_create",
     });
 
+    // The headers of system hooks do not depend on the kind.
+    let trigger = match Trigger::by_name("project_create") {
+        Some(trigger) if entry.hook.all_events => trigger,
+        _ => Trigger::PUSH,
+    };
+
     let sent = app
         .engine
         .dispatcher
-        .test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes())
+        .test(&entry.hook, trigger, mock.to_string().as_bytes())
         .await;
     if let Err(error) = sent {
         tracing::warn!("a test of a system hook was not sent: {error:#}");
