@@ -1,13 +1,16 @@
 //! The OpenAPI 3.1 description of all endpoints. Handlers describe themselves; common parts are added here.
 
+mod files;
 mod page;
+mod pages;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::routing::get;
-use bytes::Bytes;
 use quickdraw_insights::metrics::{self, Metric};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
@@ -18,6 +21,8 @@ use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Server,
 };
 
+use self::pages::Pages;
+use crate::error::ApiError;
 use crate::state::App;
 
 /// The base of the description.
@@ -57,29 +62,38 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .build()
 }
 
-/// Serves the description. It is rendered at the first request, because most servers never get one.
+/// Serves the description and its pages. They are made at the first request, because most servers never get one.
 pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
-    let texts = Arc::new(LazyLock::new(move || texts(description)));
-    let page = Arc::clone(&texts);
+    let pages = Arc::new(LazyLock::new(move || Pages::of(description)));
+    let [viewer, plain, assets] = [(); 3].map(|()| Arc::clone(&pages));
 
     Router::new()
         .route(
             "/api/v1/openapi.json",
-            get(async move || ([(header::CONTENT_TYPE, "application/json")], texts.0.clone())),
+            get(async move |headers: HeaderMap| pages.description.answer(&headers)),
         )
         .route(
             "/api/v1/docs",
-            get(async move || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.1.clone())),
+            get(async move |headers: HeaderMap| viewer.viewer.answer(&headers)),
+        )
+        .route(
+            "/api/v1/docs/plain",
+            get(async move |headers: HeaderMap| plain.plain.answer(&headers)),
+        )
+        .route(
+            "/api/v1/docs/assets/{name}",
+            get(async move |Path(name): Path<String>, headers: HeaderMap| {
+                let file = assets.assets.get(&name).ok_or_else(no_file)?;
+                Ok::<Response, ApiError>(file.answer(&headers))
+            }),
         )
 }
 
-/// Renders the description as JSON for programs and as a page for people.
-fn texts(mut description: OpenApi) -> (Bytes, Bytes) {
-    finish(&mut description);
-
-    let json = serde_json::to_value(&description).unwrap_or_default();
-    let page = page::render(&json).unwrap_or_default();
-    (json.to_string().into(), page.into())
+fn no_file() -> ApiError {
+    ApiError::problem(
+        StatusCode::NOT_FOUND,
+        "there is no file of this name; reload /api/v1/docs",
+    )
 }
 
 fn text() -> ObjectBuilder {

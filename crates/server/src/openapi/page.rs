@@ -1,16 +1,38 @@
-//! The description as an HTML page, without scripts and without external resources.
+//! The description as HTML: the viewer's page, and a plain page without scripts.
 
 use askama::Template;
 use serde_json::Value;
 
-#[derive(Template)]
-#[template(path = "api.html")]
-struct Page {
+/// The content of both pages.
+pub(super) struct Page {
     title: String,
     version: String,
     intro: String,
     tags: Vec<Tag>,
     schemas: Vec<NamedSchema>,
+    names: Names,
+}
+
+/// Names of the files that the pages load.
+pub(super) struct Names {
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) viewer: String,
+    pub(super) viewer_style: String,
+}
+
+/// The page that loads the viewer. Without scripts, it is an index of the plain page.
+#[derive(Template)]
+#[template(path = "viewer.html")]
+struct Viewer<'a> {
+    page: &'a Page,
+}
+
+/// The page without scripts.
+#[derive(Template)]
+#[template(path = "api.html")]
+struct Plain<'a> {
+    page: &'a Page,
 }
 
 struct Tag {
@@ -56,8 +78,32 @@ struct Kind {
     schema: Option<String>,
 }
 
-/// Renders the page.
-pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
+impl Page {
+    pub(super) fn of(description: &Value, names: Names) -> Self {
+        let schemas = description["components"]["schemas"].as_object().into_iter().flatten();
+        Self {
+            title: text(&description["info"]["title"]),
+            version: text(&description["info"]["version"]),
+            intro: text(&description["info"]["description"]),
+            tags: tags(description),
+            schemas: schemas.map(|(name, schema)| read_schema(name, schema)).collect(),
+            names,
+        }
+    }
+
+    pub(super) fn viewer(&self) -> String {
+        Viewer { page: self }.render().expect(RENDERS)
+    }
+
+    pub(super) fn plain(&self) -> String {
+        Plain { page: self }.render().expect(RENDERS)
+    }
+}
+
+const RENDERS: &str = "the template only shows values";
+
+/// Groups operations by their tag, in the order of the alphabet.
+fn tags(description: &Value) -> Vec<Tag> {
     let mut tags: Vec<Tag> = Vec::new();
     for (path, item) in description["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
@@ -75,16 +121,7 @@ pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
     }
 
     tags.sort_by(|a, b| a.name.cmp(&b.name));
-
-    let schemas = description["components"]["schemas"].as_object().into_iter().flatten();
-    let page = Page {
-        title: text(&description["info"]["title"]),
-        version: text(&description["info"]["version"]),
-        intro: text(&description["info"]["description"]),
-        tags,
-        schemas: schemas.map(|(name, schema)| read_schema(name, schema)).collect(),
-    };
-    page.render()
+    tags
 }
 
 fn text(value: &Value) -> String {
