@@ -80,9 +80,10 @@
     };
   }
 
+  // Names the field of the search as soon as Swagger UI has made it.
   function label() {
     const field = page.querySelector(".operation-filter-input");
-    if (!field) return;
+    if (!field) return requestAnimationFrame(label);
     field.placeholder = "Search operations, parameters and fields ( / )";
     field.setAttribute("aria-label", "Search operations, parameters and fields");
     document.addEventListener("keydown", (event) => {

@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 description of all endpoints. Handlers describe themselves; common parts are added here.
 
+mod examples;
 mod files;
+mod flatten;
 mod page;
 mod pages;
 
@@ -12,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use quickdraw_insights::metrics::{self, Metric};
+use serde_json::Value;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -87,6 +90,26 @@ pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
                 Ok::<Response, ApiError>(file.answer(&headers))
             }),
         )
+}
+
+/// Completes the description: parts that follow from paths, fields in one place, and examples.
+fn complete(mut description: OpenApi) -> Value {
+    finish(&mut description);
+
+    let mut description = serde_json::to_value(&description).expect("a description is JSON");
+    flatten::flatten(&mut description);
+    examples::add(&mut description);
+    description
+}
+
+/// The description of all endpoints, as the server completes it.
+#[cfg(test)]
+fn whole() -> Value {
+    let mut description = about("https://quickdraw.example.com");
+    description.merge(crate::receive::routes().into_openapi());
+    description.merge(crate::api::routes().into_openapi());
+    description.merge(crate::ops::routes().into_openapi());
+    complete(description)
 }
 
 fn no_file() -> ApiError {

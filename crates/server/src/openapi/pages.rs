@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use utoipa::openapi::OpenApi;
 
+use super::complete;
 use super::files::{File, Keep};
-use super::finish;
 use super::page::{Names, Page};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -24,9 +24,8 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub(super) fn of(mut description: OpenApi) -> Self {
-        finish(&mut description);
-        let json = serde_json::to_value(&description).unwrap_or_default();
+    pub(super) fn of(description: OpenApi) -> Self {
+        let description = complete(description);
 
         let mut assets = HashMap::new();
         let mut add = |file: File, stem: &str, end: &str| {
@@ -48,10 +47,10 @@ impl Pages {
             viewer: add(viewer, "swagger-ui", "js"),
             viewer_style: add(viewer_style, "swagger-ui", "css"),
         };
-        let page = Page::of(&json, names);
+        let page = Page::of(&description, names);
 
         Self {
-            description: File::pack(json.to_string().as_bytes(), "application/json", Keep::Ask),
+            description: File::pack(description.to_string().as_bytes(), "application/json", Keep::Ask),
             viewer: File::pack(page.viewer().as_bytes(), HTML, Keep::Ask),
             plain: File::pack(page.plain().as_bytes(), HTML, Keep::Ask),
             assets,
