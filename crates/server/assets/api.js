@@ -80,6 +80,18 @@
     };
   }
 
+  // Swagger UI does not show the commands of the description, so they become a part of its texts.
+  function addCommands(description) {
+    for (const item of Object.values(description.paths)) {
+      for (const operation of Object.values(item)) {
+        const sample = (operation["x-codeSamples"] || [])[0];
+        if (!sample) continue;
+        const text = operation.description ? `${operation.description}\n\n` : "";
+        operation.description = `${text}\`\`\`sh\n${sample.source}\n\`\`\``;
+      }
+    }
+  }
+
   // Names the field of the search as soon as Swagger UI has made it.
   function label() {
     const field = page.querySelector(".operation-filter-input");
@@ -100,6 +112,7 @@
     const description = await answer.json();
     const found = texts(description);
     description.servers = [{ url: server }];
+    addCommands(description);
 
     SwaggerUIBundle({
       spec: description,

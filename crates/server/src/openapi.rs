@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 description of all endpoints. Handlers describe themselves; common parts are added here.
 
+mod errors;
 mod examples;
 mod files;
 mod flatten;
@@ -20,9 +21,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, T
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Server,
-};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Server};
 
 use self::pages::Pages;
 use crate::error::ApiError;
@@ -98,6 +97,7 @@ fn complete(mut description: OpenApi) -> Value {
 
     let mut description = serde_json::to_value(&description).expect("a description is JSON");
     flatten::flatten(&mut description);
+    errors::add(&mut description);
     examples::add(&mut description);
     description
 }
@@ -168,9 +168,6 @@ fn finish(description: &mut OpenApi) {
 
             if path.starts_with("/api/v4") {
                 add_form(operation);
-                add_error(operation, "Error", "application/json");
-            } else if path.starts_with("/api/v1") && !operation.responses.responses.contains_key("4XX") {
-                add_error(operation, "Problem", "application/problem+json");
             }
         }
     }
@@ -283,29 +280,6 @@ fn describe_answers(operation: &mut Operation) {
                 .to_owned();
         }
     }
-}
-
-fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
-    let content = || Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))));
-    let response = |text: &str| {
-        RefOr::T(
-            ResponseBuilder::new()
-                .description(text)
-                .content(kind, content())
-                .build(),
-        )
-    };
-
-    let responses = &mut operation.responses.responses;
-    responses.insert(
-        "4XX".to_owned(),
-        response("The request is refused. The body has the reason."),
-    );
-
-    responses.insert(
-        "5XX".to_owned(),
-        response("The server could not process the request. Try again later."),
-    );
 }
 
 #[cfg(test)]

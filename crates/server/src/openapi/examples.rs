@@ -4,7 +4,8 @@
 //! match their schemas, so that an example cannot become wrong unnoticed.
 
 #[cfg(test)]
-mod check;
+pub(super) mod check;
+mod command;
 
 use std::collections::BTreeMap;
 
@@ -57,12 +58,17 @@ fn read() -> BTreeMap<String, Example> {
 /// Adds its example to each operation: to the parameters, the body and the answer.
 pub(super) fn add(description: &mut Value) {
     let examples = read();
+    let server = description["servers"][0]["url"].as_str().unwrap_or_default().to_owned();
     let paths = description["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
-        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
             let id = operation["operationId"].as_str().unwrap_or_default();
             if let Some(example) = examples.get(id) {
                 example.add_to(operation, path);
+
+                let url = format!("{server}{}", example.request);
+                let command = command::curl(method, &url, example.body.as_ref(), &operation["security"]);
+                operation["x-codeSamples"] = json!([{ "lang": "Shell", "label": "curl", "source": command }]);
             }
         }
     }
