@@ -1,9 +1,9 @@
-//! Puts the fields of a schema that consists of parts (`allOf`) in one place, so that readers and generators of clients
-//! find all fields of a body together.
+//! Simplifies schemas, so that readers and generators of clients find all fields and choices of a body together.
 
 use serde_json::{Map, Value, json};
 
-/// Replaces every `allOf` of objects by one object with the fields of all parts.
+/// Replaces every `allOf` of objects by one object with the fields of all parts, and every choice between a word and
+/// null by a word that can be null.
 pub(super) fn flatten(description: &mut Value) {
     let schemas = description["components"]["schemas"].clone();
     walk(description, &schemas);
@@ -12,6 +12,10 @@ pub(super) fn flatten(description: &mut Value) {
 fn walk(value: &mut Value, schemas: &Value) {
     if let Some(whole) = merged(value, schemas) {
         *value = whole;
+    }
+
+    if let Some(word) = word_or_null(value, schemas) {
+        *value = word;
     }
 
     match value {
@@ -54,6 +58,38 @@ fn merged(schema: &Value, schemas: &Value) -> Option<Value> {
     Some(Value::Object(whole))
 }
 
+/// Rewrites a choice between null and one of several words.
+fn word_or_null(schema: &Value, schemas: &Value) -> Option<Value> {
+    let choices = schema["oneOf"].as_array()?;
+    let [one, other] = choices.as_slice() else {
+        return None;
+    };
+    let word = if one["type"] == "null" {
+        other
+    } else if other["type"] == "null" {
+        one
+    } else {
+        return None;
+    };
+
+    let name = word["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    let words = name.map_or(word, |name| &schemas[name]);
+    if words["type"] != "string" {
+        return None;
+    }
+
+    let mut whole = words.as_object()?.clone();
+    let outer = schema.as_object()?.iter().filter(|(key, _)| *key != "oneOf");
+    let inner = word.as_object()?.iter().filter(|(key, _)| *key != "$ref");
+    whole.extend(inner.chain(outer).map(|(key, value)| (key.clone(), value.clone())));
+    whole.insert("type".to_owned(), json!(["string", "null"]));
+    if let Some(Value::Array(words)) = whole.get_mut("enum") {
+        words.push(Value::Null);
+    }
+
+    Some(Value::Object(whole))
+}
+
 /// Follows references and merges parts until the schema is an object with fields.
 fn resolved(part: &Value, schemas: &Value) -> Option<Value> {
     if let Some(name) = part["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
@@ -90,6 +126,18 @@ mod tests {
             "properties": { "url": { "type": "string" }, "extra": { "type": "integer" } },
         });
         assert_eq!(description["components"]["schemas"]["New"], whole);
+    }
+
+    #[test]
+    fn a_word_or_null_is_one_schema() {
+        let mut description = json!({
+            "components": { "schemas": { "Mode": { "type": "string", "enum": ["any", "both"], "description": "Mode." } } },
+            "mode": { "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/Mode", "description": "Its mode." }] },
+        });
+        flatten(&mut description);
+
+        let whole = json!({ "type": ["string", "null"], "enum": ["any", "both", null], "description": "Its mode." });
+        assert_eq!(description["mode"], whole);
     }
 
     #[test]
