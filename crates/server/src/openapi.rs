@@ -127,7 +127,11 @@ fn text() -> ObjectBuilder {
 fn error() -> Schema {
     let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     let message = ObjectBuilder::new().property("message", anything).required("message");
-    let error = ObjectBuilder::new().property("error", text()).required("error");
+    let error = ObjectBuilder::new()
+        .property("error", text())
+        .property("error_description", text())
+        .property("scope", text())
+        .required("error");
     OneOfBuilder::new().item(message).item(error).into()
 }
 
@@ -152,6 +156,9 @@ fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
+            if let Some(tag) = narrower_tag(path) {
+                operation.tags = Some(vec![tag.to_owned()]);
+            }
 
             let of_metric = path.contains("/metrics/{name}");
             let named = path.split(['{', '}']).skip(1).step_by(2);
@@ -171,6 +178,26 @@ fn finish(description: &mut OpenApi) {
             }
         }
     }
+}
+
+/// Divides the two largest groups of operations: hooks by their level, insights by their subject.
+fn narrower_tag(path: &str) -> Option<&'static str> {
+    if let Some(rest) = path.strip_prefix("/api/v4/") {
+        return match rest {
+            _ if !rest.split('/').any(|part| part == "hooks") => None,
+            _ if rest.starts_with("projects/") => Some("Hooks of projects"),
+            _ if rest.starts_with("groups/") => Some("Hooks of groups"),
+            _ => Some("Hooks of the instance"),
+        };
+    }
+
+    let subject = path.strip_prefix("/api/v1/insights/")?;
+    Some(match subject.split('/').next().unwrap_or_default() {
+        "metrics" | "query" | "commits" | "reviews" => "Insights: metrics",
+        "alerts" => "Insights: alerts",
+        "identities" | "members" | "teams" => "Insights: people",
+        _ => "Insights: data",
+    })
 }
 
 /// Builds an operation id such as `get_v4_projects_id_hooks`, which is unique.

@@ -307,9 +307,9 @@ fn kind(schema: &Value) -> Kind {
     };
 
     let mut inner = None;
-    if text == "array" {
+    if let Some(rest) = text.strip_prefix("array") {
         let items = kind(&schema["items"]);
-        text = format!("list of {}", items.text);
+        text = format!("list of {}{rest}", items.text);
         inner = items.schema;
     }
 
@@ -318,7 +318,8 @@ fn kind(schema: &Value) -> Kind {
     }
 
     if let Some(values) = schema["enum"].as_array() {
-        let values: Vec<String> = values.iter().map(|value| value.to_string().replace('"', "")).collect();
+        let values = values.iter().filter(|value| !value.is_null());
+        let values: Vec<String> = values.map(|value| value.to_string().replace('"', "")).collect();
         text += &format!(": {}", values.join(", "));
     }
 

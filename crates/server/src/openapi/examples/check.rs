@@ -1,5 +1,5 @@
-//! Checks values against the schemas of the description, for tests. It knows the keywords that the description uses, and
-//! refuses fields that a schema does not have.
+//! Checks values against the schemas of the description, for tests. It knows the keywords that the description uses,
+//! and refuses fields that a schema does not have.
 
 use std::fmt::Display;
 
