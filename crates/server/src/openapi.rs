@@ -1,23 +1,30 @@
 //! The OpenAPI 3.1 description of all endpoints. Handlers describe themselves; common parts are added here.
 
+mod errors;
+mod examples;
+mod files;
+mod flatten;
 mod page;
+mod pages;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::routing::get;
-use bytes::Bytes;
 use quickdraw_insights::metrics::{self, Metric};
+use serde_json::Value;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Server,
-};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Server};
 
+use self::pages::Pages;
+use crate::error::ApiError;
 use crate::state::App;
 
 /// The base of the description.
@@ -57,29 +64,59 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .build()
 }
 
-/// Serves the description. It is rendered at the first request, because most servers never get one.
+/// Serves the description and its pages. They are made at the first request, because most servers never get one.
 pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
-    let texts = Arc::new(LazyLock::new(move || texts(description)));
-    let page = Arc::clone(&texts);
+    let pages = Arc::new(LazyLock::new(move || Pages::of(description)));
+    let [viewer, plain, assets] = [(); 3].map(|()| Arc::clone(&pages));
 
     Router::new()
         .route(
             "/api/v1/openapi.json",
-            get(async move || ([(header::CONTENT_TYPE, "application/json")], texts.0.clone())),
+            get(async move |headers: HeaderMap| pages.description.answer(&headers)),
         )
         .route(
             "/api/v1/docs",
-            get(async move || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.1.clone())),
+            get(async move |headers: HeaderMap| viewer.viewer.answer(&headers)),
+        )
+        .route(
+            "/api/v1/docs/plain",
+            get(async move |headers: HeaderMap| plain.plain.answer(&headers)),
+        )
+        .route(
+            "/api/v1/docs/assets/{name}",
+            get(async move |Path(name): Path<String>, headers: HeaderMap| {
+                let file = assets.assets.get(&name).ok_or_else(no_file)?;
+                Ok::<Response, ApiError>(file.answer(&headers))
+            }),
         )
 }
 
-/// Renders the description as JSON for programs and as a page for people.
-fn texts(mut description: OpenApi) -> (Bytes, Bytes) {
+/// Completes the description: parts that follow from paths, fields in one place, and examples.
+fn complete(mut description: OpenApi) -> Value {
     finish(&mut description);
 
-    let json = serde_json::to_value(&description).unwrap_or_default();
-    let page = page::render(&json).unwrap_or_default();
-    (json.to_string().into(), page.into())
+    let mut description = serde_json::to_value(&description).expect("a description is JSON");
+    flatten::flatten(&mut description);
+    errors::add(&mut description);
+    examples::add(&mut description);
+    description
+}
+
+/// The description of all endpoints, as the server completes it.
+#[cfg(test)]
+fn whole() -> Value {
+    let mut description = about("https://quickdraw.example.com");
+    description.merge(crate::receive::routes().into_openapi());
+    description.merge(crate::api::routes().into_openapi());
+    description.merge(crate::ops::routes().into_openapi());
+    complete(description)
+}
+
+fn no_file() -> ApiError {
+    ApiError::problem(
+        StatusCode::NOT_FOUND,
+        "there is no file of this name; reload /api/v1/docs",
+    )
 }
 
 fn text() -> ObjectBuilder {
@@ -90,7 +127,11 @@ fn text() -> ObjectBuilder {
 fn error() -> Schema {
     let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     let message = ObjectBuilder::new().property("message", anything).required("message");
-    let error = ObjectBuilder::new().property("error", text()).required("error");
+    let error = ObjectBuilder::new()
+        .property("error", text())
+        .property("error_description", text())
+        .property("scope", text())
+        .required("error");
     OneOfBuilder::new().item(message).item(error).into()
 }
 
@@ -115,6 +156,9 @@ fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
+            if let Some(tag) = narrower_tag(path) {
+                operation.tags = Some(vec![tag.to_owned()]);
+            }
 
             let of_metric = path.contains("/metrics/{name}");
             let named = path.split(['{', '}']).skip(1).step_by(2);
@@ -131,12 +175,29 @@ fn finish(description: &mut OpenApi) {
 
             if path.starts_with("/api/v4") {
                 add_form(operation);
-                add_error(operation, "Error", "application/json");
-            } else if path.starts_with("/api/v1") && !operation.responses.responses.contains_key("4XX") {
-                add_error(operation, "Problem", "application/problem+json");
             }
         }
     }
+}
+
+/// Divides the two largest groups of operations: hooks by their level, insights by their subject.
+fn narrower_tag(path: &str) -> Option<&'static str> {
+    if let Some(rest) = path.strip_prefix("/api/v4/") {
+        return match rest {
+            _ if !rest.split('/').any(|part| part == "hooks") => None,
+            _ if rest.starts_with("projects/") => Some("Hooks of projects"),
+            _ if rest.starts_with("groups/") => Some("Hooks of groups"),
+            _ => Some("Hooks of the instance"),
+        };
+    }
+
+    let subject = path.strip_prefix("/api/v1/insights/")?;
+    Some(match subject.split('/').next().unwrap_or_default() {
+        "metrics" | "query" | "commits" | "reviews" => "Insights: metrics",
+        "alerts" => "Insights: alerts",
+        "identities" | "members" | "teams" => "Insights: people",
+        _ => "Insights: data",
+    })
 }
 
 /// Builds an operation id such as `get_v4_projects_id_hooks`, which is unique.
@@ -246,29 +307,6 @@ fn describe_answers(operation: &mut Operation) {
                 .to_owned();
         }
     }
-}
-
-fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
-    let content = || Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))));
-    let response = |text: &str| {
-        RefOr::T(
-            ResponseBuilder::new()
-                .description(text)
-                .content(kind, content())
-                .build(),
-        )
-    };
-
-    let responses = &mut operation.responses.responses;
-    responses.insert(
-        "4XX".to_owned(),
-        response("The request is refused. The body has the reason."),
-    );
-
-    responses.insert(
-        "5XX".to_owned(),
-        response("The server could not process the request. Try again later."),
-    );
 }
 
 #[cfg(test)]

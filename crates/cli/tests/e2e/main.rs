@@ -8,6 +8,7 @@ mod addresses;
 mod alerts;
 mod all_events;
 mod answers;
+mod api_page;
 mod audit;
 mod backfill;
 mod backfill_gitlab;
@@ -428,6 +429,10 @@ const CHECKS: &[(&str, Check)] = checks![
     source_settings::a_removed_source_accepts_nothing,
     source_settings::the_source_command_manages_a_source,
     source_settings::a_source_for_signatures_gets_a_signing_token,
+    api_page::the_page_of_the_api_is_compressed_and_cached,
+    api_page::the_files_of_the_api_page_are_kept_by_browsers,
+    api_page::the_page_of_the_api_has_no_inline_script_and_shows_operations_without_scripts,
+    api_page::the_errors_that_the_description_shows_are_real,
     workers::all_workers_are_listed,
     workers::a_worker_shows_its_runs,
     workers::the_error_of_a_worker_is_shown_and_stays,

@@ -1,16 +1,41 @@
-//! The description as an HTML page, without scripts and without external resources.
+//! The description as HTML: the viewer's page, and a plain page without scripts.
 
 use askama::Template;
 use serde_json::Value;
 
-#[derive(Template)]
-#[template(path = "api.html")]
-struct Page {
+/// The content of both pages.
+pub(super) struct Page {
     title: String,
     version: String,
     intro: String,
     tags: Vec<Tag>,
+
+    /// Errors that several operations have in common.
+    errors: Vec<Answer>,
     schemas: Vec<NamedSchema>,
+    names: Names,
+}
+
+/// Names of the files that the pages load.
+pub(super) struct Names {
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) viewer: String,
+    pub(super) viewer_style: String,
+}
+
+/// The page that loads the viewer. Without scripts, it is an index of the plain page.
+#[derive(Template)]
+#[template(path = "viewer.html")]
+struct Viewer<'a> {
+    page: &'a Page,
+}
+
+/// The page without scripts.
+#[derive(Template)]
+#[template(path = "api.html")]
+struct Plain<'a> {
+    page: &'a Page,
 }
 
 struct Tag {
@@ -25,14 +50,26 @@ struct Operation {
     summary: String,
     more: String,
     parameters: Vec<Field>,
-    body: Option<Kind>,
+    body: Option<Body>,
+
+    /// A request, as a command.
+    example: Option<String>,
     answers: Vec<Answer>,
+}
+
+struct Body {
+    kind: Kind,
+    fields: Vec<Field>,
 }
 
 struct Answer {
     status: String,
     words: String,
     kind: Option<Kind>,
+    examples: Vec<String>,
+
+    /// Name of the answer, if several operations have it. Its examples are shown once, at the end of the page.
+    shared: Option<String>,
 }
 
 struct NamedSchema {
@@ -56,8 +93,36 @@ struct Kind {
     schema: Option<String>,
 }
 
-/// Renders the page.
-pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
+impl Page {
+    pub(super) fn of(description: &Value, names: Names) -> Self {
+        let components = &description["components"];
+        let schemas = components["schemas"].as_object().into_iter().flatten();
+        let errors = components["responses"].as_object().into_iter().flatten();
+
+        Self {
+            title: text(&description["info"]["title"]),
+            version: text(&description["info"]["version"]),
+            intro: text(&description["info"]["description"]),
+            tags: tags(description),
+            errors: errors.map(|(name, response)| read_answer(name, response)).collect(),
+            schemas: schemas.map(|(name, schema)| read_schema(name, schema)).collect(),
+            names,
+        }
+    }
+
+    pub(super) fn viewer(&self) -> String {
+        Viewer { page: self }.render().expect(RENDERS)
+    }
+
+    pub(super) fn plain(&self) -> String {
+        Plain { page: self }.render().expect(RENDERS)
+    }
+}
+
+const RENDERS: &str = "the template only shows values";
+
+/// Groups operations by their tag, in the order of the alphabet.
+fn tags(description: &Value) -> Vec<Tag> {
     let mut tags: Vec<Tag> = Vec::new();
     for (path, item) in description["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
@@ -70,28 +135,21 @@ pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
 
                 tags.len() - 1
             });
-            tags[found].operations.push(read_operation(method, path, operation));
+            tags[found]
+                .operations
+                .push(read_operation(method, path, operation, description));
         }
     }
 
     tags.sort_by(|a, b| a.name.cmp(&b.name));
-
-    let schemas = description["components"]["schemas"].as_object().into_iter().flatten();
-    let page = Page {
-        title: text(&description["info"]["title"]),
-        version: text(&description["info"]["version"]),
-        intro: text(&description["info"]["description"]),
-        tags,
-        schemas: schemas.map(|(name, schema)| read_schema(name, schema)).collect(),
-    };
-    page.render()
+    tags
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
+fn read_operation(method: &str, path: &str, operation: &Value, description: &Value) -> Operation {
     let parameters = operation["parameters"]
         .as_array()
         .into_iter()
@@ -104,15 +162,8 @@ fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
             words: text(&parameter["description"]),
         });
 
-    let answers = operation["responses"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(status, response)| Answer {
-            status: status.clone(),
-            words: text(&response["description"]),
-            kind: content(response).map(kind),
-        });
+    let answers = operation["responses"].as_object().into_iter().flatten();
+    let body = content(&operation["requestBody"]).map(|content| &content["schema"]);
 
     Operation {
         id: text(&operation["operationId"]),
@@ -121,18 +172,66 @@ fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
         summary: text(&operation["summary"]),
         more: text(&operation["description"]),
         parameters: parameters.collect(),
-        body: content(&operation["requestBody"]).map(kind),
-        answers: answers.collect(),
+        body: body.map(|schema| Body {
+            kind: kind(schema),
+            fields: fields(resolved(schema, description)),
+        }),
+        example: text_of(&operation["x-codeSamples"][0]["source"]),
+        answers: answers
+            .map(|(status, response)| match name_of(response) {
+                Some(name) => Answer {
+                    examples: Vec::new(),
+                    shared: Some(name),
+                    ..read_answer(status, resolved(response, description))
+                },
+                None => read_answer(status, response),
+            })
+            .collect(),
     }
 }
 
-/// Returns the schema of the first content type.
+fn read_answer(status: &str, response: &Value) -> Answer {
+    let content = content(response);
+    let mut examples = Vec::new();
+    if let Some(content) = content {
+        examples.extend(text_of(&content["example"]));
+        let several = content["examples"].as_object().into_iter().flatten();
+        examples.extend(several.filter_map(|(_, example)| text_of(&example["value"])));
+    }
+
+    Answer {
+        status: status.to_owned(),
+        words: text(&response["description"]),
+        kind: content.map(|content| kind(&content["schema"])),
+        examples,
+        shared: None,
+    }
+}
+
+/// Reads the name of a referenced component.
+fn name_of(value: &Value) -> Option<String> {
+    let path = value["$ref"].as_str()?;
+    path.rsplit('/').next().map(str::to_owned)
+}
+
+/// Shows a value as indented JSON, and text as it is.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(format!("{other:#}")),
+    }
+}
+
+/// Follows a reference to a component.
+fn resolved<'a>(value: &'a Value, description: &'a Value) -> &'a Value {
+    let path = value["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| description.pointer(path)).unwrap_or(value)
+}
+
+/// Returns the first content of a body or answer.
 fn content(of: &Value) -> Option<&Value> {
-    of["content"]
-        .as_object()?
-        .values()
-        .next()
-        .map(|content| &content["schema"])
+    of["content"].as_object()?.values().next()
 }
 
 fn read_schema(name: &str, schema: &Value) -> NamedSchema {
@@ -156,33 +255,15 @@ fn fields(schema: &Value) -> Vec<Field> {
         .filter_map(Value::as_str)
         .collect();
 
-    let own = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, property)| Field {
-            name: name.clone(),
-            place: String::new(),
-            required: required.contains(&name.as_str()),
-            kind: kind(property),
-            words: words(property),
-        });
-
-    let parts = schema["allOf"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|part| match part["$ref"].as_str() {
-            Some(_) => vec![Field {
-                name: "…".to_owned(),
-                place: String::new(),
-                required: false,
-                kind: kind(part),
-                words: "and all fields of this schema".to_owned(),
-            }],
-            None => fields(part),
-        });
-    own.chain(parts).collect()
+    let own = schema["properties"].as_object().into_iter().flatten();
+    own.map(|(name, property)| Field {
+        name: name.clone(),
+        place: String::new(),
+        required: required.contains(&name.as_str()),
+        kind: kind(property),
+        words: words(property),
+    })
+    .collect()
 }
 
 /// Returns the description of a property. If the property can be null, the description is inside of `oneOf`.
@@ -200,10 +281,10 @@ fn words(property: &Value) -> String {
 }
 
 fn kind(schema: &Value) -> Kind {
-    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+    if let Some(name) = name_of(schema) {
         return Kind {
-            text: name.to_owned(),
-            schema: Some(name.to_owned()),
+            text: name.clone(),
+            schema: Some(name),
         };
     }
 
@@ -226,9 +307,9 @@ fn kind(schema: &Value) -> Kind {
     };
 
     let mut inner = None;
-    if text == "array" {
+    if let Some(rest) = text.strip_prefix("array") {
         let items = kind(&schema["items"]);
-        text = format!("list of {}", items.text);
+        text = format!("list of {}{rest}", items.text);
         inner = items.schema;
     }
 
@@ -237,7 +318,8 @@ fn kind(schema: &Value) -> Kind {
     }
 
     if let Some(values) = schema["enum"].as_array() {
-        let values: Vec<String> = values.iter().map(|value| value.to_string().replace('"', "")).collect();
+        let values = values.iter().filter(|value| !value.is_null());
+        let values: Vec<String> = values.map(|value| value.to_string().replace('"', "")).collect();
         text += &format!(": {}", values.join(", "));
     }
 
