@@ -44,8 +44,9 @@ impl Context {
         store.prepare_partitions(clock.now()).await?;
 
         let directory = store.directory().await?;
-        let index = Index::new(&directory, &Index::default()).with_silence(settings.silent);
-        if index.is_silent() {
+        let mut index = Index::new(&directory, &Index::default());
+        index.silence.always = settings.silent;
+        if index.silence().is_on() {
             tracing::warn!("{}", SILENT_MODE_IS_ON);
         }
 
@@ -170,7 +171,7 @@ impl Context {
     /// Whether silent mode is on: nothing is delivered.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.index().is_silent()
+        self.index().silence().is_on()
     }
 
     /// Whether the project is known. `false` may only mean that it is new.
@@ -209,8 +210,9 @@ impl Context {
         }
 
         let directory = self.store.directory().await?;
-        let index = Index::new(&directory, &self.index()).with_silence(self.settings.silent);
-        let (was_silent, is_silent) = (self.index().is_silent(), index.is_silent());
+        let mut index = Index::new(&directory, &self.index());
+        index.silence.always = self.settings.silent;
+        let (was_silent, is_silent) = (self.index().silence().is_on(), index.silence().is_on());
         let was_paused = !self.index().paused().is_empty();
         self.index.store(Arc::new(index));
 

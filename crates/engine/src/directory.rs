@@ -16,16 +16,31 @@ const MAX_PROJECTS: usize = 20;
 /// More ancestors than any path can have; a loop of parents ends here.
 const MAX_DEPTH: usize = 64;
 
+/// Silent mode, in which nothing is delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Silence {
+    /// The time since which it is on, by the database. `None` if it is off there.
+    pub since: Option<Timestamp>,
+
+    /// The settings turn it on, whatever the database says.
+    pub always: bool,
+}
+
+impl Silence {
+    /// Whether silent mode is on.
+    #[must_use]
+    pub const fn is_on(self) -> bool {
+        self.always || self.since.is_some()
+    }
+}
+
 /// The directory, arranged for the questions of the pipeline.
 #[derive(Default)]
 pub struct Index {
     version: i64,
 
-    /// The time since which silent mode is on, by the database.
-    silent_since: Option<Timestamp>,
-
-    /// The settings turn silent mode on, whatever the database says.
-    always_silent: bool,
+    /// Silent mode, by the database and by the settings.
+    pub(crate) silence: Silence,
 
     /// Hooks that a person has paused.
     paused: Vec<HookId>,
@@ -58,7 +73,10 @@ impl Index {
     pub fn new(directory: &Directory, before: &Self) -> Self {
         let mut index = Self {
             version: directory.version,
-            silent_since: directory.silent_since,
+            silence: Silence {
+                since: directory.silent_since,
+                always: false,
+            },
             projects: directory.projects.iter().copied().collect(),
             parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
             paths: directory
@@ -115,23 +133,10 @@ impl Index {
         index
     }
 
-    /// The same directory, with the settings' word about silent mode.
+    /// Silent mode, in which nothing is delivered.
     #[must_use]
-    pub fn with_silence(mut self, always: bool) -> Self {
-        self.always_silent = always;
-        self
-    }
-
-    /// Whether silent mode is on: nothing is delivered.
-    #[must_use]
-    pub const fn is_silent(&self) -> bool {
-        self.always_silent || self.silent_since.is_some()
-    }
-
-    /// The time since which silent mode is on. `None` if it is off, or if the settings alone turn it on.
-    #[must_use]
-    pub const fn silent_since(&self) -> Option<Timestamp> {
-        self.silent_since
+    pub const fn silence(&self) -> Silence {
+        self.silence
     }
 
     /// Hooks that a person has paused.

@@ -204,7 +204,7 @@ impl Scheduler {
 
     /// Deliveries that can begin now.
     pub(crate) fn ready(&self, index: &Index, now: Timestamp) -> Vec<Claimed> {
-        if index.is_silent() {
+        if index.silence().is_on() {
             self.give_all_back();
             return Vec::new();
         }
@@ -234,7 +234,7 @@ impl Scheduler {
     /// Another delivery of the same hook, when one has just ended.
     pub(crate) fn next(&self, index: &Index, hook: HookId, now: Timestamp) -> Option<Claimed> {
         // The loop that asks `ready` gives back what is kept.
-        if index.is_silent() || index.is_paused(hook) {
+        if index.silence().is_on() || index.is_paused(hook) {
             return None;
         }
 
@@ -360,7 +360,7 @@ impl Scheduler {
 
     /// Whether a claim would find more for a hook that could use it.
     pub(crate) fn wants_claim(&self, index: &Index, now: Timestamp) -> bool {
-        if index.is_silent() {
+        if index.silence().is_on() {
             return false;
         }
 
@@ -379,7 +379,7 @@ impl Scheduler {
         let mut state = self.state.lock();
         let (first, retries) = state.permits.free();
 
-        if first == 0 || index.is_silent() {
+        if first == 0 || index.silence().is_on() {
             state.all_waiting = true;
             return None;
         }

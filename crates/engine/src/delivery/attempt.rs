@@ -35,7 +35,7 @@ impl Dispatcher {
         let hook = Arc::clone(index.hook(claimed.hook)?);
 
         // The last look before the request: a person can have paused the hook after the claim.
-        if hook.paused.is_some() || index.is_silent() {
+        if hook.paused.is_some() || index.silence().is_on() {
             return None;
         }
 

@@ -22,7 +22,7 @@ pub(super) fn audience(
     limit: &NamespaceLimit,
     off: &HashSet<HookId>,
 ) -> FannedOut {
-    let is_silent = index.is_silent();
+    let is_silent = index.silence().is_on();
     let mut audience = FannedOut::default();
 
     // All hooks of this event are decided with the chain as it was before the event.

@@ -139,7 +139,8 @@ fn nothing_begins_in_silent_mode() {
     let (scheduler, index) = world(1);
     assert_eq!(claim_all(&scheduler, &index, &[1]), 4);
 
-    let silent = Index::new(&directory(1), &Index::default()).with_silence(true);
+    let mut silent = Index::new(&directory(1), &Index::default());
+    silent.silence.always = true;
     assert_eq!(scheduler.ready(&silent, NOW).len(), 0);
     assert_eq!(scheduler.returned().len(), 4);
     assert!(!scheduler.wants_claim(&silent, NOW));

@@ -223,7 +223,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
 
     let (now, directory) = (app.now(), app.engine.context.directory());
     for delivery in deliveries {
-        if directory.is_silent() || directory.is_paused(HookId(delivery.hook_id)) {
+        if directory.silence().is_on() || directory.is_paused(HookId(delivery.hook_id)) {
             delivery.next_attempt_at = None;
         }
 

@@ -42,8 +42,8 @@ impl ApplicationSettings {
         let context = &app.engine.context;
         let directory = context.directory();
         Self {
-            silent_mode_enabled: directory.is_silent(),
-            silent_mode_since: directory.silent_since().map(Iso),
+            silent_mode_enabled: directory.silence().is_on(),
+            silent_mode_since: directory.silence().since.map(Iso),
             silent_mode_set_by_settings: context.settings().silent,
             allow_local_requests_from_web_hooks_and_services: context.settings().guard.allow_local_networks,
         }
