@@ -44,7 +44,7 @@ pub use journal::filters::Trial;
 pub use journal::operations::Operations;
 pub use journal::relay::{ReceiveError, Received, RequestRecord};
 pub use journal::replay::Preview;
-pub use journal::report::{Filing, ReportError, Reported, Step};
+pub use journal::report::{Filing, ForeignProject, ReportError, Reported, Step};
 pub use lifecycle::Lifecycle;
 pub use settings::{PermitLimits, Settings, WhileDisabled};
 pub use store_watch::StoreStatus;
