@@ -52,6 +52,16 @@ pub struct Index {
     last_segments: HashMap<String, Option<GroupId>>,
 }
 
+/// The ids by which bodies name the projects of a scope.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct BodyIds {
+    /// Numbers on other instances.
+    pub of_instances: Vec<i64>,
+
+    /// Projects that come from no other instance. Bodies name them by their own id.
+    pub own: Vec<ProjectId>,
+}
+
 impl Index {
     /// Arranges a directory. Filters that were compiled for the one before are taken over.
     #[must_use]
@@ -302,8 +312,8 @@ impl Index {
     /// that come from no other instance. An id that also stands for a project outside of the scope is left out, because
     /// insights cannot tell the projects apart.
     #[must_use]
-    pub fn body_ids(&self, scope: Scope) -> Vec<i64> {
-        let mut ids = Vec::new();
+    pub fn body_ids(&self, scope: Scope) -> BodyIds {
+        let mut ids = BodyIds::default();
         let mut from_elsewhere = HashSet::new();
 
         for known in self.known.values().flat_map(HashMap::values) {
@@ -313,19 +323,17 @@ impl Index {
 
             from_elsewhere.insert(known.project);
             if self.is_only_in(known.number, scope) {
-                ids.push(known.number);
+                ids.of_instances.push(known.number);
             }
         }
 
         for project in self.projects_of(scope) {
             let is_free = self.projects_numbered(project.0).next().is_none();
             if is_free && !from_elsewhere.contains(&project) {
-                ids.push(project.0);
+                ids.own.push(project);
             }
         }
 
-        ids.sort_unstable();
-        ids.dedup();
         ids
     }
 

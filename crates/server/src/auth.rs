@@ -129,11 +129,21 @@ impl Caller {
         self.note.shows_bodies();
     }
 
-    /// Checks that the role of the caller allows an action.
+    /// Checks whether the role of the caller allows an action. A refusal is not revealed, so the caller gets the answer
+    /// for an object that does not exist, and the audit log an entry.
     ///
     /// # Errors
-    /// 403, or 404 if the caller must not learn that the scope exists.
-    pub async fn require(&self, scope: Scope, action: Action) -> Result<(), ApiError> {
+    /// When the store fails.
+    pub async fn may(&self, scope: Scope, action: Action) -> Result<bool, ApiError> {
+        let is_allowed = self.verdict(scope, action).await? == Verdict::Allowed;
+        if !is_allowed {
+            self.note.hidden();
+        }
+
+        Ok(is_allowed)
+    }
+
+    async fn verdict(&self, scope: Scope, action: Action) -> Result<Verdict, ApiError> {
         let Actor { user_id, is_admin, .. } = self.actor;
         let role = match scope {
             _ if is_admin => None,
@@ -141,7 +151,15 @@ impl Caller {
             _ => self.access.role(scope, user_id).await?,
         };
 
-        match verdict(is_admin, role, scope, action) {
+        Ok(verdict(is_admin, role, scope, action))
+    }
+
+    /// Checks that the role of the caller allows an action.
+    ///
+    /// # Errors
+    /// 403, or 404 if the caller must not learn that the scope exists.
+    pub async fn require(&self, scope: Scope, action: Action) -> Result<(), ApiError> {
+        match self.verdict(scope, action).await? {
             Verdict::Allowed => Ok(()),
             Verdict::Forbidden => Err(ApiError::forbidden()),
             Verdict::Hidden => {

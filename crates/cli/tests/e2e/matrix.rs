@@ -200,7 +200,7 @@ impl Matrix {
 
     /// Starts a replay and a comparison, which some endpoints show.
     fn start_tasks(&self) {
-        let replay = json!({ "from": "2020-01-01", "hook_id": NOWHERE }).to_string();
+        let replay = json!({ "since": "2020-01-01", "hook": NOWHERE }).to_string();
         let replay = self.server.call("POST", "/api/v1/replays", &replay);
         assert_eq!(replay.json()["id"], 1);
 

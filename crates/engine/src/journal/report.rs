@@ -1,12 +1,12 @@
 //! Reports of a forge, composed and journaled. A report can be a save of an operation.
 
-use quickdraw_domain::{EventId, Trigger};
 use quickdraw_domain::compose::{ComposeError, Happened, Scene, kind_of};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::report::compose;
 use quickdraw_domain::report::operation::Operation;
 use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::{EventId, Trigger};
 use quickdraw_insights::Fact;
 use quickdraw_insights::commits::NO_PROJECT;
 use quickdraw_store::Error;
