@@ -89,7 +89,7 @@ pub(crate) fn a_body_of_a_member_cannot_name_a_foreign_project(engine: Engine) {
 pub(crate) fn a_member_reports_an_object_of_the_own_project(engine: Engine) {
     let forge = Forge::start(&engine);
     let object = json!({ "id": 9, "iid": 5, "title": "Grease", "action": "open" });
-    let report = json!({ "trigger": "issues_hooks", "user": { "id": 4, "username": "ida" }, "object": object });
+    let report = json!({ "trigger": "issue_hooks", "user": { "id": 4, "username": "ida" }, "object": object });
     forge.report("projects/1/events", &report).check(202);
 }
 

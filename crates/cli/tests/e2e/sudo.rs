@@ -41,7 +41,7 @@ pub(crate) fn an_administrator_acts_as_another_user(engine: Engine) {
 pub(crate) fn an_administrator_who_acts_as_a_user_has_the_rights_of_that_user(engine: Engine) {
     let server = start(&engine);
     call_as(&server, TOKEN, "ida", "GET", "/api/v4/projects/1/hooks").check(200);
-    call_as(&server, TOKEN, "ida", "GET", "/api/v4/groups/gear/hooks").check(403);
+    call_as(&server, TOKEN, "ida", "GET", "/api/v4/groups/gear/hooks").check(404);
     call_as(&server, TOKEN, "ida", "GET", "/api/v4/hooks").check(403);
     call_as(&server, TOKEN, "ida", "GET", "/api/v1/events").check(403);
     call_as(&server, TOKEN, "ida", "GET", "/api/v1/replays?project=1").check(200);
@@ -53,7 +53,7 @@ pub(crate) fn a_body_can_name_the_user(engine: Engine) {
     server.create("/api/v4/projects/1/hooks", &hook);
 
     let of_group = server.call("POST", "/api/v4/groups/gear/hooks", &hook.to_string());
-    of_group.check(403);
+    of_group.check(404);
 
     let headers = [
         ("PRIVATE-TOKEN", TOKEN),
