@@ -1,5 +1,5 @@
-//! Acting as another user, as in GitLab: an administrator names the user in the header `Sudo`, or in the parameter `sudo`
-//! of the query or the body.
+//! Acting as another user, as in GitLab: an administrator names the user in the header `Sudo`, or in the parameter
+//! `sudo` of the query or the body.
 
 use std::sync::Arc;
 

@@ -193,11 +193,7 @@ async fn create(
         .into_response());
     }
 
-    if scope != Scope::Instance && !app.engine.journal.may_replay(scope).await? {
-        let text = "too many replays of this project or group, or of all users, are running; wait for one to finish, \
-            or pause or cancel it";
-        return Err(ApiError::problem(StatusCode::CONFLICT, text));
-    }
+    check_running(&app, scope).await?;
 
     let new = NewReplay {
         scope,
@@ -324,7 +320,12 @@ async fn cancel(
 }
 
 async fn set(app: &App, caller: &Caller, id: &str, progress: Progress) -> Result<Json<Replay>, ApiError> {
-    let id = find(app, caller, id).await?.id;
+    let found = find(app, caller, id).await?;
+    if progress == Progress::Running && found.progress == Progress::Paused {
+        check_running(app, found.scope).await?;
+    }
+
+    let id = found.id;
     if let Some(changed) = app.store().set_progress(id, progress, app.now()).await? {
         return Ok(Json(Replay::from(&changed)));
     }
@@ -334,6 +335,18 @@ async fn set(app: &App, caller: &Caller, id: &str, progress: Progress) -> Result
         "this replay is {} and cannot be changed; create a new one",
         ended.progress.word()
     );
+    Err(ApiError::problem(StatusCode::CONFLICT, text))
+}
+
+/// Refuses another running replay if too many of the project or group, or of all users, are running. Administrators are
+/// not limited.
+async fn check_running(app: &App, scope: Scope) -> Result<(), ApiError> {
+    if scope == Scope::Instance || app.engine.journal.may_replay(scope).await? {
+        return Ok(());
+    }
+
+    let text = "too many replays of this project or group, or of all users, are running; wait for one to finish, or \
+        pause or cancel it";
     Err(ApiError::problem(StatusCode::CONFLICT, text))
 }
 
