@@ -121,8 +121,8 @@ pub struct Known<'a> {
 }
 
 impl Filter {
-    /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected. The caller checks
-    /// the group, because only the directory knows the projects of a group.
+    /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected. The caller
+    /// checks the group, because only the directory knows the projects of a group.
     #[must_use]
     pub fn chooses(&self, known: Known<'_>) -> bool {
         let Known {

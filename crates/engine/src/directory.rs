@@ -1,5 +1,7 @@
 //! The hook directory in memory: scope chain × trigger → hooks. An event without a subscribed hook costs no query.
 
+pub(crate) mod body_names;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -50,16 +52,6 @@ pub struct Index {
 
     /// `None` where several groups are called so.
     last_segments: HashMap<String, Option<GroupId>>,
-}
-
-/// The ids by which bodies name the projects of a scope.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct BodyIds {
-    /// Numbers on other instances.
-    pub of_instances: Vec<i64>,
-
-    /// Projects that come from no other instance. Bodies name them by their own id.
-    pub own: Vec<ProjectId>,
 }
 
 impl Index {
@@ -306,68 +298,6 @@ impl Index {
         projects.truncate(MAX_PROJECTS);
 
         projects
-    }
-
-    /// The ids by which bodies name the projects of a scope: the numbers on other instances, and the own id of projects
-    /// that come from no other instance. An id that also stands for a project outside of the scope is left out, because
-    /// insights cannot tell the projects apart.
-    #[must_use]
-    pub fn body_ids(&self, scope: Scope) -> BodyIds {
-        let mut ids = BodyIds::default();
-        let mut from_elsewhere = HashSet::new();
-
-        for known in self.known.values().flat_map(HashMap::values) {
-            if !self.is_in(Place::Project(known.project), scope) {
-                continue;
-            }
-
-            from_elsewhere.insert(known.project);
-            if self.is_only_in(known.number, scope) {
-                ids.of_instances.push(known.number);
-            }
-        }
-
-        for project in self.projects_of(scope) {
-            let is_free = self.projects_numbered(project.0).next().is_none();
-            if is_free && !from_elsewhere.contains(&project) {
-                ids.own.push(project);
-            }
-        }
-
-        ids
-    }
-
-    /// Checks whether a body that a member of a scope reports may name a project by this id.
-    #[must_use]
-    pub fn may_name(&self, id: i64, scope: Scope) -> bool {
-        let mut numbered = self.projects_numbered(id).peekable();
-        if numbered.peek().is_some() {
-            return numbered.all(|project| self.is_in(Place::Project(project), scope));
-        }
-
-        self.has_project(ProjectId(id)) && self.is_in(Place::Project(ProjectId(id)), scope)
-    }
-
-    /// The projects that have this number on another instance.
-    fn projects_numbered(&self, number: i64) -> impl Iterator<Item = ProjectId> + '_ {
-        let of_instances = self.known.values();
-        of_instances.filter_map(move |known| Some(known.get(&number)?.project))
-    }
-
-    /// Checks whether all projects with this number on another instance belong to a scope.
-    fn is_only_in(&self, number: i64, scope: Scope) -> bool {
-        self.projects_numbered(number)
-            .all(|project| self.is_in(Place::Project(project), scope))
-    }
-
-    fn projects_of(&self, scope: Scope) -> Vec<ProjectId> {
-        match scope {
-            Scope::Project(project) => self.has_project(project).then_some(project).into_iter().collect(),
-            Scope::Instance | Scope::Group(_) => {
-                let inside = |project: &&ProjectId| self.is_in(Place::Project(**project), scope);
-                self.projects.keys().filter(inside).copied().collect()
-            }
-        }
     }
 
     /// The top-level group in which a project or group lies.

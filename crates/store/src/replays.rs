@@ -26,8 +26,8 @@ pub struct Replay {
     /// When.
     pub created_at: Timestamp,
 
-    /// The project or group to whose events and hooks it is bound. Only users who may manage the hooks of this scope see
-    /// the replay; of the instance, only administrators.
+    /// The project or group to whose events and hooks it is bound. Only users who may manage the hooks of this scope
+    /// see the replay; of the instance, only administrators.
     pub scope: Scope,
 
     /// The deliveries that it chooses.

@@ -89,6 +89,8 @@ macro_rules! checks {
     };
 }
 
+mod rights_list;
+
 const CHECKS: &[(&str, Check)] = checks![
     git::a_git_push_becomes_a_signed_delivery,
     git::a_pushed_commit_is_counted_once,
@@ -133,24 +135,6 @@ const CHECKS: &[(&str, Check)] = checks![
     hooks::missing_variables_and_too_large_attributes_are_refused,
     hooks::a_group_has_at_most_fifty_hooks,
     hooks::the_retry_policy_of_a_hook_can_be_changed_and_removed,
-    access::each_role_gets_the_statuses_of_its_row,
-    access::a_bot_cannot_be_promoted,
-    access::a_maintainer_cannot_use_the_rights_of_an_owner,
-    access::a_role_can_be_changed_and_left,
-    access::a_rotated_token_has_the_rights_of_the_old_token_and_can_revoke_itself,
-    access::the_root_token_cannot_be_revoked,
-    access::errors_of_api_v1_are_problem_documents,
-    access::errors_of_api_v4_have_a_message_or_an_error,
-    tokens::a_token_acts_as_its_user,
-    tokens::a_token_with_a_foreign_scope_or_in_the_past_is_refused,
-    tokens::a_token_is_shown_once,
-    tokens::a_token_can_be_revoked_by_its_user_only,
-    tokens::a_token_keeps_the_requested_scopes,
-    tokens::a_rotated_token_keeps_its_scopes,
-    tokens::a_null_body_counts_as_an_absent_body,
-    audit::changes_and_refusals_are_audited,
-    audit::the_audit_log_is_for_administrators_and_contains_no_values,
-    audit::a_refused_read_of_a_hidden_object_is_audited,
     clients::api_v1_refuses_unknown_parameters,
     clients::api_v4_refuses_misspelt_parameters_and_accepts_those_of_other_editions,
     clients::a_rate_limit_says_when_it_ends,
@@ -170,38 +154,6 @@ const CHECKS: &[(&str, Check)] = checks![
     lists::the_next_page_keeps_the_filters,
     lists::an_unsupported_filter_is_refused,
     lists::lists_of_values_are_bounded,
-    members::a_username_and_an_email_address_belong_to_one_user,
-    members::a_blocked_user_is_refused,
-    members::a_blocked_user_is_listed_and_stays_blocked,
-    members::an_inherited_role_is_listed,
-    scopes::a_report_token_reports_events_and_does_nothing_else,
-    scopes::a_token_with_a_narrow_scope_shows_and_revokes_itself,
-    scopes::an_insufficient_scope_names_the_scopes_that_would_do,
-    scopes::a_read_insights_token_reads_insights_of_its_project,
-    scopes::a_project_token_cannot_have_a_scope_of_administrators,
-    scopes::a_metrics_token_reads_metrics_and_nothing_else,
-    scopes::metrics_need_a_token_if_the_settings_say_so,
-    reporting::a_maintainer_reports_events_of_own_projects_only,
-    reporting::a_report_of_a_member_creates_no_project,
-    reporting::a_developer_cannot_report,
-    reporting::a_body_of_a_member_cannot_name_a_foreign_project,
-    reporting::a_member_reports_an_object_of_the_own_project,
-    reporting::equal_keys_of_two_projects_are_two_events,
-    sudo::an_administrator_acts_as_another_user,
-    sudo::an_administrator_who_acts_as_a_user_has_the_rights_of_that_user,
-    sudo::a_body_can_name_the_user,
-    sudo::sudo_is_for_administrators_with_its_scope,
-    sudo::sudo_with_an_unknown_or_blocked_user_is_refused,
-    sudo::the_audit_log_names_the_administrator_and_the_user,
-    managed::a_maintainer_reads_insights_of_own_projects,
-    managed::insights_of_foreign_projects_do_not_exist,
-    managed::insights_of_a_project_name_nothing_of_others,
-    managed::members_without_work_in_a_project_are_not_listed,
-    managed::evidence_of_a_foreign_item_does_not_exist,
-    managed::a_replay_of_a_maintainer_sends_only_to_hooks_of_the_project,
-    managed::replays_of_others_do_not_exist_for_a_maintainer,
-    managed::a_project_has_two_running_replays_of_members,
-    matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
     order::a_failing_head_blocks_its_own_object_and_no_other,
     order::an_ordering_queue_survives_a_crash_and_a_resend_unblocks_it,
     certificates::a_hook_presents_its_own_client_certificate,
@@ -507,7 +459,7 @@ fn main() {
         Ok(())
     }));
 
-    for (name, check) in CHECKS.iter().copied() {
+    for (name, check) in CHECKS.iter().chain(rights_list::CHECKS).copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

@@ -36,13 +36,35 @@ pub struct Preview {
     pub complete: bool,
 }
 
+async fn running_replays(context: &Context) -> quickdraw_store::Result<Vec<Replay>> {
+    let filter = ReplayFilter {
+        within: Scope::Instance,
+        before: None,
+        running: true,
+        limit: SIDE_BY_SIDE,
+    };
+    context.store.list_replays(filter).await
+}
+
+/// Checks whether another replay of a project or group may run. Administrators are not limited.
+///
+/// # Errors
+/// When the store fails.
+pub async fn may_replay(context: &Context, scope: Scope) -> quickdraw_store::Result<bool> {
+    let running = running_replays(context).await?;
+    let of_members = running.iter().filter(|replay| replay.scope != Scope::Instance).count();
+    let of_scope = running.iter().filter(|replay| replay.scope == scope).count();
+
+    Ok(of_members < MAX_OF_MEMBERS && of_scope < MAX_OF_SCOPE)
+}
+
 impl Journal {
     /// Advances all running replays by one step, each as far as its rate allows.
     ///
     /// # Errors
     /// When the store fails; they go on from where they were.
     pub async fn replay(&self) -> anyhow::Result<()> {
-        for replay in self.running_replays(Scope::Instance).await? {
+        for replay in running_replays(&self.context).await? {
             match replay.filter.skipped() {
                 Some(reason) => skipped::advance(self, replay, reason).await?,
                 None => self.advance(replay).await?,
@@ -50,28 +72,6 @@ impl Journal {
         }
 
         Ok(())
-    }
-
-    async fn running_replays(&self, within: Scope) -> quickdraw_store::Result<Vec<Replay>> {
-        let filter = ReplayFilter {
-            within,
-            before: None,
-            running: true,
-            limit: SIDE_BY_SIDE,
-        };
-        self.context.store.list_replays(filter).await
-    }
-
-    /// Checks whether another replay of a project or group may run. Administrators are not limited.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn may_replay(&self, scope: Scope) -> quickdraw_store::Result<bool> {
-        let running = self.running_replays(Scope::Instance).await?;
-        let of_members = running.iter().filter(|replay| replay.scope != Scope::Instance).count();
-        let of_scope = running.iter().filter(|replay| replay.scope == scope).count();
-
-        Ok(of_members < MAX_OF_MEMBERS && of_scope < MAX_OF_SCOPE)
     }
 
     async fn advance(&self, replay: Replay) -> anyhow::Result<()> {

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use super::Journal;
 use super::operations::Operations;
+use crate::context::Context;
+use crate::directory::body_names::BodyNames;
 
 /// The way in which a report is taken.
 #[derive(Clone, Default)]
@@ -80,6 +82,24 @@ pub(super) const fn place_of(scene: Scene<'_>) -> Place {
     }
 }
 
+/// Checks that a body names only projects of a scope, wherever insights read the project of a fact.
+///
+/// # Errors
+/// When it names another project.
+pub fn check_projects(context: &Context, trigger: Trigger, body: &[u8], scope: Scope) -> Result<(), ForeignProject> {
+    // Insights set a body aside that they cannot read.
+    let facts = quickdraw_insights::facts(trigger, context.clock.now(), body).unwrap_or_default();
+    let index = context.index();
+
+    for project in facts.iter().filter_map(Fact::project) {
+        if project != NO_PROJECT && !BodyNames(&index).may_name(project, scope) {
+            return Err(ForeignProject(project));
+        }
+    }
+
+    Ok(())
+}
+
 impl Journal {
     /// Takes a report. When this returns `Ok`, it is on disk.
     ///
@@ -99,7 +119,7 @@ impl Journal {
         let scene = happened.scene;
 
         if let Some(scope) = within {
-            self.check_projects(happened.trigger, &compose(happened)?, scope)?;
+            check_projects(&self.context, happened.trigger, &compose(happened)?, scope)?;
         }
 
         if let Some(step) = operation {
@@ -122,24 +142,6 @@ impl Journal {
             ..self.new_event(place_of(scene), happened.trigger, Origin::Api)
         };
         Ok(Reported::Event(self.ingest_composed(event, key, &body).await?))
-    }
-
-    /// Checks that a body names only projects of a scope, wherever insights read the project of a fact.
-    ///
-    /// # Errors
-    /// When it names another project.
-    pub fn check_projects(&self, trigger: Trigger, body: &[u8], scope: Scope) -> Result<(), ForeignProject> {
-        // Insights set a body aside that they cannot read.
-        let facts = quickdraw_insights::facts(trigger, self.context.clock.now(), body).unwrap_or_default();
-        let index = self.context.index();
-
-        for project in facts.iter().filter_map(Fact::project) {
-            if project != NO_PROJECT && !index.may_name(project, scope) {
-                return Err(ForeignProject(project));
-            }
-        }
-
-        Ok(())
     }
 
     /// Journals a composed body.

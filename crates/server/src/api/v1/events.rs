@@ -14,7 +14,7 @@ use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::report::operation::MAX_NAME;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
-use quickdraw_engine::{Filing, ReportError, Reported, Step};
+use quickdraw_engine::{Filing, ReportError, Reported, Step, check_projects};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -320,7 +320,7 @@ async fn accept(
     let trigger = trigger.for_body(&envelope);
 
     if let Some(scope) = within {
-        journal.check_projects(trigger, body, scope).map_err(unprocessable)?;
+        check_projects(&app.engine.context, trigger, body, scope).map_err(unprocessable)?;
     }
 
     let event = Event {

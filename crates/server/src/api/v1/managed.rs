@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use axum::http::StatusCode;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::Scope;
+use quickdraw_engine::BodyNames;
 use quickdraw_store::scopes::Name;
 
 use super::invalid;
@@ -47,7 +48,7 @@ pub(super) async fn scope_of(
 /// # Errors
 /// 404 if insights know no project of the scope.
 pub(super) async fn ids_in_insights(app: &App, scope: Scope) -> Result<Vec<i64>, ApiError> {
-    let ids = app.engine.context.directory().body_ids(scope);
+    let ids = BodyNames(&app.engine.context.directory()).of(scope);
     let mut found = ids.of_instances;
 
     if !ids.own.is_empty() {

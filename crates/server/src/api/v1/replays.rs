@@ -12,6 +12,7 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::replay::{self, Filter, Progress};
 use quickdraw_domain::scope::Scope;
+use quickdraw_engine::may_replay;
 use quickdraw_store::replays::{self as store, NewReplay, ReplayFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -341,7 +342,7 @@ async fn set(app: &App, caller: &Caller, id: &str, progress: Progress) -> Result
 /// Refuses another running replay if too many of the project or group, or of all users, are running. Administrators are
 /// not limited.
 async fn check_running(app: &App, scope: Scope) -> Result<(), ApiError> {
-    if scope == Scope::Instance || app.engine.journal.may_replay(scope).await? {
+    if scope == Scope::Instance || may_replay(&app.engine.context, scope).await? {
         return Ok(());
     }
 
