@@ -25,7 +25,7 @@ pub struct BodyNames<'a>(pub &'a Index);
 impl<'a> BodyNames<'a> {
     /// The ids by which bodies name the projects of a scope: the numbers on other instances, and the own id of projects
     /// that come from no other instance. An id that also stands for a project outside of the scope is left out, because
-    /// insights cannot tell the projects apart.
+    /// insights cannot distinguish the projects.
     #[must_use]
     pub fn of(self, scope: Scope) -> BodyIds {
         let mut ids = BodyIds::default();
