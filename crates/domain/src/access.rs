@@ -53,7 +53,7 @@ impl AccessLevel {
     }
 }
 
-/// The rights of an access token.
+/// A scope of an access token: a part of the rights of its user.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenScope {
     /// Everything that the holder of the token may do.
@@ -61,18 +61,44 @@ pub enum TokenScope {
 
     /// Read access only.
     ReadApi,
+
+    /// Acting as another user, for tokens of administrators.
+    Sudo,
+
+    /// Reporting events, and nothing else.
+    Report,
+
+    /// Reading the metrics for Prometheus, for tokens of administrators.
+    Metrics,
+
+    /// Reading insights, and nothing else.
+    ReadInsights,
 }
 
 impl TokenScope {
     /// All scopes.
-    pub const ALL: [Self; 2] = [Self::Api, Self::ReadApi];
+    pub const ALL: [Self; 6] = [
+        Self::Api,
+        Self::ReadApi,
+        Self::Sudo,
+        Self::Report,
+        Self::Metrics,
+        Self::ReadInsights,
+    ];
 
-    /// GitLab's word.
+    /// The scopes that the token of a project or group can have.
+    pub const OF_BOTS: [Self; 4] = [Self::Api, Self::ReadApi, Self::Report, Self::ReadInsights];
+
+    /// The word in the API and in the databases: GitLab's word, if GitLab has the scope.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::ReadApi => "read_api",
+            Self::Sudo => "sudo",
+            Self::Report => "report",
+            Self::Metrics => "metrics",
+            Self::ReadInsights => "read_insights",
         }
     }
 
@@ -80,6 +106,49 @@ impl TokenScope {
     #[must_use]
     pub fn by_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.word() == word)
+    }
+
+    /// Checks whether only administrators can have a token with this scope.
+    #[must_use]
+    pub const fn is_of_admins(self) -> bool {
+        matches!(self, Self::Sudo | Self::Metrics)
+    }
+}
+
+/// A kind of operation, which decides the scopes that a token needs. The role of the user is checked in addition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// Any operation that is not one of the others.
+    General,
+
+    /// Reporting events, and asking whether a hook is subscribed to them.
+    Reporting,
+
+    /// Reading insights.
+    Insights,
+
+    /// Reading the metrics for Prometheus.
+    Metrics,
+
+    /// Showing or revoking the token of the request. As in GitLab, every token may do so.
+    OwnToken,
+}
+
+impl Purpose {
+    /// The scopes that allow such an operation. A token needs one of them.
+    #[must_use]
+    pub const fn scopes(self, reads: bool) -> &'static [TokenScope] {
+        use TokenScope::{Api, Metrics, ReadApi, ReadInsights, Report};
+
+        match (self, reads) {
+            (Self::OwnToken, _) => &TokenScope::ALL,
+            (Self::Reporting, true) => &[Api, ReadApi, Report],
+            (Self::Reporting, false) => &[Api, Report],
+            (Self::Insights, true) => &[Api, ReadApi, ReadInsights],
+            (Self::Metrics, true) => &[Api, ReadApi, Metrics],
+            (Self::General, true) => &[Api, ReadApi],
+            (Self::General | Self::Insights | Self::Metrics, false) => &[Api],
+        }
     }
 }
 
@@ -137,6 +206,33 @@ pub fn verdict(is_admin: bool, role: Option<AccessLevel>, scope: Scope, action: 
 mod tests {
     use super::*;
     use crate::{GroupId, ProjectId};
+
+    #[test]
+    fn the_table_of_scopes() {
+        use TokenScope::{Api, Metrics, ReadApi, ReadInsights, Report, Sudo};
+
+        for (purpose, reads, writes) in [
+            (Purpose::General, &[Api, ReadApi][..], &[Api][..]),
+            (Purpose::Reporting, &[Api, ReadApi, Report], &[Api, Report]),
+            (Purpose::Insights, &[Api, ReadApi, ReadInsights], &[Api]),
+            (Purpose::Metrics, &[Api, ReadApi, Metrics], &[Api]),
+        ] {
+            assert_eq!(purpose.scopes(true), reads, "{purpose:?}");
+            assert_eq!(purpose.scopes(false), writes, "{purpose:?}");
+        }
+
+        let of_admins: Vec<TokenScope> = TokenScope::ALL
+            .into_iter()
+            .filter(|scope| scope.is_of_admins())
+            .collect();
+        assert_eq!(of_admins, [Sudo, Metrics]);
+        assert!(TokenScope::OF_BOTS.iter().all(|scope| !scope.is_of_admins()));
+        assert!(
+            TokenScope::ALL
+                .into_iter()
+                .all(|scope| TokenScope::by_word(scope.word()) == Some(scope))
+        );
+    }
 
     #[test]
     fn the_table_of_roles() {

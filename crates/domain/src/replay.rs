@@ -65,6 +65,9 @@ pub struct Filter {
     /// Only events of this project.
     pub project: Option<i64>,
 
+    /// Only events of this group, its subgroups and projects.
+    pub group: Option<i64>,
+
     /// Only deliveries to this hook.
     pub hook: Option<i64>,
 
@@ -118,7 +121,8 @@ pub struct Known<'a> {
 }
 
 impl Filter {
-    /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected.
+    /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected. The caller
+    /// checks the group, because only the directory knows the projects of a group.
     #[must_use]
     pub fn chooses(&self, known: Known<'_>) -> bool {
         let Known {

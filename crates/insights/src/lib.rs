@@ -33,7 +33,7 @@ pub mod roster;
 use branches::{Branch, Push};
 use counted::Counted;
 use deployments::Deployment;
-use entity::Item;
+use entity::{Entity, Item};
 use issues::Issue;
 use merge_requests::MergeRequest;
 use pipelines::{Job, Pipeline};
@@ -76,6 +76,21 @@ pub enum Fact {
         /// SHA of the commit.
         sha: String,
     },
+}
+
+impl Fact {
+    /// The project that the fact is about, by its id in events. `None` for facts about accounts.
+    #[must_use]
+    pub fn project(&self) -> Option<i64> {
+        match self {
+            Self::Commit(commit) => Some(commit.project),
+            Self::Project { id, .. } => Some(*id),
+            Self::Seen(seen) => Some(seen.project),
+            Self::Item(item) => Some(Entity::key(&**item).0),
+            Self::User(_) => None,
+            Self::MergeCommit { project, .. } => Some(*project),
+        }
+    }
 }
 
 /// The reason for which insights cannot read an event. The event is set aside and listed; other events continue.

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use quickdraw_domain::source::{Addresses, client_network};
 use quickdraw_engine::{Context, outage};
 use quickdraw_store::access::Actor;
-use quickdraw_store::audit::AuditEntry;
+use quickdraw_store::audit::{AuditEntry, Behalf};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -76,6 +76,7 @@ pub(crate) struct Note(Arc<Mutex<Noted>>);
 #[derive(Default)]
 struct Noted {
     actor: Option<Actor>,
+    behalf: Option<Behalf>,
     attributes: String,
     hidden: bool,
     shows_bodies: bool,
@@ -84,6 +85,14 @@ struct Noted {
 impl Note {
     pub(crate) fn actor(&self, actor: &Actor) {
         self.0.lock().actor = Some(actor.clone());
+    }
+
+    /// Notes the user as whom an administrator acts.
+    pub(crate) fn on_behalf_of(&self, user: &Actor) {
+        self.0.lock().behalf = Some(Behalf {
+            user_id: user.user_id,
+            username: user.username.clone(),
+        });
     }
 
     /// Notes that the answer hides the existence of the requested object from the caller.
@@ -182,6 +191,7 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
         at: log.context.clock().now(),
         user_id: actor.user_id,
         username: actor.username,
+        behalf: noted.behalf,
         address,
         method: method.to_string(),
         path,

@@ -1,4 +1,6 @@
-//! Authentication: `PRIVATE-TOKEN` or `Authorization: Bearer`.
+//! Authentication: `PRIVATE-TOKEN` or `Authorization: Bearer`, and the user as whom an administrator acts.
+
+mod purpose;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, Action, Verdict, verdict};
@@ -14,28 +16,27 @@ use quickdraw_domain::identity::PathSetBy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_engine::Context;
-use quickdraw_store::access::Actor;
+use quickdraw_store::Error;
+use quickdraw_store::access::{Actor, User, UserFilter};
+use quickdraw_store::lists::{Page, Start};
 use serde_json::Value;
 use serde_json::json;
 
 use crate::audit::Note;
 use crate::error::ApiError;
 use crate::params::Known;
+use crate::sudo;
 
-/// A caller with a valid token whose scope covers the method. Handlers check the role.
+/// A caller with a valid token whose scopes allow the operation. Handlers check the role.
 pub struct Caller {
-    /// The user of the token.
+    /// The user of the token, or the user as whom an administrator acts.
     pub actor: Actor,
     digest: [u8; 32],
+
+    /// The user as whom an administrator acts, as the request names them.
+    sudo: Option<String>,
     note: Note,
     access: Arc<Access>,
-}
-
-/// Checks whether a request wants to act as another user. No token has this scope, and executing the request as the
-/// user of the token would not be what the client intended. [`Params`](crate::params::Params) checks bodies.
-fn asks_for_sudo(parts: &Parts) -> bool {
-    let query = parts.uri.query().unwrap_or_default();
-    parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
 }
 
 /// Refuses query parameters that the operation does not have, even if its handler reads none.
@@ -45,6 +46,10 @@ fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
     };
     let query = parts.uri.query().unwrap_or_default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if name == sudo::NAME {
+            continue;
+        }
+
         operation.check(&name, &Value::from(value.into_owned()))?;
     }
 
@@ -52,13 +57,13 @@ fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
 }
 
 impl Caller {
-    /// Authenticates a request, and refuses a token whose scope does not cover the method.
+    /// Authenticates a request, and refuses a token whose scopes do not allow the operation.
     ///
     /// # Errors
-    /// 401 for a missing or invalid token, 403 for an insufficient scope, and a query parameter that the operation does
-    /// not have.
+    /// 401 for a missing or invalid token, 403 for an insufficient scope or for `sudo` without the right, 404 for
+    /// `sudo` with an unknown user, and a query parameter that the operation does not have.
     pub(crate) async fn authenticate(
-        parts: &Parts,
+        parts: &mut Parts,
         access: &Arc<Access>,
         known: Option<&Known>,
     ) -> Result<Self, ApiError> {
@@ -70,20 +75,24 @@ impl Caller {
 
         note.actor(&actor);
 
-        // Anyone who finds a token can revoke it, even if its scope is read-only.
-        let ends_itself = parts.method == Method::DELETE && parts.uri.path().ends_with("/personal_access_tokens/self");
-        if actor.read_only && !parts.method.is_safe() && !ends_itself {
-            return Err(ApiError::insufficient_scope("api"));
+        let needed = purpose::of(parts).scopes(parts.method.is_safe());
+        if !actor.scopes.iter().any(|scope| needed.contains(scope)) {
+            return Err(ApiError::insufficient_scope(needed));
         }
 
-        if asks_for_sudo(parts) {
-            return Err(ApiError::insufficient_scope("sudo"));
+        let sudo = sudo::wanted(parts);
+        parts.extensions.insert(sudo::Right::of(&actor));
+
+        let actor = access.acting(actor, sudo.as_deref()).await?;
+        if sudo.is_some() {
+            note.on_behalf_of(&actor);
         }
 
         check_query(parts, known)?;
         Ok(Self {
             actor,
             digest,
+            sudo,
             note,
             access: Arc::clone(access),
         })
@@ -108,9 +117,10 @@ impl Caller {
     /// Authenticates the token again, for requests that continue for a long time.
     ///
     /// # Errors
-    /// 401 if the token is no longer valid.
+    /// 401 if the token is no longer valid; 403 or 404 if its user may no longer act as the other user.
     pub async fn look_again(&mut self) -> Result<(), ApiError> {
-        self.actor = self.access.actor(self.digest).await?;
+        let actor = self.access.actor(self.digest).await?;
+        self.actor = self.access.acting(actor, self.sudo.as_deref()).await?;
         Ok(())
     }
 
@@ -119,11 +129,21 @@ impl Caller {
         self.note.shows_bodies();
     }
 
-    /// Checks that the role of the caller allows an action.
+    /// Checks whether the role of the caller allows an action. A refusal is not revealed, so the caller gets the answer
+    /// for an object that does not exist, and the audit log an entry.
     ///
     /// # Errors
-    /// 403, or 404 if the caller must not learn that the scope exists.
-    pub async fn require(&self, scope: Scope, action: Action) -> Result<(), ApiError> {
+    /// When the store fails.
+    pub async fn may(&self, scope: Scope, action: Action) -> Result<bool, ApiError> {
+        let is_allowed = self.verdict(scope, action).await? == Verdict::Allowed;
+        if !is_allowed {
+            self.note.hidden();
+        }
+
+        Ok(is_allowed)
+    }
+
+    async fn verdict(&self, scope: Scope, action: Action) -> Result<Verdict, ApiError> {
         let Actor { user_id, is_admin, .. } = self.actor;
         let role = match scope {
             _ if is_admin => None,
@@ -131,7 +151,15 @@ impl Caller {
             _ => self.access.role(scope, user_id).await?,
         };
 
-        match verdict(is_admin, role, scope, action) {
+        Ok(verdict(is_admin, role, scope, action))
+    }
+
+    /// Checks that the role of the caller allows an action.
+    ///
+    /// # Errors
+    /// 403, or 404 if the caller must not learn that the scope exists.
+    pub async fn require(&self, scope: Scope, action: Action) -> Result<(), ApiError> {
+        match self.verdict(scope, action).await? {
             Verdict::Allowed => Ok(()),
             Verdict::Forbidden => Err(ApiError::forbidden()),
             Verdict::Hidden => {
@@ -163,6 +191,13 @@ impl Admin {
 /// Time for which a token is not looked up again. A revocation takes this long to reach other nodes.
 const BELIEVED: Duration = Duration::from_secs(1);
 const MAX_ACTORS: usize = 1024;
+/// One row.
+const ONE: Page = Page {
+    start: Start::Offset(0),
+    limit: 1,
+};
+/// Number of characters of an unknown user that an error shows.
+const MAX_SHOWN: usize = 255;
 
 /// The users and roles of the instance, with the users of recently used tokens.
 pub(crate) struct Access {
@@ -202,6 +237,54 @@ impl Access {
         self.actors.put(digest, actor.clone());
 
         Ok(actor)
+    }
+
+    /// The user of a token that the request contains. `None` if it contains no valid token.
+    pub(crate) async fn actor_of(&self, headers: &HeaderMap) -> Option<Actor> {
+        let digest = *TokenDigest::new(token(headers).ok()?.as_bytes()).as_bytes();
+        self.actor(digest).await.ok()
+    }
+
+    /// The user as whom a request acts: the one that it names, or the user of the token.
+    async fn acting(&self, actor: Actor, wanted: Option<&str>) -> Result<Actor, ApiError> {
+        let Some(wanted) = wanted else { return Ok(actor) };
+        sudo::Right::of(&actor).check()?;
+
+        let user = self.user_named(wanted).await?.ok_or_else(|| {
+            let shown: String = wanted.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
+            ApiError::not_found(&format!("User with ID or username '{shown}'"))
+        })?;
+        if user.blocked {
+            return Err(Error::Blocked.into());
+        }
+
+        Ok(Actor {
+            user_id: user.id,
+            username: user.username,
+            name: user.name,
+            is_admin: user.is_admin,
+            bot_of: user.bot_of,
+            token: actor.token,
+            scopes: actor.scopes,
+        })
+    }
+
+    /// Finds a user by id or username.
+    async fn user_named(&self, name: &str) -> Result<Option<User>, ApiError> {
+        let store = self.context.store();
+        if let Ok(id) = name.parse() {
+            return Ok(store.find_user(id).await?);
+        }
+
+        if name.is_empty() || name.contains('\0') {
+            return Ok(None);
+        }
+
+        let filter = UserFilter {
+            username: Some(name.to_owned()),
+            ..UserFilter::default()
+        };
+        Ok(store.list_users(filter, ONE).await?.rows.into_iter().next())
     }
 
     async fn role(&self, scope: Scope, user: i64) -> Result<Option<AccessLevel>, ApiError> {

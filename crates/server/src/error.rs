@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::access::TokenScope;
 use quickdraw_engine::outage;
 use quickdraw_store::Error;
 use serde_json::{Value, json};
@@ -23,8 +24,8 @@ pub enum ApiError {
     /// Problem details: the status, and a text that says what is wrong and how to correct it.
     Problem(StatusCode, String),
 
-    /// The token lacks this scope.
-    InsufficientScope(&'static str),
+    /// The token has none of these scopes, one of which the request needs.
+    InsufficientScope(&'static [TokenScope]),
 
     /// Too many requests.
     TooMany(Wait),
@@ -84,10 +85,10 @@ impl ApiError {
         Self::Message(StatusCode::FORBIDDEN, json!("403 Forbidden"))
     }
 
-    /// 403 for a token that lacks a scope: `api`, or `sudo`, which no token has.
+    /// 403 for a token that has none of the scopes, one of which the request needs.
     #[must_use]
-    pub const fn insufficient_scope(scope: &'static str) -> Self {
-        Self::InsufficientScope(scope)
+    pub const fn insufficient_scope(scopes: &'static [TokenScope]) -> Self {
+        Self::InsufficientScope(scopes)
     }
 
     /// 400 for a wrong parameter.
@@ -208,8 +209,10 @@ impl IntoResponse for ApiError {
             Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
             Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
             Self::Store(Error::Blocked) => Some(BLOCKED.to_owned()),
-            Self::InsufficientScope("sudo") => Some("acting as another user is not supported; remove sudo".to_owned()),
-            Self::InsufficientScope(scope) => Some(format!("the token lacks the scope {scope}")),
+            Self::InsufficientScope(scopes) => Some(format!(
+                "insufficient_scope: the token has no scope for this request; use a token with {}",
+                words_of(scopes).join(" or ")
+            )),
             Self::TooMany(_) | Self::Store(_) => None,
         };
 
@@ -228,11 +231,11 @@ impl ApiError {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
             Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
             Self::Problem(status, detail) => problem(status, &detail),
-            Self::InsufficientScope(scope) => {
+            Self::InsufficientScope(scopes) => {
                 let body = json!({
                     "error": "insufficient_scope",
                     "error_description": "The request requires higher privileges than provided by the access token.",
-                    "scope": scope,
+                    "scope": words_of(scopes).join(" "),
                 });
                 (StatusCode::FORBIDDEN, Json(body)).into_response()
             }
@@ -284,6 +287,10 @@ impl ApiError {
 
 /// GitLab's answer to a valid token of a blocked user. It is not a 401, because another token would not help.
 const BLOCKED: &str = "403 Forbidden - Your account has been blocked.";
+
+fn words_of(scopes: &[TokenScope]) -> Vec<&'static str> {
+    scopes.iter().map(|scope| scope.word()).collect()
+}
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();

@@ -3,14 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Admin, Caller};
+use crate::body::{self, Kind};
 use crate::error::ApiError;
-use crate::params::{Input, Params};
+use crate::params::{self, Input, Params};
 use crate::state::App;
+use crate::sudo;
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
@@ -42,4 +47,29 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         Ok(Self(Params::from_request(request, app).await?.read()?))
     }
+}
+
+/// Reads the parameters in the body of an administrator's request before its handler, because they can name the user as
+/// whom the administrator acts. Bodies of all other callers stay unread until their role is checked.
+pub(crate) async fn read_sudo(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let is_report = request.uri().path().ends_with("/events");
+    if is_report || request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+
+    let actor = app.access.actor_of(request.headers()).await;
+    let may_act = actor.is_some_and(|actor| sudo::Right::of(&actor) == sudo::Right::Granted);
+    if !may_act {
+        return next.run(request).await;
+    }
+
+    let (mut parts, incoming) = request.into_parts();
+    let held = match body::read(&app.bodies, &parts.headers, incoming, params::LIMIT, Kind::Parameters).await {
+        Ok(held) => Arc::new(held),
+        Err(body::Refused(status, text)) => return ApiError::Error(status, text.to_owned()).into_response(),
+    };
+
+    let user = sudo::named_in(&parts, &held.bytes);
+    parts.extensions.insert(sudo::EarlyBody { user, held });
+    next.run(Request::from_parts(parts, Body::empty())).await
 }

@@ -20,6 +20,7 @@ mod seats;
 pub mod settings;
 pub mod state;
 mod streams;
+mod sudo;
 pub mod telemetry;
 pub mod views;
 
@@ -38,6 +39,7 @@ use params::Known;
 /// Builds the router of all endpoints.
 pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(Arc::clone(&app.audit), audit::record);
+    let sudo = axum::middleware::from_fn_with_state(app.clone(), extract::read_sudo);
     let in_time = axum::middleware::from_fn_with_state(app.clone(), ops::in_time);
 
     let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
@@ -45,6 +47,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(
             api::routes()
                 .layer(axum::middleware::from_fn(memory::until_answered))
+                .layer(sudo)
                 .layer(audited)
                 .layer(in_time)
                 .layer(axum::middleware::from_fn(error::shape)),

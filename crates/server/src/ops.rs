@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
 use crate::views::Iso;
@@ -137,17 +137,22 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// Show metrics for Prometheus.
 ///
-/// Metrics about projects are shown to administrators only, because they name projects and their branches or jobs.
+/// Metrics about projects are shown to administrators only, because they name projects and their branches or jobs. The
+/// token needs the scope `metrics`, `read_api` or `api`. With the setting `server.metrics_token_required`, other
+/// metrics need such a token too.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is invalid.")))]
-async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<Admin, ApiError>) -> Response {
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is invalid, or missing although it is required."), (status = 403, description = "The token lacks a scope, or a token of an administrator is required.")))]
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, caller: Result<Caller, ApiError>) -> Response {
     let has_token = headers.contains_key(header::AUTHORIZATION) || headers.contains_key("private-token");
-    let is_admin = match admin {
-        Ok(_) => true,
+    let is_required = app.metrics_token_required;
+    let is_admin = match caller {
+        Ok(caller) if caller.actor.is_admin => true,
+        Ok(_) if is_required => return ApiError::forbidden().into_response(),
+        Ok(_) => false,
         Err(error) => {
             let refusal = error.into_response();
-            // A misspelled token is reported instead of being ignored.
-            if has_token && refusal.status() == StatusCode::UNAUTHORIZED {
+            // A wrong token is reported instead of being ignored. If the store fails, its metrics must still be shown.
+            if is_required || has_token && refusal.status().is_client_error() {
                 return refusal;
             }
 

@@ -4,6 +4,8 @@ mod known;
 mod read;
 mod types;
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use quickdraw_domain::tree::{self, TreeError};
@@ -18,9 +20,10 @@ use crate::audit::Note;
 use crate::body::{self, BodyMemory, Kind};
 use crate::error::ApiError;
 use crate::memory::{Memory, UntilAnswered};
+use crate::sudo::{self, EarlyBody};
 
 /// Largest body of an API request, in bytes.
-const LIMIT: usize = 1 << 20;
+pub(crate) const LIMIT: usize = 1 << 20;
 /// Maximum amount of memory in bytes that the parameters of a request can take as a tree. The values read from them
 /// take at most as much again.
 const TREE: usize = 8 << 20;
@@ -191,9 +194,13 @@ impl Params {
             return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
         }
 
-        let held = body::read(rooms, &parts.headers, incoming, LIMIT, Kind::Parameters)
-            .await
-            .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
+        let held = match parts.extensions.get::<EarlyBody>() {
+            Some(early) => Arc::clone(&early.held),
+            None => {
+                let read = body::read(rooms, &parts.headers, incoming, LIMIT, Kind::Parameters).await;
+                Arc::new(read.map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?)
+            }
+        };
         let of_body = if is_form {
             weigh_form(&held.bytes)?
         } else {
@@ -217,8 +224,11 @@ impl Params {
             note.attributes(params.keys());
         }
 
-        if params.get("sudo").is_some_and(|user| !user.is_null()) {
-            return Err(ApiError::insufficient_scope("sudo"));
+        // A caller with the right to act as another user already does so.
+        if let Some(right) = parts.extensions.get::<sudo::Right>()
+            && params.remove(sudo::NAME).is_some_and(|user| !user.is_null())
+        {
+            right.check()?;
         }
 
         if let Some(operation) = known.and_then(|known| known.operation(&parts)) {

@@ -46,6 +46,10 @@ quickdraw_domain::section! {
         /// Maximum number of open connections from one address. A reverse proxy counts as one address.
         connections_per_address: usize = 200,
 
+        /// Require a token of an administrator for `/metrics`, with the scope `metrics`, `read_api` or `api`.
+        /// Otherwise, everyone who reaches the server can read the metrics that name no project.
+        metrics_token_required: bool = false,
+
         /// Addresses and address blocks of reverse proxies whose `X-Forwarded-For` header is trusted, such as
         /// `["127.0.0.1"]`.
         trusted_proxies: Vec<String> = Vec::new(),

@@ -47,6 +47,9 @@ pub struct App {
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 
+    /// True if `/metrics` requires a token.
+    pub(crate) metrics_token_required: bool,
+
     /// Memory for request bodies.
     pub(crate) bodies: Arc<BodyMemory>,
 
@@ -87,6 +90,7 @@ impl App {
         trusted_proxies: Addresses,
         external_url: String,
         metrics: PrometheusHandle,
+        metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
         let bodies = Arc::new(BodyMemory::new());
@@ -105,6 +109,7 @@ impl App {
             sources,
             external_url,
             metrics,
+            metrics_token_required,
             bodies,
             memory: Memory::new(),
             streams: Streams::new(),

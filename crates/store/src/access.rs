@@ -31,8 +31,8 @@ pub struct Actor {
     /// The token's number.
     pub token: i64,
 
-    /// The token has no scope but `read_api`.
-    pub read_only: bool,
+    /// The scopes of the token.
+    pub scopes: Vec<TokenScope>,
 
     /// A program of this project or group, with an access token of its own.
     pub bot_of: Option<Scope>,

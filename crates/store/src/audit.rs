@@ -24,6 +24,9 @@ pub struct AuditEntry {
     /// Their login at that time.
     pub username: String,
 
+    /// The user as whom they acted, if they are an administrator who did so.
+    pub behalf: Option<Behalf>,
+
     /// Where they called from, past the proxies that are trusted.
     pub address: Option<String>,
 
@@ -40,10 +43,20 @@ pub struct AuditEntry {
     pub attributes: String,
 }
 
+/// The user as whom an administrator acted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Behalf {
+    /// GitLab's number of the user.
+    pub user_id: i64,
+
+    /// Their login at that time.
+    pub username: String,
+}
+
 /// A filter for entries, which are listed newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditFilter {
-    /// Only by this user.
+    /// Only by this user, and by administrators who acted as this user.
     pub user: Option<i64>,
 
     /// Only older than this entry: the cursor.
@@ -66,4 +79,13 @@ pub trait Audit {
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize>;
 }
 
-pub(crate) const COLUMNS: &str = "id, at, user_id, username, address, method, path, status, attributes";
+pub(crate) const COLUMNS: &str =
+    "id, at, user_id, username, behalf_user_id, behalf_username, address, method, path, status, attributes";
+
+/// The user as whom an administrator acted, as it is stored.
+pub(crate) fn behalf_of(user_id: Option<i64>, username: Option<String>) -> Option<Behalf> {
+    Some(Behalf {
+        user_id: user_id?,
+        username: username?,
+    })
+}

@@ -123,6 +123,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "all_events",
         include_str!("migrations/postgres/0030_all_events.sql"),
     ),
+    (31, "roles", include_str!("migrations/postgres/0031_roles.sql")),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -6,6 +6,7 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use uuid::Uuid;
 
@@ -24,6 +25,10 @@ pub struct Replay {
 
     /// When.
     pub created_at: Timestamp,
+
+    /// The project or group to whose events and hooks it is bound. Only users who may manage the hooks of this scope
+    /// see the replay; of the instance, only administrators.
+    pub scope: Scope,
 
     /// The deliveries that it chooses.
     pub filter: Filter,
@@ -48,6 +53,38 @@ pub struct Replay {
 
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+/// A replay to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewReplay {
+    /// The project or group to whose events and hooks it is bound.
+    pub scope: Scope,
+
+    /// The deliveries that it chooses.
+    pub filter: Filter,
+
+    /// Maximum number of deliveries a second.
+    pub rate: i64,
+
+    /// The login of the user who creates it.
+    pub created_by: String,
+}
+
+/// A filter for replays, which are listed newest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplayFilter {
+    /// Only replays of this scope, and of the groups and projects in it.
+    pub within: Scope,
+
+    /// Only older than this replay: the cursor.
+    pub before: Option<i64>,
+
+    /// Only replays that are running.
+    pub running: bool,
+
+    /// Maximum number of rows.
+    pub limit: usize,
 }
 
 /// A delivery that a replay looks at.
@@ -153,7 +190,7 @@ pub struct Results {
 #[async_trait]
 pub trait Replays {
     /// Makes a replay, running.
-    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay>;
+    async fn create_replay(&self, new: NewReplay, now: Timestamp) -> Result<Replay>;
 
     /// One replay.
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>>;
@@ -161,8 +198,8 @@ pub trait Replays {
     /// Counts what became of the deliveries that a replay has come past.
     async fn replay_results(&self, replay: Replay) -> Result<Results>;
 
-    /// Replays, newest first; only older than `before`, and only running ones if asked.
-    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>>;
+    /// Replays by filter.
+    async fn list_replays(&self, filter: ReplayFilter) -> Result<Vec<Replay>>;
 
     /// Pauses, goes on with or cancels one that has not ended. `None` if it has, or is not there.
     async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>>;
@@ -181,8 +218,8 @@ pub trait Replays {
 }
 
 /// The columns of a replay, in the order in which both engines read them.
-pub(crate) const COLUMNS: &str =
-    "id, created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed, finished_at";
+pub(crate) const COLUMNS: &str = "id, created_by, created_at, project_id, group_id, filter, rate, progress, cursor,
+    advanced_at, scanned, replayed, finished_at";
 
 /// The last id of a delivery that a replay has come past. A replay of skipped events stands at an event, and the ids of
 /// its deliveries share only the first 48 bits with it.

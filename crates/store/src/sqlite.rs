@@ -121,6 +121,7 @@ const MIGRATIONS: &[Migration] = &[
         include_str!("migrations/sqlite/0029_plain_names.sql"),
     ),
     (30, "all_events", include_str!("migrations/sqlite/0030_all_events.sql")),
+    (31, "roles", include_str!("migrations/sqlite/0031_roles.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

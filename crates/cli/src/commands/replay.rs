@@ -180,15 +180,15 @@ impl Replay {
     fn wanted(&self) -> anyhow::Result<Value> {
         let mut wanted = json!({ "rate": self.rate });
         let from = self.from.as_deref().context("give --from")?;
-        wanted["from"] = json!(moment(from)?);
+        wanted["since"] = json!(moment(from)?);
 
         if let Some(to) = &self.to {
-            wanted["to"] = json!(moment(to)?);
+            wanted["until"] = json!(moment(to)?);
         }
 
         let texts = [
             ("trigger", &self.trigger),
-            ("project_id", &self.project),
+            ("project", &self.project),
             ("state", &self.state),
             ("status", &self.status),
             ("text", &self.text),
@@ -201,7 +201,7 @@ impl Replay {
         }
 
         if let Some(hook) = self.hook {
-            wanted["hook_id"] = json!(hook);
+            wanted["hook"] = json!(hook);
         }
 
         Ok(wanted)

@@ -57,6 +57,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         proxies,
         config.server.external_url.clone(),
         metrics.clone(),
+        config.server.metrics_token_required,
         limits,
     );
 

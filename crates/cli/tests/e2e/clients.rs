@@ -2,46 +2,8 @@
 
 use serde_json::json;
 
-use crate::access::People;
-use crate::http::{Reply, Sink, check_parts, send};
-use crate::server::{Engine, Server, TOKEN};
-
-/// Calls the API with a token and the header `Sudo`.
-fn call_with_sudo(server: &Server, token: &str, path: &str) -> Reply {
-    let headers = [("PRIVATE-TOKEN", token), ("Sudo", "plain")];
-    send(server.port, "GET", path, &headers, b"").expect("an answer")
-}
-
-#[track_caller]
-fn check_sudo_is_refused(reply: Reply) {
-    let answer = reply.check(403).json();
-    check_parts(&answer, json!({ "error": "insufficient_scope", "scope": "sudo" }));
-}
-
-pub(crate) fn a_request_to_act_as_somebody_else_is_refused(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    People { server: &server }.make("plain", "api");
-
-    let group = r#"{"name":"g","path":"g","sudo":"plain"}"#;
-    let sudo = r#"{"sudo":"plain"}"#;
-
-    check_sudo_is_refused(call_with_sudo(&server, TOKEN, "/api/v4/user"));
-
-    for (method, path, body) in [
-        ("GET", "user?sudo=plain", ""),
-        ("POST", "groups", group),
-        // Operations that need no parameters read their bodies too.
-        ("POST", "hooks/1", sudo),
-        ("DELETE", "users/2", sudo),
-        ("POST", "users/2/block", sudo),
-    ] {
-        check_sudo_is_refused(server.call(method, &format!("/api/v4/{path}"), body));
-    }
-
-    call_with_sudo(&server, TOKEN, "/api/v1/events").check(403);
-    call_with_sudo(&server, "wrong", "/api/v4/user").check(401);
-    server.create("/api/v4/groups", &json!({ "name": "g", "path": "g", "sudo": null }));
-}
+use crate::http::{Reply, Sink, send};
+use crate::server::{Engine, Server};
 
 /// Requests to `/api/v1` that are refused, and the detail of the error.
 const REFUSED: [(&str, &str, &str, &str); 6] = [

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::http::{Sink, check_parts, eventually};
-use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
+use crate::server::{BINARY, Engine, SECRET, Server};
 
 /// A child process that is killed when its handle is dropped, also when a check fails.
 struct Ends(std::process::Child);
@@ -121,7 +121,10 @@ impl Repository {
 
         let url = format!("http://127.0.0.1:{}", server.port);
         let path = bare.to_str().expect("UTF-8");
-        let project = ["--project", "gear/rope", "--url", &url, "--token", TOKEN];
+        let report = json!({ "name": "git", "scopes": ["report"] });
+        let made = server.create("/api/v4/projects/1/access_tokens", &report);
+        let token = made["token"].as_str().expect("shown once");
+        let project = ["--project", "gear/rope", "--url", &url, "--token", token];
         let installed = run(&[&["git-hook", "install", path], &project[..]].concat());
 
         assert!(installed.status.success());

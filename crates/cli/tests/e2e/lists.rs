@@ -212,7 +212,7 @@ pub(crate) fn lists_of_values_are_bounded(engine: Engine) {
 }
 
 fn check_lists_in_bodies(server: &Server) {
-    let replay = json!({ "from": "2026-01-01", "status": statuses(101), "dry_run": true });
+    let replay = json!({ "since": "2026-01-01", "status": statuses(101), "dry_run": true });
     server.call("POST", "/api/v1/replays", &replay.to_string()).check(400);
 
     let token = json!({ "name": "t", "scopes": vec!["api"; 1001] }).to_string();

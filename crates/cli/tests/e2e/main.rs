@@ -42,6 +42,7 @@ mod large;
 mod lead_times;
 mod listen;
 mod lists;
+mod managed;
 mod matrix;
 mod members;
 mod metrics;
@@ -59,10 +60,12 @@ mod receivers;
 mod relay;
 mod relay_kills;
 mod replays;
+mod reporting;
 mod repositories;
 mod rights;
 mod rogues;
 mod rows;
+mod scopes;
 mod secrets;
 mod server;
 mod server_memory;
@@ -71,6 +74,7 @@ mod source_settings;
 mod sources;
 mod stand_in;
 mod streams;
+mod sudo;
 mod tokens;
 mod workers;
 
@@ -84,6 +88,8 @@ macro_rules! checks {
         &[$((stringify!($name), $module::$name)),+]
     };
 }
+
+mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
     git::a_git_push_becomes_a_signed_delivery,
@@ -129,25 +135,6 @@ const CHECKS: &[(&str, Check)] = checks![
     hooks::missing_variables_and_too_large_attributes_are_refused,
     hooks::a_group_has_at_most_fifty_hooks,
     hooks::the_retry_policy_of_a_hook_can_be_changed_and_removed,
-    access::each_role_gets_the_statuses_of_its_row,
-    access::a_bot_cannot_be_promoted,
-    access::a_maintainer_cannot_use_the_rights_of_an_owner,
-    access::a_role_can_be_changed_and_left,
-    access::a_rotated_token_has_the_rights_of_the_old_token_and_can_revoke_itself,
-    access::the_root_token_cannot_be_revoked,
-    access::errors_of_api_v1_are_problem_documents,
-    access::errors_of_api_v4_have_a_message_or_an_error,
-    tokens::a_token_acts_as_its_user,
-    tokens::a_token_with_a_foreign_scope_or_in_the_past_is_refused,
-    tokens::a_token_is_shown_once,
-    tokens::a_token_can_be_revoked_by_its_user_only,
-    tokens::a_token_keeps_the_requested_scopes,
-    tokens::a_rotated_token_keeps_its_scopes,
-    tokens::a_null_body_counts_as_an_absent_body,
-    audit::changes_and_refusals_are_audited,
-    audit::the_audit_log_is_for_administrators_and_contains_no_values,
-    audit::a_refused_read_of_a_hidden_object_is_audited,
-    clients::a_request_to_act_as_somebody_else_is_refused,
     clients::api_v1_refuses_unknown_parameters,
     clients::api_v4_refuses_misspelt_parameters_and_accepts_those_of_other_editions,
     clients::a_rate_limit_says_when_it_ends,
@@ -167,11 +154,6 @@ const CHECKS: &[(&str, Check)] = checks![
     lists::the_next_page_keeps_the_filters,
     lists::an_unsupported_filter_is_refused,
     lists::lists_of_values_are_bounded,
-    members::a_username_and_an_email_address_belong_to_one_user,
-    members::a_blocked_user_is_refused,
-    members::a_blocked_user_is_listed_and_stays_blocked,
-    members::an_inherited_role_is_listed,
-    matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
     order::a_failing_head_blocks_its_own_object_and_no_other,
     order::an_ordering_queue_survives_a_crash_and_a_resend_unblocks_it,
     certificates::a_hook_presents_its_own_client_certificate,
@@ -477,7 +459,7 @@ fn main() {
         Ok(())
     }));
 
-    for (name, check) in CHECKS.iter().copied() {
+    for (name, check) in CHECKS.iter().chain(rights_list::CHECKS).copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

@@ -47,13 +47,13 @@ impl Scene {
             failed.got().len() == EVENTS && other.got().len() == EVENTS
         });
 
-        let all = json!({ "from": "2020-01-01", "state": "given_up", "dry_run": true });
+        let all = json!({ "since": "2020-01-01", "state": "given_up", "dry_run": true });
         eventually("all attempts are recorded", || {
             replay(&server, &all)["matched"] == EVENTS
         });
         answer.store(200, Ordering::Relaxed);
 
-        let one = json!({ "from": "2020-01-01", "status": "410", "text": "\"number\":7}", "dry_run": true });
+        let one = json!({ "since": "2020-01-01", "status": "410", "text": "\"number\":7}", "dry_run": true });
         assert_eq!(replay(&server, &one), json!({ "matched": 1, "complete": true }));
 
         Self { server, failed, other }
@@ -61,7 +61,7 @@ impl Scene {
 
     /// Starts a replay of the failed deliveries. Returns its path.
     fn replay(&self, rate: u64) -> String {
-        let body = json!({ "from": "2020-01-01", "project_id": "gear/rope", "state": "given_up", "rate": rate });
+        let body = json!({ "since": "2020-01-01", "project": "gear/rope", "state": "given_up", "rate": rate });
         let replay = replay(&self.server, &body);
         check_parts(&replay, json!({ "state": "running", "created_by": "root" }));
 
@@ -138,9 +138,9 @@ pub(crate) fn invalid_parameters_of_a_replay_are_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     for wrong in [
         json!({}),
-        json!({ "from": "soon" }),
-        json!({ "from": "2020-01-01", "rate": 0 }),
-        json!({ "from": "2999-01-01" }),
+        json!({ "since": "soon" }),
+        json!({ "since": "2020-01-01", "rate": 0 }),
+        json!({ "since": "2999-01-01" }),
     ] {
         let reply = server.call("POST", "/api/v1/replays", &wrong.to_string());
         assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);

@@ -23,31 +23,74 @@ pub(crate) enum Need {
     /// A maintainer of the project, or an owner of the group.
     Manager,
 
+    /// A maintainer of the project that the parameter `project` names.
+    ManagerOfNamed,
+
     /// An owner of the project or group.
     Owner,
+
+    /// An administrator, because the object is of an administrator: it does not exist for other users.
+    HiddenFromMembers,
 
     /// An administrator.
     Admin,
 }
 
-/// The table. A path of `/api/v4` without a row fails the test; a path of `/api/v1` without a row is for
-/// administrators.
-pub(crate) fn need(method: &str, path: &str) -> Need {
-    let (v4, rest) = match path.strip_prefix("/api/v4/") {
-        Some(rest) => (true, rest),
-        None => (false, path),
-    };
+/// Parts of `/api/v1` that are for administrators.
+const OF_ADMINS: [&str; 20] = [
+    "active_hooks",
+    "attempts",
+    "audit",
+    "deliveries",
+    "event_filters/",
+    "events",
+    "insights/alerts",
+    "insights/backfill",
+    "insights/completeness",
+    "insights/gaps",
+    "insights/identities",
+    "insights/members",
+    "insights/privacy",
+    "insights/rebuild",
+    "insights/set_aside",
+    "insights/teams",
+    "sources",
+    "webhooks/",
+    "workers",
+    "openapi",
+];
 
+/// Rows of `/api/v1`.
+fn need_of_v1(method: &str, path: &str) -> Need {
+    match path {
+        "health" | "ready" | "schemas" | "schemas/{trigger_name}" => Need::Open,
+        "webhooks/gitlab" | "webhooks/gitlab/{key}" => Need::Secret,
+        "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,
+        "groups/{id}/events" | "groups/{id}/active_hooks" => Need::Manager,
+        "insights/metrics" => Need::SignedIn,
+        "insights/metrics/{name}" | "insights/metrics/{name}/explain" => Need::ManagerOfNamed,
+        "insights/metrics/{name}/events" => Need::ManagerOfNamed,
+        "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,
+        "replays" | "stream" => Need::ManagerOfNamed,
+        _ if path.starts_with("replays/{replay_id}") => Need::HiddenFromMembers,
+        _ if OF_ADMINS.iter().any(|start| path.starts_with(start)) => Need::Admin,
+        _ => panic!("{method} /api/v1/{path} has no row"),
+    }
+}
+
+/// The table. A path without a row fails the test.
+pub(crate) fn need(method: &str, path: &str) -> Need {
+    if path == "/metrics" {
+        return Need::Open;
+    }
+
+    if let Some(rest) = path.strip_prefix("/api/v1/") {
+        return need_of_v1(method, rest);
+    }
+
+    let rest = path.strip_prefix("/api/v4/").unwrap_or_default();
     let words: Vec<&str> = rest.split('/').collect();
     match (method, words.as_slice()) {
-        _ if !v4 => match path {
-            "/metrics" | "/api/v1/health" | "/api/v1/ready" | "/api/v1/schemas" => Need::Open,
-            "/api/v1/schemas/{trigger_name}" => Need::Open,
-            "/api/v1/workers" => Need::Admin,
-            "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
-            _ if path.starts_with("/api/v1/") => Need::Admin,
-            _ => panic!("{method} {path} has no row"),
-        },
         ("GET", ["user" | "version" | "metadata" | "groups" | "projects" | "namespaces"] | ["users", "{id}"]) => {
             Need::SignedIn
         }
@@ -76,6 +119,21 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
     }
 }
 
+/// The scopes of which the token of a request needs one.
+fn scopes(method: &str, path: &str) -> &'static [&'static str] {
+    let reads = method == "GET";
+    match path {
+        "/metrics" => &["api", "read_api", "metrics"],
+        "/api/v1/events" | "/api/v1/projects/{id}/events" | "/api/v1/groups/{id}/events" if !reads => {
+            &["api", "report"]
+        }
+        _ if reads && path.starts_with("/api/v1/insights/") => &["api", "read_api", "read_insights"],
+        _ if path.ends_with("/active_hooks") => &["api", "read_api", "report"],
+        _ if reads => &["api", "read_api"],
+        _ => &["api"],
+    }
+}
+
 pub(crate) struct Role {
     pub(crate) name: &'static str,
     pub(crate) token: Option<String>,
@@ -83,7 +141,12 @@ pub(crate) struct Role {
     /// Access levels in the project and in its group.
     pub(crate) levels: [i64; 2],
     pub(crate) is_admin: bool,
-    pub(crate) read_only: bool,
+
+    /// The scope of the token.
+    pub(crate) scope: &'static str,
+
+    /// The user as whom the administrator acts.
+    pub(crate) sudo: Option<&'static str>,
 }
 
 /// The result of the access check.
@@ -97,6 +160,10 @@ pub(crate) enum Door {
 
 pub(crate) fn door(reply: &Reply) -> Door {
     let hidden = ["Project", "Group", "Namespace", "Personal Access Token"].map(|what| format!("404 {what} Not Found"));
+    if reply.status == 404 && reply.body.contains("there is no replay with this id") {
+        return Door::Hidden;
+    }
+
     match reply.status {
         401 => Door::Unknown,
         403 => Door::Forbidden,
@@ -110,23 +177,27 @@ pub(crate) fn door(reply: &Reply) -> Door {
 
 pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
     let need = need(method, path);
-    let level = role.levels[usize::from(!path.contains("/projects/{id}"))];
+    let is_of_group = !path.contains("/projects/{id}") && need != Need::ManagerOfNamed;
+    let level = role.levels[usize::from(is_of_group)];
+    let lacks_scope = role.token.is_some() && !scopes(method, path).contains(&role.scope);
 
     match need {
+        Need::Open if path == "/metrics" && lacks_scope => Door::Forbidden,
         Need::Open => Door::Passed,
         Need::Secret => Door::Unknown,
         _ if role.token.is_none() => Door::Unknown,
-        _ if role.read_only && method != "GET" => Door::Forbidden,
+        _ if lacks_scope => Door::Forbidden,
         _ if role.is_admin => Door::Passed,
         Need::SignedIn if role.name == "project bot" && method == "POST" => Door::Forbidden,
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
-        Need::OwnToken => Door::Hidden,
-        Need::Member | Need::Manager | Need::Owner if foreign || level == 0 => Door::Hidden,
+        Need::OwnToken | Need::HiddenFromMembers => Door::Hidden,
+        Need::Member | Need::Manager | Need::ManagerOfNamed | Need::Owner if foreign || level == 0 => Door::Hidden,
         Need::Member => Door::Passed,
         Need::Owner if level >= 50 => Door::Passed,
         Need::Owner => Door::Forbidden,
         Need::Manager if level >= (if path.contains("/projects/{id}") { 40 } else { 50 }) => Door::Passed,
-        Need::Manager => Door::Forbidden,
+        Need::ManagerOfNamed if level >= 40 => Door::Passed,
+        Need::Manager | Need::ManagerOfNamed => Door::Forbidden,
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn skipped_events_are_delivered_later_by_a_replay(engine: Engine) {
     }
     set(&server, false);
 
-    let mut asked = json!({ "from": "2020-01-01", "skipped": "silent_mode", "dry_run": true });
+    let mut asked = json!({ "since": "2020-01-01", "skipped": "silent_mode", "dry_run": true });
     let counted = server.call("POST", "/api/v1/replays", &asked.to_string());
     assert_eq!(
         counted.json(),
@@ -111,7 +111,7 @@ pub(crate) fn skipped_events_are_delivered_later_by_a_replay(engine: Engine) {
     let again = server.call(
         "POST",
         "/api/v1/replays",
-        &json!({ "from": "2020-01-01", "skipped": "silent_mode",
+        &json!({ "since": "2020-01-01", "skipped": "silent_mode",
         "dry_run": true })
         .to_string(),
     );
@@ -168,7 +168,7 @@ pub(crate) fn a_replay_of_skipped_events_refuses_other_reasons_and_states(engine
         ("skipped", "recursion", "use silent_mode or rate_limit"),
         ("state", "given_up", "skipped excludes state and status"),
     ] {
-        let mut body = json!({ "from": "2020-01-01", "skipped": "silent_mode" });
+        let mut body = json!({ "since": "2020-01-01", "skipped": "silent_mode" });
         body[name] = json!(value);
         let refused = server.call("POST", "/api/v1/replays", &body.to_string());
         assert_eq!(refused.status, 400, "{}", refused.body);

@@ -3,8 +3,9 @@
 mod skipped;
 
 use quickdraw_domain::replay::{Filter, Known};
-use quickdraw_domain::{DeliveryId, Timestamp};
-use quickdraw_store::replays::{Candidate, Look, Replay, Step};
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::{DeliveryId, GroupId, HookId, Timestamp};
+use quickdraw_store::replays::{Candidate, Look, Replay, ReplayFilter, Step};
 use uuid::Uuid;
 
 use super::Journal;
@@ -16,8 +17,12 @@ const PAGE: usize = 200;
 const PAGE_OF_BODIES: usize = 8;
 /// Pages that one step looks at for one replay before others get their turn.
 const PAGES: usize = 20;
-/// Replays that run side by side.
-const SIDE_BY_SIDE: usize = 16;
+/// Replays that run side by side. It is more than [`MAX_OF_MEMBERS`], so that those of administrators always run.
+const SIDE_BY_SIDE: usize = 48;
+/// Maximum number of running replays of users who are no administrators.
+const MAX_OF_MEMBERS: usize = 32;
+/// Maximum number of running replays of one project or group.
+const MAX_OF_SCOPE: usize = 2;
 /// Deliveries that a preview looks at.
 const MAX_PREVIEWED: usize = 100_000;
 
@@ -31,13 +36,35 @@ pub struct Preview {
     pub complete: bool,
 }
 
+async fn running_replays(context: &Context) -> quickdraw_store::Result<Vec<Replay>> {
+    let filter = ReplayFilter {
+        within: Scope::Instance,
+        before: None,
+        running: true,
+        limit: SIDE_BY_SIDE,
+    };
+    context.store.list_replays(filter).await
+}
+
+/// Checks whether another replay of a project or group may run. Administrators are not limited.
+///
+/// # Errors
+/// When the store fails.
+pub async fn may_replay(context: &Context, scope: Scope) -> quickdraw_store::Result<bool> {
+    let running = running_replays(context).await?;
+    let of_members = running.iter().filter(|replay| replay.scope != Scope::Instance).count();
+    let of_scope = running.iter().filter(|replay| replay.scope == scope).count();
+
+    Ok(of_members < MAX_OF_MEMBERS && of_scope < MAX_OF_SCOPE)
+}
+
 impl Journal {
     /// Advances all running replays by one step, each as far as its rate allows.
     ///
     /// # Errors
     /// When the store fails; they go on from where they were.
     pub async fn replay(&self) -> anyhow::Result<()> {
-        for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
+        for replay in running_replays(&self.context).await? {
             match replay.filter.skipped() {
                 Some(reason) => skipped::advance(self, replay, reason).await?,
                 None => self.advance(replay).await?,
@@ -66,7 +93,7 @@ impl Journal {
                 }
 
                 (scanned, last) = (scanned + 1, candidate.delivery);
-                if chooses(&self.context, &replay.filter, candidate) {
+                if chooses(&self.context, &replay.filter, replay.scope, candidate) {
                     selected.push(candidate.delivery);
                 }
             }
@@ -99,13 +126,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Counts the deliveries that a replay would choose.
+    /// Counts the deliveries that a replay of this scope would choose.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
+    pub async fn preview_replay(&self, filter: &Filter, scope: Scope) -> anyhow::Result<Preview> {
         if let Some(reason) = filter.skipped() {
-            return skipped::preview(self, filter, reason).await;
+            return skipped::preview(self, filter, scope, reason).await;
         }
 
         let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
@@ -113,7 +140,7 @@ impl Journal {
             let page = page(&self.context, filter, cursor).await?;
             matched += page
                 .iter()
-                .filter(|candidate| chooses(&self.context, filter, candidate))
+                .filter(|candidate| chooses(&self.context, filter, scope, candidate))
                 .count();
 
             scanned += page.len();
@@ -160,15 +187,35 @@ async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::
     Ok(context.store.candidates(look(filter, after)).await?)
 }
 
-/// Hooks that are gone get nothing.
-fn chooses(context: &Context, filter: &Filter, candidate: &Candidate) -> bool {
+/// Checks whether a delivery belongs to the scope of a replay and to the group of its filter. Hooks that are gone get
+/// nothing.
+pub(super) fn is_within(context: &Context, filter: &Filter, scope: Scope, hook: HookId, place: Place) -> bool {
+    let index = context.index();
+    let Some(hook) = index.hook(hook) else {
+        return false;
+    };
+
+    let home = match hook.scope {
+        Scope::Project(id) => Place::Project(id),
+        Scope::Group(id) => Place::Group(id),
+        Scope::Instance => Place::Instance,
+    };
+    let is_in_group = |group| index.is_in(place, Scope::Group(GroupId(group)));
+
+    index.is_in(home, scope) && index.is_in(place, scope) && filter.group.is_none_or(is_in_group)
+}
+
+fn chooses(context: &Context, filter: &Filter, scope: Scope, candidate: &Candidate) -> bool {
+    if !is_within(context, filter, scope, candidate.hook, candidate.event.place) {
+        return false;
+    }
+
     let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
-    context.index().hook(candidate.hook).is_some()
-        && filter.chooses(Known {
-            event: &candidate.event,
-            hook: candidate.hook,
-            state: candidate.state,
-            status: candidate.status,
-            body: body.as_deref(),
-        })
+    filter.chooses(Known {
+        event: &candidate.event,
+        hook: candidate.hook,
+        state: candidate.state,
+        status: candidate.status,
+        body: body.as_deref(),
+    })
 }

@@ -13,6 +13,7 @@ mod history;
 mod identities;
 mod insights;
 mod item_filters;
+mod managed;
 mod metrics;
 mod named;
 mod privacy;

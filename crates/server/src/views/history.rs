@@ -287,6 +287,9 @@ pub struct AuditEntry {
     /// Username; for a move, the source of the event.
     pub username: String,
 
+    /// The user as whom the administrator acted with `sudo`; null if they acted as themselves.
+    pub on_behalf_of: Option<OnBehalfOf>,
+
     /// IP address of the client.
     pub address: Option<String>,
 
@@ -303,6 +306,16 @@ pub struct AuditEntry {
     pub attributes: Vec<String>,
 }
 
+/// The user as whom an administrator acted.
+#[derive(Serialize, ToSchema)]
+pub struct OnBehalfOf {
+    /// Id of the user.
+    pub id: i64,
+
+    /// Username at that time.
+    pub username: String,
+}
+
 impl From<&audit::AuditEntry> for AuditEntry {
     fn from(entry: &audit::AuditEntry) -> Self {
         let attributes = entry.attributes.split(' ').filter(|name| !name.is_empty());
@@ -311,6 +324,10 @@ impl From<&audit::AuditEntry> for AuditEntry {
             at: Iso(entry.at),
             user_id: entry.user_id,
             username: entry.username.clone(),
+            on_behalf_of: entry.behalf.as_ref().map(|behalf| OnBehalfOf {
+                id: behalf.user_id,
+                username: behalf.username.clone(),
+            }),
             address: entry.address.clone(),
             method: entry.method.clone(),
             path: entry.path.clone(),

@@ -118,7 +118,8 @@ pub struct Token {
     /// Time at which the token was created.
     pub created_at: Iso,
 
-    /// Scopes: `api`, `read_api` (read access only), or both, as requested.
+    /// Scopes as requested: `api`, `read_api` (read access only), `sudo` (act as another user), `report` (report events
+    /// only), `metrics` (read metrics for Prometheus only) and `read_insights` (read insights only).
     pub scopes: Vec<&'static str>,
 
     /// Id of the user.

@@ -2,6 +2,7 @@
 
 use quickdraw_domain::Trigger;
 use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::scope::Scope;
 use quickdraw_store::replays;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,8 +24,9 @@ pub struct Replay {
     /// Maximum number of deliveries per second.
     pub rate: i64,
 
-    /// Number of deliveries that were examined.
-    pub scanned: i64,
+    /// Number of deliveries that were examined; null for a replay of a project or group, which examines deliveries of
+    /// others too.
+    pub scanned: Option<i64>,
 
     /// Number of deliveries that were rescheduled.
     pub replayed: i64,
@@ -70,19 +72,22 @@ impl From<replays::Results> for ReplayResults {
 #[derive(Serialize, ToSchema)]
 pub struct ReplayFilter {
     /// Only events that delivered at this time or later.
-    pub from: Iso,
+    pub since: Iso,
 
     /// Only events that delivered before this time.
-    pub to: Iso,
+    pub until: Iso,
 
     /// Only events of this kind.
     pub trigger: Option<&'static str>,
 
     /// Only events of this project.
-    pub project_id: Option<i64>,
+    pub project: Option<i64>,
+
+    /// Only events of this group, its subgroups and projects.
+    pub group: Option<i64>,
 
     /// Only deliveries to this hook.
-    pub hook_id: Option<i64>,
+    pub hook: Option<i64>,
 
     /// Only deliveries with this final state: `delivered` or `given_up`.
     pub state: Option<&'static str>,
@@ -105,18 +110,19 @@ impl From<&replays::Replay> for Replay {
             id: replay.id,
             state: replay.progress.word(),
             filter: ReplayFilter {
-                from: Iso(filter.begin()),
-                to: Iso(filter.end()),
+                since: Iso(filter.begin()),
+                until: Iso(filter.end()),
                 trigger: filter.trigger.map(|code| Trigger::by_code(code).row().name),
-                project_id: filter.project,
-                hook_id: filter.hook,
+                project: filter.project,
+                group: filter.group,
+                hook: filter.hook,
                 state: filter.state.map(|ended| ended.stage().word()),
                 status: filter.status.clone(),
                 text: filter.text.clone(),
                 skipped: filter.skipped().map(SkipReason::word),
             },
             rate: replay.rate,
-            scanned: replay.scanned,
+            scanned: (replay.scope == Scope::Instance).then_some(replay.scanned),
             replayed: replay.replayed,
             created_by: replay.created_by.clone(),
             created_at: Iso(replay.created_at),

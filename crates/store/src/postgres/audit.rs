@@ -5,7 +5,7 @@ use quickdraw_domain::Timestamp;
 use tokio_postgres::GenericClient;
 
 use super::Postgres;
-use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
+use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS, behalf_of};
 use crate::columns;
 use crate::error::Result;
 
@@ -19,7 +19,7 @@ impl Audit for Postgres {
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         let client = self.client().await?;
         let who = if filter.user.is_some() {
-            "user_id = $2"
+            "(user_id = $2 OR behalf_user_id = $2)"
         } else {
             "$2::bigint IS NULL"
         };
@@ -34,6 +34,7 @@ impl Audit for Postgres {
             at: Timestamp::from_micros(row.get("at")),
             user_id: row.get("user_id"),
             username: row.get("username"),
+            behalf: behalf_of(row.get("behalf_user_id"), row.get("behalf_username")),
             address: row.get("address"),
             method: row.get("method"),
             path: row.get("path"),
@@ -56,8 +57,9 @@ impl Audit for Postgres {
 }
 
 pub(super) async fn write(client: &impl GenericClient, entry: &AuditEntry) -> Result<()> {
-    let sql = "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes, behalf_user_id,
+            behalf_username)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     client
         .execute(
             sql,
@@ -70,6 +72,8 @@ pub(super) async fn write(client: &impl GenericClient, entry: &AuditEntry) -> Re
                 &entry.path,
                 &entry.status,
                 &entry.attributes,
+                &entry.behalf.as_ref().map(|behalf| behalf.user_id),
+                &entry.behalf.as_ref().map(|behalf| &behalf.username),
             ],
         )
         .await?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::replay::Progress;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -20,21 +20,49 @@ use crate::error::Result;
 use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{
-    COLUMNS, Candidate, Later, Look, Replay, Replays, Results, Skipped, Step, filter, filter_text, last_delivery,
+    COLUMNS, Candidate, Later, Look, NewReplay, Replay, ReplayFilter, Replays, Results, Skipped, Step, filter,
+    filter_text, last_delivery,
 };
+
+/// Groups of the requested scope, from the top down.
+const WITHIN: &str = "WITH RECURSIVE below (id) AS (SELECT $2::bigint UNION
+    SELECT g.id FROM groups g JOIN below b ON g.parent_id = b.id)";
+
+/// Whether a replay belongs to the requested scope. Without a project and a group, all do.
+const IS_WITHIN: &str =
+    "($1::bigint IS NULL AND $2::bigint IS NULL OR project_id = $1::bigint OR group_id IN (SELECT id FROM below)
+    OR project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id))";
+
+/// Whether a hook belongs to the requested scope. Without a project and a group, all do.
+const IS_HOOK_WITHIN: &str = "($1::bigint IS NULL AND $2::bigint IS NULL OR hook_id IN (SELECT h.id FROM hooks h
+    WHERE h.project_id = $1::bigint OR h.group_id IN (SELECT id FROM below)
+        OR h.project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id)))";
 
 #[async_trait]
 impl Replays for Postgres {
-    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay> {
-        let text = filter_text(&filter)?;
+    async fn create_replay(&self, new: NewReplay, now: Timestamp) -> Result<Replay> {
+        let text = filter_text(&new.filter)?;
+        let (project, group) = columns::scope_columns(new.scope);
         let sql = format!(
-            "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed)
-             VALUES ($1, $2, $3, $4, 0, $5, $2, 0, 0) RETURNING {COLUMNS}"
+            "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed,
+                project_id, group_id)
+             VALUES ($1, $2, $3, $4, 0, $5, $2, 0, 0, $6, $7) RETURNING {COLUMNS}"
         );
 
         let client = self.client().await?;
         let row = client
-            .query_one(&sql, &[&created_by, &now.as_micros(), &text, &rate, &Uuid::nil()])
+            .query_one(
+                &sql,
+                &[
+                    &new.created_by,
+                    &now.as_micros(),
+                    &text,
+                    &new.rate,
+                    &Uuid::nil(),
+                    &project,
+                    &group,
+                ],
+            )
             .await?;
         replay(&row)
     }
@@ -52,17 +80,27 @@ impl Replays for Postgres {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         let client = self.client().await?;
-        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3) AS delivered,
-                count(*) FILTER (WHERE state = 3 AND finished_at >= $3) AS given_up,
+        let sql = format!(
+            "{WITHIN} SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $5) AS delivered,
+                count(*) FILTER (WHERE state = 3 AND finished_at >= $5) AS given_up,
                 count(*) FILTER (WHERE state < 2) AS pending
-             FROM deliveries WHERE id > $1 AND id <= $2 AND ($4::bigint IS NULL OR hook_id = $4)";
-        let statement = client.prepare_cached(sql).await?;
+             FROM deliveries WHERE id > $3 AND id <= $4 AND ($6::bigint IS NULL OR hook_id = $6) AND {IS_HOOK_WITHIN}"
+        );
+        let (project, group) = columns::scope_columns(replay.scope);
+        let statement = client.prepare_cached(&sql).await?;
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
         let began = replay.created_at.as_micros();
         let row = client
             .query_one(
                 &statement,
-                &[&after, &last_delivery(&replay), &began, &replay.filter.hook],
+                &[
+                    &project,
+                    &group,
+                    &after,
+                    &last_delivery(&replay),
+                    &began,
+                    &replay.filter.hook,
+                ],
             )
             .await?;
 
@@ -73,13 +111,17 @@ impl Replays for Postgres {
         })
     }
 
-    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
-        let only = if running { " AND progress = 0" } else { "" };
-        let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < $1{only} ORDER BY id DESC LIMIT $2");
+    async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
+        let only = if asked.running { " AND progress = 0" } else { "" };
+        let sql = format!(
+            "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < $3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT $4"
+        );
+        let (project, group) = columns::scope_columns(asked.within);
+        let before = asked.before.unwrap_or(i64::MAX);
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
         let rows = client
-            .query(&statement, &[&before.unwrap_or(i64::MAX), &columns::limit(limit)])
+            .query(&statement, &[&project, &group, &before, &columns::limit(asked.limit)])
             .await?;
 
         rows.iter().map(replay).collect()
@@ -270,6 +312,7 @@ fn replay(row: &Row) -> Result<Replay> {
         id: row.get("id"),
         created_by: row.get("created_by"),
         created_at: Timestamp::from_micros(row.get("created_at")),
+        scope: columns::scope(row.get("project_id"), row.get("group_id")),
         filter: filter(row.get("filter"))?,
         rate: row.get("rate"),
         progress: Progress::from_code(row.get("progress")),

@@ -5,7 +5,7 @@ use quickdraw_domain::Timestamp;
 use rusqlite::Connection;
 
 use super::Sqlite;
-use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
+use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS, behalf_of};
 use crate::columns;
 use crate::error::Result;
 
@@ -18,7 +18,7 @@ impl Audit for Sqlite {
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         self.read(move |connection| {
             let who = if filter.user.is_some() {
-                "user_id = ?2"
+                "(user_id = ?2 OR behalf_user_id = ?2)"
             } else {
                 "?2 IS NULL"
             };
@@ -37,6 +37,7 @@ impl Audit for Sqlite {
                     at: Timestamp::from_micros(row.get("at")?),
                     user_id: row.get("user_id")?,
                     username: row.get("username")?,
+                    behalf: behalf_of(row.get("behalf_user_id")?, row.get("behalf_username")?),
                     address: row.get("address")?,
                     method: row.get("method")?,
                     path: row.get("path")?,
@@ -66,8 +67,9 @@ impl Audit for Sqlite {
 pub(super) fn write(connection: &Connection, entry: AuditEntry) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes, behalf_user_id,
+                behalf_username)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute((
             entry.at.as_micros(),
@@ -78,6 +80,8 @@ pub(super) fn write(connection: &Connection, entry: AuditEntry) -> Result<()> {
             entry.path,
             entry.status,
             entry.attributes,
+            entry.behalf.as_ref().map(|behalf| behalf.user_id),
+            entry.behalf.as_ref().map(|behalf| &behalf.username),
         ))?;
 
     Ok(())

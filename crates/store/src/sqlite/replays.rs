@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::replay::Progress;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
@@ -17,20 +17,44 @@ use crate::error::Result;
 use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{
-    COLUMNS, Candidate, Look, Replay, Replays, Results, Skipped, Step, filter, filter_text, last_delivery,
+    COLUMNS, Candidate, Look, NewReplay, Replay, ReplayFilter, Replays, Results, Skipped, Step, filter, filter_text,
+    last_delivery,
 };
+
+/// Groups of the requested scope, from the top down.
+const WITHIN: &str = "WITH RECURSIVE below (id) AS (SELECT ?2 UNION
+    SELECT g.id FROM groups g JOIN below b ON g.parent_id = b.id)";
+
+/// Whether a replay belongs to the requested scope. Without a project and a group, all do.
+const IS_WITHIN: &str = "(?1 IS NULL AND ?2 IS NULL OR project_id = ?1 OR group_id IN (SELECT id FROM below)
+    OR project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id))";
+
+/// Whether a hook belongs to the requested scope. Without a project and a group, all do.
+const IS_HOOK_WITHIN: &str = "(?1 IS NULL AND ?2 IS NULL OR hook_id IN (SELECT h.id FROM hooks h
+    WHERE h.project_id = ?1 OR h.group_id IN (SELECT id FROM below)
+        OR h.project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id)))";
 
 #[async_trait]
 impl Replays for Sqlite {
-    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay> {
-        let text = filter_text(&filter)?;
+    async fn create_replay(&self, new: NewReplay, now: Timestamp) -> Result<Replay> {
+        let text = filter_text(&new.filter)?;
+        let (project, group) = columns::scope_columns(new.scope);
         self.write(move |tx| {
             let sql = format!(
-                "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed)
-                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?2, 0, 0) RETURNING {COLUMNS}"
+                "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, scanned, replayed,
+                    project_id, group_id)
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?2, 0, 0, ?6, ?7) RETURNING {COLUMNS}"
             );
 
-            let parameters = (created_by, now.as_micros(), text, rate, Uuid::nil());
+            let parameters = (
+                new.created_by,
+                now.as_micros(),
+                text,
+                new.rate,
+                Uuid::nil(),
+                project,
+                group,
+            );
             tx.connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok(replay(row)))?
         })
         .await
@@ -42,15 +66,17 @@ impl Replays for Sqlite {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3) AS delivered,
-                    count(*) FILTER (WHERE state = 3 AND finished_at >= ?3) AS given_up,
+            let mut statement = connection.prepare_cached(&format!(
+                "{WITHIN} SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?5) AS delivered,
+                    count(*) FILTER (WHERE state = 3 AND finished_at >= ?5) AS given_up,
                     count(*) FILTER (WHERE state < 2) AS pending
-                 FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
-            )?;
+                 FROM deliveries WHERE id > ?3 AND id <= ?4 AND (?6 IS NULL OR hook_id = ?6) AND {IS_HOOK_WITHIN}"
+            ))?;
 
             let (after, last) = (edge(replay.filter.begin()), last_delivery(&replay));
-            let parameters = (after, last, replay.created_at.as_micros(), replay.filter.hook);
+            let (project, group) = columns::scope_columns(replay.scope);
+            let began = replay.created_at.as_micros();
+            let parameters = (project, group, after, last, began, replay.filter.hook);
 
             let counted = statement.query_row(parameters, |row| {
                 Ok(Results {
@@ -64,12 +90,20 @@ impl Replays for Sqlite {
         .await
     }
 
-    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
+    async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
         self.read(move |connection| {
-            let only = if running { " AND progress = 0" } else { "" };
-            let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1{only} ORDER BY id DESC LIMIT ?2");
+            let only = if asked.running { " AND progress = 0" } else { "" };
+            let sql = format!(
+                "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < ?3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT ?4"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (before.unwrap_or(i64::MAX), columns::limit(limit));
+            let (project, group) = columns::scope_columns(asked.within);
+            let parameters = (
+                project,
+                group,
+                asked.before.unwrap_or(i64::MAX),
+                columns::limit(asked.limit),
+            );
 
             statement
                 .query_map(parameters, |row| Ok(replay(row)))?
@@ -228,6 +262,7 @@ fn replay(row: &Row<'_>) -> Result<Replay> {
         id: row.get("id")?,
         created_by: row.get("created_by")?,
         created_at: Timestamp::from_micros(row.get("created_at")?),
+        scope: columns::scope(row.get("project_id")?, row.get("group_id")?),
         filter: filter(&row.get::<_, String>("filter")?)?,
         rate: row.get("rate")?,
         progress: Progress::from_code(row.get("progress")?),

@@ -52,8 +52,8 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_revoked(fixture: Fixture)
         .expect("read")
         .expect("the token is valid");
     assert_eq!(
-        (actor.user_id, actor.token, actor.read_only, actor.is_admin),
-        (ida.id, made.id, true, false)
+        (actor.user_id, actor.token, actor.scopes, actor.is_admin),
+        (ida.id, made.id, vec![TokenScope::ReadApi], false)
     );
 
     let used = store
@@ -124,8 +124,8 @@ pub(crate) async fn the_token_of_a_project_is_a_member_and_can_be_rotated(fixtur
         .expect("read")
         .expect("the token is valid");
     assert_eq!(
-        (actor.bot_of, actor.read_only, actor.is_admin),
-        (Some(scope), true, false)
+        (actor.bot_of, actor.scopes, actor.is_admin),
+        (Some(scope), vec![TokenScope::ReadApi], false)
     );
 
     assert_eq!(

@@ -115,6 +115,8 @@ const CHECKS: &[(&str, Check)] = checks![
     scopes::groups_and_projects_are_edited_searched_and_moved,
     scopes::searches_find_text_in_names_and_paths,
     replays::a_replay_reads_deliveries_in_order,
+    replays::replays_are_listed_by_their_scope,
+    replays::results_of_a_replay_count_only_hooks_of_its_scope,
     replays::a_replay_reschedules_ended_deliveries_and_stores_its_position,
     replays::replays_are_paused_cancelled_and_listed,
     hooks::past_settings_of_a_hook_are_kept_as_long_as_history,

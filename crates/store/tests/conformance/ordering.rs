@@ -6,11 +6,11 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::{Stage, State};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::replay::Filter;
-use quickdraw_domain::scope::Place;
+use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter, Held, OrderingQueue};
 use quickdraw_store::events::{Decide, Decided, FannedOut, Holds, NewEvent};
-use quickdraw_store::replays::Step;
+use quickdraw_store::replays::{NewReplay, Step};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, event_at};
@@ -260,10 +260,13 @@ pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_i
 
     // A replay puts ended deliveries back into their queue, in the order of events and before those that wait.
     let late = report(&fixture, hook, &[(A, 60)]).await;
-    let replay = store
-        .create_replay(Filter::default(), 50, "ida".to_owned(), at(61))
-        .await
-        .expect("made");
+    let new = NewReplay {
+        scope: Scope::Instance,
+        filter: Filter::default(),
+        rate: 50,
+        created_by: "ida".to_owned(),
+    };
+    let replay = store.create_replay(new, at(61)).await.expect("made");
 
     let step = Step {
         replay: replay.id,

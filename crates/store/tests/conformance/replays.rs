@@ -8,10 +8,11 @@ use quickdraw_domain::event::Event;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::replay::{Filter, Progress};
-use quickdraw_domain::scope::Place;
+use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use quickdraw_store::events::FannedOut;
-use quickdraw_store::replays::{Later, Look, Results, Step};
+use quickdraw_store::replays::{Later, Look, NewReplay, Replay, ReplayFilter, Results, Step};
+use quickdraw_store::scopes::Name;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, event_at};
@@ -28,6 +29,68 @@ fn filter() -> Filter {
         text: Some("rope".to_owned()),
         ..Filter::default()
     }
+}
+
+fn new(scope: Scope, rate: i64) -> NewReplay {
+    NewReplay {
+        scope,
+        filter: filter(),
+        rate,
+        created_by: "ida".to_owned(),
+    }
+}
+
+pub(crate) async fn replays_are_listed_by_their_scope(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let other = fixture.project("q").await;
+    let found = fixture.store.find_project(Name::Id(project.0)).await.expect("read");
+    let group = found.expect("the project exists").group;
+
+    let mut ids = Vec::new();
+    for scope in [
+        Scope::Project(project),
+        Scope::Project(other),
+        Scope::Group(group),
+        Scope::Instance,
+    ] {
+        let made = fixture.store.create_replay(new(scope, 1), NOON).await.expect("made");
+        assert_eq!(made.scope, scope);
+        ids.push(made.id);
+    }
+
+    let list = async |within| {
+        let filter = ReplayFilter {
+            within,
+            before: None,
+            running: false,
+            limit: 10,
+        };
+        let found = fixture.store.list_replays(filter).await.expect("listed");
+        found.iter().map(|replay| replay.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Scope::Project(project)).await, [ids[0]]);
+    assert!(list(Scope::Group(group)).await.starts_with(&[ids[2]]));
+    assert!(list(Scope::Group(group)).await.contains(&ids[0]));
+    assert!(!list(Scope::Group(group)).await.contains(&ids[3]));
+    assert_eq!(list(Scope::Instance).await.len(), 4);
+}
+
+pub(crate) async fn results_of_a_replay_count_only_hooks_of_its_scope(fixture: Fixture) {
+    let store = &fixture.store;
+    let (own, other) = (fixture.project("p").await, fixture.project("q").await);
+    let hooks = [fixture.hook(own).await, fixture.hook(other).await];
+    fixture.owe(&hooks, NOON).await;
+
+    let counts = async |scope| {
+        let made = store.create_replay(new(scope, 1), NOON).await.expect("made");
+        let past = Replay {
+            cursor: DeliveryId(Uuid::max()),
+            ..made
+        };
+        store.replay_results(past).await.expect("counted").pending
+    };
+    assert_eq!(counts(Scope::Project(own)).await, 1);
+    assert_eq!(counts(Scope::Instance).await, 2);
 }
 
 pub(crate) async fn a_replay_reads_deliveries_in_order(fixture: Fixture) {
@@ -103,7 +166,7 @@ pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_positio
     fixture.finish(&claimed, GONE, at(1)).await;
 
     let made = store
-        .create_replay(filter(), 50, "ida".to_owned(), at(2))
+        .create_replay(new(Scope::Instance, 50), at(2))
         .await
         .expect("made");
     assert_eq!(
@@ -220,7 +283,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
     for _ in 0..3 {
         ids.push(
             store
-                .create_replay(filter(), 1, "ida".to_owned(), NOON)
+                .create_replay(new(Scope::Instance, 1), NOON)
                 .await
                 .expect("made")
                 .id,
@@ -242,7 +305,13 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
     assert_eq!((gone.progress, gone.finished_at), (Progress::Cancelled, Some(at(1))));
 
     let list = async |before, running| {
-        let found = store.list_replays(before, running, 10).await.expect("listed");
+        let filter = ReplayFilter {
+            within: Scope::Instance,
+            before,
+            running,
+            limit: 10,
+        };
+        let found = store.list_replays(filter).await.expect("listed");
         found.iter().map(|replay| replay.id).collect::<Vec<_>>()
     };
     assert_eq!(list(None, true).await, [ids[2]]);
@@ -343,7 +412,13 @@ pub(crate) async fn deliveries_of_skipped_events_are_made_once_with_their_positi
         ..filter()
     };
     let made = store
-        .create_replay(chosen, 50, "ida".to_owned(), at(2))
+        .create_replay(
+            NewReplay {
+                filter: chosen,
+                ..new(Scope::Instance, 50)
+            },
+            at(2),
+        )
         .await
         .expect("made");
     let audience = FannedOut {

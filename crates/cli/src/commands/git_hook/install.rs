@@ -38,7 +38,7 @@ pub(crate) struct Install {
     #[arg(long, env = "QUICKDRAW_URL")]
     url: String,
 
-    /// Access token of an administrator. It is stored in the repository.
+    /// Access token with the scope `report`, of the project or of a maintainer. It is stored in the repository.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: String,
 }

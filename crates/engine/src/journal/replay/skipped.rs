@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::replay::{Filter, Missed};
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{DeliveryId, EventId};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::replays::{Later, Replay, Skipped, Step};
 use uuid::Uuid;
 
-use super::{MAX_PREVIEWED, PAGES, Preview, allowed, look};
+use super::{MAX_PREVIEWED, PAGES, Preview, allowed, is_within, look};
 use crate::context::Context;
 use crate::journal::Journal;
 
@@ -25,7 +26,7 @@ pub(super) async fn advance(journal: &Journal, replay: Replay, reason: SkipReaso
         }
 
         let page = page(&journal.context, &replay.filter, reason, cursor).await?;
-        let selected = select(&journal.context, &replay.filter, &page).await?;
+        let selected = select(&journal.context, &replay.filter, replay.scope, &page).await?;
         let (mut made, mut scanned, mut last): (Vec<Later>, _, _) = (Vec::new(), 0, cursor);
         let mut count = 0;
 
@@ -71,11 +72,16 @@ pub(super) async fn advance(journal: &Journal, replay: Replay, reason: SkipReaso
 }
 
 /// Counts the deliveries that a replay of skipped events would make.
-pub(super) async fn preview(journal: &Journal, filter: &Filter, reason: SkipReason) -> anyhow::Result<Preview> {
+pub(super) async fn preview(
+    journal: &Journal,
+    filter: &Filter,
+    scope: Scope,
+    reason: SkipReason,
+) -> anyhow::Result<Preview> {
     let (mut matched, mut scanned, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
     while scanned < MAX_PREVIEWED {
         let page = page(&journal.context, filter, reason, cursor).await?;
-        let selected = select(&journal.context, filter, &page).await?;
+        let selected = select(&journal.context, filter, scope, &page).await?;
         matched += selected.into_iter().filter(|is_selected| *is_selected).count();
         scanned += page.len();
 
@@ -125,7 +131,7 @@ fn add(context: &Context, made: &mut Vec<Later>, skipped: &Skipped) {
 
 /// Whether the filter selects each of the skipped events. Hooks that are gone get nothing. One body at a time is in
 /// memory.
-async fn select(context: &Context, filter: &Filter, page: &[Skipped]) -> anyhow::Result<Vec<bool>> {
+async fn select(context: &Context, filter: &Filter, scope: Scope, page: &[Skipped]) -> anyhow::Result<Vec<bool>> {
     let mut selected = Vec::with_capacity(page.len());
     let mut read: Option<(EventId, Bytes)> = None;
 
@@ -142,7 +148,8 @@ async fn select(context: &Context, filter: &Filter, page: &[Skipped]) -> anyhow:
             hook: skipped.hook,
             body: read.as_ref().map(|(_, body)| &body[..]),
         };
-        selected.push(context.index().hook(skipped.hook).is_some() && filter.chooses_missed(missed));
+        let is_within = is_within(context, filter, scope, skipped.hook, skipped.event.place);
+        selected.push(is_within && filter.chooses_missed(missed));
     }
 
     Ok(selected)

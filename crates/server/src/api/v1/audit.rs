@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Query {
-    /// Only actions of this user.
+    /// Only actions of this user, and of administrators who acted as this user.
     user_id: Option<i64>,
 
     /// Only entries before this id.

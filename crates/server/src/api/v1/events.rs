@@ -7,13 +7,14 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use quickdraw_domain::access::Action;
 use quickdraw_domain::compose::{Happened, Scene, User};
 use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::report::operation::MAX_NAME;
-use quickdraw_domain::scope::Place;
+use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
-use quickdraw_engine::{Filing, ReportError, Reported, Step};
+use quickdraw_engine::{Filing, ReportError, Reported, Step, check_projects};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -23,7 +24,7 @@ use uuid::Uuid;
 
 use crate::api::{find_group, find_project};
 use crate::aside;
-use crate::auth::Admin;
+use crate::auth::{Admin, Caller};
 use crate::body::{self, Held, Kind};
 use crate::error::ApiError;
 use crate::params::Input;
@@ -118,70 +119,84 @@ struct AcceptedReport {
     operation: Option<String>,
 }
 
-/// Report an event of a project. Administrators only.
+/// Report an event of a project. Maintainers of the project, and administrators.
 ///
-/// The event is stored before the answer is sent. A repeated `Idempotency-Key` does not store it again.
+/// The token needs the scope `report` or `api`. The event is stored before the answer is sent. A repeated
+/// `Idempotency-Key` does not store it again. A body that another user than an administrator reports can name only
+/// projects that this user maintains.
 #[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = AcceptedReport)))]
 async fn report_project(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+    // The body of a caller without the role is not read.
+    let project = project_id(&app, &id).await?;
+    let within = reporter_of(&caller, Scope::Project(project)).await?;
+
     let held = read(&app, &headers, body).await?;
-    aside::by_weight(held.bytes.len(), of_project(app, id, headers, held)).await
+    aside::by_weight(held.bytes.len(), of_project(app, project, within, headers, held)).await
 }
 
 async fn of_project(
     app: Arc<App>,
-    id: String,
+    project: ProjectId,
+    within: Option<Scope>,
     headers: HeaderMap,
     held: Held,
 ) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let reported = parse(&held)?;
-
-    // A project in the directory is found without a query. Composing needs the whole project.
-    let known = id
-        .parse()
-        .map(ProjectId)
-        .ok()
-        .filter(|id| app.engine.context.knows_project(*id));
-    if let (Some(project), Some(payload), None) = (known, reported.payload, reported.object) {
-        return accept(&app, Place::Project(project), &reported, payload, &headers).await;
+    if let (Some(payload), None) = (reported.payload, reported.object) {
+        return accept(&app, Place::Project(project), within, &reported, payload, &headers).await;
     }
 
-    let project = find_project(&app, &id).await?;
-    accept_report(
-        &app,
-        &reported,
-        Scene::Project(&project),
-        Place::Project(project.id),
-        &headers,
-    )
-    .await
+    // Composing needs the whole project.
+    let project = find_project(&app, &project.to_string()).await?;
+    let scene = Scene::Project(&project);
+    accept_report(&app, &reported, scene, Place::Project(project.id), within, &headers).await
 }
 
-/// Report an event of a group: members, subgroups, projects, milestones or tokens. Administrators only.
+/// Checks that a caller may report events of a scope. Returns the scope whose projects the body may name; `None` for
+/// administrators, who may name all projects.
+async fn reporter_of(caller: &Caller, scope: Scope) -> Result<Option<Scope>, ApiError> {
+    caller.require(scope, Action::Hooks).await?;
+    Ok((!caller.actor.is_admin).then_some(scope))
+}
+
+/// Finds the id of a project. A project in the directory is found without a query.
+async fn project_id(app: &App, id: &str) -> Result<ProjectId, ApiError> {
+    let known = id.parse().map(ProjectId).ok();
+    match known.filter(|id| app.engine.context.knows_project(*id)) {
+        Some(project) => Ok(project),
+        None => Ok(find_project(app, id).await?.id),
+    }
+}
+
+/// Report an event of a group: members, subgroups, projects, milestones or tokens. Owners of the group, and
+/// administrators.
 ///
 /// The request works as for a project.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = AcceptedReport)))]
 async fn report_group(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let group = find_group(&app, &id).await?;
+    let within = reporter_of(&caller, Scope::Group(group.id)).await?;
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
 
     let accepted = async move {
         let reported = parse(&held)?;
-        accept_report(&app, &reported, Scene::Group(&group), Place::Group(group.id), &headers).await
+        let place = Place::Group(group.id);
+        accept_report(&app, &reported, Scene::Group(&group), place, within, &headers).await
     };
     aside::by_weight(held_bytes, accepted).await
 }
@@ -202,7 +217,7 @@ async fn report_instance(
 
     let accepted = async move {
         let reported = parse(&held)?;
-        accept_report(&app, &reported, Scene::Instance, Place::Instance, &headers).await
+        accept_report(&app, &reported, Scene::Instance, Place::Instance, None, &headers).await
     };
     aside::by_weight(held_bytes, accepted).await
 }
@@ -213,6 +228,7 @@ async fn accept_report(
     reported: &GivenReport<'_>,
     scene: Scene<'_>,
     place: Place,
+    within: Option<Scope>,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
     let object = match (reported.payload, reported.object) {
@@ -221,7 +237,7 @@ async fn accept_report(
                 "the report has both a \"payload\" and an \"object\"; remove one of them",
             ));
         }
-        (Some(payload), None) => return accept(app, place, reported, payload, headers).await,
+        (Some(payload), None) => return accept(app, place, within, reported, payload, headers).await,
         (None, Some(object)) => object,
         (None, None) => return Err(missing_body()),
     };
@@ -242,6 +258,7 @@ async fn accept_report(
         chain: chain(headers),
         key: idempotency_key(headers),
         operation: step(reported)?,
+        within,
     };
 
     let accepted = match app.engine.journal.report(&happened, filing).await {
@@ -254,6 +271,7 @@ async fn accept_report(
             operation: reported.operation.as_deref().map(str::to_owned),
         },
         Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
+        Err(ReportError::Foreign(error)) => return Err(unprocessable(error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
     Ok((StatusCode::ACCEPTED, Json(accepted)))
@@ -284,6 +302,7 @@ fn chain(headers: &HeaderMap) -> Option<Uuid> {
 async fn accept(
     app: &App,
     place: Place,
+    within: Option<Scope>,
     reported: &GivenReport<'_>,
     payload: &RawValue,
     headers: &HeaderMap,
@@ -298,11 +317,16 @@ async fn accept(
     let trigger = trigger(reported)?;
     let envelope = Envelope::read(body).map_err(unprocessable)?;
     let journal = &app.engine.journal;
+    let trigger = trigger.for_body(&envelope);
+
+    if let Some(scope) = within {
+        check_projects(&app.engine.context, trigger, body, scope).map_err(unprocessable)?;
+    }
 
     let event = Event {
         chain: chain(headers),
         git_ref: envelope.git_ref.as_deref().map(str::to_owned),
-        ..journal.new_event(place, trigger.for_body(&envelope), Origin::Api)
+        ..journal.new_event(place, trigger, Origin::Api)
     };
     let appended = journal
         .ingest(event, idempotency_key(headers), body, Some(&envelope))
@@ -369,33 +393,27 @@ struct Active {
     active: bool,
 }
 
-/// Show whether any hook is subscribed to a kind of event in a project. Administrators only.
+/// Show whether any hook is subscribed to a kind of event in a project. Maintainers of the project, and
+/// administrators.
 #[utoipa::path(get, path = "/projects/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
     responses((status = 200, body = Active)))]
 async fn active_in_project(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    // Forges ask this before every event. A project in the directory is found without a query.
-    let known = id
-        .parse()
-        .map(ProjectId)
-        .ok()
-        .filter(|id| app.engine.context.knows_project(*id));
-    let project = match known {
-        Some(project) => project,
-        None => find_project(&app, &id).await?.id,
-    };
+    // Forges ask this before every event.
+    let project = project_id(&app, &id).await?;
+    caller.require(Scope::Project(project), Action::Hooks).await?;
     active(&app, Place::Project(project), &query)
 }
 
-/// Show whether any hook is subscribed to a kind of event in a group. Administrators only.
+/// Show whether any hook is subscribed to a kind of event in a group. Owners of the group, and administrators.
 #[utoipa::path(get, path = "/groups/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
     responses((status = 200, body = Active)))]
 async fn active_in_group(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
@@ -409,6 +427,7 @@ async fn active_in_group(
         Some(group) => group,
         None => find_group(&app, &id).await?.id,
     };
+    caller.require(Scope::Group(group), Action::Hooks).await?;
     active(&app, Place::Group(group), &query)
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use quickdraw_domain::EventId;
+use quickdraw_domain::scope::Scope;
 use quickdraw_insights::metrics::Metric;
 use quickdraw_insights::question::EventSearch;
 use serde::Deserialize;
@@ -13,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{invalid, limit};
-use crate::auth::Admin;
+use super::{invalid, limit, managed};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
@@ -30,6 +32,12 @@ struct EvidenceQuery {
     /// The item, as the explanation names it, such as `7/12`.
     item: String,
 
+    /// The project of the item: id or full path. Users who are no administrators must give a project or a group.
+    project: Option<String>,
+
+    /// The group of the item's project: id or full path.
+    group: Option<String>,
+
     /// Only events after this id: `next` of the previous page.
     after: Option<Uuid>,
 
@@ -38,13 +46,14 @@ struct EvidenceQuery {
     limit: Option<i64>,
 }
 
-/// List the events that mention an item of an explanation, oldest first. Administrators only.
+/// List the events that mention an item of an explanation, oldest first. Maintainers of the project, owners of the
+/// group, and administrators.
 ///
 /// At most 20,000 events are examined for a page, so a page can be short although more follow.
 #[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(EvidenceQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn evidence(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Input(query): Input<EvidenceQuery>,
@@ -54,7 +63,16 @@ async fn evidence(
         .item
         .split_once('/')
         .and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
-    let key = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
+    let key: (i64, i64) = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
+    let scope = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
+
+    if scope != Scope::Instance && !managed::ids_in_insights(&app, scope).await?.contains(&key.0) {
+        return Err(ApiError::problem(
+            StatusCode::NOT_FOUND,
+            "the project or group has no such item",
+        ));
+    }
+
     let after = EventId(query.after.unwrap_or(Uuid::nil()));
     let mut search = EventSearch::new(metric, key, after, limit(query.limit)?);
 
@@ -66,8 +84,9 @@ async fn evidence(
     }
 
     let page = search.page();
+    let is_here = |event: &&quickdraw_domain::event::Event| app.engine.context.is_in(event.place, scope);
     Ok(Json(Page {
-        items: page.events.iter().map(Event::from).collect(),
+        items: page.events.iter().filter(is_here).map(Event::from).collect(),
         next: page.next.map(|next| next.to_string()),
     }))
 }

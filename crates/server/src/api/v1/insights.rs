@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::invalid;
 use super::scope::{Scope, ScopeQuery, ask, large_enough};
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -34,13 +34,14 @@ struct CommitQuery {
     author: Option<String>,
 }
 
-/// Count the commits of a window of days. Administrators only.
+/// Count the commits of a window of days. Maintainers of the project, owners of the group, and
+/// administrators.
 #[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(ScopeQuery, CommitQuery),
     responses((status = 200, body = Value, description = "The report, with the version of the definitions.")))]
-async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn commits(caller: Caller, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
     let now = app.now();
     let (scope_query, query): (ScopeQuery, CommitQuery) = (params.read()?, params.read()?);
-    let scope = scope_query.scope(&app, now).await?;
+    let scope = scope_query.scope(&app, &caller, now).await?;
 
     if scope.people.is_of_bots() && scope.people.is_limited() {
         return Err(invalid(

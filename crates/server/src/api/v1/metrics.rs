@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::item_filters::{FilterQuery, ItemFilters};
 use super::scope::{Scope, ScopeQuery, ask, interval, refused};
 use super::{export, invalid};
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -71,9 +71,9 @@ impl From<&Metric> for MetricView {
     }
 }
 
-/// List all metrics with their definitions. Administrators only.
+/// List all metrics with their definitions.
 #[utoipa::path(get, path = "/insights/metrics", tag = "Insights", responses((status = 200, body = [MetricView])))]
-async fn list(_: Admin) -> Json<Vec<MetricView>> {
+async fn list(_: Caller) -> Json<Vec<MetricView>> {
     Json(metrics::all().map(MetricView::from).collect())
 }
 
@@ -244,13 +244,14 @@ struct Answer {
     series: Vec<Part>,
 }
 
-/// Show a metric in a window of days. Administrators only.
+/// Show a metric in a window of days. Maintainers of the project, owners of the group, and
+/// administrators.
 ///
 /// The answer has the number of the window, the number of the window before, and a series.
 #[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Answer)))]
 async fn metric(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     params: Params,
@@ -262,7 +263,7 @@ async fn metric(
         item_filters,
         interval,
         ..
-    } = MetricRequest::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &caller, &name, &params).await?;
 
     let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.now();
@@ -384,13 +385,14 @@ struct Explanation {
     left_out: BTreeMap<&'static str, usize>,
 }
 
-/// List the items that count for a metric in a window, and the items that do not count. Administrators only.
+/// List the items that count for a metric in a window, and the items that do not count. Maintainers of the project,
+/// owners of the group, and administrators.
 ///
 /// An item that does not count has the reason.
 #[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     params: Params,
@@ -401,7 +403,7 @@ async fn explain(
         item_filters,
         format,
         ..
-    } = MetricRequest::read(&app, &name, &params).await?;
+    } = MetricRequest::read(&app, &caller, &name, &params).await?;
 
     let is_csv = export::is_csv(format.as_deref())?;
     let output = Output {
@@ -474,7 +476,7 @@ struct MetricRequest {
 }
 
 impl MetricRequest {
-    async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
+    async fn read(app: &App, caller: &Caller, name: &str, params: &Params) -> Result<Self, ApiError> {
         let (scope_query, query): (ScopeQuery, MetricQuery) = (params.read()?, params.read()?);
         let item_filters = params.read::<FilterQuery>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
@@ -483,7 +485,7 @@ impl MetricRequest {
         item_filters.check(metric, scope_query.is_of_members())?;
         scope_query.check_whose(metric, scope_query.is_of_members())?;
 
-        let scope = scope_query.scope(app, app.now()).await?;
+        let scope = scope_query.scope(app, caller, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut filters = scope_query.filters();
         filters.extend(item_filters.filters());

@@ -7,17 +7,20 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Trigger;
+use quickdraw_domain::access::Action;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::replay::{self, Filter, Progress};
+use quickdraw_domain::scope::Scope;
+use quickdraw_engine::may_replay;
+use quickdraw_store::replays::{self as store, NewReplay, ReplayFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{invalid, limit, page};
-use crate::api::find_project;
-use crate::auth::Admin;
+use super::{invalid, limit, managed, page};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Invalid, Line, Moment, Params};
 use crate::state::App;
@@ -50,19 +53,22 @@ enum Ended {
 #[derive(Deserialize, ToSchema)]
 struct ReplayToMake {
     /// Only events that arrived at this time or later: `2026-03-16T09:30:00Z`, or a day.
-    from: Moment,
+    since: Moment,
 
     /// Only events that arrived before this time. Default: now.
-    to: Option<Moment>,
+    until: Option<Moment>,
 
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
 
-    /// Only events of this project: id or full path.
-    project_id: Option<Line<255>>,
+    /// Only events of this project: id or full path. Users who are no administrators must give a project or a group.
+    project: Option<Line<255>>,
+
+    /// Only events of this group, its subgroups and projects: id or full path.
+    group: Option<Line<255>>,
 
     /// Only deliveries to this hook.
-    hook_id: Option<i64>,
+    hook: Option<i64>,
 
     /// Only deliveries with this final state.
     #[schema(inline)]
@@ -101,7 +107,11 @@ struct ReplayPreview {
     complete: bool,
 }
 
-/// Create a replay, which sends finished deliveries again. Administrators only.
+/// Create a replay, which sends finished deliveries again. Maintainers of the project, owners of the group, and
+/// administrators.
+///
+/// The replay of a user who is no administrator is bound to the project or group, and to its own hooks: those of groups
+/// above it and system hooks get nothing.
 ///
 /// Deliveries keep their original bytes and ids, and go to the current URLs of their hooks. With `skipped`, events that
 /// webhooks did not get for a reason are delivered for the first time. The replay runs in the background and continues
@@ -109,17 +119,15 @@ struct ReplayPreview {
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
     responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = ReplayPreview)))]
 async fn create(
-    Admin(actor): Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Input(asked): Input<ReplayToMake>,
 ) -> Result<Response, ApiError> {
+    let (project, group) = (asked.project.as_ref(), asked.group.as_ref());
+    let named = managed::scope_of(&app, &caller, project.map(|name| &*name.0), group.map(|name| &*name.0)).await?;
+    let scope = if caller.actor.is_admin { Scope::Instance } else { named };
     let now = app.now();
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
-
-    let project = match &asked.project_id {
-        Some(name) => Some(find_project(&app, &name.0).await?.id.0),
-        None => None,
-    };
 
     if Answers::parse(&asked.status).is_none() {
         return Err(Invalid::value("status").into());
@@ -144,29 +152,38 @@ async fn create(
     let skipped = asked.skipped.as_deref().map(skip_reason).transpose()?;
     let filter = Filter {
         skipped: skipped.map(SkipReason::code),
-        from: asked.from.0.as_micros(),
-        to: asked.to.map_or(now, |to| to.0.min(now)).as_micros(),
+        from: asked.since.0.as_micros(),
+        to: asked.until.map_or(now, |to| to.0.min(now)).as_micros(),
         trigger: asked
             .trigger
             .as_ref()
             .map(kind)
             .transpose()?
             .map(|trigger| trigger.row().code),
-        project,
-        hook: asked.hook_id,
+        project: match named {
+            Scope::Project(id) => Some(id.0),
+            Scope::Group(_) | Scope::Instance => None,
+        },
+        group: match named {
+            Scope::Group(id) => Some(id.0),
+            Scope::Project(_) | Scope::Instance => None,
+        },
+        hook: asked.hook,
         state,
         status: asked.status,
         text: asked.text.map(|text| text.0),
     };
     if filter.from >= filter.to {
-        return Err(invalid("from must be before to and before now"));
+        return Err(invalid("since must be before until and before now"));
     }
 
     if asked.dry_run {
+        // A preview examines many deliveries, so a limit applies to the number of previews at once.
+        let _permit = app.calculations.acquire().await?;
         let preview = app
             .engine
             .journal
-            .preview_replay(&filter)
+            .preview_replay(&filter, scope)
             .await
             .map_err(ApiError::internal)?;
 
@@ -177,7 +194,15 @@ async fn create(
         .into_response());
     }
 
-    let made = app.store().create_replay(filter, rate, actor.username, now).await?;
+    check_running(&app, scope).await?;
+
+    let new = NewReplay {
+        scope,
+        filter,
+        rate,
+        created_by: caller.actor.username,
+    };
+    let made = app.store().create_replay(new, now).await?;
     Ok((StatusCode::CREATED, Json(Replay::from(&made))).into_response())
 }
 
@@ -195,6 +220,12 @@ fn skip_reason(word: &str) -> Result<SkipReason, ApiError> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReplayQuery {
+    /// Only replays of this project: id or full path. Users who are no administrators must give a project or a group.
+    project: Option<String>,
+
+    /// Only replays of this group, its subgroups and projects: id or full path.
+    group: Option<String>,
+
     /// Only replays before this id.
     before: Option<i64>,
 
@@ -203,16 +234,25 @@ struct ReplayQuery {
     limit: Option<i64>,
 }
 
-/// List replays, newest first. Administrators only.
+/// List replays, newest first. Maintainers of the project, owners of the group, and administrators.
+///
+/// Replays of administrators are shown to administrators only.
 #[utoipa::path(get, path = "/replays", tag = "Replays", params(ReplayQuery),
     responses((status = 200, body = Page<Replay>)))]
 async fn list(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Input(query): Input<ReplayQuery>,
 ) -> Result<Json<Page<Replay>>, ApiError> {
     let limit = limit(query.limit)?;
-    let replays = app.store().list_replays(query.before, false, limit).await?;
+    let within = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
+    let filter = ReplayFilter {
+        within,
+        before: query.before,
+        running: false,
+        limit,
+    };
+    let replays = app.store().list_replays(filter).await?;
     Ok(Json(page(&replays, limit, |replay| replay.id.to_string())))
 }
 
@@ -225,16 +265,16 @@ struct ShowQuery {
     results: bool,
 }
 
-/// Show a replay and its progress. Administrators only.
+/// Show a replay and its progress. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/replays/{replay_id}", tag = "Replays", params(ShowQuery),
     responses((status = 200, body = Replay)))]
 async fn show(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Input(query): Input<ShowQuery>,
 ) -> Result<Json<Replay>, ApiError> {
-    let found = app.store().find_replay(number(&id)?).await?.ok_or_else(nothing)?;
+    let found = find(&app, &caller, &id).await?;
     let mut view = Replay::from(&found);
     if query.results {
         view.results = Some(app.store().replay_results(found).await?.into());
@@ -243,45 +283,50 @@ async fn show(
     Ok(Json(view))
 }
 
-/// Pause a replay. Administrators only.
+/// Pause a replay. Maintainers of the project, owners of the group, and administrators.
 ///
 /// Deliveries that are already rescheduled are still sent.
 #[utoipa::path(post, path = "/replays/{replay_id}/pause", tag = "Replays", responses((status = 200, body = Replay)))]
 async fn pause(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     _: Params,
 ) -> Result<Json<Replay>, ApiError> {
-    set(&app, &id, Progress::Paused).await
+    set(&app, &caller, &id, Progress::Paused).await
 }
 
-/// Resume a paused replay. Administrators only.
+/// Resume a paused replay. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(post, path = "/replays/{replay_id}/resume", tag = "Replays", responses((status = 200, body = Replay)))]
 async fn resume(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     _: Params,
 ) -> Result<Json<Replay>, ApiError> {
-    set(&app, &id, Progress::Running).await
+    set(&app, &caller, &id, Progress::Running).await
 }
 
-/// Cancel a replay for good. Administrators only.
+/// Cancel a replay for good. Maintainers of the project, owners of the group, and administrators.
 ///
 /// Deliveries that are already rescheduled are still sent.
 #[utoipa::path(post, path = "/replays/{replay_id}/cancel", tag = "Replays", responses((status = 200, body = Replay)))]
 async fn cancel(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     _: Params,
 ) -> Result<Json<Replay>, ApiError> {
-    set(&app, &id, Progress::Cancelled).await
+    set(&app, &caller, &id, Progress::Cancelled).await
 }
 
-async fn set(app: &App, id: &str, progress: Progress) -> Result<Json<Replay>, ApiError> {
-    let id = number(id)?;
+async fn set(app: &App, caller: &Caller, id: &str, progress: Progress) -> Result<Json<Replay>, ApiError> {
+    let found = find(app, caller, id).await?;
+    if progress == Progress::Running && found.progress == Progress::Paused {
+        check_running(app, found.scope).await?;
+    }
+
+    let id = found.id;
     if let Some(changed) = app.store().set_progress(id, progress, app.now()).await? {
         return Ok(Json(Replay::from(&changed)));
     }
@@ -292,6 +337,28 @@ async fn set(app: &App, id: &str, progress: Progress) -> Result<Json<Replay>, Ap
         ended.progress.word()
     );
     Err(ApiError::problem(StatusCode::CONFLICT, text))
+}
+
+/// Refuses another running replay if too many of the project or group, or of all users, are running. Administrators are
+/// not limited.
+async fn check_running(app: &App, scope: Scope) -> Result<(), ApiError> {
+    if scope == Scope::Instance || may_replay(&app.engine.context, scope).await? {
+        return Ok(());
+    }
+
+    let text = "too many replays of this project or group, or of all users, are running; wait for one to finish, or \
+        pause or cancel it";
+    Err(ApiError::problem(StatusCode::CONFLICT, text))
+}
+
+/// Finds a replay whose scope the caller may manage. All other replays do not exist for the caller.
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<store::Replay, ApiError> {
+    let found = app.store().find_replay(number(id)?).await?.ok_or_else(nothing)?;
+    if !caller.may(found.scope, Action::Hooks).await? {
+        return Err(nothing());
+    }
+
+    Ok(found)
 }
 
 fn number(id: &str) -> Result<i64, ApiError> {

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::export;
 use super::item_filters::FilterQuery;
 use super::scope::{Scope, ScopeQuery, ask, large_enough};
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -122,17 +122,18 @@ const HELP: &str = "Merge requests that one person wrote and another reviewed in
     approval before the merge. Authors are people unless bots are requested; reviewers are always people. With a team or \
     member, only their reviews count.";
 
-/// Show who reviews whom, as pairs of authors and reviewers. Administrators only.
+/// Show who reviews whom, as pairs of authors and reviewers. Maintainers of the project, owners of the group, and
+/// administrators.
 #[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(ScopeQuery, FilterQuery, ReviewQuery),
     responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
-async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+async fn reviews(caller: Caller, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (scope_query, query): (ScopeQuery, ReviewQuery) = (params.read()?, params.read()?);
     let wanted = params.read::<FilterQuery>()?.read()?;
     let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
 
     let is_csv = export::is_csv(query.format.as_deref())?;
-    let scope = scope_query.scope(&app, app.now()).await?;
+    let scope = scope_query.scope(&app, &caller, app.now()).await?;
     let mut filters = scope_query.filters();
     filters.extend(wanted.filters());
 

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::item_filters::ItemFilters;
-use super::{invalid, named, roster};
+use super::{invalid, managed, named, roster};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -38,10 +39,12 @@ pub(super) struct ScopeQuery {
     /// Time zone of the days, an IANA name such as `Europe/Bratislava`. Default: UTC.
     zone: Option<String>,
 
-    /// Only this project: its id in received bodies, or its path.
+    /// Only this project. Administrators: its id in received bodies, or its path. Maintainers: its id here, or its full
+    /// path.
     project: Option<String>,
 
-    /// Only projects of this group and its subgroups: the path of the group.
+    /// Only projects of this group and its subgroups: the path of the group. Owners can also give its id. Users who are
+    /// no administrators must give a project or a group.
     group: Option<String>,
 
     /// Only work of this team's members while they belonged to it: id or name of the team, in any case.
@@ -92,14 +95,9 @@ pub(super) struct Scope {
 }
 
 impl ScopeQuery {
-    pub(super) async fn scope(&self, app: &App, now: Timestamp) -> Result<Scope, ApiError> {
+    pub(super) async fn scope(&self, app: &App, caller: &Caller, now: Timestamp) -> Result<Scope, ApiError> {
         let window = days(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
-        let projects = match (&self.project, &self.group) {
-            (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
-            (Some(name), None) => Some(projects(app, name).await?),
-            (None, Some(path)) => Some(group(app, path).await?),
-            (None, None) => None,
-        };
+        let projects = self.projects(app, caller).await?;
 
         let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
@@ -172,6 +170,21 @@ impl ScopeQuery {
             privacy,
             incident_labels,
         })
+    }
+
+    /// Finds the selected projects; `None` for all.
+    async fn projects(&self, app: &App, caller: &Caller) -> Result<Option<Vec<i64>>, ApiError> {
+        if !caller.actor.is_admin {
+            let scope = managed::scope_of(app, caller, self.project.as_deref(), self.group.as_deref()).await?;
+            return Ok(Some(managed::ids_in_insights(app, scope).await?));
+        }
+
+        match (&self.project, &self.group) {
+            (Some(_), Some(_)) => Err(invalid("project and group cannot be combined; remove one of them")),
+            (Some(name), None) => Ok(Some(projects(app, name).await?)),
+            (None, Some(path)) => Ok(Some(group(app, path).await?)),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Reads whose work counts.

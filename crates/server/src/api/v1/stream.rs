@@ -28,8 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
-use crate::api::{find_group, find_project};
+use super::{invalid, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment};
@@ -165,13 +164,7 @@ async fn follow(
     headers: HeaderMap,
     Input(query): Input<StreamQuery>,
 ) -> Result<Response, ApiError> {
-    let scope = match (&query.project, &query.group) {
-        (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
-        (Some(project), None) => Scope::Project(find_project(&app, project).await?.id),
-        (None, Some(group)) => Scope::Group(find_group(&app, group).await?.id),
-        (None, None) => Scope::Instance,
-    };
-    caller.require(scope, Action::Hooks).await?;
+    let scope = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
 
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let triggers = query.trigger.iter().map(kind).collect::<Result<Vec<_>, _>>()?;

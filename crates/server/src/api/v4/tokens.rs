@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::{self as access_rules, AccessLevel, Action};
+use quickdraw_domain::access::{AccessLevel, Action, TokenScope};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::{self, Between, Holder, NewToken, TokenFilter, Tokens};
@@ -51,23 +51,30 @@ pub(super) fn scope_routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// Scope of a token.
-#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-enum TokenScope {
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(
+    dead_code,
+    reason = "schema of the words that are read as text, so that an error can list them"
+)]
+enum ScopeWord {
     /// All actions that the user can perform.
     Api,
 
     /// Read access only.
     ReadApi,
-}
 
-impl From<TokenScope> for access_rules::TokenScope {
-    fn from(scope: TokenScope) -> Self {
-        match scope {
-            TokenScope::Api => Self::Api,
-            TokenScope::ReadApi => Self::ReadApi,
-        }
-    }
+    /// Act as another user. Tokens of administrators only.
+    Sudo,
+
+    /// Report events, and nothing else.
+    Report,
+
+    /// Read the metrics for Prometheus, and nothing else. Tokens of administrators only.
+    Metrics,
+
+    /// Read insights, and nothing else.
+    ReadInsights,
 }
 
 /// A token to create.
@@ -77,8 +84,8 @@ struct TokenToMake {
     name: Line<255>,
 
     /// Scopes of the token.
-    #[schema(min_items = 1)]
-    scopes: Vec<TokenScope>,
+    #[schema(min_items = 1, value_type = Vec<ScopeWord>)]
+    scopes: Vec<String>,
 
     /// Day on which the token expires. Default: after one year.
     expires_at: Option<Day>,
@@ -91,8 +98,8 @@ struct ScopeTokenToMake {
     name: Line<255>,
 
     /// Scopes of the token.
-    #[schema(min_items = 1)]
-    scopes: Vec<TokenScope>,
+    #[schema(min_items = 1, value_type = Vec<ScopeWord>)]
+    scopes: Vec<String>,
 
     /// Role of the token's bot. Default: Maintainer.
     #[serde(default)]
@@ -195,7 +202,15 @@ async fn create_own(
         return Err(ApiError::forbidden());
     }
 
-    make(&app, Holder::User(actor.user_id), params.read()?, prefix(None)).await
+    let allowed = scopes_of(actor.is_admin);
+    make(
+        &app,
+        Holder::User(actor.user_id),
+        params.read()?,
+        &allowed,
+        prefix(None),
+    )
+    .await
 }
 
 /// Create a personal token for a user. Administrators only.
@@ -220,27 +235,52 @@ async fn create_for(
         ));
     }
 
-    make(&app, Holder::User(id), params.read()?, prefix(None)).await
+    let allowed = scopes_of(user.is_admin);
+    make(&app, Holder::User(id), params.read()?, &allowed, prefix(None)).await
+}
+
+/// The scopes that a personal token can have.
+fn scopes_of(is_admin: bool) -> Vec<TokenScope> {
+    TokenScope::ALL
+        .into_iter()
+        .filter(|scope| is_admin || !scope.is_of_admins())
+        .collect()
+}
+
+/// Reads the scopes of a request. Clients compare them with those that they sent, so the order stays and repeats are
+/// removed.
+fn read_scopes(words: &[String], allowed: &[TokenScope]) -> Result<Vec<TokenScope>, ApiError> {
+    if words.is_empty() {
+        return Err(Invalid::missing("scopes").into());
+    }
+
+    let mut scopes = Vec::new();
+    for word in words {
+        let known = TokenScope::by_word(word).filter(|scope| allowed.contains(scope));
+        let Some(scope) = known else {
+            let choices: Vec<&str> = allowed.iter().map(|scope| scope.word()).collect();
+            return Err(ApiError::bad_parameter(format!(
+                "scopes does not have a valid value; this token can have {}",
+                choices.join(", ")
+            )));
+        };
+
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+
+    Ok(scopes)
 }
 
 async fn make(
     app: &App,
     holder: Holder,
     input: TokenToMake,
+    allowed: &[TokenScope],
     prefix: &str,
 ) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
-    if input.scopes.is_empty() {
-        return Err(Invalid::missing("scopes").into());
-    }
-
-    // Clients compare the scopes with those that they sent, so the order stays and repeats are removed.
-    let mut scopes: Vec<access_rules::TokenScope> = Vec::new();
-    for scope in input.scopes {
-        if !scopes.contains(&scope.into()) {
-            scopes.push(scope.into());
-        }
-    }
-
+    let scopes = read_scopes(&input.scopes, allowed)?;
     let now = app.now();
     let (text, digest) = fresh(prefix)?;
 
@@ -496,6 +536,7 @@ async fn create(
             scopes,
             expires_at,
         },
+        &TokenScope::OF_BOTS,
         prefix(Some(at.0.scope)),
     )
     .await

@@ -28,7 +28,7 @@ impl AccessTokens for Postgres {
         transaction
             .execute(
                 "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, is_root)
-                 VALUES ($1, 1, 'root token', 'api', $2, true)",
+                 VALUES ($1, 1, 'root token', 'api sudo', $2, true)",
                 &[&digest.as_slice(), &now.as_micros()],
             )
             .await?;
@@ -45,7 +45,7 @@ impl AccessTokens for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.read_only, t.last_used_at, u.project_id,
+                "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.scopes, t.last_used_at, u.project_id,
                     u.group_id, u.blocked
                  FROM access_tokens t JOIN users u ON u.id = t.user_id
                  WHERE t.digest = $1 AND NOT t.revoked
@@ -70,7 +70,7 @@ impl AccessTokens for Postgres {
             name: row.get("name"),
             is_admin: row.get("is_admin"),
             token: row.get("token_id"),
-            read_only: row.get("read_only"),
+            scopes: scopes_of(row.get("scopes")),
             bot_of: bot_of(row.get("project_id"), row.get("group_id")),
         };
 
@@ -220,20 +220,12 @@ async fn insert_token(
     expires_at: Option<i64>,
     now: Timestamp,
 ) -> Result<Token> {
-    let (read_only, scopes) = (!scopes.contains(&TokenScope::Api), scopes_column(scopes));
+    let scopes = scopes_column(scopes);
     let row = client
         .query_opt(
-            "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
-             SELECT $1, u.id, $3, $4, $5, $6, $7 FROM users u WHERE u.id = $2 RETURNING id",
-            &[
-                &digest.as_slice(),
-                &user,
-                &name,
-                &read_only,
-                &scopes,
-                &now.as_micros(),
-                &expires_at,
-            ],
+            "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, expires_at)
+             SELECT $1, u.id, $3, $4, $5, $6 FROM users u WHERE u.id = $2 RETURNING id",
+            &[&digest.as_slice(), &user, &name, &scopes, &now.as_micros(), &expires_at],
         )
         .await?;
     let id = scalar(&row.ok_or(Error::Missing("user"))?);

@@ -24,7 +24,7 @@ impl AccessTokens for Sqlite {
             tx.connection.execute("DELETE FROM access_tokens WHERE is_root", [])?;
             tx.connection.execute(
                 "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, is_root)
-                 VALUES (?1, 1, 'root token', 'api', ?2, TRUE)",
+                 VALUES (?1, 1, 'root token', 'api sudo', ?2, TRUE)",
                 (digest, now.as_micros()),
             )?;
 
@@ -45,7 +45,7 @@ impl AccessTokens for Sqlite {
         let found = self
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.read_only, t.last_used_at, u.project_id,
+                    "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.scopes, t.last_used_at, u.project_id,
                        u.group_id, u.blocked
                      FROM access_tokens t JOIN users u ON u.id = t.user_id
                      WHERE t.digest = ?1 AND NOT t.revoked
@@ -59,7 +59,7 @@ impl AccessTokens for Sqlite {
                         name: row.get("name")?,
                         is_admin: row.get("is_admin")?,
                         token: row.get("token_id")?,
-                        read_only: row.get("read_only")?,
+                        scopes: scopes_of(&row.get::<_, String>("scopes")?),
                         bot_of: bot_of(row.get("project_id")?, row.get("group_id")?),
                     };
                     Ok((actor, row.get::<_, Option<i64>>("last_used_at")?, row.get::<_, bool>("blocked")?))
@@ -231,21 +231,12 @@ fn insert_token(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Token> {
-    let read_only = !scopes.contains(&TokenScope::Api);
     let expires_at = expires_at.map(Timestamp::as_micros);
 
     connection.execute(
-        "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (
-            digest,
-            user,
-            name,
-            read_only,
-            scopes_column(scopes),
-            now.as_micros(),
-            expires_at,
-        ),
+        "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (digest, user, name, scopes_column(scopes), now.as_micros(), expires_at),
     )?;
 
     find_token(connection, connection.last_insert_rowid())?.ok_or(Error::Damaged("a token that was just made"))
