@@ -114,6 +114,7 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
         window: settings.window.0,
         addresses: settings.read_addresses()?,
         per_minute: settings.rate_limit.0,
+        sender_per_minute: settings.sender_rate_limit.0,
         body_limit: settings.read_body_limit()?,
         deduplicate: settings.deduplicate,
         created_at: Timestamp::default(),
