@@ -333,9 +333,10 @@ async fn take(
     }
 
     let (sources, gate, headers) = (Arc::clone(sources), Arc::clone(gate), headers.clone());
-    let end = aside::by_weight(bytes, async move {
-        admit(&sources, &gate, &headers, &held, head).await
-    });
+    let end = aside::by_weight(
+        bytes,
+        async move { admit(&sources, &gate, &headers, &held, head).await },
+    );
     (end.await, bytes)
 }
 
@@ -355,8 +356,7 @@ fn count_sender(gate: &Gate, address: IpAddr) -> Result<(), Refused> {
 
 /// The refusal of a request over a rate limit.
 fn limited(gate: &Gate, client: Client, address: IpAddr, wait: Duration) -> Refused {
-    gate.limits
-        .note_refusal(client, &gate.source, address, Instant::now());
+    gate.limits.note_refusal(client, &gate.source, address, Instant::now());
 
     let detail = match client {
         Client::Stranger => "too many requests without a valid credential from this address".to_owned(),

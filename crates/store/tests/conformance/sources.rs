@@ -94,7 +94,14 @@ pub(crate) async fn sources_are_read_with_their_secrets_and_listed_in_the_direct
     let names: Vec<_> = directory
         .sources
         .iter()
-        .map(|one| (one.key.as_str(), one.name.as_str(), one.per_minute, one.sender_per_minute))
+        .map(|one| {
+            (
+                one.key.as_str(),
+                one.name.as_str(),
+                one.per_minute,
+                one.sender_per_minute,
+            )
+        })
         .collect();
 
     assert_eq!(names, [("a", "other", None, None), ("b", "lab", Some(7), Some(70))]);

@@ -154,8 +154,15 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_share_a_row() {
-        let noted = [(0, "2001:db8::1", 401), (1, "2001:db8::2", 401), (2, "2001:db8:1::1", 401)];
-        assert_eq!(rows(&noted), expected(&[(1, "2001:db8::2", 2), (2, "2001:db8:1::1", 1)]));
+        let noted = [
+            (0, "2001:db8::1", 401),
+            (1, "2001:db8::2", 401),
+            (2, "2001:db8:1::1", 401),
+        ];
+        assert_eq!(
+            rows(&noted),
+            expected(&[(1, "2001:db8::2", 2), (2, "2001:db8:1::1", 1)])
+        );
     }
 
     #[test]
