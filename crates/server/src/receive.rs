@@ -40,10 +40,22 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Sources>> {
         .routes(routes!(receive_at))
 }
 
+/// The default source, which the settings describe.
+pub struct DefaultSource {
+    /// The source.
+    pub source: Source,
+
+    /// Whether its secret is a setting. Otherwise the nodes share a generated one.
+    pub secret_is_set: bool,
+}
+
 /// The state of the sources.
 pub(crate) struct Sources {
     engine: Arc<Engine>,
     gates: Gates,
+
+    /// Whether the secret of the default source is a setting.
+    pub(crate) secret_is_set: bool,
 
     /// Reverse proxies whose `X-Forwarded-For` is trusted.
     trusted_proxies: Addresses,
@@ -55,13 +67,14 @@ pub(crate) struct Sources {
 impl Sources {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        default: Source,
+        default: DefaultSource,
         trusted_proxies: Addresses,
         bodies: Arc<BodyMemory>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
-            gates: Gates::new(default),
+            gates: Gates::new(default.source),
+            secret_is_set: default.secret_is_set,
             trusted_proxies,
             bodies,
         })

@@ -19,6 +19,7 @@ mod commands;
 mod compose;
 mod connect;
 mod counted;
+mod directory_events;
 mod event_filters;
 mod forge;
 mod furniture;
@@ -222,6 +223,9 @@ const CHECKS: &[(&str, Check)] = checks![
     operation::doctor_does_not_change_the_files_of_a_crash,
     operation::a_start_logs_the_files_of_secrets_and_no_secret,
     operation::the_store_keeps_the_generated_secret_for_all_nodes,
+    operation::nodes_with_folders_of_their_own_accept_the_same_secret,
+    operation::the_generated_secret_is_shown_to_administrators,
+    operation::a_setting_determines_the_secret_that_is_shown,
     operation::a_start_without_the_key_of_the_database_creates_no_other_key,
     operation::a_start_that_cannot_create_the_database_leaves_no_key,
     operation::insights_without_their_database_are_refused,
@@ -402,6 +406,15 @@ const CHECKS: &[(&str, Check)] = checks![
     instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
     instances::the_binding_survives_a_restart_and_the_settings_override_it,
     instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
+    directory_events::changes_of_a_project_reach_system_hooks,
+    directory_events::a_transfer_reaches_system_hooks,
+    directory_events::a_new_project_reaches_the_hooks_of_its_group,
+    directory_events::subgroups_reach_the_hooks_of_their_parent,
+    directory_events::a_deleted_group_reports_everything_in_it,
+    directory_events::users_reach_system_hooks_without_their_addresses,
+    directory_events::members_of_a_project_reach_system_hooks,
+    directory_events::members_of_a_group_reach_its_hooks,
+    directory_events::a_refused_change_and_a_received_project_fire_nothing,
     source_limits::requests_with_a_right_token_are_no_strangers,
     source_limits::requests_with_a_right_signature_are_no_strangers,
     source_limits::wrong_requests_do_not_limit_right_ones_beside_them,

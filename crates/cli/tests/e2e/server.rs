@@ -51,6 +51,7 @@ impl Server {
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
         server.set("QUICKDRAW__SOURCE__RATE_LIMIT", "off");
+        server.set("QUICKDRAW__SOURCE__SENDER_RATE_LIMIT", "off");
 
         if let Engine::Postgres(url) = engine {
             let schema = &server.schema;
@@ -69,6 +70,18 @@ impl Server {
         }
 
         server
+    }
+
+    /// Prepares another node of this server's database on PostgreSQL, with a data folder of its own.
+    pub(crate) fn other_node(&self, engine: &Engine) -> Self {
+        let mut other = Self::new(engine);
+        for name in ["QUICKDRAW_DATABASE_URL", "QUICKDRAW_KEY"] {
+            let known = self.settings.iter().find(|(known, _)| known == name);
+            let (_, value) = known.expect("a server on PostgreSQL");
+            other.set(name, value);
+        }
+
+        other
     }
 
     /// Starts a server with fixed secrets.

@@ -131,7 +131,7 @@ pub(crate) fn refusals_of_a_minute_share_a_row_of_the_list_of_requests(engine: E
 }
 
 pub(crate) fn new_sources_have_the_limits_of_the_default_source(engine: Engine) {
-    let server = Server::start(&engine, &[(LIMIT, "100/min")]);
+    let server = Server::start(&engine, &[(LIMIT, "100/min"), (SENDER_LIMIT, "6000/min")]);
     let made = server.create("/api/v1/sources", &json!({ "name": "ci" }));
     let default = server.get("/api/v1/sources/default");
 

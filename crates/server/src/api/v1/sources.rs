@@ -300,11 +300,15 @@ async fn replace_secret(
 struct ShownSecret {
     /// The newest secret, which GitLab's webhooks should have: a secret token, or a signing token (`whsec_…`).
     secret: String,
+
+    /// True for the default source if the setting `source.secret` of this node determines the secret. If it is false,
+    /// all nodes of the database accept the secret.
+    is_setting: bool,
 }
 
 /// Show the secret of a source. Administrators only, with a token of the scope `api`.
 ///
-/// Each request leaves an entry in the audit log. The default source has its secret in the settings instead.
+/// Each request leaves an entry in the audit log.
 #[utoipa::path(post, path = "/sources/{source_id}/secret/show", tag = "Sources",
     responses((status = 200, body = ShownSecret)))]
 async fn show_secret(
@@ -313,12 +317,11 @@ async fn show_secret(
     Path(id): Path<String>,
     _: Params,
 ) -> Result<Json<ShownSecret>, ApiError> {
-    not_default(&id)?;
-
     let source = find(&app, &id).await?;
     let newest = source.secrets.first().ok_or_else(nothing)?;
     Ok(Json(ShownSecret {
         secret: newest.secret.expose().to_owned(),
+        is_setting: source.key.is_empty() && app.sources.secret_is_set,
     }))
 }
 
