@@ -273,6 +273,14 @@ impl Server {
         self.call("POST", path, &body.to_string()).check(201).json()
     }
 
+    /// The newest events without those of the instance and of groups that changes in the API fire.
+    pub(crate) fn events_of_projects(&self) -> Vec<Value> {
+        let list = self.get("/api/v1/events?limit=100");
+        let events = list["items"].as_array().expect("a list").iter();
+        let is_change = |event: &&Value| event["project_id"].is_null() && event["origin"] == "api";
+        events.filter(|event| !is_change(event)).cloned().collect()
+    }
+
     /// Reports an event of project 1 and returns the answer.
     #[track_caller]
     pub(crate) fn report_event(&self, report: &Value) -> Value {
