@@ -107,7 +107,7 @@ pub(crate) fn a_new_project_reaches_the_hooks_of_its_group(engine: Engine) {
     check(&system, &["project_create"]);
 
     let got = &sink.got()[0];
-    assert_eq!(got.headers["x-gitlab-event"], "Project Hook");
+    assert_eq!(got.headers["X-Gitlab-Event"], "Project Hook");
     assert_eq!(body_of(got)["path_with_namespace"], "gear/rope");
 }
 
