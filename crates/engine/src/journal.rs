@@ -4,7 +4,7 @@
 //! project last sent an event. It knows no other struct.
 
 mod audience;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod fan_out;
 pub(crate) mod filters;
 pub(crate) mod ingest;

@@ -2,10 +2,45 @@
 
 use serde_json::{Value, json};
 
+use crate::Check;
 use crate::access::People;
 use crate::gitlab::{SENDER, push_of};
 use crate::http::{Got, Sink, eventually};
 use crate::server::{Engine, Server};
+
+/// The tests of this file.
+pub(crate) const CHECKS: &[(&str, Check)] = &[
+    (
+        "changes_of_a_project_reach_system_hooks",
+        changes_of_a_project_reach_system_hooks,
+    ),
+    ("a_transfer_reaches_system_hooks", a_transfer_reaches_system_hooks),
+    (
+        "a_new_project_reaches_the_hooks_of_its_group",
+        a_new_project_reaches_the_hooks_of_its_group,
+    ),
+    (
+        "subgroups_reach_the_hooks_of_their_parent",
+        subgroups_reach_the_hooks_of_their_parent,
+    ),
+    (
+        "a_deleted_group_reports_everything_in_it",
+        a_deleted_group_reports_everything_in_it,
+    ),
+    (
+        "users_reach_system_hooks_without_their_addresses",
+        users_reach_system_hooks_without_their_addresses,
+    ),
+    (
+        "members_of_a_project_reach_system_hooks",
+        members_of_a_project_reach_system_hooks,
+    ),
+    ("members_of_a_group_reach_its_hooks", members_of_a_group_reach_its_hooks),
+    (
+        "a_refused_change_and_a_received_project_fire_nothing",
+        a_refused_change_and_a_received_project_fire_nothing,
+    ),
+];
 
 fn body_of(got: &Got) -> Value {
     serde_json::from_slice(&got.body).expect("JSON")

@@ -406,15 +406,6 @@ const CHECKS: &[(&str, Check)] = checks![
     instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
     instances::the_binding_survives_a_restart_and_the_settings_override_it,
     instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
-    directory_events::changes_of_a_project_reach_system_hooks,
-    directory_events::a_transfer_reaches_system_hooks,
-    directory_events::a_new_project_reaches_the_hooks_of_its_group,
-    directory_events::subgroups_reach_the_hooks_of_their_parent,
-    directory_events::a_deleted_group_reports_everything_in_it,
-    directory_events::users_reach_system_hooks_without_their_addresses,
-    directory_events::members_of_a_project_reach_system_hooks,
-    directory_events::members_of_a_group_reach_its_hooks,
-    directory_events::a_refused_change_and_a_received_project_fire_nothing,
     source_limits::requests_with_a_right_token_are_no_strangers,
     source_limits::requests_with_a_right_signature_are_no_strangers,
     source_limits::wrong_requests_do_not_limit_right_ones_beside_them,
@@ -480,7 +471,8 @@ fn main() {
         Ok(())
     }));
 
-    for (name, check) in CHECKS.iter().chain(rights_list::CHECKS).copied() {
+    let others = rights_list::CHECKS.iter().chain(directory_events::CHECKS);
+    for (name, check) in CHECKS.iter().chain(others).copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

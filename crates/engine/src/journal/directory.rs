@@ -18,9 +18,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Number of changes whose events are journaled at the same time.
 const AT_ONCE: usize = 32;
 
-impl Journal {
+/// The reporter of changes that are made with the API.
+pub struct ChangeReporter<'a>(pub &'a Journal);
+
+impl ChangeReporter<'_> {
     /// Journals the events that changes fire. The events are on disk when this returns, or logged as lost.
-    pub async fn report_changes(&self, changes: &[Change<'_>], by: &User) {
+    pub async fn report(&self, changes: &[Change<'_>], by: &User) {
         for together in changes.chunks(AT_ONCE) {
             join_all(together.iter().map(|change| self.report_change(change, by))).await;
         }
@@ -47,12 +50,12 @@ impl Journal {
             user: by,
             object: &object,
             previous: previous.as_deref(),
-            instance: self.context.instance(),
-            at: self.context.clock().now(),
+            instance: self.0.context.instance(),
+            at: self.0.context.clock().now(),
         };
 
         // A time-out does not show whether the event was stored. The key makes it one event.
-        let key = self.context.clock().uuid().to_string();
+        let key = self.0.context.clock().uuid().to_string();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -74,7 +77,7 @@ impl Journal {
         let group = match audience {
             Audience::Instance => None,
             Audience::Group(id) => {
-                let found = self.context.store().find_group(Name::Id(id.0)).await?;
+                let found = self.0.context.store().find_group(Name::Id(id.0)).await?;
                 // A group that was deleted meanwhile has no hooks any more.
                 let Some(group) = found else { return Ok(()) };
                 Some(group)
@@ -90,6 +93,6 @@ impl Journal {
             ..Filing::default()
         };
 
-        self.report(&happened, filing).await.map(|_| ())
+        self.0.report(&happened, filing).await.map(|_| ())
     }
 }

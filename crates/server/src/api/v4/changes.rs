@@ -5,6 +5,7 @@ use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::compose;
 use quickdraw_domain::directory::{Account, Change, GroupChange, MemberOf, Membership, ProjectChange};
 use quickdraw_domain::scope::{Group, Project, Scope};
+use quickdraw_engine::ChangeReporter;
 use quickdraw_store::access::{Actor, Member, MemberFilter, User};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{Name, ScopeFilter};
@@ -25,7 +26,7 @@ pub(super) async fn report(app: &App, by: &Actor, changes: &[Change<'_>]) {
         username: by.username.clone(),
         ..compose::User::default()
     };
-    app.engine.journal.report_changes(changes, &user).await;
+    ChangeReporter(&app.engine.journal).report(changes, &user).await;
 }
 
 /// Names of the owners of a project or group. If they cannot be read, the event has none.

@@ -328,8 +328,8 @@ struct GroupDestination {
 /// Move a group into another group, or make it a top-level group. Owners of the group, of its parent and of the new
 /// parent, and administrators.
 ///
-/// The hooks of the new parent get the events of the group from then on. As in GitLab, no event reports the move. Only administrators can make it a top-level
-/// group.
+/// The hooks of the new parent get the events of the group from then on. As in GitLab, no event reports the move. Only
+/// administrators can make it a top-level group.
 #[utoipa::path(post, path = "/groups/{id}/transfer", tag = "Groups", request_body = GroupDestination,
     responses((status = 201, body = Group)))]
 async fn transfer(
