@@ -61,7 +61,7 @@ impl ChangeReporter<'_> {
             tries += 1;
             let error = match self.try_fired(fired.audience, happened, &key).await {
                 Ok(()) => return Ok(()),
-                Err(error @ ReportError::Compose(_)) => return Err(error.into()),
+                Err(error @ (ReportError::Compose(_) | ReportError::Foreign(_))) => return Err(error.into()),
                 Err(error @ ReportError::Store(_)) => error,
             };
 
