@@ -167,7 +167,7 @@ pub(crate) async fn source_latency(engine: &Engine, scale: Scale) -> anyhow::Res
 /// Figure 12: the latency of a moderate sender, alone and while another address floods the same source.
 pub(crate) async fn flooded(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let place = Place::new(engine).await?;
-    let ours = place.serve(&[("QUICKDRAW__SOURCE__RATE_LIMIT", "6000/min")]).await?;
+    let ours = place.serve(&[("QUICKDRAW__SOURCE__SENDER_RATE_LIMIT", "off")]).await?;
     let shot = to_source(ours.port);
     load::open(&shot, 50, Duration::from_secs(1)).await?;
 

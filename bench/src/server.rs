@@ -93,6 +93,7 @@ impl Place {
             .env("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true")
             .env("QUICKDRAW__TELEMETRY__LOG", "warn")
             .env("QUICKDRAW__SOURCE__RATE_LIMIT", "off")
+            .env("QUICKDRAW__SOURCE__SENDER_RATE_LIMIT", "off")
             .envs(settings.iter().copied())
             .stdout(Stdio::null());
 

@@ -308,11 +308,17 @@ impl Server {
 
 /// The given token, or else the token in the data directory of a server.
 pub(crate) fn token(given: Option<&str>) -> anyhow::Result<String> {
-    match given {
-        Some(token) => Ok(token.to_owned()),
-        None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
-            .context("no token: give --token, or run this in the directory that contains quickdraw-data/root-token")?
-            .trim()
-            .to_owned()),
+    let text = match given {
+        Some(token) => token.to_owned(),
+        None => std::fs::read_to_string("quickdraw-data/root-token")
+            .context("no token: give --token, or run this in the directory that contains quickdraw-data/root-token")?,
+    };
+
+    // A line break at the end comes from a file or a paste.
+    let token = text.trim().to_owned();
+    if token.chars().any(|c| c.is_control() || c == ' ') {
+        anyhow::bail!("the token contains a blank, a line break or another control character; give only the token");
     }
+
+    Ok(token)
 }

@@ -11,6 +11,7 @@ use quickdraw_domain::{Secret, SourceId, Timestamp};
 use quickdraw_egress::{Client, Hickory, Limits, own_addresses};
 use quickdraw_engine::delivery::transport::Guarded;
 use quickdraw_engine::{Engine, Settings, System};
+use quickdraw_server::DefaultSource;
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
@@ -59,7 +60,11 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
 /// The default source. Without a secret in the settings it has one that was made once and is the same on every node:
 /// the store has it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared
 /// theirs, is good as well.
-pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Source> {
+pub(crate) async fn source(
+    config: &Config,
+    store: &SharedStore,
+    first: &mut FirstStart,
+) -> anyhow::Result<DefaultSource> {
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();
 
@@ -86,8 +91,9 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
             }
         }
 
+        // The shared secret is the first one, which is shown.
+        known.push(shared.clone());
         known.extend(kept.filter(|kept| *kept != shared));
-        known.push(shared);
     }
 
     let mut secrets = Vec::new();
@@ -105,7 +111,7 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
     }
 
     let settings = &config.source;
-    Ok(Source {
+    let source = Source {
         id: SourceId(1),
         key: String::new(),
         name: "default".to_owned(),
@@ -114,10 +120,16 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
         window: settings.window.0,
         addresses: settings.read_addresses()?,
         per_minute: settings.rate_limit.0,
+        sender_per_minute: settings.sender_rate_limit.0,
         body_limit: settings.read_body_limit()?,
         deduplicate: settings.deduplicate,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
+    };
+
+    Ok(DefaultSource {
+        source,
+        secret_is_set: !config.source.secret.is_empty(),
     })
 }
 

@@ -16,6 +16,7 @@ pub mod access;
 pub mod audience;
 pub mod compose;
 pub mod delivery;
+pub mod directory;
 pub mod edit;
 pub mod envelope;
 pub mod event;

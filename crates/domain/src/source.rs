@@ -35,8 +35,11 @@ pub struct Source {
     /// Addresses that may post. All may if the list is empty.
     pub addresses: Addresses,
 
-    /// Maximum number of requests a minute from one address. `None` for no limit.
+    /// Maximum number of requests a minute without a valid credential from one address. `None` for no limit.
     pub per_minute: Option<u32>,
+
+    /// Maximum number of requests a minute with a valid credential, from all addresses. `None` for no limit.
+    pub sender_per_minute: Option<u32>,
 
     /// Largest body, in bytes.
     pub body_limit: usize,
@@ -67,6 +70,10 @@ pub const MAX_SECRETS: usize = 5;
 impl Source {
     /// The default for `window`: five minutes, as in Standard Webhooks.
     pub const WINDOW: Duration = Duration::from_secs(300);
+    /// The default for `per_minute`.
+    pub const PER_MINUTE: u32 = 100;
+    /// The default for `sender_per_minute`. GitLab does not send a refused event again, so this limit is generous.
+    pub const SENDER_PER_MINUTE: u32 = 6_000;
     /// The default for `body_limit` and its maximum in the API: GitLab sends no larger body.
     pub const BODY_LIMIT: usize = 25 << 20;
 
@@ -284,6 +291,7 @@ mod tests {
             window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: Some(100),
+            sender_per_minute: Some(6000),
             body_limit: 1,
             deduplicate: true,
             created_at: at(0),

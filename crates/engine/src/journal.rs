@@ -4,6 +4,7 @@
 //! project last sent an event. It knows no other struct.
 
 mod audience;
+pub(crate) mod directory;
 pub(crate) mod fan_out;
 pub(crate) mod filters;
 pub(crate) mod ingest;

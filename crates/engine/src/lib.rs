@@ -41,6 +41,7 @@ pub use engine::Engine;
 pub use insights::Insights;
 pub use insights::ask::{ask, search_events};
 pub use journal::Journal;
+pub use journal::directory::ChangeReporter;
 pub use journal::filters::Trial;
 pub use journal::operations::Operations;
 pub use journal::relay::{ReceiveError, Received, RequestRecord};

@@ -31,7 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use limit::Limits;
 pub use listener::{Listener, ListenerLimits};
-pub use receive::{Checks, Verifier, Wrong};
+pub use receive::{Checks, DefaultSource, Verifier, Wrong};
 pub use state::App;
 
 use params::Known;

@@ -3,11 +3,12 @@
 
 pub(crate) mod address;
 mod gates;
+mod limits;
 mod verify;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -31,6 +32,7 @@ use crate::aside;
 use crate::body::{self, BodyMemory, Held, Kind};
 use crate::telemetry::{SOURCE_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::{Gate, Gates};
+use limits::Client;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<Sources>> {
     OpenApiRouter::new()
@@ -38,10 +40,22 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Sources>> {
         .routes(routes!(receive_at))
 }
 
+/// The default source, which the settings describe.
+pub struct DefaultSource {
+    /// The source.
+    pub source: Source,
+
+    /// Whether its secret is a setting. Otherwise the nodes share a generated one.
+    pub secret_is_set: bool,
+}
+
 /// The state of the sources.
 pub(crate) struct Sources {
     engine: Arc<Engine>,
     gates: Gates,
+
+    /// Whether the secret of the default source is a setting.
+    pub(crate) secret_is_set: bool,
 
     /// Reverse proxies whose `X-Forwarded-For` is trusted.
     trusted_proxies: Addresses,
@@ -53,13 +67,14 @@ pub(crate) struct Sources {
 impl Sources {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        default: Source,
+        default: DefaultSource,
         trusted_proxies: Addresses,
         bodies: Arc<BodyMemory>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
-            gates: Gates::new(default),
+            gates: Gates::new(default.source),
+            secret_is_set: default.secret_is_set,
             trusted_proxies,
             bodies,
         })
@@ -243,6 +258,7 @@ async fn handle(sources: &Arc<Sources>, gate: &Arc<Gate>, request: Request) -> R
         event: text(&parts.headers, "x-gitlab-event").map(|event| event.chars().take(100).collect()),
         bytes,
         event_id,
+        count: 1,
     };
     sources.engine.journal.note_request(gate.source.id, seen);
     response
@@ -256,6 +272,14 @@ fn header_of(trigger: Trigger) -> &'static str {
     }
 }
 
+/// A request of which the head was checked.
+#[derive(Clone, Copy)]
+struct Head {
+    address: IpAddr,
+    checks: Checks,
+    now: Timestamp,
+}
+
 /// Processes a request. Returns the result, and the number of body bytes that were read.
 async fn take(
     sources: &Arc<Sources>,
@@ -265,47 +289,47 @@ async fn take(
     body: Body,
 ) -> (End, usize) {
     let source = &gate.source;
-    let head = gate.verifier.check_head(headers, sources.now());
-
-    if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
-        gate.log_refusal(address, Instant::now());
-
-        let refused = Refused::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate",
-            "too many requests from this address",
-        );
-
-        return (
-            End::Refused(Refused {
-                retry_after: Some(wait.as_secs() + 1),
-                ..refused
-            }),
-            0,
-        );
-    }
-
     if !source.addresses.is_empty() && !source.addresses.contains(address) {
-        return (
-            End::Refused(Refused::new(
-                StatusCode::FORBIDDEN,
-                "address",
-                "this address is not allowed to post here",
-            )),
-            0,
+        let refused = Refused::new(
+            StatusCode::FORBIDDEN,
+            "address",
+            "this address is not allowed to post here",
         );
+        return (refuse_stranger(gate, address, refused), 0);
     }
+
+    // The head is verified before anything is counted, so that a valid token never counts against the limit of
+    // strangers. This takes microseconds. Nothing of the body is read for a request whose head is wrong.
+    let now = sources.now();
+    let head = gate.verifier.check_head(headers, now);
+    let is_proven = matches!(head, Ok(checks) if !checks.need_body());
+
+    if is_proven && let Err(refused) = count_sender(gate, address) {
+        return (End::Refused(refused), 0);
+    }
+
+    let refuse = |refused: Refused| match is_proven {
+        true => End::Refused(refused),
+        false => refuse_stranger(gate, address, refused),
+    };
 
     if let Some(words) = ambiguous(headers) {
-        return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
+        return (refuse(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
     }
 
-    let now = sources.now();
+    let head = match head {
+        Ok(checks) => Head { address, checks, now },
+        Err(wrong) => return (refuse(wrong.into()), 0),
+    };
 
-    // This comes before the body is read, so that requests without a credential cost nothing more.
-    let checks = match head {
-        Ok(checks) => checks,
-        Err(wrong) => return (End::Refused(wrong.into()), 0),
+    let permit = if is_proven {
+        Ok(None)
+    } else {
+        gate.limits.body_permit(address).await
+    };
+    let _permit = match permit {
+        Ok(permit) => permit,
+        Err(wait) => return (End::Refused(limited(gate, Client::Stranger, address, wait)), 0),
     };
 
     let kind = Kind::Received(&gate.share);
@@ -314,30 +338,65 @@ async fn take(
         Err(body::Refused(status, text)) if status.is_server_error() => {
             return (End::Failed(status, text.to_owned()), 0);
         }
-        Err(body::Refused(status, text)) => return (End::Refused(Refused::new(status, "body", text)), 0),
+        Err(body::Refused(status, text)) => return (refuse(Refused::new(status, "body", text)), 0),
     };
     let bytes = held.bytes.len();
     if !aside::is_large(bytes) {
-        return (admit(sources, gate, headers, &held, (checks, now)).await, bytes);
+        return (admit(sources, gate, headers, &held, head).await, bytes);
     }
 
     let (sources, gate, headers) = (Arc::clone(sources), Arc::clone(gate), headers.clone());
-    let end = aside::by_weight(bytes, async move {
-        admit(&sources, &gate, &headers, &held, (checks, now)).await
-    });
+    let end = aside::by_weight(
+        bytes,
+        async move { admit(&sources, &gate, &headers, &held, head).await },
+    );
     (end.await, bytes)
 }
 
+/// Refuses a request without a valid credential, and counts it against the limit of its address.
+fn refuse_stranger(gate: &Gate, address: IpAddr, refused: Refused) -> End {
+    match gate.limits.count_stranger(address, Instant::now()) {
+        Ok(()) => End::Refused(refused),
+        Err(wait) => End::Refused(limited(gate, Client::Stranger, address, wait)),
+    }
+}
+
+/// Counts a request with a valid credential against the limit of the source.
+fn count_sender(gate: &Gate, address: IpAddr) -> Result<(), Refused> {
+    let counted = gate.limits.count_sender();
+    counted.map_err(|wait| limited(gate, Client::Sender, address, wait))
+}
+
+/// The refusal of a request over a rate limit.
+fn limited(gate: &Gate, client: Client, address: IpAddr, wait: Duration) -> Refused {
+    gate.limits.note_refusal(client, &gate.source, address, Instant::now());
+
+    let detail = match client {
+        Client::Stranger => "too many requests without a valid credential from this address".to_owned(),
+        Client::Sender => format!(
+            "more than {} requests per minute with a valid credential; GitLab does not send this event again: raise \
+             sender_rate_limit of the source",
+            gate.source.sender_per_minute.unwrap_or_default()
+        ),
+    };
+
+    Refused {
+        retry_after: Some(wait.as_secs() + 1),
+        ..Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", detail)
+    }
+}
+
 /// Verifies and commits an event whose body was read.
-async fn admit(
-    sources: &Sources,
-    gate: &Gate,
-    headers: &HeaderMap,
-    held: &Held,
-    (checks, now): (Checks, Timestamp),
-) -> End {
+async fn admit(sources: &Sources, gate: &Gate, headers: &HeaderMap, held: &Held, head: Head) -> End {
+    let Head { address, checks, now } = head;
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
-        return End::Refused(wrong.into());
+        return refuse_stranger(gate, address, wrong.into());
+    }
+
+    if checks.need_body()
+        && let Err(refused) = count_sender(gate, address)
+    {
+        return End::Refused(refused);
     }
 
     let envelope = match Envelope::read(&held.bytes) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use metrics_exporter_prometheus::PrometheusHandle;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::source::{Addresses, Source};
+use quickdraw_domain::source::Addresses;
 use quickdraw_engine::Engine;
 use quickdraw_store::SharedStore;
 use quickdraw_store::access::Actor;
@@ -18,7 +18,7 @@ use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
 use crate::places::{Requester, SharedPermits, Shares};
-use crate::receive::Sources;
+use crate::receive::{DefaultSource, Sources};
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
@@ -86,7 +86,7 @@ impl App {
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
-        source: Source,
+        source: DefaultSource,
         trusted_proxies: Addresses,
         external_url: String,
         metrics: PrometheusHandle,

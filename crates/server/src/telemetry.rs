@@ -22,6 +22,9 @@ pub const STREAM_EVENTS: &str = "quickdraw_stream_events_total";
 /// Counter: requests that sources refused. Label: `reason` (`rate`, `address`, `headers`, `credential`, `body`,
 /// `json`, `instance`, `unknown`).
 pub const SOURCE_REFUSED: &str = "quickdraw_source_refused_total";
+/// Counter: requests that sources refused because of a rate limit. Labels: `source` (its name) and `kind` (`stranger`
+/// without a valid credential, `sender` with one).
+pub const SOURCE_LIMITED: &str = "quickdraw_source_limited_total";
 
 /// Registers the help text of each metric with the recorder, which writes it as a HELP line.
 pub fn describe() {
@@ -49,4 +52,9 @@ pub fn describe() {
     metrics::describe_gauge!(STREAMS, "Open streams.");
     metrics::describe_counter!(STREAM_EVENTS, "Events that were sent on streams.");
     metrics::describe_counter!(SOURCE_REFUSED, "Requests that sources refused, by reason.");
+
+    metrics::describe_counter!(
+        SOURCE_LIMITED,
+        "Requests that sources refused because of a rate limit, by source and kind of client."
+    );
 }

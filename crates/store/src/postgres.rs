@@ -124,6 +124,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("migrations/postgres/0030_all_events.sql"),
     ),
     (31, "roles", include_str!("migrations/postgres/0031_roles.sql")),
+    (
+        32,
+        "sender_limits",
+        include_str!("migrations/postgres/0032_sender_limits.sql"),
+    ),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -58,7 +58,7 @@ pub(crate) fn bound(text: &str) -> Result<BoundTo> {
 }
 
 /// The columns that both engines read, in this order.
-pub(crate) const COLUMNS: &str = "id, source_key, name, mode, secrets, window_seconds, addresses, per_minute, body_limit, deduplicate, created_at, updated_at";
+pub(crate) const COLUMNS: &str = "id, source_key, name, mode, secrets, window_seconds, addresses, per_minute, sender_per_minute, body_limit, deduplicate, created_at, updated_at";
 
 /// A source as its columns hold it.
 pub(crate) struct StoredSource {
@@ -70,6 +70,7 @@ pub(crate) struct StoredSource {
     pub(crate) window_seconds: i64,
     pub(crate) addresses: String,
     pub(crate) per_minute: Option<i64>,
+    pub(crate) sender_per_minute: Option<i64>,
     pub(crate) body_limit: i64,
     pub(crate) deduplicate: bool,
     pub(crate) created_at: i64,
@@ -112,6 +113,7 @@ impl StoredSource {
             window_seconds: i64::try_from(source.window.as_secs()).unwrap_or(i64::MAX),
             addresses: source.addresses.texts().collect::<Vec<_>>().join(" "),
             per_minute: source.per_minute.map(i64::from),
+            sender_per_minute: source.sender_per_minute.map(i64::from),
             body_limit: i64::try_from(source.body_limit).unwrap_or(i64::MAX),
             deduplicate: source.deduplicate,
             created_at: source.created_at.as_micros(),
@@ -140,6 +142,7 @@ impl StoredSource {
             addresses: Addresses::parse(self.addresses.split_whitespace())
                 .map_err(|_| Error::Damaged("a source's addresses"))?,
             per_minute: self.per_minute.map(u32::try_from).transpose().map_err(damaged)?,
+            sender_per_minute: self.sender_per_minute.map(u32::try_from).transpose().map_err(damaged)?,
             body_limit: usize::try_from(self.body_limit).map_err(damaged)?,
             deduplicate: self.deduplicate,
             created_at: Timestamp::from_micros(self.created_at),

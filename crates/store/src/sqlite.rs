@@ -122,6 +122,11 @@ const MIGRATIONS: &[Migration] = &[
     ),
     (30, "all_events", include_str!("migrations/sqlite/0030_all_events.sql")),
     (31, "roles", include_str!("migrations/sqlite/0031_roles.sql")),
+    (
+        32,
+        "sender_limits",
+        include_str!("migrations/sqlite/0032_sender_limits.sql"),
+    ),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -93,6 +93,7 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
             window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: None,
+            sender_per_minute: None,
             body_limit: LIMIT,
             deduplicate: false,
             created_at: Timestamp::default(),

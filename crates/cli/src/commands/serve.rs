@@ -44,7 +44,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     wiring::root_token(&config, &store, &mut first).await?;
 
     let source = wiring::source(&config, &store, &mut first).await?;
-    wiring::bind(&config, &source, &store).await?;
+    wiring::bind(&config, &source.source, &store).await?;
 
     let engine = wiring::engine(&config, store, address).await?;
     let lifecycle = Lifecycle::start(engine.clone());

@@ -7,6 +7,7 @@ mod remove;
 mod requests;
 mod secret;
 mod settings;
+mod show;
 
 use clap::Subcommand;
 use quickdraw_egress::Method;
@@ -19,6 +20,9 @@ use crate::client;
 pub(crate) enum Source {
     /// List the sources of the server.
     List(list::List),
+
+    /// Show a source; with --secret, also its secret.
+    Show(show::Show),
 
     /// Create a source.
     ///
@@ -46,6 +50,7 @@ pub(crate) enum Source {
 pub(crate) async fn run(command: Source) -> anyhow::Result<()> {
     match command {
         Source::List(command) => list::run(command).await,
+        Source::Show(command) => show::run(command).await,
         Source::Add(command) => add::run(command).await,
         Source::Change(command) => change::run(command).await,
         Source::Secret(command) => secret::run(command).await,

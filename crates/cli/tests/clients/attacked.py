@@ -33,7 +33,7 @@ class Server:
         self.environment = os.environ | {
             "QUICKDRAW_LISTEN": f"127.0.0.1:{self.port}", "QUICKDRAW_EXTERNAL_URL": f"http://127.0.0.1:{self.port}",
             "QUICKDRAW_ROOT_TOKEN": TOKEN, "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",
-            "QUICKDRAW__SOURCE__RATE_LIMIT": "off", "QUICKDRAW__DELIVERY__AUTO_DISABLE": "off",
+            "QUICKDRAW__SOURCE__RATE_LIMIT": "off", "QUICKDRAW__SOURCE__SENDER_RATE_LIMIT": "off", "QUICKDRAW__DELIVERY__AUTO_DISABLE": "off",
             "QUICKDRAW__TELEMETRY__LOG": "warn"} | settings
         if database:
             key = base64.b64encode(b"\1" * 32).decode()

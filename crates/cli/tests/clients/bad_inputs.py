@@ -31,7 +31,7 @@ def furnish(base, sinks):
         return v4("POST", f"/users/{user}/personal_access_tokens", {"name": "t", "scopes": ["api"]} | token)
 
     here = f"/projects/{project}"
-    source = lambda **settings: call(base, "POST", "/api/v1/sources", {"rate_limit": None} | settings)["url"].removeprefix(base)
+    source = lambda **settings: call(base, "POST", "/api/v1/sources", {"rate_limit": None, "sender_rate_limit": None} | settings)["url"].removeprefix(base)
     signing = "whsec_" + base64.b64encode(b"a-receivers-key-of-32-bytes-long").decode()
     revoked = person("revoked", here, 40)
     v4("DELETE", f"/personal_access_tokens/{revoked['id']}")

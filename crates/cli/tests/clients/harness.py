@@ -70,7 +70,7 @@ def server(program, database=None, **settings):
         environment = {"QUICKDRAW_LISTEN": base.removeprefix("http://"), "QUICKDRAW_ROOT_TOKEN": TOKEN,
                        "QUICKDRAW_EXTERNAL_URL": base, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",
                        "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET, "QUICKDRAW__TELEMETRY__LOG": "warn",
-                       "QUICKDRAW__SOURCE__RATE_LIMIT": "off"} | settings
+                       "QUICKDRAW__SOURCE__RATE_LIMIT": "off", "QUICKDRAW__SOURCE__SENDER_RATE_LIMIT": "off"} | settings
         if database:
             environment |= {"QUICKDRAW_DATABASE_URL": database,
                             "QUICKDRAW_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}

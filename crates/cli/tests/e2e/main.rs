@@ -19,6 +19,7 @@ mod commands;
 mod compose;
 mod connect;
 mod counted;
+mod directory_events;
 mod event_filters;
 mod forge;
 mod furniture;
@@ -70,6 +71,7 @@ mod secrets;
 mod server;
 mod server_memory;
 mod silence;
+mod source_limits;
 mod source_settings;
 mod sources;
 mod stand_in;
@@ -221,6 +223,9 @@ const CHECKS: &[(&str, Check)] = checks![
     operation::doctor_does_not_change_the_files_of_a_crash,
     operation::a_start_logs_the_files_of_secrets_and_no_secret,
     operation::the_store_keeps_the_generated_secret_for_all_nodes,
+    operation::nodes_with_folders_of_their_own_accept_the_same_secret,
+    operation::the_generated_secret_is_shown_to_administrators,
+    operation::a_setting_determines_the_secret_that_is_shown,
     operation::a_start_without_the_key_of_the_database_creates_no_other_key,
     operation::a_start_that_cannot_create_the_database_leaves_no_key,
     operation::insights_without_their_database_are_refused,
@@ -401,11 +406,18 @@ const CHECKS: &[(&str, Check)] = checks![
     instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
     instances::the_binding_survives_a_restart_and_the_settings_override_it,
     instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
+    source_limits::requests_with_a_right_token_are_no_strangers,
+    source_limits::requests_with_a_right_signature_are_no_strangers,
+    source_limits::wrong_requests_do_not_limit_right_ones_beside_them,
+    source_limits::wrong_signatures_of_an_address_are_limited,
+    source_limits::strangers_are_limited_by_address,
+    source_limits::a_sender_over_its_limit_is_refused_with_a_warning,
+    source_limits::refusals_of_a_minute_share_a_row_of_the_list_of_requests,
+    source_limits::new_sources_have_the_limits_of_the_default_source,
     source_settings::each_source_has_its_own_secret_which_is_shown_once,
     source_settings::a_replaced_secret_stays_valid_for_the_overlap,
     source_settings::a_source_for_signatures_refuses_old_signatures_and_tokens,
     source_settings::a_source_refuses_other_addresses_and_large_bodies,
-    source_settings::the_rate_limit_of_a_source_counts_addresses,
     source_settings::a_restart_keeps_the_requests_and_the_secret_of_a_source,
     source_settings::invalid_settings_of_a_source_are_refused,
     source_settings::a_removed_source_accepts_nothing,
@@ -459,7 +471,8 @@ fn main() {
         Ok(())
     }));
 
-    for (name, check) in CHECKS.iter().chain(rights_list::CHECKS).copied() {
+    let others = rights_list::CHECKS.iter().chain(directory_events::CHECKS);
+    for (name, check) in CHECKS.iter().chain(others).copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::commands::run;
-use crate::http::eventually;
+use crate::gitlab::DEFAULT;
+use crate::http::{eventually, send};
 use crate::server::{Engine, Server};
 
 /// Every file below a folder, with its length and modification time.
@@ -143,6 +144,53 @@ pub(crate) fn the_store_keeps_the_generated_secret_for_all_nodes(engine: Engine)
     server.restart();
     assert_eq!(kept(&server, "webhook-secret"), secret);
     stop(&mut server);
+}
+
+pub(crate) fn nodes_with_folders_of_their_own_accept_the_same_secret(engine: Engine) {
+    if !matches!(engine, Engine::Postgres(_)) {
+        // SQLite has one node.
+        return;
+    }
+
+    let first = start_without_secrets(&engine);
+    let mut second = first.other_node(&engine);
+    second.restart();
+
+    let secret = kept(&first, "webhook-secret");
+    assert_eq!(kept(&second, "webhook-secret"), secret);
+    for port in [first.port, second.port] {
+        let headers = [("X-Gitlab-Token", &*secret)];
+        let reply = send(port, "POST", DEFAULT, &headers, br#"{"object_kind":"push"}"#);
+        reply.expect("an answer").check(200);
+    }
+}
+
+/// Shows the default source with its secret.
+fn show_secret(server: &Server) -> String {
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let (code, output) = run(server, &["source", "show", "default", "--secret", "--url", &url]);
+    assert_eq!(code, Some(0), "{output}");
+
+    output
+}
+
+pub(crate) fn the_generated_secret_is_shown_to_administrators(engine: Engine) {
+    let server = start_without_secrets(&engine);
+    let shown = show_secret(&server);
+    assert!(shown.contains(&kept(&server, "webhook-secret")), "{shown}");
+    assert!(shown.contains("all nodes"), "{shown}");
+}
+
+pub(crate) fn a_setting_determines_the_secret_that_is_shown(engine: Engine) {
+    let mut server = Server::new(&engine);
+    server.set("GITLAB_WEBHOOK_SECRET", "secret-of-the-setting");
+    server.restart();
+
+    let shown = show_secret(&server);
+    assert!(
+        shown.contains("secret-of-the-setting") && shown.contains("source.secret"),
+        "{shown}"
+    );
 }
 
 pub(crate) fn a_start_without_the_key_of_the_database_creates_no_other_key(engine: Engine) {

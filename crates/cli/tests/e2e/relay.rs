@@ -44,8 +44,14 @@ impl Scene {
     /// Waits until each receiver has one request, and returns the requests.
     fn relayed(&self) -> [Got; 3] {
         [&self.on_project, &self.on_group, &self.on_instance].map(|sink| {
-            eventually("the event is relayed", || sink.got().len() == 1);
-            sink.got().remove(0)
+            // A system hook also gets an event if a test changes the project.
+            let relayed = || {
+                let mut got = sink.got();
+                got.retain(|got| !String::from_utf8_lossy(&got.body).contains("project_update"));
+                got
+            };
+            eventually("the event is relayed", || relayed().len() == 1);
+            relayed().remove(0)
         })
     }
 

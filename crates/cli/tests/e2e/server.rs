@@ -51,6 +51,7 @@ impl Server {
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
         server.set("QUICKDRAW__SOURCE__RATE_LIMIT", "off");
+        server.set("QUICKDRAW__SOURCE__SENDER_RATE_LIMIT", "off");
 
         if let Engine::Postgres(url) = engine {
             let schema = &server.schema;
@@ -69,6 +70,18 @@ impl Server {
         }
 
         server
+    }
+
+    /// Prepares another node of this server's database on PostgreSQL, with a data folder of its own.
+    pub(crate) fn other_node(&self, engine: &Engine) -> Self {
+        let mut other = Self::new(engine);
+        for name in ["QUICKDRAW_DATABASE_URL", "QUICKDRAW_KEY"] {
+            let known = self.settings.iter().find(|(known, _)| known == name);
+            let (_, value) = known.expect("a server on PostgreSQL");
+            other.set(name, value);
+        }
+
+        other
     }
 
     /// Starts a server with fixed secrets.
@@ -258,6 +271,14 @@ impl Server {
     #[track_caller]
     pub(crate) fn create(&self, path: &str, body: &Value) -> Value {
         self.call("POST", path, &body.to_string()).check(201).json()
+    }
+
+    /// The newest events without those of the instance and of groups that changes in the API fire.
+    pub(crate) fn events_of_projects(&self) -> Vec<Value> {
+        let list = self.get("/api/v1/events?limit=100");
+        let events = list["items"].as_array().expect("a list").iter();
+        let is_change = |event: &&Value| event["project_id"].is_null() && event["origin"] == "api";
+        events.filter(|event| !is_change(event)).cloned().collect()
     }
 
     /// Reports an event of project 1 and returns the answer.

@@ -92,12 +92,16 @@ impl Stream {
         }
     }
 
-    /// The number in the body of the next event. Positions are skipped.
+    /// The number in the body of the next event that has one. Positions and events of changes in the API are skipped.
     fn number(&mut self) -> (u64, String) {
         loop {
             let came = self.next().expect("an event");
-            if came.event != "position" {
-                return (number_in(&came), came.id);
+            if came.event == "position" {
+                continue;
+            }
+
+            if let Some(number) = number_of(&came) {
+                return (number, came.id);
             }
         }
     }
@@ -108,9 +112,13 @@ impl Stream {
     }
 }
 
-fn number_in(came: &Came) -> u64 {
+fn number_of(came: &Came) -> Option<u64> {
     let body: Value = serde_json::from_str(came.data["body"].as_str().expect("a body")).expect("JSON");
-    body["number"].as_u64().expect("a number")
+    body["number"].as_u64()
+}
+
+fn number_in(came: &Came) -> u64 {
+    number_of(came).expect("a number")
 }
 
 pub(crate) fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u64) {

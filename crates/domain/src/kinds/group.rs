@@ -1,9 +1,21 @@
 //! Groups, and subgroups for group hooks. Source: GitLab's webhook events and system hooks pages.
 
 use super::Kind;
+use crate::Trigger;
 use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// Subgroups, for group hooks.
+    pub const SUBGROUP: Self = Self::of(&SUBGROUP.row);
+    /// New groups.
+    pub const GROUP_CREATE: Self = Self::of(&GROUP_CREATE.row);
+    /// Deleted groups.
+    pub const GROUP_DESTROY: Self = Self::of(&GROUP_DESTROY.row);
+    /// Groups with a new path.
+    pub const GROUP_RENAME: Self = Self::of(&GROUP_RENAME.row);
+}
 
 pub(super) static SUBGROUP: Kind = Kind::without_object(
     Row {

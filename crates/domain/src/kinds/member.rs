@@ -2,9 +2,27 @@
 //! hooks pages.
 
 use super::Kind;
+use crate::Trigger;
 use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// Members of a group, for group hooks.
+    pub const MEMBER: Self = Self::of(&MEMBER.row);
+    /// New members of projects.
+    pub const USER_ADD_TO_TEAM: Self = Self::of(&USER_ADD_TO_TEAM.row);
+    /// Removed members of projects.
+    pub const USER_REMOVE_FROM_TEAM: Self = Self::of(&USER_REMOVE_FROM_TEAM.row);
+    /// Changed members of projects.
+    pub const USER_UPDATE_FOR_TEAM: Self = Self::of(&USER_UPDATE_FOR_TEAM.row);
+    /// New members of groups.
+    pub const USER_ADD_TO_GROUP: Self = Self::of(&USER_ADD_TO_GROUP.row);
+    /// Removed members of groups.
+    pub const USER_REMOVE_FROM_GROUP: Self = Self::of(&USER_REMOVE_FROM_GROUP.row);
+    /// Changed members of groups.
+    pub const USER_UPDATE_FOR_GROUP: Self = Self::of(&USER_UPDATE_FOR_GROUP.row);
+}
 
 pub(super) static MEMBER: Kind = Kind::without_object(
     Row {

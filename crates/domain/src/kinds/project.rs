@@ -1,9 +1,25 @@
 //! Projects, for hooks of their group and for system hooks. Source: GitLab's webhook events and system hooks pages.
 
 use super::Kind;
+use crate::Trigger;
 use crate::compose::system_events::Shape;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// Projects of a group, for group hooks.
+    pub const PROJECT: Self = Self::of(&PROJECT.row);
+    /// New projects.
+    pub const PROJECT_CREATE: Self = Self::of(&PROJECT_CREATE.row);
+    /// Deleted projects.
+    pub const PROJECT_DESTROY: Self = Self::of(&PROJECT_DESTROY.row);
+    /// Changed projects.
+    pub const PROJECT_UPDATE: Self = Self::of(&PROJECT_UPDATE.row);
+    /// Projects with a new path.
+    pub const PROJECT_RENAME: Self = Self::of(&PROJECT_RENAME.row);
+    /// Projects that moved to another group.
+    pub const PROJECT_TRANSFER: Self = Self::of(&PROJECT_TRANSFER.row);
+}
 
 pub(super) static PROJECT: Kind = Kind::without_object(
     Row {

@@ -1,7 +1,17 @@
 //! Accounts, for system hooks. Source: GitLab's system hooks page.
 
 use super::Kind;
+use crate::Trigger;
 use crate::compose::system_events::Shape;
+
+impl Trigger {
+    /// New users.
+    pub const USER_CREATE: Self = Self::of(&USER_CREATE.row);
+    /// Deleted users.
+    pub const USER_DESTROY: Self = Self::of(&USER_DESTROY.row);
+    /// Users with a new username.
+    pub const USER_RENAME: Self = Self::of(&USER_RENAME.row);
+}
 
 pub(super) static USER_CREATE: Kind = Kind::system(38, &["user_create"], &USER);
 pub(super) static USER_DESTROY: Kind = Kind::system(39, &["user_destroy"], &USER);

@@ -2,8 +2,9 @@
 //! they fan out like any other event, so a source and hooks make a relay.
 
 mod duplicates;
+mod requests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +18,15 @@ use quickdraw_domain::source::{BoundTo, InstanceMatch, Source, match_instance, u
 use quickdraw_domain::{EventId, GroupId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::duplicates::Duplicates;
+pub use self::requests::RequestRecord;
+use self::requests::{MAX_REQUESTS, Requests};
 use super::Journal;
 use crate::context::Context;
 use crate::telemetry;
 
-/// Requests of a source that are kept.
-const MAX_REQUESTS: usize = 100;
 /// Maximum number of new users that wait to be created, and of users that are remembered as known.
 const MAX_NEW_USERS: usize = 1_000;
 const MAX_KNOWN_USERS: usize = 100_000;
@@ -82,46 +82,15 @@ pub enum ReceiveError {
     Store(#[from] Error),
 }
 
-/// A request as a source saw it, refused or not.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RequestRecord {
-    /// The time at which it came, in microseconds since 1970.
-    pub at: i64,
-
-    /// The address of the client.
-    pub address: String,
-
-    /// The status of the answer.
-    pub status: u16,
-
-    /// The reason of a refusal, or that it was a duplicate.
-    pub note: Option<String>,
-
-    /// `X-Gitlab-Event`, as sent.
-    pub event: Option<String>,
-
-    /// Bytes of its body, as far as it was read.
-    pub bytes: usize,
-
-    /// The event that it became.
-    pub event_id: Option<Uuid>,
-}
-
 /// The relay: finds the places of received events, and remembers bodies, users and requests that this node received.
 pub(super) struct Relay {
     context: Arc<Context>,
     duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
-    requests: Mutex<HashMap<SourceId, Requests>>,
+    requests: Mutex<Requests>,
 
     /// The last path of projects that moved, and when they did.
     left: Mutex<HashMap<ProjectId, (String, Timestamp)>>,
-}
-
-#[derive(Default)]
-struct Requests {
-    last: VecDeque<RequestRecord>,
-    changed: bool,
 }
 
 #[derive(Default)]
@@ -198,7 +167,7 @@ impl Journal {
 
     /// Remembers a request of a source.
     pub fn note_request(&self, source: SourceId, request: RequestRecord) {
-        self.relay.note_request(source, request);
+        self.relay.requests.lock().note(source, request);
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
@@ -419,19 +388,6 @@ impl Relay {
         }
     }
 
-    /// Remembers a request of a source.
-    fn note_request(&self, source: SourceId, request: RequestRecord) {
-        let mut requests = self.requests.lock();
-        let of = requests.entry(source).or_default();
-        of.changed = true;
-
-        if of.last.len() == MAX_REQUESTS {
-            of.last.pop_front();
-        }
-
-        of.last.push_back(request);
-    }
-
     /// The last requests of a source that all nodes saw, the newest first.
     async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<RequestRecord>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
@@ -441,13 +397,7 @@ impl Relay {
             .flatten()
             .collect();
 
-        all.extend(
-            self.requests
-                .lock()
-                .get(&source)
-                .into_iter()
-                .flat_map(|of| of.last.iter().cloned()),
-        );
+        all.extend(self.requests.lock().of(source).cloned());
 
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MAX_REQUESTS);
@@ -468,14 +418,7 @@ impl Relay {
             self.users.lock().fresh.extend(users);
         }
 
-        let lists: Vec<(SourceId, String)> = {
-            let mut requests = self.requests.lock();
-            let changed = requests.iter_mut().filter_map(|(source, of)| {
-                std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
-            });
-            changed.filter_map(Result::ok).collect()
-        };
-
+        let lists = self.requests.lock().take_changed();
         if lists.is_empty() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! GitLab's REST API v4: groups, projects, members, users, tokens, hooks.
 
+mod changes;
 mod groups;
 mod hooks;
 mod members;

@@ -36,6 +36,13 @@ pub struct Checks {
     hub_signature: bool,
 }
 
+impl Checks {
+    /// Whether the request is authenticated only after its body was verified.
+    pub(crate) const fn need_body(self) -> bool {
+        self.signature || self.hub_signature
+    }
+}
+
 /// Reason why a request is not authenticated. It is shown to the owner of the source, and never to the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
@@ -99,11 +106,6 @@ impl Verifier {
         self.secrets
             .iter()
             .filter(move |one| one.until.is_none_or(|until| now < until))
-    }
-
-    /// Checks whether a request carries a token that the source uses.
-    pub(crate) fn shows_token(&self, headers: &HeaderMap) -> bool {
-        self.mode != Mode::Signature && headers.contains_key(TOKEN)
     }
 
     /// Verifies all that the head alone allows.
@@ -212,6 +214,7 @@ mod tests {
             window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: None,
+            sender_per_minute: None,
             body_limit: 100,
             deduplicate: false,
             created_at: NOW,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytesize::ByteSize;
 use quickdraw_domain::settings::{Problem, SecretText, Span};
-use quickdraw_domain::source::{Addresses, BoundTo, Mode};
+use quickdraw_domain::source::{Addresses, BoundTo, Mode, Source};
 use quickdraw_store::payload;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,9 +29,14 @@ quickdraw_domain::section! {
         /// Addresses and address blocks that may send requests, such as `["10.0.0.0/8"]`. An empty list permits all.
         addresses: Vec<String> = Vec::new(),
 
-        /// Maximum number of requests per minute from one address (with IPv6, from one /64 network), such as `100/min`.
-        /// `off` disables the limit. A busy GitLab needs a higher limit.
-        rate_limit: RateLimit = RateLimit(Some(100)),
+        /// Maximum number of requests per minute without a valid credential from one address (with IPv6, from one /64
+        /// network), such as `100/min`. `off` disables the limit. Requests with a valid credential do not count.
+        rate_limit: RateLimit = RateLimit(Some(Source::PER_MINUTE)),
+
+        /// Maximum number of requests per minute with a valid credential, from all addresses, such as `6000/min`. Each
+        /// node counts separately. `off` disables the limit. GitLab does not send an event again that this limit
+        /// refuses.
+        sender_rate_limit: RateLimit = RateLimit(Some(Source::SENDER_PER_MINUTE)),
 
         /// Delivers an event once if both a project webhook and a group webhook of the GitLab send it. Both copies are
         /// stored.

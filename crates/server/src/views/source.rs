@@ -35,8 +35,11 @@ pub struct Source {
     /// IP addresses and blocks that can post. An empty list allows all addresses.
     pub addresses: Vec<String>,
 
-    /// Maximum number of requests per minute from one IP address; null for no limit.
+    /// Maximum number of requests per minute without a valid credential from one IP address; null for no limit.
     pub rate_limit: Option<u32>,
+
+    /// Maximum number of requests per minute with a valid credential, from all IP addresses; null for no limit.
+    pub sender_rate_limit: Option<u32>,
 
     /// Largest body in bytes.
     pub body_limit: usize,
@@ -86,6 +89,7 @@ impl Source {
             window: source.window.as_secs(),
             addresses: source.addresses.texts().collect(),
             rate_limit: source.per_minute,
+            sender_rate_limit: source.sender_per_minute,
             body_limit: source.body_limit,
             deduplicate: source.deduplicate,
             instance: bound.map(|bound| bound.text().to_owned()),
@@ -98,7 +102,7 @@ impl Source {
 /// A request to a source.
 #[derive(Serialize, ToSchema)]
 pub struct SourceRequest {
-    /// Time of the request.
+    /// Time of the request; the time of the last one if the row stands for several.
     pub at: Iso,
 
     /// IP address of the client.
@@ -119,6 +123,9 @@ pub struct SourceRequest {
 
     /// Id of the stored event; for a duplicate, the id of the first copy.
     pub event_id: Option<String>,
+
+    /// Number of requests that the row stands for. Equal refusals of one address in one minute share a row.
+    pub count: u32,
 }
 
 impl From<&RequestRecord> for SourceRequest {
@@ -131,6 +138,7 @@ impl From<&RequestRecord> for SourceRequest {
             event: seen.event.clone(),
             bytes: seen.bytes,
             event_id: seen.event_id.map(|id| id.to_string()),
+            count: seen.count,
         }
     }
 }

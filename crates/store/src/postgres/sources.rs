@@ -28,8 +28,8 @@ impl Sources for Postgres {
         let row = client
             .query_one(
                 "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
-                    body_limit, deduplicate, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING id",
+                    body_limit, deduplicate, created_at, updated_at, sender_per_minute)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11) RETURNING id",
                 &[
                     &sealed.key,
                     &sealed.name,
@@ -41,6 +41,7 @@ impl Sources for Postgres {
                     &sealed.body_limit,
                     &sealed.deduplicate,
                     &sealed.created_at,
+                    &sealed.sender_per_minute,
                 ],
             )
             .await?;
@@ -59,7 +60,8 @@ impl Sources for Postgres {
         let written = client
             .execute(
                 "UPDATE sources SET name = $3, mode = $4, secrets = $5, window_seconds = $6, addresses = $7,
-                    per_minute = $8, body_limit = $9, deduplicate = $10, updated_at = $11
+                    per_minute = $8, body_limit = $9, deduplicate = $10, updated_at = $11,
+                    sender_per_minute = $12
                  WHERE source_key = $1 AND updated_at = $2",
                 &[
                     &sealed.key,
@@ -73,6 +75,7 @@ impl Sources for Postgres {
                     &sealed.body_limit,
                     &sealed.deduplicate,
                     &sealed.updated_at,
+                    &sealed.sender_per_minute,
                 ],
             )
             .await?;
@@ -227,6 +230,7 @@ pub(super) fn stored(row: &Row) -> StoredSource {
         window_seconds: row.get("window_seconds"),
         addresses: row.get("addresses"),
         per_minute: row.get("per_minute"),
+        sender_per_minute: row.get("sender_per_minute"),
         body_limit: row.get("body_limit"),
         deduplicate: row.get("deduplicate"),
         created_at: row.get("created_at"),

@@ -28,9 +28,9 @@ impl Sources for Sqlite {
 
             tx.connection.execute(
                 "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
-                   body_limit, deduplicate, created_at, updated_at)
-                 VALUES (:source_key, :name, :mode, :secrets, :window_seconds, :addresses, :per_minute, :body_limit,
-                   :deduplicate, :created_at, :created_at)",
+                   sender_per_minute, body_limit, deduplicate, created_at, updated_at)
+                 VALUES (:source_key, :name, :mode, :secrets, :window_seconds, :addresses, :per_minute,
+                   :sender_per_minute, :body_limit, :deduplicate, :created_at, :created_at)",
                 rusqlite::named_params! {
                     ":source_key": sealed.key,
                     ":name": sealed.name,
@@ -39,6 +39,7 @@ impl Sources for Sqlite {
                     ":window_seconds": sealed.window_seconds,
                     ":addresses": sealed.addresses,
                     ":per_minute": sealed.per_minute,
+                    ":sender_per_minute": sealed.sender_per_minute,
                     ":body_limit": sealed.body_limit,
                     ":deduplicate": sealed.deduplicate,
                     ":created_at": sealed.created_at,
@@ -58,7 +59,8 @@ impl Sources for Sqlite {
         self.configure(move |tx| {
             let written = tx.connection.execute(
                 "UPDATE sources SET name = :name, mode = :mode, secrets = :secrets, window_seconds = :window_seconds,
-                   addresses = :addresses, per_minute = :per_minute, body_limit = :body_limit,
+                   addresses = :addresses, per_minute = :per_minute,
+                   sender_per_minute = :sender_per_minute, body_limit = :body_limit,
                    deduplicate = :deduplicate, updated_at = :updated_at
                  WHERE source_key = :source_key AND updated_at = :unchanged_since",
                 rusqlite::named_params! {
@@ -70,6 +72,7 @@ impl Sources for Sqlite {
                     ":window_seconds": sealed.window_seconds,
                     ":addresses": sealed.addresses,
                     ":per_minute": sealed.per_minute,
+                    ":sender_per_minute": sealed.sender_per_minute,
                     ":body_limit": sealed.body_limit,
                     ":deduplicate": sealed.deduplicate,
                     ":updated_at": sealed.updated_at,
@@ -230,6 +233,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSource> {
         window_seconds: row.get("window_seconds")?,
         addresses: row.get("addresses")?,
         per_minute: row.get("per_minute")?,
+        sender_per_minute: row.get("sender_per_minute")?,
         body_limit: row.get("body_limit")?,
         deduplicate: row.get("deduplicate")?,
         created_at: row.get("created_at")?,

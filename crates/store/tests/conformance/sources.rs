@@ -32,6 +32,7 @@ fn source(key: &str) -> Source {
         window: Duration::from_secs(10),
         addresses: Addresses::parse(["10.0.0.0/8", "2001:db8::1"]).expect("valid"),
         per_minute: Some(7),
+        sender_per_minute: Some(70),
         body_limit: 1000,
         deduplicate: false,
         created_at: NOON,
@@ -60,16 +61,18 @@ pub(crate) async fn sources_are_read_with_their_secrets_and_listed_in_the_direct
 
     assert_eq!(secrets, [("new", None), ("old", Some(at(60)))]);
     assert_eq!(
-        (found.id, found.mode, found.window, found.per_minute),
-        (made.id, Mode::Both, Duration::from_secs(10), Some(7))
+        (found.id, found.mode, found.window),
+        (made.id, Mode::Both, Duration::from_secs(10))
     );
 
+    assert_eq!((found.per_minute, found.sender_per_minute), (Some(7), Some(70)));
     assert_eq!(found.addresses, source("a").addresses);
     assert!(store.find_source("b".to_owned()).await.expect("read").is_none());
 
     let changed = Source {
         name: "other".to_owned(),
         per_minute: None,
+        sender_per_minute: None,
         updated_at: at(1),
         ..found.clone()
     };
@@ -91,10 +94,17 @@ pub(crate) async fn sources_are_read_with_their_secrets_and_listed_in_the_direct
     let names: Vec<_> = directory
         .sources
         .iter()
-        .map(|one| (one.key.as_str(), one.name.as_str(), one.per_minute))
+        .map(|one| {
+            (
+                one.key.as_str(),
+                one.name.as_str(),
+                one.per_minute,
+                one.sender_per_minute,
+            )
+        })
         .collect();
 
-    assert_eq!(names, [("a", "other", None), ("b", "lab", Some(7))]);
+    assert_eq!(names, [("a", "other", None, None), ("b", "lab", Some(7), Some(70))]);
     assert!(store.delete_source("a".to_owned()).await.expect("deleted"));
     assert!(!store.delete_source("a".to_owned()).await.expect("looked"));
     assert_eq!(store.list_sources().await.expect("listed").len(), 1);

@@ -12,8 +12,6 @@ use crate::client;
 use crate::commands::encoded;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Requests per minute of a new source. The default is too low for a GitLab with many projects.
-const RATE: u32 = 6_000;
 
 /// A Quickdraw server and the token for it.
 pub(super) struct Quickdraw {
@@ -67,7 +65,7 @@ impl Quickdraw {
 
     /// Creates a source that serves one GitLab.
     pub(super) async fn create(&self, instance: &str, name: &str, mode: Mode) -> anyhow::Result<Source> {
-        let asked = json!({ "name": name, "instance": instance, "mode": mode.word(), "rate_limit": RATE });
+        let asked = json!({ "name": name, "instance": instance, "mode": mode.word() });
         let made = self.ask(Method::POST, "sources", Some(asked)).await?;
         Source::read(&made).context("the server's answer is not a source")
     }

@@ -16,13 +16,16 @@ pub(crate) struct List {
 pub(super) async fn run(List { server }: List) -> anyhow::Result<()> {
     let list = ask(&server, Method::GET, "sources", None).await?;
     for one in items(&list) {
-        let limit = one["rate_limit"]
-            .as_u64()
-            .map_or_else(|| "off".to_owned(), |number| format!("{number}/min"));
+        let limit = |name: &str| {
+            let number = one[name].as_u64();
+            number.map_or_else(|| "off".to_owned(), |number| format!("{number}/min"))
+        };
         let (id, mode, name) = (word(one, "id"), word(one, "mode"), word(one, "name"));
 
         say(format!(
-            "{id:<34} {mode:<10} {limit:<9} {:<30} {name}",
+            "{id:<34} {mode:<10} {:<9} {:<9} {:<30} {name}",
+            limit("rate_limit"),
+            limit("sender_rate_limit"),
             word(one, "instance")
         ));
     }

@@ -26,8 +26,13 @@ pub(super) async fn run(Requests { id, server }: Requests) -> anyhow::Result<()>
             word(one, "note")
         };
 
+        let count = match one["count"].as_u64() {
+            Some(count) if count > 1 => format!(" ({count} requests)"),
+            _ => String::new(),
+        };
+
         say(format!(
-            "{at}  {:<39} {}  {event:<24} {note}",
+            "{at}  {:<39} {}  {event:<24} {note}{count}",
             word(one, "address"),
             one["status"]
         ));

@@ -1,5 +1,6 @@
 //! The options that set the attributes of a source.
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -21,9 +22,14 @@ pub(super) struct Settings {
     #[arg(long = "address")]
     addresses: Vec<String>,
 
-    /// Maximum number of requests per minute from one address, or off for no limit.
+    /// Maximum number of requests per minute without a valid credential from one address, or off for no limit.
     #[arg(long)]
     rate_limit: Option<String>,
+
+    /// Maximum number of requests per minute with a valid credential, from all addresses, or off for no limit. GitLab
+    /// does not send an event again that this limit refuses.
+    #[arg(long)]
+    sender_rate_limit: Option<String>,
 
     /// Largest body, in bytes.
     #[arg(long)]
@@ -53,12 +59,9 @@ impl Settings {
         put("window", self.window.map(|window| json!(window)));
         put("addresses", (!self.addresses.is_empty()).then(|| json!(self.addresses)));
 
-        let rate = match self.rate_limit.as_deref() {
-            None => None,
-            Some("off") => Some(Value::Null),
-            Some(number) => Some(json!(number.trim_end_matches("/min").parse::<u32>()?)),
-        };
-        put("rate_limit", rate);
+        put("rate_limit", per_minute("--rate-limit", self.rate_limit.as_deref())?);
+        let rate = per_minute("--sender-rate-limit", self.sender_rate_limit.as_deref())?;
+        put("sender_rate_limit", rate);
         put("body_limit", self.body_limit.map(|limit| json!(limit)));
         put("deduplicate", self.no_deduplicate.then_some(json!(false)));
 
@@ -69,4 +72,16 @@ impl Settings {
         put("instance", instance);
         Ok(asked)
     }
+}
+
+/// Reads a rate limit: `100`, `100/min` or `off`.
+fn per_minute(option: &str, given: Option<&str>) -> anyhow::Result<Option<Value>> {
+    let Some(text) = given else { return Ok(None) };
+    if text == "off" {
+        return Ok(Some(Value::Null));
+    }
+
+    let number = text.trim_end_matches("/min").parse::<u32>();
+    let number = number.with_context(|| format!("{option} {text:?} is neither off nor a number such as 100/min"))?;
+    Ok(Some(json!(number)))
 }

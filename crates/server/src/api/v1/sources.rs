@@ -24,7 +24,6 @@ use crate::views::{Page, Source, SourceRequest};
 
 /// Largest number of sources, in addition to the default one.
 const MAX_SOURCES: i64 = 1000;
-const DEFAULT_RATE: u32 = 100;
 const LONGEST_WINDOW: u64 = 86_400;
 const LONGEST_OVERLAP: u64 = 30 * 86_400;
 const SHORTEST_SECRET: usize = 8;
@@ -92,10 +91,17 @@ struct SourceSettings {
     /// IP addresses and blocks that can post, such as `10.0.0.0/8`. An empty list allows all addresses.
     addresses: Option<Vec<String>>,
 
-    /// Maximum number of requests per minute from one IP address (IPv6: from one /64); null for no limit.
+    /// Maximum number of requests per minute without a valid credential from one IP address (IPv6: from one /64); null
+    /// for no limit. Requests with a valid credential do not count.
     #[serde(default)]
     #[schema(value_type = Option<i64>, default = 100, minimum = 1)]
     rate_limit: Clearable<i64>,
+
+    /// Maximum number of requests per minute with a valid credential, from all IP addresses and counted on each node;
+    /// null for no limit. GitLab does not send an event again that this limit refuses.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, default = 6_000, minimum = 1)]
+    sender_rate_limit: Clearable<i64>,
 
     /// Largest body in bytes.
     #[schema(default = 26_214_400, minimum = 1, maximum = 26_214_400)]
@@ -164,7 +170,8 @@ async fn create(
         secrets: vec![ActiveSecret { secret, until: None }],
         window: Settings::WINDOW,
         addresses: Addresses::default(),
-        per_minute: Some(DEFAULT_RATE),
+        per_minute: Some(Settings::PER_MINUTE),
+        sender_per_minute: Some(Settings::SENDER_PER_MINUTE),
         body_limit: Settings::BODY_LIMIT,
         deduplicate: true,
         created_at: now,
@@ -293,11 +300,15 @@ async fn replace_secret(
 struct ShownSecret {
     /// The newest secret, which GitLab's webhooks should have: a secret token, or a signing token (`whsec_…`).
     secret: String,
+
+    /// True for the default source if the setting `source.secret` of this node determines the secret. If it is false,
+    /// all nodes of the database accept the secret.
+    is_setting: bool,
 }
 
 /// Show the secret of a source. Administrators only, with a token of the scope `api`.
 ///
-/// Each request leaves an entry in the audit log. The default source has its secret in the settings instead.
+/// Each request leaves an entry in the audit log.
 #[utoipa::path(post, path = "/sources/{source_id}/secret/show", tag = "Sources",
     responses((status = 200, body = ShownSecret)))]
 async fn show_secret(
@@ -306,12 +317,11 @@ async fn show_secret(
     Path(id): Path<String>,
     _: Params,
 ) -> Result<Json<ShownSecret>, ApiError> {
-    not_default(&id)?;
-
     let source = find(&app, &id).await?;
     let newest = source.secrets.first().ok_or_else(nothing)?;
     Ok(Json(ShownSecret {
         secret: newest.secret.expose().to_owned(),
+        is_setting: source.key.is_empty() && app.sources.secret_is_set,
     }))
 }
 
@@ -374,11 +384,10 @@ impl SourceSettings {
                 .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
         }
 
-        let rate = self.rate_limit.0.as_ref().try_map(|number| {
-            let number = u32::try_from(*number).ok().filter(|number| *number > 0);
-            number.ok_or_else(|| Invalid::value("rate_limit"))
-        })?;
+        let rate = per_minute("rate_limit", &self.rate_limit)?;
         source.per_minute = rate.apply(source.per_minute);
+        let rate = per_minute("sender_rate_limit", &self.sender_rate_limit)?;
+        source.sender_per_minute = rate.apply(source.sender_per_minute);
 
         if let Some(limit) = self.body_limit {
             let limit = usize::try_from(limit)
@@ -391,6 +400,14 @@ impl SourceSettings {
         source.updated_at = now;
         Ok(source)
     }
+}
+
+/// Reads a rate limit.
+fn per_minute(name: &'static str, given: &Clearable<i64>) -> Result<Edit<u32>, Invalid> {
+    given.0.as_ref().try_map(|number| {
+        let number = u32::try_from(*number).ok().filter(|number| *number > 0);
+        number.ok_or_else(|| Invalid::value(name))
+    })
 }
 
 /// Returns the given secret, or generates one in the form that the mode needs. A generated secret is also returned as

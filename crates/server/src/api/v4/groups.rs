@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_domain::directory::Change;
 use quickdraw_domain::scope::{Scope, check_path_segment};
 use quickdraw_store::Error;
 use quickdraw_store::scopes::{GroupEdit, GroupPlace, NewGroup, ScopeFilter};
@@ -17,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::changes::{self, Doomed};
 use super::page::{Listing, OrderQuery, PageQuery};
 use super::projects::ProjectQuery;
 use super::shown;
@@ -240,7 +242,11 @@ struct GroupToMake {
 /// Create a group. Administrators only.
 #[utoipa::path(post, path = "/groups", tag = "Groups", request_body = GroupToMake,
     responses((status = 201, body = Group)))]
-async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Group>), ApiError> {
+async fn create(
+    Admin(actor): Admin,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<Group>), ApiError> {
     let input: GroupToMake = params.read()?;
     let new = NewGroup {
         parent: input.parent_id.map(GroupId),
@@ -252,6 +258,10 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
     let group = app.store().create_group(new, app.now()).await?;
 
     refresh(&app).await;
+    let parent = changes::parent(&app, &group).await;
+    let change = Change::GroupCreated(changes::group(&group, parent.as_ref()));
+    changes::report(&app, &actor, &[change]).await;
+
     Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
 
@@ -301,6 +311,10 @@ async fn edit(
         .ok_or_else(|| ApiError::not_found("Group"))?;
 
     refresh(&app).await;
+    let parent = changes::parent(&app, &changed).await;
+    let change = Change::of_group(&group, changes::group(&changed, parent.as_ref()));
+    changes::report(&app, &caller.actor, change.as_slice()).await;
+
     Ok(Json(shown::group(&app, &changed).await?))
 }
 
@@ -314,8 +328,8 @@ struct GroupDestination {
 /// Move a group into another group, or make it a top-level group. Owners of the group, of its parent and of the new
 /// parent, and administrators.
 ///
-/// The hooks of the new parent get the events of the group from then on. Only administrators can make it a top-level
-/// group.
+/// The hooks of the new parent get the events of the group from then on. As in GitLab, no event reports the move. Only
+/// administrators can make it a top-level group.
 #[utoipa::path(post, path = "/groups/{id}/transfer", tag = "Groups", request_body = GroupDestination,
     responses((status = 201, body = Group)))]
 async fn transfer(
@@ -386,14 +400,19 @@ async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String
 /// Delete a group with its subgroups, projects and their hooks. Administrators only.
 #[utoipa::path(delete, path = "/groups/{id}", tag = "Groups", responses((status = 202, body = Message)))]
 async fn delete(
-    _: Admin,
+    Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let group = find_group(&app, &id).await?;
-    app.store().delete_group(group.id).await?;
+    let doomed = Doomed::read(&app, &group).await?;
+    let is_deleted = app.store().delete_group(group.id).await?;
     refresh(&app).await;
+
+    if is_deleted {
+        changes::report(&app, &actor, &doomed.changes()).await;
+    }
 
     Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }

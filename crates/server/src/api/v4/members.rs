@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_domain::directory::{Change, MemberChange};
 use quickdraw_store::access::MemberFilter;
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::{Error, access};
@@ -17,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::changes::{self, Holder};
 use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
@@ -64,6 +66,16 @@ impl At {
     async fn member(&self, app: &App) -> Result<access::Member, ApiError> {
         let found = app.store().find_member(self.0.scope, self.0.number("user_id")?).await?;
         found.ok_or_else(|| ApiError::not_found("Member"))
+    }
+
+    /// Reports a change of a member, which is already carried out: a failure is logged.
+    async fn report(&self, app: &App, member: &access::Member, change: MemberChange) {
+        let Some(holder) = Holder::find(app, self.0.scope).await else {
+            return;
+        };
+
+        let change = Change::Member(change, changes::membership(member, holder.of()));
+        changes::report(app, &self.0.caller.actor, &[change]).await;
     }
 }
 
@@ -213,6 +225,8 @@ async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(Sta
             Error::Taken(_) => ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")),
             other => other.into(),
         })?;
+    at.report(&app, &made, MemberChange::Added).await;
+
     Ok((StatusCode::CREATED, Json(Member::new(&made, &app.external_url))))
 }
 
@@ -249,6 +263,10 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
         .store()
         .set_member(at.0.scope, member.user.id, access_level.0, ends)
         .await?;
+    if (changed.level, changed.expires_at) != (member.level, member.expires_at) {
+        at.report(&app, &changed, MemberChange::Changed).await;
+    }
+
     Ok(Json(Member::new(&changed, &app.external_url)))
 }
 
@@ -259,7 +277,9 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
 async fn remove(at: At, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
-    app.store().remove_member(at.0.scope, member.user.id).await?;
+    if app.store().remove_member(at.0.scope, member.user.id).await? {
+        at.report(&app, &member, MemberChange::Removed).await;
+    }
 
     Ok(StatusCode::NO_CONTENT)
 }

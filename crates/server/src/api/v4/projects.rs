@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use quickdraw_domain::GroupId;
 use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_domain::directory::Change;
 use quickdraw_domain::scope::{self, Scope};
-use quickdraw_domain::{GroupId, ProjectId};
 use quickdraw_store::Error;
-use quickdraw_store::access::{Member, MemberFilter};
+use quickdraw_store::access::{Actor, Member, MemberFilter};
 use quickdraw_store::scopes::{NewProject, ProjectEdit, ScopeFilter};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::changes;
 use super::groups::{Among, archived, least_role, path, refresh};
 use super::namespaces::namespace_for;
 use super::page::{Listing, OrderQuery, PageQuery};
@@ -121,7 +123,7 @@ struct ProjectToMake {
 #[utoipa::path(post, path = "/projects", tag = "Projects", request_body = ProjectToMake,
     responses((status = 201, body = Project)))]
 async fn create(
-    _: Admin,
+    Admin(actor): Admin,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
@@ -160,6 +162,10 @@ async fn create(
     })?;
 
     refresh(&app).await;
+    let owners = changes::owners(&app, Scope::Project(project.id)).await;
+    let change = Change::ProjectCreated(changes::project(&project, &owners));
+    changes::report(&app, &actor, &[change]).await;
+
     Ok((StatusCode::CREATED, Json(shown::project(&app, &project).await?)))
 }
 
@@ -223,7 +229,7 @@ async fn edit(
         archived: None,
         path_set_by: caller.path_set_by(),
     };
-    changed(&app, project.id, edit).await
+    changed(&app, &caller.actor, &project, edit).await
 }
 
 /// Target of a transfer.
@@ -254,7 +260,8 @@ async fn transfer(
     let path_set_by = caller.path_set_by();
     changed(
         &app,
-        project.id,
+        &caller.actor,
+        &project,
         ProjectEdit {
             group: Some(target.id),
             path_set_by,
@@ -307,7 +314,7 @@ async fn set_archived(
         archived: Some(archived),
         ..ProjectEdit::default()
     };
-    Ok((StatusCode::CREATED, changed(app, project.id, edit).await?))
+    Ok((StatusCode::CREATED, changed(app, &caller.actor, &project, edit).await?))
 }
 
 /// Filters of a list of a project's users.
@@ -354,14 +361,23 @@ async fn users(
     Ok(listing.answer(page, &members, |member| member.user.id, view))
 }
 
-async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {
+async fn changed(app: &App, by: &Actor, before: &scope::Project, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {
+    let is_archiving = edit.archived.is_some();
     let changed = app
         .store()
-        .update_project(id, edit)
+        .update_project(before.id, edit)
         .await?
         .ok_or_else(|| ApiError::not_found("Project"))?;
 
     refresh(app).await;
+    let owners = changes::owners(app, Scope::Project(changed.id)).await;
+    let after = changes::project(&changed, &owners);
+    let change = match Change::of_project(before, after) {
+        None if is_archiving => Some(Change::ProjectUpdated(after)),
+        change => change,
+    };
+    changes::report(app, by, change.as_slice()).await;
+
     Ok(Json(shown::project(app, &changed).await?))
 }
 
@@ -377,14 +393,21 @@ async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String
 /// Its events and insights are kept.
 #[utoipa::path(delete, path = "/projects/{id}", tag = "Projects", responses((status = 202, body = Message)))]
 async fn delete(
-    _: Admin,
+    Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let project = find_project(&app, &id).await?;
-    app.store().delete_project(project.id).await?;
+    let owners = changes::owners(&app, Scope::Project(project.id)).await;
+    let is_deleted = app.store().delete_project(project.id).await?;
     refresh(&app).await;
+
+    // Another request can have deleted it at the same time, and reports it.
+    if is_deleted {
+        let change = Change::ProjectRemoved(changes::project(&project, &owners));
+        changes::report(&app, &actor, &[change]).await;
+    }
 
     Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }

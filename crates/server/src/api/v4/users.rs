@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use quickdraw_domain::directory::Change;
 use quickdraw_store::access::{self, Between, NewUser, UserEdit, UserFilter};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::changes;
 use super::groups::path;
 use super::page::{Listing, OrderQuery, PageQuery};
 use crate::auth::{Admin, Caller};
@@ -163,7 +165,11 @@ struct UserToMake {
 /// Create a user. Administrators only.
 #[utoipa::path(post, path = "/users", tag = "Users", request_body = UserToMake,
     responses((status = 201, body = User)))]
-async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<User>), ApiError> {
+async fn create(
+    Admin(actor): Admin,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<User>), ApiError> {
     let input: UserToMake = params.read()?;
     let new = NewUser {
         username: path(input.username.0, "username")?,
@@ -172,6 +178,8 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
         is_admin: input.admin.unwrap_or(false),
     };
     let user = app.store().create_user(new, app.now()).await?;
+    changes::report(&app, &actor, &[Change::UserCreated(changes::account(&user))]).await;
+
     Ok((StatusCode::CREATED, Json(User::in_full(&user, &app.external_url))))
 }
 
@@ -242,6 +250,11 @@ async fn edit(
         .ok_or_else(|| ApiError::not_found("User"))?;
 
     app.access.forget();
+    if changed.username != user.username {
+        let change = Change::UserRenamed(changes::account(&changed), &user.username);
+        changes::report(&app, &actor, &[change]).await;
+    }
+
     Ok(Json(User::in_full(&changed, &app.external_url)))
 }
 
@@ -261,8 +274,13 @@ async fn delete(
         return Err(ApiError::forbidden());
     }
 
-    app.store().delete_user(user.id).await?;
+    let is_deleted = app.store().delete_user(user.id).await?;
     app.access.forget();
+
+    if is_deleted {
+        changes::report(&app, &actor, &[Change::UserRemoved(changes::account(&user))]).await;
+    }
+
     Ok(StatusCode::NO_CONTENT)
 }
 

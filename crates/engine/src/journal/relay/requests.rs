@@ -1,0 +1,180 @@
+//! The last requests of each source. Equal refusals of one address share a row, so that a flood of them does not push
+//! out everything else.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use quickdraw_domain::SourceId;
+use quickdraw_domain::source::client_network;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Rows of a source that are kept.
+pub(super) const MAX_REQUESTS: usize = 100;
+/// Length of a minute in microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// A request as a source saw it, refused or not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The time at which it came, in microseconds since 1970. The time of the last one if it stands for several.
+    pub at: i64,
+
+    /// The address of the client.
+    pub address: String,
+
+    /// The status of the answer.
+    pub status: u16,
+
+    /// The reason of a refusal, or that it was a duplicate.
+    pub note: Option<String>,
+
+    /// `X-Gitlab-Event`, as sent.
+    pub event: Option<String>,
+
+    /// Bytes of its body, as far as it was read.
+    pub bytes: usize,
+
+    /// The event that it became.
+    pub event_id: Option<Uuid>,
+
+    /// Number of requests that the record stands for.
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+/// The count of records from before equal refusals shared one.
+const fn one() -> u32 {
+    1
+}
+
+impl RequestRecord {
+    /// Whether another request is an equal refusal in the same minute: same address, status and reason. The client
+    /// chooses `X-Gitlab-Event`, so it does not matter.
+    fn repeats(&self, other: &Self) -> bool {
+        self.status >= 400
+            && self.status == other.status
+            && self.at.div_euclid(MINUTE) == other.at.div_euclid(MINUTE)
+            && self.note == other.note
+            && (self.address == other.address || network(&self.address) == network(&other.address))
+    }
+}
+
+/// The network of a client, as the rate limit counts it.
+fn network(address: &str) -> Option<IpAddr> {
+    address.parse().ok().map(client_network)
+}
+
+/// The last requests of all sources.
+#[derive(Default)]
+pub(super) struct Requests(HashMap<SourceId, Rows>);
+
+/// The last requests of a source, the newest last.
+#[derive(Default)]
+struct Rows {
+    last: VecDeque<RequestRecord>,
+    changed: bool,
+}
+
+impl Requests {
+    /// Remembers a request of a source.
+    pub(super) fn note(&mut self, source: SourceId, mut request: RequestRecord) {
+        let rows = self.0.entry(source).or_default();
+        rows.changed = true;
+
+        let known = rows.last.iter().rposition(|row| request.repeats(row));
+        if let Some(row) = known.and_then(|index| rows.last.remove(index)) {
+            request.count = row.count.saturating_add(request.count);
+        }
+
+        if rows.last.len() == MAX_REQUESTS {
+            rows.last.pop_front();
+        }
+
+        rows.last.push_back(request);
+    }
+
+    /// The last requests of a source.
+    pub(super) fn of(&self, source: SourceId) -> impl Iterator<Item = &RequestRecord> {
+        self.0.get(&source).into_iter().flat_map(|rows| &rows.last)
+    }
+
+    /// The lists that changed since the last call, in JSON.
+    pub(super) fn take_changed(&mut self) -> Vec<(SourceId, String)> {
+        let changed = self.0.iter_mut().filter_map(|(source, rows)| {
+            std::mem::take(&mut rows.changed).then(|| serde_json::to_string(&rows.last).map(|list| (*source, list)))
+        });
+
+        changed.filter_map(Result::ok).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: SourceId = SourceId(1);
+
+    fn request(seconds: i64, address: &str, status: u16) -> RequestRecord {
+        RequestRecord {
+            at: seconds * 1_000_000,
+            address: address.to_owned(),
+            status,
+            note: None,
+            event: None,
+            bytes: 0,
+            event_id: None,
+            count: 1,
+        }
+    }
+
+    /// The seconds, addresses and counts of the rows after these requests.
+    fn rows(noted: &[(i64, &str, u16)]) -> Vec<(i64, String, u32)> {
+        let mut requests = Requests::default();
+        for (seconds, address, status) in noted {
+            requests.note(SOURCE, request(*seconds, address, *status));
+        }
+
+        let row = |row: &RequestRecord| (row.at / 1_000_000, row.address.clone(), row.count);
+        requests.of(SOURCE).map(row).collect()
+    }
+
+    fn expected(rows: &[(i64, &str, u32)]) -> Vec<(i64, String, u32)> {
+        rows.iter()
+            .map(|(at, address, count)| (*at, (*address).to_owned(), *count))
+            .collect()
+    }
+
+    #[test]
+    fn equal_refusals_of_an_address_share_a_row_for_a_minute() {
+        let noted = [(0, "192.0.2.1", 429), (1, "192.0.2.2", 429), (59, "192.0.2.1", 429)];
+        assert_eq!(rows(&noted), expected(&[(1, "192.0.2.2", 1), (59, "192.0.2.1", 2)]));
+        assert_eq!(rows(&[(59, "192.0.2.1", 429), (60, "192.0.2.1", 429)]).len(), 2);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_a_row() {
+        let noted = [
+            (0, "2001:db8::1", 401),
+            (1, "2001:db8::2", 401),
+            (2, "2001:db8:1::1", 401),
+        ];
+        assert_eq!(
+            rows(&noted),
+            expected(&[(1, "2001:db8::2", 2), (2, "2001:db8:1::1", 1)])
+        );
+    }
+
+    #[test]
+    fn accepted_requests_and_different_refusals_have_rows_of_their_own() {
+        let noted = [(0, "192.0.2.1", 200), (1, "192.0.2.1", 200), (2, "192.0.2.1", 401)];
+        assert_eq!(rows(&noted).len(), 3);
+    }
+
+    #[test]
+    fn a_stored_record_without_a_count_stands_for_one_request() {
+        let stored = r#"{"at":1,"address":"::1","status":401,"note":null,"event":null,"bytes":0,"event_id":null}"#;
+        let record: RequestRecord = serde_json::from_str(stored).expect("a record");
+        assert_eq!(record.count, 1);
+    }
+}
