@@ -19,6 +19,7 @@ mod commands;
 mod compose;
 mod connect;
 mod counted;
+mod demo;
 mod event_filters;
 mod forge;
 mod furniture;
@@ -336,9 +337,12 @@ const CHECKS: &[(&str, Check)] = checks![
     rebuild::a_verification_finds_equal_values_in_any_order,
     rebuild::a_rebuild_changes_no_value,
     rebuild::counting_events_twice_changes_no_value,
-    rebuild::the_demo_fills_every_metric_and_can_be_verified,
-    rebuild::a_second_start_of_the_demo_continues_with_its_data,
-    rebuild::the_demo_does_not_use_the_data_of_a_server,
+    demo::the_demo_fills_every_metric_and_can_be_verified,
+    demo::a_second_start_of_the_demo_continues_with_its_data,
+    demo::the_demo_does_not_use_the_data_of_a_server,
+    demo::the_ten_commands_of_the_tour_work_as_printed,
+    demo::the_demo_has_deployments_and_incidents,
+    demo::a_second_start_of_the_demo_keeps_its_hooks,
     identities::commits_are_counted_by_group_and_project_without_bots,
     identities::unmatched_identities_are_listed,
     identities::a_new_member_gets_the_earlier_commits_of_its_handles,
