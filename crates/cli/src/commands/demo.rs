@@ -127,6 +127,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
 
         std::future::pending::<()>().await;
     };
+
     tokio::select! {
         ended = serve::run(config.clone()) => ended,
         () = receiver.serve() => Ok(()),
@@ -219,9 +220,11 @@ async fn go_on(config: &Config, command: &Demo, known: Known, receivers_at: &str
     let url = format!("{base}/api/v1/webhooks/gitlab");
     let mut live = Live::new(known, system::now().as_micros() / 1_000_000);
 
+    // The start of the server creates the file.
+    scenery::wait_until_ready(&base).await?;
+
     let token = private_file::read(&config.server.data_dir.join("root-token"))?;
     let scenery = Scenery::new(&base, &token);
-    scenery.wait_until_ready().await?;
 
     if scenery.build(receivers_at).await? {
         // The first events reach the new hooks, and some of their receivers refuse them.
@@ -234,8 +237,8 @@ async fn go_on(config: &Config, command: &Demo, known: Known, receivers_at: &str
         scenery.wait_until_hooks_fail().await?;
     }
 
-    let source = scenery.source().await?;
-    say(tour::text(&base, &command.folder, &source));
+    let places = scenery.places().await?;
+    say(tour::text(&base, &command.folder, &places));
 
     if command.still {
         return Ok(());

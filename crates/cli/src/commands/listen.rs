@@ -197,7 +197,6 @@ fn print_event(event: &str, key: &str, body: &[u8], words: &str) {
 
 /// Prints a body, indented if it is JSON.
 fn print_body(body: &[u8]) {
-    let pretty =
-        serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
+    let pretty = serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
     say(pretty.unwrap_or_else(|_| plain(&String::from_utf8_lossy(body))));
 }

@@ -149,6 +149,7 @@ fn copied_lines(log: &str) -> Vec<&str> {
 fn run_lines(demo: &Demo, lines: &[&str]) -> String {
     let folder = Path::new(BINARY).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
+
     let done = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &lines.join("\n")])
         .current_dir(demo.server.folder.path())
@@ -184,9 +185,11 @@ pub(crate) fn a_second_start_of_the_demo_keeps_its_hooks(engine: Engine) {
     let mut demo = Demo::start(&engine);
     let hooks = "/api/v4/projects/gear%2Frope/hooks";
     let before = demo.server.get(hooks);
+
     demo.kill();
 
     demo.child = run_demo(&demo.server);
+
     let after = demo.server.get(hooks);
     assert_eq!(after.as_array().map(Vec::len), Some(3));
     assert_eq!(after[0]["url"], before[0]["url"]);

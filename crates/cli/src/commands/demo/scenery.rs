@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use quickdraw_domain::signature::SigningToken;
 use quickdraw_egress::Method;
 use serde_json::{Value, json};
 
 use super::history::roster;
+use super::tour::Places;
 use crate::client;
+use crate::system::random;
 
 /// The longest wait for the server, for its answers and for the first failures.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +32,25 @@ const REFUSED: [&[(&str, &str)]; 3] = [
         ("webhook-signature", "v1,MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
     ],
 ];
+
+/// Waits until the server answers.
+pub(super) async fn wait_until_ready(base: &str) -> anyhow::Result<()> {
+    let url = format!("{base}/api/v1/ready");
+    let ready = async {
+        loop {
+            let asked = client::call(Method::GET, &url, &[], Vec::new(), PATIENCE).await;
+            if asked.is_ok_and(|answer| answer.status == 200) {
+                return;
+            }
+
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+
+    tokio::time::timeout(PATIENCE, ready)
+        .await
+        .context("the server is not ready")
+}
 
 /// The API of the demo's server.
 pub(super) struct Scenery {
@@ -66,25 +88,10 @@ impl Scenery {
         Ok(json)
     }
 
-    /// Waits until the server answers.
-    pub(super) async fn wait_until_ready(&self) -> anyhow::Result<()> {
-        let ready = async {
-            loop {
-                if let Ok((200, _)) = self.call(Method::GET, "/api/v1/ready", None).await {
-                    return;
-                }
-
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, ready)
-            .await
-            .context("the server is not ready")
-    }
-
     /// Creates everything that is missing. Returns true if webhooks were created.
     pub(super) async fn build(&self, receivers_at: &str) -> anyhow::Result<bool> {
         self.create_project().await?;
+
         let is_new = self.create_hooks(receivers_at).await?;
 
         if is_new {
@@ -118,11 +125,8 @@ impl Scenery {
 
         for (name, path) in RECEIVERS {
             let url = format!("{receivers_at}{path}");
-            let known = hooks
-                .as_array()
-                .and_then(|hooks| hooks.iter().find(|hook| hook["name"] == name));
 
-            match known {
+            match named(&hooks, name) {
                 Some(hook) if hook["url"] == url.as_str() => {}
                 Some(hook) => {
                     let at = format!("{HOOKS}/{}", hook["id"]);
@@ -142,9 +146,10 @@ impl Scenery {
 
     /// Creates a source and posts requests that it refuses.
     async fn create_source(&self) -> anyhow::Result<()> {
-        let made = self
-            .succeed(Method::POST, "/api/v1/sources", Some(json!({ "name": SOURCE })))
-            .await?;
+        let secret = SigningToken::from_key(&random::<32>()?).to_text();
+        let source = json!({ "name": SOURCE, "secret": secret.expose() });
+        let made = self.succeed(Method::POST, "/api/v1/sources", Some(source)).await?;
+
         let url = format!(
             "{}/api/v1/webhooks/gitlab/{}",
             self.base,
@@ -156,6 +161,7 @@ impl Scenery {
                 ("Content-Type".into(), "application/json".to_owned()),
                 ("X-Gitlab-Event".into(), "Push Hook".to_owned()),
             ];
+
             headers.extend(
                 credentials
                     .iter()
@@ -168,15 +174,18 @@ impl Scenery {
         Ok(())
     }
 
-    /// The id of the source that refuses requests.
-    pub(super) async fn source(&self) -> anyhow::Result<String> {
+    /// The objects that the tour shows.
+    pub(super) async fn places(&self) -> anyhow::Result<Places> {
         let sources = self.succeed(Method::GET, "/api/v1/sources", None).await?;
-        let ours = sources["items"]
-            .as_array()
-            .and_then(|items| items.iter().find(|source| source["name"] == SOURCE));
-        let id = ours.and_then(|source| source["id"].as_str());
+        let source = named(&sources["items"], SOURCE).and_then(|source| source["id"].as_str());
 
-        Ok(id.unwrap_or("default").to_owned())
+        let hooks = self.succeed(Method::GET, HOOKS, None).await?;
+        let hook = named(&hooks, RECEIVERS[1].0).context("the webhook of the demo is missing")?;
+
+        Ok(Places {
+            source: source.unwrap_or("default").to_owned(),
+            failing_hook: hook["id"].to_string(),
+        })
     }
 
     /// Waits until one webhook is paused and one is disabled.
@@ -200,4 +209,9 @@ impl Scenery {
             .await
             .context("the webhooks of the demo do not fail")?
     }
+}
+
+/// The object of a list with this name.
+fn named<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
+    list.as_array()?.iter().find(|one| one["name"] == name)
 }

@@ -5,8 +5,17 @@ use std::path::Path;
 /// The name of the program in the commands.
 const PROGRAM: &str = "quickdraw";
 
-/// The text of the tour. `source` is the id of the source that refused requests.
-pub(super) fn text(base: &str, folder: &Path, source: &str) -> String {
+/// Ids of objects that commands name.
+pub(super) struct Places {
+    /// The source that refused requests.
+    pub(super) source: String,
+
+    /// The webhook whose receiver fails.
+    pub(super) failing_hook: String,
+}
+
+/// The text of the tour.
+pub(super) fn text(base: &str, folder: &Path, places: &Places) -> String {
     let mut lines = vec![
         String::new(),
         "A tour of ten commands. Paste these lines into a second terminal in this folder first:".to_owned(),
@@ -17,13 +26,14 @@ pub(super) fn text(base: &str, folder: &Path, source: &str) -> String {
             quoted(&folder.join("root-token").display().to_string())
         ),
         r#"  api() { curl -sSfg -H "PRIVATE-TOKEN: $QUICKDRAW_TOKEN" "$QUICKDRAW_URL/api/$1"; echo; }"#.to_owned(),
+        r#"  ask() { api "v1/insights/query?interval=none&format=csv&$1" | cut -d, -f2-5,10; }"#.to_owned(),
     ];
 
     if let Some(line) = path_line() {
         lines.push(line);
     }
 
-    for (number, (question, command)) in stops(source).into_iter().enumerate() {
+    for (number, (question, command)) in stops(places).into_iter().enumerate() {
         lines.push(String::new());
         lines.push(format!("{}. {question}", number + 1));
         lines.push(format!("  {command}"));
@@ -35,46 +45,47 @@ pub(super) fn text(base: &str, folder: &Path, source: &str) -> String {
 }
 
 /// Questions with the commands that answer them.
-fn stops(source: &str) -> [(&'static str, String); 10] {
-    let query = |parameters: &str| format!("api 'v1/insights/query?interval=none&format=csv&{parameters}'");
+fn stops(places: &Places) -> [(&'static str, String); 10] {
+    let Places { source, failing_hook } = places;
     let dora = "deployment_frequency,lead_time_for_changes,change_failure_rate,time_to_restore";
+    let hook_words = r#"grep -oE '"(name|url|alert_status)":"[^"]*"'"#;
 
     [
         (
             "How much does each team merge, and how long does it take (in seconds)?",
-            query("metric=mr_merged,time_to_merge&group_by=team"),
+            "ask 'metric=mr_merged,time_to_merge&group_by=team'".to_owned(),
         ),
         (
             "How is the work divided between people?",
-            query("metric=commits,mr_merged,mr_reviewed_by&group_by=member"),
+            "ask 'metric=commits,mr_merged,mr_reviewed_by&group_by=member'".to_owned(),
         ),
         (
-            "How often is it deployed, how fast, and how often does that fail?",
-            query(&format!("metric={dora}&group_by=project")),
+            "How often is it deployed, how fast, how often does that fail, and how long until it works again?",
+            format!("ask 'metric={dora}&group_by=project'"),
         ),
         (
-            "Which merge requests are behind a number?",
-            "api 'v1/insights/metrics/time_to_merge/explain?team=ropes&limit=3'".to_owned(),
+            "Who reviews whom (author, reviewer, merge requests, comments, approvals)?",
+            "api 'v1/insights/reviews?format=csv' | cut -d, -f1,3,5-7".to_owned(),
         ),
         (
             "Do the webhooks of a project work? One is paused (temporarily_disabled), one is disabled.",
-            "api 'v4/projects/gear%2Frope/hooks'".to_owned(),
+            format!("api 'v4/projects/gear%2Frope/hooks' | {hook_words}"),
         ),
         (
-            "Which deliveries wait for the receiver that fails?",
+            "Which deliveries wait for the receivers that fail?",
             "api 'v1/deliveries?state=retrying&limit=3'".to_owned(),
         ),
         (
-            "Which webhooks got the newest event, and which did not?",
-            "api 'v1/events?limit=1'".to_owned(),
+            "Which request did the build server get, and what did it answer?",
+            format!("api 'v4/projects/gear%2Frope/hooks/{failing_hook}/events?per_page=1'"),
         ),
         (
             "Why did a source refuse requests?",
             format!("quickdraw source requests {source}"),
         ),
         (
-            "Would a delivery reach an internal address?",
-            "quickdraw guard check http://169.254.169.254/ || true".to_owned(),
+            "Is the server well?",
+            "quickdraw doctor --url \"$QUICKDRAW_URL\"".to_owned(),
         ),
         (
             "Are the numbers right? The command counts all events again.",
@@ -117,8 +128,14 @@ mod tests {
 
     #[test]
     fn the_tour_has_ten_numbered_commands() {
-        let text = text("http://127.0.0.1:8000", Path::new("quickdraw-demo"), "default");
-        let numbered = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        let places = Places {
+            source: "default".to_owned(),
+            failing_hook: "2".to_owned(),
+        };
+        let text = text("http://127.0.0.1:8000", Path::new("quickdraw-demo"), &places);
+        let numbered = text
+            .lines()
+            .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
         assert_eq!(numbered.count(), 10);
     }
 }

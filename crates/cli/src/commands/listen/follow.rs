@@ -254,7 +254,6 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         print_body(came.body.as_bytes());
     }
 
-
     let Some(hook) = hook else { return Ok(()) };
     let body = Bytes::from(came.body);
     let trigger = Trigger::by_name(&came.trigger).unwrap_or(Trigger::UNKNOWN);
