@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 const HOOKS: &str = "/api/v4/projects/gear%2Frope/hooks";
-/// Names and paths of the webhooks. A receiver that answers 503 pauses its webhook, and one that answers 404 disables it.
+/// Names and paths of the webhooks. A receiver that answers 503 pauses its webhook, and one that answers 404 disables
+/// it.
 const RECEIVERS: [(&str, &str); 3] = [("Chat", "/chat"), ("Build server", "/builds"), ("Old wiki", "/wiki")];
 
 const SOURCE: &str = "Staging";

@@ -103,7 +103,7 @@ impl Remote<'_> {
         .await
     }
 
-    /// Gets JSON. `None` if there is none to read, which is then one of the findings.
+    /// Gets JSON. An answer without JSON gives `None`, and a failure is among the findings.
     async fn json(&self, topic: &str, path: &str, findings: &mut Findings) -> Option<Value> {
         match self.get(path).await {
             Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body).ok(),
