@@ -95,7 +95,7 @@ impl Caller {
 
 /// The dates of the certificate that the server of an `https://` URL shows.
 pub(crate) async fn certificate_dates(url: &str, deadline: Duration) -> anyhow::Result<CertificateDates> {
-    let (client, target) = (client(deadline)?, Target::parse(url)?);
+    let (client, target) = (client(deadline, Trust::default())?, Target::parse(url)?);
     let call = target.call(Method::GET, &[], Vec::new());
     let asked = client.certificate_dates(&call, |_| Ok::<(), &str>(())).await;
     asked.map_err(|failure| anyhow::anyhow!("{failure}"))
