@@ -10,7 +10,7 @@ use clap::Args;
 #[cfg(feature = "git")]
 use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, Trust};
+use quickdraw_egress::{Answer, Call, CertificateDates, Client, Hickory, Limits, Method, Streamed, Trust};
 
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -91,6 +91,25 @@ impl Caller {
 
         Ok(json)
     }
+}
+
+/// The dates of the certificate that the server of an `https://` URL shows.
+pub(crate) async fn certificate_dates(url: &str, deadline: Duration) -> anyhow::Result<CertificateDates> {
+    let (client, target) = (client(deadline, Trust::default())?, Target::parse(url)?);
+    let call = target.call(Method::GET, &[], Vec::new());
+    let asked = client.certificate_dates(&call, |_| Ok::<(), &str>(())).await;
+    asked.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// True if only programs on the same machine can call this URL.
+pub(crate) fn is_local(url: &str) -> bool {
+    let host = url::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    let host = host.unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 /// Opens a streaming answer, which has no end.
@@ -321,4 +340,23 @@ pub(crate) fn token(given: Option<&str>) -> anyhow::Result<String> {
     }
 
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_local_if_no_other_machine_can_call_it() {
+        for url in [
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000",
+            "http://localhost",
+            "http://0.0.0.0:1",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+
+        assert!(!is_local("https://quickdraw.example.com"));
+    }
 }

@@ -88,8 +88,8 @@ enum Command {
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
 
-    /// Check the settings, files, key and database of this server.
-    Doctor,
+    /// Check the settings, files, key and database of this server, or a running server.
+    Doctor(commands::doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -144,7 +144,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::Guard(command) => commands::guard::run(command, settings::load_unchecked(config)?).await,
                 Command::Migrate => commands::migrate::run(settings::load_unchecked(config)?).await,
                 Command::Config(command) => commands::config::run(&command, config),
-                Command::Doctor => commands::doctor::run(config).await,
+                Command::Doctor(command) => commands::doctor::run(command, config).await,
             }
         })
 }

@@ -46,6 +46,19 @@ pub(crate) struct Config {
     pub(crate) unread: Vec<Problem>,
 }
 
+/// The warning about a server that other machines can reach, and whose own URL works on its machine only.
+pub(crate) const NO_REACHABLE_URL: &str = "server.listen names all addresses and server.external_url is not set, so \
+    every URL that the server shows works on this machine only; set QUICKDRAW_EXTERNAL_URL to a URL that GitLab can \
+    reach";
+
+impl Config {
+    /// True if the server listens on all addresses, and nobody said under which URL others reach it.
+    pub(crate) fn has_no_reachable_url(&self) -> bool {
+        let listens_on_all = |address: SocketAddr| address.ip().is_unspecified();
+        self.external_url_is_made && self.server.listen.parse().is_ok_and(listens_on_all)
+    }
+}
+
 /// The sections in the order in which the reference shows them.
 pub(crate) const SECTIONS: [Reference; 9] = [
     ServerSection::REFERENCE,

@@ -8,6 +8,7 @@
 //! The only repeated request is the one for a kept-alive connection that the peer closed before the head of an answer.
 
 mod call;
+mod certificate;
 mod client;
 mod connect;
 mod error;
@@ -23,6 +24,7 @@ mod tls;
 mod trust;
 
 pub use call::{Answer, Call, Report};
+pub use certificate::CertificateDates;
 pub use client::Client;
 pub use error::{Failure, Stage};
 pub use http::Method;

@@ -1,66 +1,71 @@
 //! `quickdraw doctor`: checks the settings, the files, the key and the database. It prints a line for each check, with
-//! the remedy for a problem. It changes nothing: it creates no file, migrates no database and seals nothing.
+//! the remedy for a problem. It changes nothing: it creates no file, migrates no database and seals nothing. With
+//! `--url` it examines a running server over HTTP instead.
+
+mod findings;
+mod remote;
+mod workers;
 
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use quickdraw_egress::Method;
 use quickdraw_store::examine::{Depth, Examination, KeyFit};
 use quickdraw_store::{Error, examine};
-use serde::Deserialize;
 
-use super::say;
+use self::findings::Findings;
+use self::workers::Workers;
 use crate::settings::{self, Config, secrets};
 use crate::{client, first_start, private_file, system, wiring};
 
 /// The longest wait for a server that may run here.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The workers of a running server.
-#[derive(Deserialize)]
-struct Workers {
-    items: Vec<Worker>,
-    #[serde(default)]
-    warnings: Vec<String>,
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Examine the running server with this base URL, instead of the settings and the database on this machine.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// With --url: access token of an administrator. Defaults to the content of ./quickdraw-data/root-token. Without a
+    /// token, only the public checks run.
+    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
+    token: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Worker {
-    name: String,
-    is_failing: bool,
-    last_error: Option<String>,
-    last_error_at: Option<String>,
-    backlog: Option<i64>,
+pub(crate) async fn run(command: Doctor, file: Option<&Path>) -> anyhow::Result<()> {
+    match &command.url {
+        Some(url) => remote::examine(url.trim_end_matches('/'), command.token.as_deref()).await,
+        None => examine_here(file).await,
+    }
 }
 
-pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
-    let mut problems = 0;
-    let mut line = |what: &str, result: anyhow::Result<String>| match result {
-        Ok(text) => say(format!("ok       {what}: {text}")),
-        Err(error) => {
-            problems += 1;
-            say(format!("problem  {what}: {error:#}"));
-        }
-    };
+async fn examine_here(file: Option<&Path>) -> anyhow::Result<()> {
+    let mut findings = Findings::default();
 
     let config = match settings::load(file) {
         Ok(config) => config,
         Err(error) => {
-            line("configuration", Err(error));
+            findings.line("configuration", Err(error));
             anyhow::bail!("the configuration is not valid");
         }
     };
     let wrong = config.validate();
 
     if wrong.is_empty() {
-        line(
+        findings.line(
             "configuration",
             Ok(format!("valid, serving {}", config.server.external_url)),
         );
     }
 
+    if config.has_no_reachable_url() {
+        findings.warn("configuration", settings::NO_REACHABLE_URL);
+    }
+
     for problem in wrong {
-        line("configuration", Err(problem.into()));
+        findings.line("configuration", Err(problem.into()));
     }
 
     if let Ok(guard) = wiring::guard(&config) {
@@ -69,17 +74,17 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         } else {
             "public addresses only"
         };
-        line("guard", Ok(text.to_owned()));
+        findings.line("guard", Ok(text.to_owned()));
     }
 
     let attempts = config.delivery.retry.policy().pauses.len() + 1;
-    line("attempts", Ok(format!("{attempts} for each delivery")));
+    findings.line("attempts", Ok(format!("{attempts} for each delivery")));
 
     for name in ["root-token", "webhook-secret"] {
         let file = config.server.data_dir.join(name);
         // A file that cannot be read is among the problems of the configuration, unless a setting replaces it.
         if file.exists() && private_file::read(&file).is_ok() {
-            line(name, Ok(format!("{} can be read", file.display())));
+            findings.line(name, Ok(format!("{} can be read", file.display())));
         }
     }
 
@@ -91,31 +96,28 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
 
     match examine(config.database.url.expose(), ring.as_ref(), Depth::Whole, system::now()).await {
         Ok(found) => {
-            line("database", database(&found));
+            findings.line("database", database(&found));
             if key_is_readable {
-                line("key", key(&config, ring.is_some(), &found));
+                findings.line("key", key(&config, ring.is_some(), &found));
             }
 
             if found.insights_missing {
                 let text = "the file of insights beside the database is missing: restore its copy, or the next start \
                     counts the events that history still has";
-                line("insights", Err(anyhow::anyhow!(text)));
+                findings.line("insights", Err(anyhow::anyhow!(text)));
             }
 
             for problem in found.problems {
-                line("database", Err(anyhow::anyhow!(problem)));
+                findings.line("database", Err(anyhow::anyhow!(problem)));
             }
         }
-        Err(Error::InUse(file)) => line("database", Ok(format!("{file} is in use by a running Quickdraw"))),
-        Err(error) => line("database", Err(error.into())),
+        Err(Error::InUse(file)) => findings.line("database", Ok(format!("{file} is in use by a running Quickdraw"))),
+        Err(error) => findings.line("database", Err(error.into())),
     }
 
-    for found in workers(&config).await {
-        line("workers", found);
-    }
+    workers(&config, &mut findings).await;
 
-    anyhow::ensure!(problems == 0, "problems found: {problems}");
-    Ok(())
+    findings.end()
 }
 
 fn database(found: &Examination) -> anyhow::Result<String> {
@@ -149,9 +151,9 @@ fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<S
     }
 }
 
-/// The workers of the server that runs with these settings: one line for each that fails, or one for all. A server that
-/// does not run is no problem.
-async fn workers(config: &Config) -> Vec<anyhow::Result<String>> {
+/// Shows the workers of the server that runs with these settings. A server that does not run is no problem.
+async fn workers(config: &Config, findings: &mut Findings) {
+    let topic = "workers";
     let url = settings::base_url(&config.server.listen);
     let token = match config.server.root_token.expose() {
         "" => private_file::read(&config.server.data_dir.join("root-token")).unwrap_or_default(),
@@ -167,80 +169,20 @@ async fn workers(config: &Config) -> Vec<anyhow::Result<String>> {
         PATIENCE,
     )
     .await;
-    let answer = match asked {
-        Ok(answer) => answer,
-        Err(_) => return vec![Ok(format!("not shown, because no server answers at {url}"))],
+    let Ok(answer) = asked else {
+        return findings.ok(topic, format!("not shown, because no server answers at {url}"));
     };
 
     if answer.status != 200 {
-        return vec![Ok(format!(
-            "not shown, because the server at {url} answered {}",
-            answer.status
-        ))];
+        let text = format!("not shown, because the server at {url} answered {}", answer.status);
+        return findings.ok(topic, text);
     }
 
     match serde_json::from_slice::<Workers>(&answer.body) {
-        Ok(workers) => {
-            let mut lines = summary(workers.items);
-            lines.extend(workers.warnings.into_iter().map(Ok));
-            lines
+        Ok(workers) => workers.show(findings),
+        Err(error) => {
+            let text = format!("not shown, because the answer of {url} is not a list of workers: {error}");
+            findings.ok(topic, text);
         }
-        Err(error) => vec![Ok(format!(
-            "not shown, because the answer of {url} is not a list of workers: {error}"
-        ))],
-    }
-}
-
-fn summary(workers: Vec<Worker>) -> Vec<anyhow::Result<String>> {
-    let count = workers.len();
-    let mut failing = Vec::new();
-    let mut waiting = Vec::new();
-
-    for worker in workers {
-        if let Some(backlog) = worker.backlog {
-            waiting.push(format!("{} {backlog}", worker.name));
-        }
-
-        if worker.is_failing {
-            let (at, error) = (
-                worker.last_error_at.unwrap_or_default(),
-                worker.last_error.unwrap_or_default(),
-            );
-
-            failing.push(Err(anyhow::anyhow!("{} failed at {at}: {error}", worker.name)));
-        }
-    }
-
-    if failing.is_empty() {
-        return vec![Ok(format!("{count}, none fails; waiting: {}", waiting.join(", ")))];
-    }
-
-    failing
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_worker_that_fails_has_a_line() {
-        let worker = |name: &str, is_failing| Worker {
-            name: name.to_owned(),
-            is_failing,
-            last_error: Some("the disk is full".to_owned()),
-            last_error_at: Some("2026-01-01T00:00:00Z".to_owned()),
-            backlog: (name == "fan_out").then_some(3),
-        };
-
-        let all = summary(vec![worker("fan_out", false), worker("maintenance", false)]);
-        assert_eq!(all[0].as_deref().ok(), Some("2, none fails; waiting: fan_out 3"));
-
-        let all = summary(vec![worker("fan_out", false), worker("maintenance", true)]);
-        let lines: Vec<String> = all
-            .into_iter()
-            .filter_map(|line| Some(line.err()?.to_string()))
-            .collect();
-
-        assert_eq!(lines, ["maintenance failed at 2026-01-01T00:00:00Z: the disk is full"]);
     }
 }

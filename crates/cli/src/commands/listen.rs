@@ -2,6 +2,7 @@
 //! program. With `--from` it opens no port and follows the journal of a server instead.
 
 mod follow;
+mod headers;
 mod position;
 
 use std::borrow::Cow;
@@ -55,6 +56,10 @@ pub(crate) struct Listen {
     /// secret token, or are signed with the signing token.
     #[arg(long)]
     secret: Option<String>,
+
+    /// Print the values of all headers. Without this option, tokens and unknown headers are masked.
+    #[arg(long, requires = "port")]
+    show_secrets: bool,
     #[command(flatten)]
     follow: follow::Follow,
 }
@@ -62,6 +67,7 @@ pub(crate) struct Listen {
 struct ReceivingApp {
     receiver: Option<Verifier>,
     forward: Option<String>,
+    shows_secrets: bool,
 }
 
 pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
@@ -103,6 +109,7 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     let receiving = Arc::new(ReceivingApp {
         receiver,
         forward: command.forward,
+        shows_secrets: command.show_secrets,
     });
 
     let listener = Listener::bind(&format!("127.0.0.1:{port}"), ListenerLimits::default()).await?;
@@ -132,21 +139,24 @@ async fn receive(
 
     let verdict = receiving.receiver.as_ref().map(|receiver| {
         let checks = receiver.check_head(&headers, now);
-        checks
-            .and_then(|checks| receiver.check_body(checks, &headers, &body, now))
-            .is_ok()
+        checks.and_then(|checks| receiver.check_body(checks, &headers, &body, now))
     });
 
     let signed = headers.contains_key("webhook-signature") || headers.contains_key("x-hub-signature-256");
     let words = match verdict {
-        None => "not verified (no --secret)",
-        Some(true) if signed => "signature ok",
-        Some(true) => "token ok",
-        Some(false) => "REFUSED: wrong or missing token or signature",
+        None => "not verified (no --secret)".to_owned(),
+        Some(Ok(())) if signed => "signature ok".to_owned(),
+        Some(Ok(())) => "token ok".to_owned(),
+        Some(Err(wrong)) => format!("REFUSED: {}", wrong.text()),
     };
-    print_event(header("x-gitlab-event"), header("idempotency-key"), &body, words, true);
 
-    if verdict == Some(false) {
+    print_event(header("x-gitlab-event"), header("idempotency-key"), &body, &words);
+    for line in headers::lines(&headers, receiving.shows_secrets) {
+        say(line);
+    }
+    print_body(&body);
+
+    if matches!(verdict, Some(Err(_))) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
     }
 
@@ -175,8 +185,8 @@ async fn receive(
     (StatusCode::OK, "ok")
 }
 
-/// Prints a request or an event.
-fn print_event(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
+/// Prints the first line of a request or an event.
+fn print_event(event: &str, key: &str, body: &[u8], words: &str) {
     let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
     say(format!(
         "\n{time}  {}  key {}  {} bytes  {words}",
@@ -184,10 +194,10 @@ fn print_event(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
         plain(key),
         body.len()
     ));
+}
 
-    if whole {
-        let pretty =
-            serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
-        say(pretty.unwrap_or_else(|_| plain(&String::from_utf8_lossy(body))));
-    }
+/// Prints a body, indented if it is JSON.
+fn print_body(body: &[u8]) {
+    let pretty = serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
+    say(pretty.unwrap_or_else(|_| plain(&String::from_utf8_lossy(body))));
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::say;
 use crate::first_start::{self, FirstStart};
-use crate::settings::{Config, LogFormat, base_url, ensure_none};
+use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none};
 use crate::wiring;
 
 /// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
@@ -32,9 +32,8 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         format!("failed to listen on {listen} (set another address with QUICKDRAW_LISTEN, such as 127.0.0.1:8001)")
     })?;
     let address = listener.address()?;
-    let url_is_made = config.external_url_is_made;
 
-    if url_is_made && config.server.listen.ends_with(":0") {
+    if config.external_url_is_made && config.server.listen.ends_with(":0") {
         // Port 0: the actual port is known only now.
         config.server.external_url = base_url(&address.to_string());
     }
@@ -79,13 +78,14 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         say(format!("quickdraw {version} listens on http://{address}"));
     }
 
-    say(format!(
-        "GitLab posts to {}/api/v1/webhooks/gitlab",
-        config.server.external_url
-    ));
-
-    if url_is_made && address.ip().is_unspecified() {
-        say("this URL works on this machine only: set QUICKDRAW_EXTERNAL_URL to a URL that GitLab can reach");
+    if config.has_no_reachable_url() {
+        say(format!("warning: {NO_REACHABLE_URL}"));
+        tracing::warn!("{NO_REACHABLE_URL}");
+    } else {
+        say(format!(
+            "GitLab posts to {}/api/v1/webhooks/gitlab",
+            config.server.external_url
+        ));
     }
 
     // The subscription precedes the first answer: a SIGTERM after it must end the server in order.

@@ -74,6 +74,9 @@ fn word<'a>(of: &'a Value, name: &str) -> &'a str {
 fn show(source: &Value) {
     say(format!("{} ({})", word(source, "id"), word(source, "name")));
     say(format!("  URL: {}", word(source, "url")));
+    if client::is_local(word(source, "url")) {
+        say("  warning: this URL works on the machine of the server only; for others, set server.external_url");
+    }
 
     if let Some(secret) = source["secret"].as_str() {
         let fields = match word(source, "mode") {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::commands::administer;
+use crate::commands::{administer, run, succeed};
 use crate::git::{commit, git};
 use crate::http::{eventually, send};
 use crate::server::{Engine, Server, TOKEN};
@@ -23,12 +23,6 @@ fn start_everywhere(engine: &Engine) -> Server {
 pub(crate) fn printed_urls_can_be_called(engine: Engine) {
     let server = start_everywhere(&engine);
     let base = format!("http://127.0.0.1:{}", server.port);
-    let output = server.output();
-    let line = format!("GitLab posts to {base}/api/v1/webhooks/gitlab");
-
-    assert!(output.contains(&line), "{output}");
-    assert!(output.contains("QUICKDRAW_EXTERNAL_URL"), "{output}");
-    assert!(!output.contains("0.0.0.0"), "{output}");
 
     let source = server.create("/api/v1/sources", &json!({ "name": "x" }));
     let url = source["url"].as_str().expect("a URL");
@@ -36,6 +30,36 @@ pub(crate) fn printed_urls_can_be_called(engine: Engine) {
 
     let health = send(server.port, "GET", "/api/v1/health", &[], b"");
     health.expect("an answer").check(200);
+}
+
+pub(crate) fn a_server_on_all_addresses_warns_and_prints_no_url_for_gitlab(engine: Engine) {
+    let server = start_everywhere(&engine);
+    let output = server.output();
+
+    assert!(
+        output.contains("warning: server.listen names all addresses"),
+        "{output}"
+    );
+
+    assert!(output.contains("QUICKDRAW_EXTERNAL_URL"), "{output}");
+    assert!(!output.contains("0.0.0.0"), "{output}");
+    assert!(!output.contains("GitLab posts to"), "{output}");
+
+    let made = succeed(&server, &["source", "add", "--name", "x"]);
+    assert!(made.contains("works on the machine of the server only"), "{made}");
+}
+
+pub(crate) fn config_check_and_doctor_warn_about_a_missing_external_url(engine: Engine) {
+    let mut server = Server::new(&engine);
+    server.set("QUICKDRAW_LISTEN", &format!("0.0.0.0:{}", server.port));
+
+    for arguments in [&["config", "check"][..], &["doctor"]] {
+        let (code, said) = run(&server, arguments);
+        assert!(
+            code == Some(0) && said.contains("server.external_url is not set"),
+            "{said}"
+        );
+    }
 }
 
 /// Creates a repository with the git hook, and a clone of it with a commit. Returns the folder of the clone.

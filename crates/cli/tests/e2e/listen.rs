@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::commands::{Running, output_of, text_of};
-use crate::http::{Sink, eventually};
+use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 use crate::streams::{Stream, push, report};
 
@@ -185,4 +185,42 @@ pub(crate) fn filtered_events_are_forwarded_with_a_signature(engine: Engine) {
     assert_eq!(shown(&log), ["2", "4"], "{log}");
     assert_eq!(log.matches("signature ok").count(), 2, "{log}");
     assert_eq!(log.matches("REFUSED").count(), 0, "{log}");
+}
+
+/// Sends a request with a wrong signature and a token to a listener, and returns what the listener prints.
+fn send_wrong(server: &Server, log: &str, more: &[&str]) -> String {
+    let listener = Running::start(server, log, &[&["listen", "0", "--secret", SIGNING], more].concat());
+    let port = || {
+        let text = text_of(server, log);
+        text.lines().next()?.rsplit(':').next()?.parse::<u16>().ok()
+    };
+    eventually("the program listens", || port().is_some());
+
+    let signature = [
+        ("webhook-id", "1"),
+        ("webhook-timestamp", "2"),
+        ("webhook-signature", "v1,AAAA"),
+    ];
+    let headers = [&signature[..], &[("X-Api-Key", "k3y")]].concat();
+    let port = port().expect("a port");
+    send(port, "POST", "/", &headers, b"{}").expect("an answer").check(401);
+
+    eventually("the request is printed", || text_of(server, log).contains("{}"));
+    drop(listener);
+    text_of(server, log)
+}
+
+pub(crate) fn a_listener_prints_headers_and_the_reason_for_a_refusal(engine: Engine) {
+    let server = Server::new(&engine);
+    let log = send_wrong(&server, "masked.log", &[]);
+
+    assert!(log.contains("REFUSED: webhook-timestamp"), "{log}");
+    assert!(log.contains("  webhook-signature: v1,AAAA"), "{log}");
+    assert!(log.contains("  x-api-key: [masked"), "{log}");
+}
+
+pub(crate) fn a_listener_prints_secrets_on_request(engine: Engine) {
+    let server = Server::new(&engine);
+    let log = send_wrong(&server, "shown.log", &["--show-secrets"]);
+    assert!(log.contains("  x-api-key: k3y"), "{log}");
 }

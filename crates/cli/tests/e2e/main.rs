@@ -19,7 +19,9 @@ mod commands;
 mod compose;
 mod connect;
 mod counted;
+mod demo;
 mod directory_events;
+mod doctor;
 mod event_filters;
 mod forge;
 mod furniture;
@@ -341,9 +343,18 @@ const CHECKS: &[(&str, Check)] = checks![
     rebuild::a_verification_finds_equal_values_in_any_order,
     rebuild::a_rebuild_changes_no_value,
     rebuild::counting_events_twice_changes_no_value,
-    rebuild::the_demo_fills_every_metric_and_can_be_verified,
-    rebuild::a_second_start_of_the_demo_continues_with_its_data,
-    rebuild::the_demo_does_not_use_the_data_of_a_server,
+    demo::the_demo_fills_every_metric_and_can_be_verified,
+    demo::a_second_start_of_the_demo_continues_with_its_data,
+    demo::the_demo_does_not_use_the_data_of_a_server,
+    demo::the_ten_commands_of_the_tour_work_as_printed,
+    demo::the_demo_has_deployments_and_incidents,
+    demo::a_second_start_of_the_demo_keeps_its_hooks,
+    doctor::a_running_server_is_examined,
+    doctor::only_public_checks_run_without_a_token,
+    doctor::an_invalid_token_is_a_problem,
+    doctor::a_server_that_is_no_quickdraw_is_a_problem,
+    doctor::a_server_that_does_not_answer_is_a_problem,
+    doctor::a_refused_request_and_a_wrong_external_url_are_shown,
     identities::commits_are_counted_by_group_and_project_without_bots,
     identities::unmatched_identities_are_listed,
     identities::a_new_member_gets_the_earlier_commits_of_its_handles,
@@ -391,6 +402,8 @@ const CHECKS: &[(&str, Check)] = checks![
     listen::an_event_that_the_program_refuses_does_not_block_later_events,
     listen::a_listener_ends_with_an_error_that_no_retry_can_solve,
     listen::filtered_events_are_forwarded_with_a_signature,
+    listen::a_listener_prints_headers_and_the_reason_for_a_refusal,
+    listen::a_listener_prints_secrets_on_request,
     event_filters::a_filter_can_be_tried_on_past_events,
     event_filters::a_filter_selects_the_events_of_a_hook,
     event_filters::a_filter_is_kept_until_it_is_changed_or_removed,
@@ -398,6 +411,8 @@ const CHECKS: &[(&str, Check)] = checks![
     outages::a_hanging_database_gives_503_and_loses_no_event,
     outages::an_outage_of_the_database_is_shown_and_logged_once,
     addresses::printed_urls_can_be_called,
+    addresses::a_server_on_all_addresses_warns_and_prints_no_url_for_gitlab,
+    addresses::config_check_and_doctor_warn_about_a_missing_external_url,
     addresses::a_push_without_a_login_name_has_the_user_of_the_process,
     instances::the_first_request_with_an_instance_binds_a_source,
     instances::a_source_refuses_events_of_other_instances,

@@ -31,6 +31,8 @@ const TEAM: [(i64, &str, &str, &str); 7] = [
     ),
 ];
 const BOT: usize = 6;
+/// Teams with the members that belong to them. Tove is in none, so that the guide can show how to add a person.
+const TEAMS: [(&str, &[usize]); 2] = [("Ropes", &[0, 1, 2]), ("Shop", &[3, 4])];
 /// Number of the project that gets live events.
 pub(super) const FIRST: i64 = 1;
 const PROJECTS: [(i64, &str, &str); 3] = [
@@ -158,6 +160,19 @@ pub(super) fn tip(commits: &[Value]) -> String {
         .and_then(|last| last["id"].as_str())
         .unwrap_or(ZERO)
         .to_owned()
+}
+
+/// The members and teams, as a file that insights import.
+pub(super) fn roster() -> String {
+    let mut lines = vec!["member,team,email,username,from,to".to_owned()];
+    for (team, members) in TEAMS {
+        for member in members {
+            let (_, username, name, email) = TEAM[*member];
+            lines.push(format!("{name},{team},{email},{username},,"));
+        }
+    }
+
+    lines.join("\n")
 }
 
 fn person(who: usize) -> Value {

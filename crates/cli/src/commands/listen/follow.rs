@@ -24,7 +24,7 @@ use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
 use super::position::PositionFile;
-use super::print_event;
+use super::{print_body, print_event};
 use crate::commands::{moment, say};
 use crate::{client, system};
 
@@ -249,8 +249,10 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         &came.headers.key.to_string(),
         came.body.as_bytes(),
         "from the stream",
-        hook.is_none(),
     );
+    if hook.is_none() {
+        print_body(came.body.as_bytes());
+    }
 
     let Some(hook) = hook else { return Ok(()) };
     let body = Bytes::from(came.body);
