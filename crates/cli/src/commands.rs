@@ -1,33 +1,56 @@
 //! The commands, one module each.
 
+pub(crate) mod attempts;
+mod attributes;
 pub(crate) mod backfill;
 pub(crate) mod config;
 pub(crate) mod connect;
+pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod emit;
+pub(crate) mod events;
 pub(crate) mod gaps;
 #[cfg(feature = "git")]
 pub(crate) mod git_hook;
 mod gitlab;
+pub(crate) mod groups;
 pub(crate) mod guard;
+mod history;
+pub(crate) mod hooks;
 pub(crate) mod insights;
 pub(crate) mod listen;
+pub(crate) mod login;
+pub(crate) mod members;
 pub(crate) mod migrate;
+pub(crate) mod pages;
+mod place;
+pub(crate) mod projects;
 pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod serve;
-pub(crate) mod source;
+pub(crate) mod silent;
+pub(crate) mod sources;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde_json::Value;
+
+use crate::api::{Api, Query, items, parameters};
 
 /// Prints a line for the user. A closed pipe, as with `| head`, is not an error.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a line beside the output, on standard error.
+pub(crate) fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Replaces control characters, so that text from another system cannot control the terminal.
@@ -54,6 +77,25 @@ pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
 /// Encodes text for use in a URL.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The number of a group, by its full path or number.
+async fn number_of_group(api: &Api, group: &str) -> anyhow::Result<Value> {
+    let found = api.get(&format!("v4/groups/{}", encoded(group)), &Query::new()).await?;
+    Ok(found["id"].clone())
+}
+
+/// The number of a user, by the username or number.
+async fn number_of_user(api: &Api, user: &str) -> anyhow::Result<i64> {
+    if let Ok(number) = user.parse() {
+        return Ok(number);
+    }
+
+    let query = parameters([("username", Some(user.to_owned()))]);
+    let found = api.get("v4/users", &query).await?;
+    let number = items(&found).first().and_then(|user| user["id"].as_i64());
+
+    number.ok_or_else(|| crate::client::Refused::new(404, &format!("there is no user {user}")).into())
 }
 
 /// Writes a file atomically: after a crash, it has either the old or the new content.

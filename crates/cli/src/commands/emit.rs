@@ -58,7 +58,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     };
 
     let token = command.server.token()?;
-    let url = &command.server.url;
+    let url = &command.server.url()?;
 
     let place = match (command.project, command.group) {
         (Some(project), _) => client::place_url(url, "projects/", &project),

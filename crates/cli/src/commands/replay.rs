@@ -82,9 +82,8 @@ pub(crate) struct Replay {
 }
 
 pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
-    let token = command.server.token()?;
-    let ask =
-        async |path: String, body: Option<Value>| client::ask(&command.server.url, &token, &path, body.as_ref()).await;
+    let (url, token) = (command.server.url()?, command.server.token()?);
+    let ask = async |path: String, body: Option<Value>| client::ask(&url, &token, &path, body.as_ref()).await;
 
     for (id, action) in [
         (command.pause, "pause"),

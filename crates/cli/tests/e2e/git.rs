@@ -124,8 +124,11 @@ impl Repository {
         let report = json!({ "name": "git", "scopes": ["report"] });
         let made = server.create("/api/v4/projects/1/access_tokens", &report);
         let token = made["token"].as_str().expect("shown once");
-        let project = ["--project", "gear/rope", "--url", &url, "--token", token];
-        let installed = run(&[&["git-hook", "install", path], &project[..]].concat());
+
+        let project = ["--project", "gear/rope", "--server", &url];
+        let install = [&["git-hook", "install", path], &project[..]].concat();
+        let installed = server.command(&install).env("QUICKDRAW_TOKEN", token).output();
+        let installed = installed.expect("it runs");
 
         assert!(installed.status.success());
 

@@ -14,7 +14,7 @@ use crate::server::{Engine, SECRET, Server, TOKEN};
 /// Runs `quickdraw insights` for the server and returns its output.
 fn run_insights(server: &Server, words: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
+    let all = [&["insights"], words, &["--server", &url]].concat();
     let done = server.command(&all).output().expect("it runs");
     let errors = String::from_utf8_lossy(&done.stderr);
 
@@ -200,8 +200,10 @@ impl Drop for Demo {
 /// Starts the demo and waits until it is ready.
 fn run_demo(server: &Server) -> Child {
     let log = File::create(server.folder.path().join("demo.log")).expect("a file");
+    std::fs::write(server.folder.path().join("demo-token"), TOKEN).expect("a file");
+
     let child = server
-        .command(&["demo", "--still", "--seed", "7", "--token", TOKEN])
+        .command(&["demo", "--still", "--seed", "7", "--token-file", "demo-token"])
         .stdout(Stdio::from(log.try_clone().expect("a file")))
         .stderr(Stdio::from(log))
         .spawn()
