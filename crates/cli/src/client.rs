@@ -17,7 +17,7 @@ use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, 
 
 pub(crate) use self::access::{Server, TokenFile, gitlab_token, secret_in, text_in, token, usable};
 pub(crate) use self::profile::Profile;
-pub(crate) use self::refused::{Refused, Unreachable};
+pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable};
 
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;

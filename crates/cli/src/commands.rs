@@ -42,36 +42,31 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::api::{Api, Query, items, parameters};
+pub(crate) use crate::output::{plain, say};
 
-/// Prints a line for the user. A closed pipe, as with `| head`, is not an error.
-pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Prints a line beside the output, on standard error.
-pub(crate) fn complain(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Replaces control characters, so that text from another system cannot control the terminal.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|letter| {
-            if letter.is_control() && letter != '\n' {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect()
-}
-
-/// Turns a duration, such as `2h`, into the time that long ago. Any other text is passed on for the server to read.
+/// Turns a duration, such as `2h` or `3d`, into the time that long ago. Any other text is left for the server to read.
 pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
-    match text.parse::<jiff::SignedDuration>() {
-        Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
-        Err(_) => Ok(text.to_owned()),
+    match duration(text) {
+        Some(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
+        None => Ok(text.to_owned()),
     }
+}
+
+/// Reads a duration such as `2h`, `3d` or `1w`. A day always has 24 hours.
+fn duration(text: &str) -> Option<jiff::SignedDuration> {
+    if let Ok(duration) = text.parse() {
+        return Some(duration);
+    }
+
+    let (number, hours) = match (text.strip_suffix('d'), text.strip_suffix('w')) {
+        (Some(days), _) => (days, 24),
+        (None, Some(weeks)) => (weeks, 24 * 7),
+        (None, None) => return None,
+    };
+
+    // No more than a thousand years, so that the time stays within its range.
+    let number: u16 = number.parse().ok()?;
+    Some(jiff::SignedDuration::from_hours(i64::from(number) * hours))
 }
 
 /// Encodes text for use in a URL.
@@ -107,4 +102,22 @@ fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         std::fs::rename(&beside, file)
     });
     written.with_context(|| format!("failed to write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_can_have_days_and_weeks() {
+        let check = |text: &str, hours: Option<i64>| {
+            assert_eq!(duration(text), hours.map(jiff::SignedDuration::from_hours), "{text}");
+        };
+
+        check("2h", Some(2));
+        check("3d", Some(72));
+        check("1w", Some(168));
+        check("2026-03-16", None);
+        check("second", None);
+    }
 }

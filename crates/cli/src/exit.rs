@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::client::{Refused, Unreachable};
+use crate::client::{Misused, NoToken, Refused, Unreachable};
 
 /// The reason for which a command failed. The number is the exit code; 0 means success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +65,6 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
-
-/// The command line is not valid, for a reason that only the command itself can find.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Misused(pub(crate) String);
-
-/// There is no token for the server.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NoToken(pub(crate) &'static str);
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,39 @@
 //! Output of the commands of daily work: tables for people, and the JSON of the API for programs.
 
+use std::io::Write;
+
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use console::Style;
 use serde_json::Value;
 
 use crate::api::Listed;
-use crate::commands::{complain, plain, say};
 
 /// Largest number of characters in a cell of a table.
 const LONGEST_CELL: usize = 100;
+
+/// Prints a line for the user. A closed pipe, as with `| head`, is not an error.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a line beside the output, on standard error.
+pub(crate) fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Replaces control characters, so that text from another system cannot control the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| {
+            if letter.is_control() && letter != '\n' {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect()
+}
 
 /// The option for the form of the output.
 #[derive(Args, Clone, Copy)]

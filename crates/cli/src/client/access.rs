@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::profile::Profile;
-use crate::exit::{Misused, NoToken};
+use super::refused::{Misused, NoToken};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 /// The file with the first token of a server, below the directory in which it was started.
@@ -20,9 +20,10 @@ const HOW_TO_GIVE_A_TOKEN: &str = "no token: run quickdraw login, set QUICKDRAW_
 #[derive(Args)]
 pub(crate) struct Server {
     /// Base URL of the Quickdraw server. Defaults to the server of `quickdraw login`, and then to
-    /// <http://127.0.0.1:8000>.
-    #[arg(long = "server", value_name = "URL", env = "QUICKDRAW_URL", hide_env_values = true)]
-    url: Option<String>,
+    /// `http://127.0.0.1:8000`.
+    // The name of the field must differ from `--url`, which some commands have.
+    #[arg(long, value_name = "URL", env = "QUICKDRAW_URL", hide_env_values = true)]
+    server: Option<String>,
 
     #[command(flatten)]
     token: TokenFile,
@@ -40,7 +41,7 @@ pub(crate) struct TokenFile {
 impl Server {
     /// The base URL of the server, without a slash at its end.
     pub(crate) fn url(&self) -> anyhow::Result<String> {
-        let url = match &self.url {
+        let url = match &self.server {
             Some(url) => url.clone(),
             None => Profile::read()?.map_or_else(|| DEFAULT_URL.to_owned(), |profile| profile.server),
         };

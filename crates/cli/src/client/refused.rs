@@ -1,4 +1,4 @@
-//! Errors of calls: the server refused, or did not answer. The texts are for users.
+//! Errors of calls: the server refused, or did not answer, or the call could not be made. The texts are for users.
 
 use serde_json::Value;
 
@@ -45,6 +45,16 @@ impl Refused {
         matches!(self.status, 400 | 413 | 415 | 422)
     }
 }
+
+/// The command line is not valid, for a reason that only the command itself can find.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misused(pub(crate) String);
+
+/// There is no token for the server.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoToken(pub(crate) &'static str);
 
 /// The text of a problem, or of one of GitLab's two shapes of errors.
 fn sentence(problem: &Value) -> Option<String> {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::client;
-use crate::exit::Misused;
+use crate::client::Misused;
 
 /// Attributes whose values are secret. Their values are read from files only.
 const SECRET: [&str; 7] = [

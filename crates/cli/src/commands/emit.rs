@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::say;
 use crate::client;
+use crate::output::{self, Output};
 
 #[derive(Args)]
 pub(crate) struct Emit {
@@ -35,6 +36,8 @@ pub(crate) struct Emit {
     /// API. - reads standard input.
     #[arg(long, conflicts_with = "payload")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: client::Server,
 }
@@ -75,6 +78,11 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
         Duration::from_secs(30),
     )
     .await?;
+    if command.output.json {
+        output::json(&answer);
+        return Ok(());
+    }
+
     // The server returns an operation if it waits for further saves before it creates the event.
     say(answer["id"]
         .as_str()

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use super::members::Role;
 use super::{encoded, number_of_user, say};
 use crate::api::{Api, attributes, parameters};
-use crate::client::Server;
-use crate::exit::Misused;
+use crate::client::{Misused, Server};
 use crate::output::{self, Column, Output, Rows, column};
 use crate::private_file;
 

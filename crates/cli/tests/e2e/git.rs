@@ -194,6 +194,34 @@ impl Repository {
     }
 }
 
+/// The exit code and the output of `quickdraw git-hook uninstall`.
+fn uninstall(repository: &Repository) -> (Option<i32>, String) {
+    let done = run(&["git-hook", "uninstall", repository.bare.to_str().expect("UTF-8")]);
+    (done.status.code(), crate::commands::output_of(&done))
+}
+
+pub(crate) fn uninstalling_removes_the_hook_and_its_token(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let (code, output) = uninstall(&repository);
+    assert_eq!(code, Some(0), "{output}");
+
+    for file in ["hooks/post-receive", "quickdraw.json", "quickdraw-spool"] {
+        assert!(!repository.bare.join(file).exists(), "{file}");
+    }
+    repository.push(1);
+}
+
+pub(crate) fn a_hook_of_somebody_else_is_not_removed(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let hook = repository.bare.join("hooks/post-receive");
+    let text = std::fs::read_to_string(&hook).expect("a hook");
+    std::fs::write(&hook, format!("{text}echo mine\n")).expect("written");
+
+    let (code, output) = uninstall(&repository);
+    assert!(code == Some(1) && output.contains("was changed"), "{output}");
+    assert!(hook.exists() && repository.bare.join("quickdraw.json").exists());
+}
+
 pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {
     let repository = Repository::start(&engine);
     let listener = Listener::start(repository.server.folder.path());

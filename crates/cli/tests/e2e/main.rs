@@ -124,6 +124,8 @@ const CHECKS: &[(&str, Check)] = checks![
     help::shells_can_read_the_completions,
     help::bash_completes_the_verbs_of_a_noun,
     help::every_command_has_a_man_page,
+    git::uninstalling_removes_the_hook_and_its_token,
+    git::a_hook_of_somebody_else_is_not_removed,
     git::a_git_push_becomes_a_signed_delivery,
     git::a_pushed_commit_is_counted_once,
     git::pushes_during_an_outage_are_reported_later,

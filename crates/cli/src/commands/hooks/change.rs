@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::path_of;
 use crate::api::{Api, attributes};
-use crate::client::{self, Server};
+use crate::client::{self, Misused, Server};
 use crate::commands::attributes::{Attributes, some};
 use crate::commands::place::Level;
-use crate::exit::Misused;
 use crate::output::Output;
 
 #[derive(Args)]

@@ -7,9 +7,8 @@ use serde_json::json;
 use super::path_of;
 use super::test::unaccepted;
 use crate::api::{Api, parameters};
-use crate::client::Server;
+use crate::client::{Misused, Server};
 use crate::commands::place::Level;
-use crate::exit::Misused;
 use crate::output::{Column, Output, Rows, column};
 
 /// Largest page of the log, as in GitLab.

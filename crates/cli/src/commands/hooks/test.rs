@@ -15,8 +15,7 @@ pub(crate) struct Test {
     /// Number of the webhook.
     id: i64,
 
-    /// Trigger whose newest event is sent, or a sample if there is none. A webhook of the instance always gets a
-    /// sample.
+    /// Trigger whose newest event is sent. Without an event, and to a webhook of the instance, a sample is sent.
     #[arg(long, default_value = "push_events")]
     trigger: String,
     #[command(flatten)]

@@ -4,9 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::api::{Api, Query, items, parameters};
-use crate::client::Server;
+use crate::client::{Misused, Server};
 use crate::commands::{encoded, moment, say};
-use crate::exit::Misused;
 use crate::output::{self, Column, Output, column};
 
 const METRICS: [Column; 4] = [
@@ -79,7 +78,7 @@ pub(crate) struct Rows {
 /// The window, the projects and the people of a question.
 #[derive(Args)]
 struct Scope {
-    /// First day of the window, or a duration such as 720h back from now. Defaults to 30 days before --to.
+    /// First day of the window, or a duration such as 30d back from now. Defaults to 30 days before --to.
     #[arg(long, visible_alias = "since")]
     from: Option<String>,
 

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::client;
 use crate::commands::{plain, say};
+use crate::output::{self, Output};
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Most differences that are printed.
 const SHOWN: usize = 50;
 
-pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result<()> {
+pub(super) async fn run(server: &client::Server, output: Output, task: &Value) -> anyhow::Result<()> {
     let (url, token) = (server.url()?, server.token()?);
     let begun = client::ask(&url, &token, "insights/rebuild", Some(task)).await?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left")?);
@@ -42,7 +43,11 @@ pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result
         plain(ended["error"].as_str().unwrap_or("the task failed"))
     );
 
-    show(&ended);
+    if output.json {
+        output::json(&ended);
+    } else {
+        show(&ended);
+    }
 
     let is_proof = ended["task"] == "verify";
     anyhow::ensure!(
