@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::moment;
 use crate::api::{Api, Query, items, parameters};
-use crate::output::{self, Column, Output, Rows};
+use crate::exit::Exit;
+use crate::output::{self, Column, Output, Rows, complain};
 
 /// Pause between two looks at a list that is followed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Maximum number of rows that a look reads.
-const LOOK: usize = 1_000;
+const LOOK: usize = 200;
 /// Maximum number of rows that are remembered, so that each is printed once.
 const REMEMBERED: usize = 50_000;
 
@@ -115,9 +116,26 @@ impl History<'_> {
     async fn follow(&self, shown: &Shown) -> anyhow::Result<()> {
         let mut printed: HashMap<String, Value> = HashMap::new();
         let mut limit = shown.rows.limit().min(LOOK);
+        let (mut has_looked, mut is_away) = (false, false);
 
         loop {
-            let list = self.api.list(self.path, &self.query, limit, "before").await?;
+            let looked = self.api.list(self.path, &self.query, limit, "before").await;
+            let list = match looked {
+                Ok(list) => list,
+                // A restart of the server does not end a command that has already shown rows.
+                Err(error) if has_looked && Exit::of(&error) == Exit::Unreachable => {
+                    if !is_away {
+                        complain(format!("{error:#}; trying again"));
+                    }
+
+                    is_away = true;
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            (has_looked, is_away) = (true, false);
+
             for row in items(&list.document).iter().rev() {
                 let id = row["id"].to_string();
                 if printed.get(&id) == Some(row) {

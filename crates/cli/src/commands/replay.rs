@@ -51,6 +51,11 @@ pub(crate) struct Replay {
     #[arg(long)]
     text: Option<String>,
 
+    /// Instead of sending deliveries again, deliver events that webhooks did not get for this reason: silent_mode or
+    /// rate_limit.
+    #[arg(long, conflicts_with_all = ["state", "status"])]
+    skipped: Option<String>,
+
     /// Maximum number of deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
@@ -202,6 +207,7 @@ impl Replay {
             ("state", &self.state),
             ("status", &self.status),
             ("text", &self.text),
+            ("skipped", &self.skipped),
         ];
 
         for (name, text) in texts {

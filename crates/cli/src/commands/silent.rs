@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Query};
 use crate::client::Server;
-use crate::output::Output;
+use crate::output::{Output, complain, plain};
 
 const SETTINGS: &str = "v4/application/settings";
 
@@ -15,7 +15,7 @@ pub(crate) enum Silent {
     /// Stop all deliveries. Events are still accepted and kept.
     On(With),
 
-    /// Deliver again. Events that arrived meanwhile are delivered only by a replay.
+    /// Deliver again. Events that arrived meanwhile are delivered only by `quickdraw replay --skipped silent_mode`.
     Off(With),
 
     /// Show whether silent mode is on.
@@ -33,7 +33,7 @@ pub(crate) struct With {
 pub(crate) async fn run(command: Silent) -> anyhow::Result<()> {
     match command {
         Silent::On(with) => switch(&with, true).await,
-        Silent::Off(with) => switch(&with, false).await,
+        Silent::Off(with) => off(&with).await,
         Silent::Status(with) => {
             let settings = Api::new(&with.server)?.get(SETTINGS, &Query::new()).await?;
             let is_on = is_on(&settings);
@@ -41,6 +41,21 @@ pub(crate) async fn run(command: Silent) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Switches silent mode off, and says how the events of the silent time can be delivered.
+async fn off(with: &With) -> anyhow::Result<()> {
+    let before = Api::new(&with.server)?.get(SETTINGS, &Query::new()).await?;
+    switch(with, false).await?;
+
+    if let Some(since) = before["silent_mode_since"].as_str() {
+        complain(format!(
+            "to deliver the events of the silent time: quickdraw replay --from {} --skipped silent_mode",
+            plain(since)
+        ));
+    }
+
+    Ok(())
 }
 
 async fn switch(with: &With, on: bool) -> anyhow::Result<()> {

@@ -67,6 +67,52 @@ pub(crate) fn a_webhook_can_be_listed_changed_and_deleted(engine: Engine) {
     fail(&server, &[&["hooks", "show", &id], &ROPE[..]].concat(), 4);
 }
 
+pub(crate) fn a_webhook_of_the_instance_can_have_all_events(engine: Engine) {
+    let (server, sink) = start(&engine);
+    let arguments = ["hooks", "create", "--instance", "--all-events", "--url", &sink.url()];
+    let hook = json_of(&server, &arguments);
+    assert_eq!(hook["all_events"], true, "{hook}");
+
+    server.report(1).expect("accepted");
+    eventually("the event arrives", || sink.got().len() == 1);
+}
+
+pub(crate) fn a_webhook_can_be_paused_and_resumed_by_commands(engine: Engine) {
+    let (server, sink) = start(&engine);
+    let id = create(&server, &sink.url(), &[]);
+    let run = |words: &[&str]| succeed(&server, &[&["hooks"], words, &ROPE].concat());
+
+    run(&["pause", &id]);
+    let hook = format!("/api/v4/projects/1/hooks/{id}");
+    assert_eq!(server.get(&hook)["paused"], true);
+    assert!(run(&["list"]).contains("yes"));
+
+    run(&["resume", &id]);
+    assert_eq!(server.get(&hook)["paused"], false);
+}
+
+pub(crate) fn silent_mode_is_switched_by_a_command(engine: Engine) {
+    let (server, sink) = start(&engine);
+    create(&server, &sink.url(), &[]);
+    succeed(&server, &["silent", "on"]);
+    server.report(1).expect("accepted");
+
+    assert!(succeed(&server, &["silent", "status"]).contains("is on"));
+    assert!(succeed(&server, &["silent", "off"]).contains("is off"));
+
+    let replay = [
+        "replay",
+        "--from",
+        "1h",
+        "--skipped",
+        "silent_mode",
+        "--detach",
+        "--json",
+    ];
+    succeed(&server, &replay);
+    eventually("the event of the silent time arrives", || sink.got().len() == 1);
+}
+
 pub(crate) fn a_list_in_json_is_the_answer_of_the_api(engine: Engine) {
     let (server, sink) = start(&engine);
     create(&server, &sink.url(), &[]);
@@ -199,7 +245,8 @@ fn deliver(server: &Server, sink: &Sink) -> String {
 
     let mut delivery = Value::Null;
     eventually("the event is delivered", || {
-        delivery = json_of(server, &["deliveries", "list", "--state", "delivered"])["items"][0]["id"].take();
+        let list = json_of(server, &["deliveries", "list", "--state", "delivered"]);
+        delivery = list["items"][0]["id"].clone();
         delivery.is_string()
     });
 

@@ -97,6 +97,9 @@ mod rights_list;
 const CHECKS: &[(&str, Check)] = checks![
     daily::a_webhook_has_the_triggers_that_the_command_names,
     daily::a_webhook_can_be_listed_changed_and_deleted,
+    daily::a_webhook_of_the_instance_can_have_all_events,
+    daily::a_webhook_can_be_paused_and_resumed_by_commands,
+    daily::silent_mode_is_switched_by_a_command,
     daily::a_list_in_json_is_the_answer_of_the_api,
     daily::a_list_has_all_pages_up_to_its_limit,
     daily::the_secret_of_a_webhook_comes_from_a_file,
