@@ -1,16 +1,23 @@
 //! The HTTP client for commands that call a Quickdraw server. It has the same limits as deliveries.
 
+mod access;
+mod profile;
+mod refused;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use clap::Args;
 #[cfg(feature = "git")]
 use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, CertificateDates, Client, Hickory, Limits, Method, Streamed, Trust};
+
+pub(crate) use self::access::{Server, TokenFile, gitlab_token, secret_in, text_in, token, usable};
+pub(crate) use self::profile::Profile;
+pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable};
 
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -59,7 +66,9 @@ impl Caller {
         let target = Target::parse(url)?;
         let call = target.call(method, headers, body);
         let report = self.0.call(call, |_| Ok::<(), &str>(())).await;
-        report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+        report
+            .result
+            .map_err(|failure| Unreachable(format!("{url}: {failure}")).into())
     }
 
     /// Calls `/api/v1/{path}` of a Quickdraw server with any method and returns the JSON of the answer.
@@ -80,16 +89,11 @@ impl Caller {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
         let answer = self.call(method, &url, &headers, body).await?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let why = json["detail"].as_str().unwrap_or(&text);
+        if !(200..300).contains(&answer.status) {
+            return Err(Refused::new(answer.status, &text).into());
+        }
 
-        anyhow::ensure!(
-            (200..300).contains(&answer.status),
-            "the server answered {}: {why}",
-            answer.status
-        );
-
-        Ok(json)
+        Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 }
 
@@ -176,22 +180,6 @@ impl Target {
     }
 }
 
-/// The server answered with a status other than 202.
-#[derive(Debug, thiserror::Error)]
-#[error("the server answered {status}: {text}")]
-pub(crate) struct Refused {
-    status: u16,
-    text: String,
-}
-
-impl Refused {
-    #[cfg(feature = "git")]
-    /// Returns true if a retry cannot succeed. A missing token or project can be added later, and a rate limit passes.
-    pub(crate) const fn is_for_good(&self) -> bool {
-        matches!(self.status, 400 | 413 | 415 | 422)
-    }
-}
-
 /// Reports an event of a project and returns the id of the event. `report` is the complete body of the request. The
 /// server ignores a second report with the same `key`.
 pub(crate) async fn report(
@@ -224,16 +212,7 @@ pub(crate) async fn report_at(
     let text = String::from_utf8_lossy(&answer.body).into_owned();
 
     if answer.status != 202 {
-        let status = answer.status;
-        // The `detail` of a problem says how to correct the report.
-        let detail = serde_json::from_str::<serde_json::Value>(&text).ok();
-        let detail = detail.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
-
-        return Err(Refused {
-            status,
-            text: detail.unwrap_or(text),
-        }
-        .into());
+        return Err(Refused::new(answer.status, &text).into());
     }
 
     serde_json::from_str(&text).context("the server's answer is not JSON")
@@ -304,42 +283,6 @@ pub(crate) async fn ask_with(
     Caller::new(Duration::from_secs(60), Trust::default())?
         .ask(method, base_url, token, path, body)
         .await
-}
-
-/// The server that a command calls, and the token for it.
-#[derive(Args)]
-pub(crate) struct Server {
-    /// Base URL of the Quickdraw server.
-    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
-    pub(crate) url: String,
-
-    /// Access token of an administrator. Defaults to the content of ./quickdraw-data/root-token.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-}
-
-impl Server {
-    /// The given token, or else the token in the data directory of a server.
-    pub(crate) fn token(&self) -> anyhow::Result<String> {
-        token(self.token.as_deref())
-    }
-}
-
-/// The given token, or else the token in the data directory of a server.
-pub(crate) fn token(given: Option<&str>) -> anyhow::Result<String> {
-    let text = match given {
-        Some(token) => token.to_owned(),
-        None => std::fs::read_to_string("quickdraw-data/root-token")
-            .context("no token: give --token, or run this in the directory that contains quickdraw-data/root-token")?,
-    };
-
-    // A line break at the end comes from a file or a paste.
-    let token = text.trim().to_owned();
-    if token.chars().any(|c| c.is_control() || c == ' ') {
-        anyhow::bail!("the token contains a blank, a line break or another control character; give only the token");
-    }
-
-    Ok(token)
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The binary: configuration, wiring and lifecycle. It depends on all other crates. Only this crate reads the
 //! environment and configuration files.
 
+mod api;
 mod client;
 mod commands;
 mod core_dumps;
+mod exit;
 mod first_start;
+mod output;
 mod private_file;
 mod settings;
 mod system;
@@ -14,7 +17,10 @@ use std::process::ExitCode;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::Exit;
 
 /// jemalloc returns freed memory to the system after some seconds. The allocator of the system may keep its peak.
 #[global_allocator]
@@ -27,9 +33,32 @@ struct Arguments {
     /// Configuration file. Defaults to quickdraw.toml in the current directory, if that exists.
     #[arg(long, global = true)]
     config: Option<PathBuf>,
+
+    /// Use of colours: on a terminal, always or never.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: output::Color,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+/// The help of a call without a command.
+const FIRST_STEPS: &str = "\
+Send, receive and relay webhooks in GitLab's format, and measure a team's work.
+
+Start:
+  quickdraw demo                          a server with some weeks of events
+  quickdraw serve                         a server of your own
+  quickdraw login --server URL            save the address and a token for the commands below
+
+Daily work:
+  quickdraw hooks create --project gear/rope --url https://ci.example.com/hook --trigger push_events
+  quickdraw hooks test 1 --project gear/rope
+  quickdraw events list --since 2h --follow
+  quickdraw deliveries list --state given_up
+  quickdraw deliveries show ID --why
+  quickdraw insights query time_to_merge --group-by project
+
+quickdraw help lists all commands; quickdraw COMMAND --help explains one.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,9 +80,49 @@ enum Command {
     /// Report an event from the shell.
     Emit(commands::emit::Emit),
 
-    /// Manage the sources of a server: the endpoints to which a GitLab posts.
+    /// Manage webhooks: create, test, pause, and read their logs.
     #[command(subcommand)]
-    Source(commands::source::Source),
+    Hooks(commands::hooks::Hooks),
+
+    /// Manage projects.
+    #[command(subcommand)]
+    Projects(commands::projects::Projects),
+
+    /// Manage groups.
+    #[command(subcommand)]
+    Groups(commands::groups::Groups),
+
+    /// Manage users.
+    #[command(subcommand)]
+    Users(commands::users::Users),
+
+    /// Manage the members of projects and groups.
+    #[command(subcommand)]
+    Members(commands::members::Members),
+
+    /// Manage access tokens.
+    #[command(subcommand)]
+    Tokens(commands::tokens::Tokens),
+
+    /// Read the events that arrived, and report events.
+    #[command(subcommand)]
+    Events(commands::events::Events),
+
+    /// Read deliveries: which webhook got which event, and why not.
+    #[command(subcommand)]
+    Deliveries(commands::deliveries::Deliveries),
+
+    /// Read single requests to receivers.
+    #[command(subcommand)]
+    Attempts(commands::attempts::Attempts),
+
+    /// Switch silent mode, in which nothing is delivered.
+    #[command(subcommand)]
+    Silent(commands::silent::Silent),
+
+    /// Manage the sources of a server: the endpoints to which a GitLab posts.
+    #[command(subcommand, visible_alias = "source")]
+    Sources(commands::sources::Sources),
 
     /// Create, check and remove the webhooks at another system that post to a server.
     #[command(subcommand)]
@@ -68,7 +137,7 @@ enum Command {
     /// Start a demo server with generated events of a small team.
     Demo(commands::demo::Demo),
 
-    /// Check or rebuild the stored insights, or print the definitions of metrics.
+    /// Ask for metrics, and check or rebuild the stored insights.
     Insights(commands::insights::Command),
 
     /// Send many past deliveries again, as a job on the server.
@@ -90,6 +159,23 @@ enum Command {
 
     /// Check the settings, files, key and database of this server, or a running server.
     Doctor(commands::doctor::Doctor),
+
+    /// Save the address of a server and a token for it, for all later commands.
+    ///
+    /// The token is read from the terminal without being shown, from standard input, or from --token-file. The file
+    /// quickdraw/profile.json in $XDG_CONFIG_HOME or ~/.config can be read by you only.
+    Login(commands::login::Login),
+
+    /// Remove the saved address and token.
+    Logout,
+
+    /// Print a script that completes commands in a shell.
+    ///
+    /// For bash: quickdraw completions bash > ~/.local/share/bash-completion/completions/quickdraw
+    Completions(commands::pages::Completions),
+
+    /// Print the man page, or write the man pages of all commands into a folder.
+    Man(commands::pages::Man),
 }
 
 fn main() -> ExitCode {
@@ -99,14 +185,45 @@ fn main() -> ExitCode {
         ));
     }
 
-    match run(Arguments::parse()) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            explain_former_option(&error);
+            error.exit()
+        }
+    };
+
+    arguments.color.apply();
+
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The causes are printed on one line and without a backtrace, because users read them, not developers.
             complain(format_args!("Error: {error:#}"));
-            ExitCode::FAILURE
+            Exit::of(&error).into()
         }
     }
+}
+
+/// Explains options that other tools have, and that this program refuses on purpose.
+fn explain_former_option(error: &clap::Error) {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return;
+    }
+
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return;
+    };
+
+    let why = match option.as_str() {
+        "--token" | "--gitlab-token" | "--secret" | "--password" => {
+            "a secret on the command line could be read by every user of this machine; put it into a file and give \
+             --token-file or --secret-file, set an environment variable such as QUICKDRAW_TOKEN, or run quickdraw login"
+        }
+        "--url" => "the address of the server is --server URL",
+        _ => return,
+    };
+    complain(format_args!("{option}: {why}"));
 }
 
 #[expect(clippy::print_stderr, reason = "errors of the program go to standard error")]
@@ -122,18 +239,33 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Err(error) => anyhow::bail!("failed to read .env: {error}"),
     }
 
+    let Some(command) = arguments.command else {
+        commands::say(FIRST_STEPS);
+        return Ok(());
+    };
+
     let config = arguments.config.as_deref();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(async {
-            match arguments.command {
+            match command {
                 Command::Serve => commands::serve::run(settings::load(config)?).await,
                 Command::Secret { signing } => commands::secret::run(signing),
                 #[cfg(feature = "git")]
                 Command::GitHook(command) => commands::git_hook::run(command).await,
                 Command::Emit(command) => commands::emit::run(command).await,
-                Command::Source(command) => commands::source::run(command).await,
+                Command::Hooks(command) => commands::hooks::run(command).await,
+                Command::Projects(command) => commands::projects::run(command).await,
+                Command::Groups(command) => commands::groups::run(command).await,
+                Command::Users(command) => commands::users::run(command).await,
+                Command::Members(command) => commands::members::run(command).await,
+                Command::Tokens(command) => commands::tokens::run(command).await,
+                Command::Events(command) => commands::events::run(command).await,
+                Command::Deliveries(command) => commands::deliveries::run(command).await,
+                Command::Attempts(command) => commands::attempts::run(command).await,
+                Command::Silent(command) => commands::silent::run(command).await,
+                Command::Sources(command) => commands::sources::run(command).await,
                 Command::Connect(command) => commands::connect::run(command).await,
                 Command::Gaps(command) => commands::gaps::run(command).await,
                 Command::Backfill(command) => commands::backfill::run(command).await,
@@ -145,6 +277,13 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::Migrate => commands::migrate::run(settings::load_unchecked(config)?).await,
                 Command::Config(command) => commands::config::run(&command, config),
                 Command::Doctor(command) => commands::doctor::run(command, config).await,
+                Command::Login(command) => commands::login::login(command).await,
+                Command::Logout => commands::login::logout(),
+                Command::Completions(command) => {
+                    commands::pages::completions(&command, Arguments::command());
+                    Ok(())
+                }
+                Command::Man(command) => commands::pages::man(&command, Arguments::command()),
             }
         })
 }

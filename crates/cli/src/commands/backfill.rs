@@ -48,9 +48,10 @@ pub(crate) enum From {
         /// Base URL of the GitLab server.
         #[arg(long)]
         gitlab: String,
-        /// Access token for GitLab, with the scope read_api.
-        #[arg(long, env = "GITLAB_TOKEN", hide_env_values = true)]
-        gitlab_token: String,
+        /// File with an access token for GitLab, with the scope read_api; - reads standard input. Defaults to the
+        /// variable GITLAB_TOKEN.
+        #[arg(long, value_name = "FILE")]
+        gitlab_token_file: Option<PathBuf>,
         /// Full path or number of a project; may be repeated. Defaults to every project that the server has events of.
         #[arg(long)]
         project: Vec<String>,
@@ -112,13 +113,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 
         From::Gitlab {
             gitlab,
-            gitlab_token,
+            gitlab_token_file,
             project,
             since,
             position,
             server,
         } => {
-            let gitlab = super::gitlab::GitLab::new(&gitlab, &gitlab_token)?;
+            let token = client::gitlab_token(gitlab_token_file.as_deref())?;
+            let gitlab = super::gitlab::GitLab::new(&gitlab, &token)?;
             let projects = if project.is_empty() {
                 all(&server).await?
             } else {
@@ -136,7 +138,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 /// Finds the number of a project, as events have it, by its path.
 async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
     let question = format!("insights/completeness?project={}", encoded(path));
-    let found = client::ask(&server.url, &server.token()?, &question, None).await;
+    let found = client::ask(&server.url()?, &server.token()?, &question, None).await;
     let id = found
         .ok()
         .and_then(|page| page["items"][0]["source_project_id"].as_i64());
@@ -145,9 +147,11 @@ async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
 
 /// Returns the numbers of all projects that the server has events of.
 async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
-    let (token, mut all, mut after) = (server.token()?, Vec::new(), String::new());
+    let (url, token) = (server.url()?, server.token()?);
+    let (mut all, mut after) = (Vec::new(), String::new());
+
     loop {
-        let page = client::ask(&server.url, &token, &format!("insights/completeness{after}"), None).await?;
+        let page = client::ask(&url, &token, &format!("insights/completeness{after}"), None).await?;
         for item in page["items"].as_array().into_iter().flatten() {
             all.extend(item["source_project_id"].as_i64());
         }

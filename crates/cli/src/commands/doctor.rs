@@ -25,18 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// Examine the running server with this base URL, instead of the settings and the database on this machine.
-    #[arg(long)]
+    #[arg(long, visible_alias = "server")]
     url: Option<String>,
 
-    /// With --url: access token of an administrator. Defaults to the content of ./quickdraw-data/root-token. Without a
-    /// token, only the public checks run.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// The token is used with --url. Without one, only the public checks run.
+    #[command(flatten)]
+    token: client::TokenFile,
 }
 
 pub(crate) async fn run(command: Doctor, file: Option<&Path>) -> anyhow::Result<()> {
     match &command.url {
-        Some(url) => remote::examine(url.trim_end_matches('/'), command.token.as_deref()).await,
+        Some(url) => {
+            let url = url.trim_end_matches('/');
+            let given = command.token.given()?;
+            remote::examine(url, given.or_else(|| client::token(url).ok())).await
+        }
         None => examine_here(file).await,
     }
 }

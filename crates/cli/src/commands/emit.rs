@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::say;
 use crate::client;
+use crate::output::{self, Output};
 
 #[derive(Args)]
 pub(crate) struct Emit {
@@ -36,6 +37,8 @@ pub(crate) struct Emit {
     #[arg(long, conflicts_with = "payload")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     server: client::Server,
 }
 
@@ -58,7 +61,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     };
 
     let token = command.server.token()?;
-    let url = &command.server.url;
+    let url = &command.server.url()?;
 
     let place = match (command.project, command.group) {
         (Some(project), _) => client::place_url(url, "projects/", &project),
@@ -75,6 +78,11 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
         Duration::from_secs(30),
     )
     .await?;
+    if command.output.json {
+        output::json(&answer);
+        return Ok(());
+    }
+
     // The server returns an operation if it waits for further saves before it creates the event.
     say(answer["id"]
         .as_str()

@@ -5,6 +5,7 @@ mod compare;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -34,13 +35,13 @@ pub(crate) struct Gaps {
     kind: Vec<String>,
 
     /// Base URL of a GitLab server to compare with.
-    #[arg(long, requires = "gitlab_token")]
+    #[arg(long)]
     gitlab: Option<String>,
 
-    /// Access token for GitLab. The scope read_api suffices for a comparison; a resend by GitLab requires the scope
-    /// api.
-    #[arg(long, env = "GITLAB_TOKEN", hide_env_values = true)]
-    gitlab_token: Option<String>,
+    /// File with an access token for GitLab; - reads standard input. Defaults to the variable GITLAB_TOKEN. The scope
+    /// read_api suffices for a comparison; a resend by GitLab requires the scope api.
+    #[arg(long, value_name = "FILE")]
+    gitlab_token_file: Option<PathBuf>,
 
     /// Fill the gaps: GitLab resends the requests that failed, and events that are still missing are fetched and
     /// reported, so that they reach hooks and insights.
@@ -91,16 +92,19 @@ struct Completeness {
 }
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
-    let token = command.server.token()?;
+    let (url, token) = (command.server.url()?, command.server.token()?);
     let ours = OurServer {
-        url: &command.server.url,
+        url: &url,
         token: &token,
         kinds: command.kind.join(","),
     };
 
-    let gitlab = match (&command.gitlab, &command.gitlab_token) {
-        (Some(url), Some(token)) => Some(GitLab::new(url, token)?),
-        _ => None,
+    let gitlab = match &command.gitlab {
+        Some(url) => {
+            let token = client::gitlab_token(command.gitlab_token_file.as_deref())?;
+            Some(GitLab::new(url, &token)?)
+        }
+        None => None,
     };
 
     let projects = ours.projects(command.project.as_deref()).await?;

@@ -5,6 +5,7 @@ mod install;
 mod post_receive;
 mod send;
 mod spool;
+mod uninstall;
 mod updates;
 
 use std::io::Write;
@@ -15,6 +16,11 @@ use clap::Subcommand;
 pub(crate) enum GitHook {
     /// Install a post-receive hook in a bare repository, which reports every push.
     Install(install::Install),
+
+    /// Remove the installed hook, its settings and its token from a repository.
+    ///
+    /// A hook that was not installed by this program, or that was changed, is not removed.
+    Uninstall(uninstall::Uninstall),
 
     /// Report a push, as called by the installed hook.
     ///
@@ -31,6 +37,7 @@ pub(crate) enum GitHook {
 pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
     match command {
         GitHook::Install(command) => install::run(command).await,
+        GitHook::Uninstall(command) => uninstall::run(&command),
         GitHook::PostReceive => {
             post_receive::run().await;
             Ok(())

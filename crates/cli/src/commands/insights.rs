@@ -1,5 +1,6 @@
-//! `quickdraw insights`: starts a check or a rebuild of insights on a server, and prints the result.
+//! `quickdraw insights`: asks a server for metrics, and checks or rebuilds its stored insights.
 
+mod ask;
 mod definitions;
 mod rebuild;
 mod task;
@@ -9,6 +10,17 @@ use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub(crate) enum Insights {
+    /// List the metrics of the server with their meaning.
+    Metrics(ask::Metrics),
+
+    /// Show one metric of a window of days.
+    Metric(ask::Metric),
+
+    /// Query several metrics at once, split by interval and property.
+    ///
+    /// For example: quickdraw insights query lead_time deployments --group-by project --from 90d
+    Query(ask::Rows),
+
     /// Check the stored insights.
     ///
     /// The server counts the whole journal again, in a random order and with repetitions, and compares the result with
@@ -32,6 +44,9 @@ pub(crate) struct Command {
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command.what {
+        Insights::Metrics(command) => ask::metrics(command).await,
+        Insights::Metric(command) => ask::metric(command).await,
+        Insights::Query(command) => ask::query(command).await,
         Insights::Verify(command) => verify::run(command).await,
         Insights::Rebuild(command) => rebuild::run(command).await,
         Insights::Definitions => {

@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{moment, say};
+use super::moment;
 use crate::client;
+use crate::output::Output;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Number of checks for results after the job has ended: for half a minute. Retries can take days, so the command does
@@ -50,6 +51,11 @@ pub(crate) struct Replay {
     #[arg(long)]
     text: Option<String>,
 
+    /// Instead of sending deliveries again, deliver events that webhooks did not get for this reason: silent_mode or
+    /// rate_limit.
+    #[arg(long, conflicts_with_all = ["state", "status"])]
+    skipped: Option<String>,
+
     /// Maximum number of deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
@@ -78,13 +84,14 @@ pub(crate) struct Replay {
     #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
     cancel: Option<i64>,
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     server: client::Server,
 }
 
 pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
-    let token = command.server.token()?;
-    let ask =
-        async |path: String, body: Option<Value>| client::ask(&command.server.url, &token, &path, body.as_ref()).await;
+    let (url, token) = (command.server.url()?, command.server.token()?);
+    let ask = async |path: String, body: Option<Value>| client::ask(&url, &token, &path, body.as_ref()).await;
 
     for (id, action) in [
         (command.pause, "pause"),
@@ -93,10 +100,8 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
     ] {
         if let Some(id) = id {
             let replay = ask(format!("replays/{id}/{action}"), Some(json!({}))).await?;
-            say(format!(
-                "replay {id} is {}",
-                replay["state"].as_str().unwrap_or_default()
-            ));
+            let state = replay["state"].as_str().unwrap_or_default();
+            command.output.done(&replay, format!("replay {id} is {state}"));
 
             return Ok(());
         }
@@ -116,9 +121,15 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
             } else {
                 " or more"
             };
-            say(format!("matching deliveries: {matched}{more}"));
+            let is_over = command.dry_run || matched == 0;
 
-            if command.dry_run || matched == 0 {
+            // The JSON of a replay that follows is the only document.
+            if is_over || !command.output.json {
+                let sentence = format!("matching deliveries: {matched}{more}");
+                command.output.done(&counted, sentence);
+            }
+
+            if is_over {
                 return Ok(());
             }
 
@@ -131,7 +142,9 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
     };
 
     if command.detach {
-        say(format!("replay {id} is running; follow it with --follow {id}"));
+        let replay = ask(format!("replays/{id}"), None).await?;
+        let sentence = format!("replay {id} is running; follow it with --follow {id}");
+        command.output.done(&replay, sentence);
         return Ok(());
     }
 
@@ -151,23 +164,25 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
             bar.finish_and_clear();
 
             let looks = if state == "finished" { LAST_LOOKS } else { 1 };
-            let mut results = Value::Null;
+            let mut ended = Value::Null;
 
             for look in 0..looks {
                 if look > 0 {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
 
-                results = ask(format!("replays/{id}?results=true"), None).await?["results"].clone();
-                if results["pending"] == json!(0) {
+                ended = ask(format!("replays/{id}?results=true"), None).await?;
+                if ended["results"]["pending"] == json!(0) {
                     break;
                 }
             }
 
-            say(format!(
+            let results = &ended["results"];
+            let sentence = format!(
                 "replay {id} is {state}; rescheduled: {}, then delivered: {}, failed for good: {}, still pending: {}",
                 replay["replayed"], results["delivered"], results["given_up"], results["pending"]
-            ));
+            );
+            command.output.done(&ended, sentence);
 
             return Ok(());
         }
@@ -192,6 +207,7 @@ impl Replay {
             ("state", &self.state),
             ("status", &self.status),
             ("text", &self.text),
+            ("skipped", &self.skipped),
         ];
 
         for (name, text) in texts {

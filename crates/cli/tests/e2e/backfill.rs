@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::git::{commit, git};
 use crate::http::{Sink, eventually};
 use crate::namespaces::column;
-use crate::server::{Engine, Server, TOKEN};
+use crate::server::{Engine, Server};
 
 /// Runs `quickdraw backfill`. Returns standard output, and standard error if the command failed.
 pub(crate) fn backfill(server: &Server, arguments: &[&str]) -> (String, Option<String>) {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let arguments = [&["backfill"], arguments, &["--url", &url, "--token", TOKEN]].concat();
+    let arguments = [&["backfill"], arguments, &["--server", &url]].concat();
     let done = server.command(&arguments).output().expect("it runs");
     let errors = (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned());
 
@@ -50,7 +50,7 @@ fn read_git(folder: &Path, arguments: &[&str]) -> String {
 pub(crate) fn verified(server: &Server) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let done = server
-        .command(&["insights", "verify", "--url", &url, "--token", TOKEN])
+        .command(&["insights", "verify", "--server", &url])
         .output()
         .expect("it runs");
     let output = String::from_utf8_lossy(&done.stdout).into_owned();

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Output, Stdio};
 
-use crate::server::{Server, TOKEN};
+use crate::server::Server;
 
 /// Runs a command and returns its exit code and all output.
 pub(crate) fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
@@ -23,7 +23,7 @@ pub(crate) fn output_of(done: &Output) -> String {
 /// Runs a command against the API of the server, with the token of the administrator.
 pub(crate) fn administer(server: &Server, arguments: &[&str]) -> Output {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let access = ["--url", &*url, "--token", TOKEN];
+    let access = ["--server", &*url];
     server
         .command(&[arguments, &access].concat())
         .output()
@@ -57,6 +57,14 @@ impl Running {
             .stderr(Stdio::from(errors))
             .spawn();
         Self(child.expect("it starts"))
+    }
+}
+
+impl Running {
+    /// The arguments of the process, as every user of the machine can read them.
+    pub(crate) fn arguments(&self) -> String {
+        let bytes = std::fs::read(format!("/proc/{}/cmdline", self.0.id())).expect("it runs");
+        String::from_utf8_lossy(&bytes).replace('\0', " ")
     }
 }
 

@@ -373,8 +373,8 @@ fn emit(server: &Server, arguments: &[&str], report: &Value) -> String {
     let output = std::process::Command::new(crate::server::BINARY)
         .arg("emit")
         .args(arguments)
-        .args(["--report", "report.json", "--url", &url])
-        .args(["--token", crate::server::TOKEN])
+        .args(["--report", "report.json", "--server", &url])
+        .env("QUICKDRAW_TOKEN", crate::server::TOKEN)
         .current_dir(server.folder.path())
         .output()
         .expect("it runs");

@@ -53,8 +53,10 @@ impl Drop for Demo {
 /// Starts the demo and waits until it is ready.
 fn run_demo(server: &Server) -> Child {
     let log = File::create(server.folder.path().join("demo.log")).expect("a file");
+    std::fs::write(server.folder.path().join("demo-token"), TOKEN).expect("a file");
+
     let child = server
-        .command(&["demo", "--still", "--seed", "7", "--token", TOKEN])
+        .command(&["demo", "--still", "--seed", "7", "--token-file", "demo-token"])
         .stdout(Stdio::from(log.try_clone().expect("a file")))
         .stderr(Stdio::from(log))
         .spawn()

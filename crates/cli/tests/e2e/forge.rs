@@ -61,9 +61,7 @@ impl Forge {
     /// The options of a command that reads from this GitLab.
     pub(crate) fn options(&self) -> Vec<String> {
         let url = format!("http://127.0.0.1:{}", self.port);
-        ["--gitlab", &url, "--gitlab-token", "gitlab-token"]
-            .map(str::to_owned)
-            .to_vec()
+        ["--gitlab", &url].map(str::to_owned).to_vec()
     }
 
     /// The paths of all requests.

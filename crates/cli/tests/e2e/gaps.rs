@@ -20,7 +20,7 @@ fn gaps(server: &Server, more: &[&str]) -> String {
 fn try_gaps(server: &Server, more: &[&str]) -> (String, Option<String>) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let done = server
-        .command(&[&["gaps", "--url", &url, "--token", TOKEN], more].concat())
+        .command(&[&["gaps", "--server", &url], more].concat())
         .output()
         .expect("it runs");
     let errors = (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned());
@@ -92,7 +92,10 @@ impl Missed {
     /// Compares the events with those of the forge.
     fn compare(&self, more: &[&str]) -> String {
         let url = format!("http://127.0.0.1:{}", self.forge.port);
-        let options = ["--gitlab", &url, "--gitlab-token", TOKEN];
+        let file = self.server.folder.path().join("forge-token");
+        std::fs::write(&file, TOKEN).expect("a file");
+
+        let options = ["--gitlab", &url, "--gitlab-token-file", "forge-token"];
         gaps(&self.server, &[&options[..], more].concat())
     }
 }

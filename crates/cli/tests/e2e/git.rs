@@ -124,8 +124,11 @@ impl Repository {
         let report = json!({ "name": "git", "scopes": ["report"] });
         let made = server.create("/api/v4/projects/1/access_tokens", &report);
         let token = made["token"].as_str().expect("shown once");
-        let project = ["--project", "gear/rope", "--url", &url, "--token", token];
-        let installed = run(&[&["git-hook", "install", path], &project[..]].concat());
+
+        let project = ["--project", "gear/rope", "--server", &url];
+        let install = [&["git-hook", "install", path], &project[..]].concat();
+        let installed = server.command(&install).env("QUICKDRAW_TOKEN", token).output();
+        let installed = installed.expect("it runs");
 
         assert!(installed.status.success());
 
@@ -189,6 +192,34 @@ impl Repository {
         let (is_sent, output) = self.send();
         assert!(is_sent && output.contains("sent: 0, left: 0"), "{output}");
     }
+}
+
+/// The exit code and the output of `quickdraw git-hook uninstall`.
+fn uninstall(repository: &Repository) -> (Option<i32>, String) {
+    let done = run(&["git-hook", "uninstall", repository.bare.to_str().expect("UTF-8")]);
+    (done.status.code(), crate::commands::output_of(&done))
+}
+
+pub(crate) fn uninstalling_removes_the_hook_and_its_token(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let (code, output) = uninstall(&repository);
+    assert_eq!(code, Some(0), "{output}");
+
+    for file in ["hooks/post-receive", "quickdraw.json", "quickdraw-spool"] {
+        assert!(!repository.bare.join(file).exists(), "{file}");
+    }
+    repository.push(1);
+}
+
+pub(crate) fn a_hook_of_somebody_else_is_not_removed(engine: Engine) {
+    let repository = Repository::start(&engine);
+    let hook = repository.bare.join("hooks/post-receive");
+    let text = std::fs::read_to_string(&hook).expect("a hook");
+    std::fs::write(&hook, format!("{text}echo mine\n")).expect("written");
+
+    let (code, output) = uninstall(&repository);
+    assert!(code == Some(1) && output.contains("was changed"), "{output}");
+    assert!(hook.exists() && repository.bare.join("quickdraw.json").exists());
 }
 
 pub(crate) fn a_git_push_becomes_a_signed_delivery(engine: Engine) {

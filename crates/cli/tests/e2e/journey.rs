@@ -326,7 +326,7 @@ pub(crate) fn active_hooks_are_found_by_trigger(engine: Engine) {
 fn emit(server: &Server, payload: &[u8]) -> Output {
     let url = format!("http://127.0.0.1:{}", server.port);
     let mut child = server
-        .command(&["emit", "push_hooks", "--project", "gear/rope", "--url", &url])
+        .command(&["emit", "push_hooks", "--project", "gear/rope", "--server", &url])
         .env("QUICKDRAW_TOKEN", TOKEN)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

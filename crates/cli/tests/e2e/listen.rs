@@ -15,7 +15,7 @@ const SIGNING: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 fn listen(server: &Server, sink: &Sink) -> Running {
     let from = format!("http://127.0.0.1:{}", server.port);
     let url = sink.url();
-    let journal = ["listen", "--from", &from, "--project", "gear/rope", "--token", TOKEN];
+    let journal = ["listen", "--from", &from, "--project", "gear/rope"];
     let program = ["--forward", &url, "--secret", "local-secret"];
     let start = ["--since", "1h", "--position", "taken.txt"];
 
@@ -126,9 +126,10 @@ pub(crate) fn an_event_that_the_program_refuses_does_not_block_later_events(engi
 pub(crate) fn a_listener_ends_with_an_error_that_no_retry_can_solve(engine: Engine) {
     let server = start(&engine);
     let from = format!("http://127.0.0.1:{}", server.port);
-    let arguments = ["listen", "--from", &from, "--token", "nonsense"];
+    let mut command = server.command(&["listen", "--from", &from]);
+    command.env("QUICKDRAW_TOKEN", "nonsense");
 
-    let done = server.command(&arguments).output().expect("it runs");
+    let done = command.output().expect("it runs");
     assert!(!done.status.success() && output_of(&done).contains("401"), "{done:?}");
 }
 
@@ -151,7 +152,7 @@ fn start_program(server: &Server) -> (Running, String) {
 /// Starts `quickdraw listen --from` for pushes to `wip/*`, signed.
 fn follow_wip(server: &Server, at: &str) -> Running {
     let from = format!("http://127.0.0.1:{}", server.port);
-    let program = ["listen", "--from", &from, "--token", TOKEN, "--forward", at];
+    let program = ["listen", "--from", &from, "--forward", at];
     let filters = ["--trigger", "push_hooks", "--filter", r#"{"branch":"wip/*"}"#];
     let start = ["--secret", SIGNING, "--since", "1h"];
 

@@ -19,7 +19,9 @@ mod commands;
 mod compose;
 mod connect;
 mod counted;
+mod daily;
 mod demo;
+mod directory_commands;
 mod directory_events;
 mod doctor;
 mod event_filters;
@@ -30,6 +32,7 @@ mod git;
 mod gitlab;
 mod guard;
 mod health;
+mod help;
 mod hook_log;
 mod hook_tests;
 mod hooks;
@@ -93,9 +96,12 @@ macro_rules! checks {
     };
 }
 
+mod commands_list;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
+    git::uninstalling_removes_the_hook_and_its_token,
+    git::a_hook_of_somebody_else_is_not_removed,
     git::a_git_push_becomes_a_signed_delivery,
     git::a_pushed_commit_is_counted_once,
     git::pushes_during_an_outage_are_reported_later,
@@ -486,8 +492,12 @@ fn main() {
         Ok(())
     }));
 
-    let others = rights_list::CHECKS.iter().chain(directory_events::CHECKS);
-    for (name, check) in CHECKS.iter().chain(others).copied() {
+    let all = CHECKS
+        .iter()
+        .chain(rights_list::CHECKS)
+        .chain(directory_events::CHECKS)
+        .chain(commands_list::CHECKS);
+    for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

@@ -47,11 +47,10 @@ impl Scene {
                 repository,
                 "--project",
                 "gear/rope",
-                "--url",
+                "--server",
                 &base,
-                "--token",
-                TOKEN,
             ])
+            .env("QUICKDRAW_TOKEN", TOKEN)
             .status()
             .expect("it runs");
         assert!(installed.success());

@@ -10,8 +10,9 @@ use crate::server::{Engine, Server, TOKEN};
 /// Runs `quickdraw insights` for the server and returns its output.
 fn run_insights(server: &Server, words: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
-    let done = server.command(&all).output().expect("it runs");
+    let all = [&["insights"], words, &["--server", &url]].concat();
+    let done = server.command(&all).env("QUICKDRAW_TOKEN", TOKEN).output();
+    let done = done.expect("it runs");
     let errors = String::from_utf8_lossy(&done.stderr);
 
     assert!(done.status.success(), "{words:?}: {errors}");

@@ -47,6 +47,9 @@ impl Server {
             settings: Vec::new(),
             child: None,
         };
+        // Commands must not find a profile of the user who runs the tests.
+        let config = server.folder.path().join("config");
+        server.set("XDG_CONFIG_HOME", config.to_str().expect("UTF-8"));
         server.set("QUICKDRAW_LISTEN", &format!("127.0.0.1:{port}"));
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
@@ -88,6 +91,8 @@ impl Server {
     pub(crate) fn start(engine: &Engine, settings: &[(&str, &str)]) -> Self {
         let mut server = Self::new(engine);
         server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+        server.set("QUICKDRAW_TOKEN", TOKEN);
+        server.set("GITLAB_TOKEN", "gitlab-token");
         server.set("GITLAB_WEBHOOK_SECRET", SECRET);
 
         for (name, value) in settings {

@@ -211,7 +211,7 @@ fn secret_in(output: &str) -> String {
 pub(crate) fn the_source_command_manages_a_source(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let run = |words: &str| {
-        let words: Vec<&str> = ["source"].into_iter().chain(words.split(' ')).collect();
+        let words: Vec<&str> = ["sources"].into_iter().chain(words.split(' ')).collect();
         succeed(&server, &words)
     };
 
@@ -220,8 +220,8 @@ pub(crate) fn the_source_command_manages_a_source(engine: Engine) {
     let at = format!("{DEFAULT}/{id}");
     check_tokens(&server, &at, &[(&*secret, 200); 120]);
 
-    let requests = run(&format!("requests {id}"));
-    assert_eq!(requests.lines().count(), 100, "the list has the last 100 requests");
+    let requests = run(&format!("requests {id} --limit 100"));
+    assert_eq!(requests.lines().count(), 1 + 100, "the list has the last 100 requests");
     assert!(run("list").contains("shell"));
 
     run(&format!("change {id} --mode both"));
@@ -235,13 +235,13 @@ pub(crate) fn the_source_command_manages_a_source(engine: Engine) {
 /// Checks the form of the secret of a new source, and of the secret that replaces it.
 fn check_secrets_of_mode(server: &Server, mode: &str, signs: bool) {
     let is_signing = |secret: &str| SigningToken::parse(secret).is_ok();
-    let output = succeed(server, &["source", "add", "--name", mode, "--mode", mode]);
+    let output = succeed(server, &["sources", "add", "--name", mode, "--mode", mode]);
     let (id, secret) = added(&output);
 
     assert_eq!(is_signing(&secret), signs, "{mode}: {output}");
     assert_eq!(output.contains("Signing token"), signs, "{mode}: {output}");
 
-    let second = secret_in(&succeed(server, &["source", "secret", &id]));
+    let second = secret_in(&succeed(server, &["sources", "secret", &id]));
     assert_eq!(is_signing(&second), signs, "{mode}: the new secret has the same form");
 }
 

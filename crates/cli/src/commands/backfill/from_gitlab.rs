@@ -26,7 +26,7 @@ pub(super) async fn run(
     positions: Positions,
     server: &client::Server,
 ) -> anyhow::Result<()> {
-    let url = server.url.trim_end_matches('/').to_owned();
+    let url = server.url()?;
     let mut one = One {
         gitlab,
         url,

@@ -119,7 +119,7 @@ impl Reporter {
     pub(super) fn new(server: &client::Server) -> anyhow::Result<Self> {
         let (token, tally) = (server.token()?, Tally::default());
         Ok(Self {
-            url: server.url.trim_end_matches('/').to_owned(),
+            url: server.url()?,
             token,
             waiting: Vec::new(),
             bytes: 0,

@@ -135,7 +135,7 @@ pub(crate) async fn run(command: Gitlab) -> anyhow::Result<()> {
 
     let quickdraw = Quickdraw::new(
         &command.server,
-        token::for_quickdraw(command.server_token_file.as_deref())?,
+        token::for_quickdraw(command.server_token_file.as_deref(), &command.server)?,
     )?;
 
     let version = version(&gitlab).await?;

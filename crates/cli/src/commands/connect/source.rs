@@ -142,7 +142,7 @@ fn choose(list: &[Value], instance: &str, wanted: Option<&str>) -> anyhow::Resul
 
     anyhow::ensure!(
         ids.len() == 1,
-        "{} sources fit; choose one by its id with --source (quickdraw source list)",
+        "{} sources fit; choose one by its id with --source (quickdraw sources list)",
         ids.len()
     );
 

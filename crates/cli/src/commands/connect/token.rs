@@ -39,11 +39,11 @@ pub(super) fn for_gitlab(file: Option<&Path>) -> anyhow::Result<String> {
     usable(&token, "the terminal")
 }
 
-/// Reads the token for Quickdraw from the file, the environment, or the data directory of a server.
-pub(super) fn for_quickdraw(file: Option<&Path>) -> anyhow::Result<String> {
+/// Reads the token for the Quickdraw at this URL from the file, or from the places where all commands look for it.
+pub(super) fn for_quickdraw(file: Option<&Path>, server: &str) -> anyhow::Result<String> {
     match file {
         Some(file) => from_file(file),
-        None => crate::client::token(std::env::var("QUICKDRAW_TOKEN").ok().as_deref()),
+        None => crate::client::token(server),
     }
 }
 

@@ -64,14 +64,14 @@ impl Credential {
             if !version.signs() {
                 return Err(format!(
                     "the source requires a signature, and GitLab {version} does not sign: GitLab signs from version \
-                     {SIGNING}; change the source to the mode token (quickdraw source change ID --mode token)"
+                     {SIGNING}; change the source to the mode token (quickdraw sources change ID --mode token)"
                 ));
             }
 
             if !is_signing_token {
                 return Err(
                     "the source requires a signature, and its secret is not a signing token (whsec_…); replace it \
-                     (quickdraw source secret ID) and run this command again"
+                     (quickdraw sources secret ID) and run this command again"
                         .to_owned(),
                 );
             }

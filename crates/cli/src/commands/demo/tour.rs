@@ -81,7 +81,7 @@ fn stops(places: &Places) -> [(&'static str, String); 10] {
         ),
         (
             "Why did a source refuse requests?",
-            format!("quickdraw source requests {source}"),
+            format!("quickdraw sources requests {source}"),
         ),
         (
             "Is the server well?",

@@ -29,12 +29,9 @@ struct Remote<'a> {
 }
 
 /// Examines the server with this base URL.
-pub(super) async fn examine(url: &str, token: Option<&str>) -> anyhow::Result<()> {
+pub(super) async fn examine(url: &str, token: Option<String>) -> anyhow::Result<()> {
     let mut findings = Findings::default();
-    let remote = Remote {
-        url,
-        token: client::token(token).ok(),
-    };
+    let remote = Remote { url, token };
 
     if url.starts_with("https://") {
         certificate(url, &mut findings).await;

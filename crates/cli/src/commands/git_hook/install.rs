@@ -16,6 +16,9 @@ use crate::commands::say;
 /// read it, or also the group if the repository is shared.
 const FILE: &str = "quickdraw.json";
 const MARK: &str = "# installed by quickdraw git-hook install";
+/// The hook, around the path of this program.
+const BEGINNING: &str = "#!/bin/sh\n# installed by quickdraw git-hook install\nexec '";
+const END: &str = "' git-hook post-receive\n";
 
 /// The server and project that a repository reports to.
 #[derive(Serialize, Deserialize)]
@@ -34,20 +37,15 @@ pub(crate) struct Install {
     #[arg(long)]
     project: String,
 
-    /// Base URL of the Quickdraw server.
-    #[arg(long, env = "QUICKDRAW_URL")]
-    url: String,
-
-    /// Access token with the scope `report`, of the project or of a maintainer. It is stored in the repository.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: String,
+    #[command(flatten)]
+    server: client::Server,
 }
 
 pub(super) async fn run(command: Install) -> anyhow::Result<()> {
     let target = Target {
         project: command.project,
-        url: command.url,
-        token: command.token,
+        url: command.server.url()?,
+        token: command.server.token()?,
     };
     let file = install(&command.repository, &target)?;
     say(format!("installed {}", file.display()));
@@ -114,10 +112,7 @@ fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
         .replace('\'', "'\\''");
 
     std::fs::create_dir_all(folder.join("hooks"))?;
-    std::fs::write(
-        &hook,
-        format!("#!/bin/sh\n{MARK}\nexec '{program}' git-hook post-receive\n"),
-    )?;
+    std::fs::write(&hook, format!("{BEGINNING}{program}{END}"))?;
 
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755))?;
     Ok(hook)
@@ -133,6 +128,23 @@ pub(super) fn file_mode(repository: &gix::Repository) -> u32 {
     match std::str::from_utf8(&shared).unwrap_or_default() {
         "" | "umask" | "false" | "0" | "no" | "off" => 0o600,
         _ => 0o660,
+    }
+}
+
+/// Returns true if the text is the hook as it was installed, without any change.
+pub(super) fn is_own(text: &str) -> bool {
+    let inner = text.strip_prefix(BEGINNING).and_then(|rest| rest.strip_suffix(END));
+    inner.is_some_and(|program| !program.contains('\n'))
+}
+
+/// Deletes the settings of the hook, which contain a token.
+pub(super) fn remove_settings(git_dir: &Path) -> anyhow::Result<()> {
+    let path = git_dir.join(FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

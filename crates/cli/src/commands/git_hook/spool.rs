@@ -135,6 +135,11 @@ impl Spool {
         File::open(&self.folder)?.sync_all().context("failed to sync the spool")
     }
 
+    /// Deletes the spool with all reports that wait.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        fs::remove_dir_all(&self.folder).with_context(|| format!("failed to remove {}", self.folder.display()))
+    }
+
     /// The time that a push waits: `usual`, or less if the server failed shortly before.
     pub(super) fn patience(&self, usual: Duration) -> Duration {
         let was_away = age(&self.folder.join(AWAY)).is_some_and(|age| age < REMEMBERED);
@@ -273,7 +278,7 @@ impl Spool {
         }
     }
 
-    fn waiting(&self) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn waiting(&self) -> anyhow::Result<Vec<PathBuf>> {
         self.files("json")
     }
 

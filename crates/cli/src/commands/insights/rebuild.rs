@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::task;
 use crate::client;
+use crate::output::Output;
 
 #[derive(Args)]
 pub(crate) struct Rebuild {
@@ -21,6 +22,8 @@ pub(crate) struct Rebuild {
     #[arg(long, conflicts_with_all = ["dry_run", "add"])]
     force: bool,
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     server: client::Server,
 }
 
@@ -31,5 +34,6 @@ pub(super) async fn run(command: Rebuild) -> anyhow::Result<()> {
         _ => "replace",
     };
 
-    task::run(&command.server, &json!({ "task": task, "force": command.force })).await
+    let asked = json!({ "task": task, "force": command.force });
+    task::run(&command.server, command.output, &asked).await
 }

@@ -7,24 +7,25 @@ use serde_json::Value;
 
 use crate::client;
 use crate::commands::{plain, say};
+use crate::output::{self, Output};
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Most differences that are printed.
 const SHOWN: usize = 50;
 
-pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result<()> {
-    let token = server.token()?;
-    let begun = client::ask(&server.url, &token, "insights/rebuild", Some(task)).await?;
+pub(super) async fn run(server: &client::Server, output: Output, task: &Value) -> anyhow::Result<()> {
+    let (url, token) = (server.url()?, server.token()?);
+    let begun = client::ask(&url, &token, "insights/rebuild", Some(task)).await?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left")?);
 
     let ended = loop {
-        let progress = client::ask(&server.url, &token, "insights/rebuild", None).await?;
+        let progress = client::ask(&url, &token, "insights/rebuild", None).await?;
         bar.set_length(progress["total"].as_u64().unwrap_or_default());
         bar.set_position(progress["done"].as_u64().unwrap_or_default());
 
         anyhow::ensure!(
             progress["started_at"] == begun["started_at"],
-            "another node answered, or the server was restarted: give the URL of one node with --url, because a node \
+            "another node answered, or the server was restarted: give the URL of one node with --server, because a node \
              reports only its own work"
         );
 
@@ -42,7 +43,11 @@ pub(super) async fn run(server: &client::Server, task: &Value) -> anyhow::Result
         plain(ended["error"].as_str().unwrap_or("the task failed"))
     );
 
-    show(&ended);
+    if output.json {
+        output::json(&ended);
+    } else {
+        show(&ended);
+    }
 
     let is_proof = ended["task"] == "verify";
     anyhow::ensure!(

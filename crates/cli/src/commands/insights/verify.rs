@@ -6,6 +6,7 @@ use serde_json::json;
 use super::task;
 use crate::client;
 use crate::commands::say;
+use crate::output::Output;
 
 #[derive(Args)]
 pub(crate) struct Verify {
@@ -13,12 +14,17 @@ pub(crate) struct Verify {
     #[arg(long)]
     seed: Option<i64>,
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     server: client::Server,
 }
 
-pub(super) async fn run(Verify { seed, server }: Verify) -> anyhow::Result<()> {
-    let seed = seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
-    say(format!("seed: {seed}"));
+pub(super) async fn run(command: Verify) -> anyhow::Result<()> {
+    let seed = command.seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
+    if !command.output.json {
+        say(format!("seed: {seed}"));
+    }
 
-    task::run(&server, &json!({ "task": "verify", "seed": seed })).await
+    let asked = json!({ "task": "verify", "seed": seed });
+    task::run(&command.server, command.output, &asked).await
 }

@@ -47,10 +47,8 @@ pub(super) struct Follow {
     #[arg(long, conflicts_with = "port")]
     pub(super) from: Option<String>,
 
-    /// With --from: access token of an administrator, of a maintainer of the project, or of an owner of the group.
-    /// Defaults to the content of ./quickdraw-data/root-token.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    token: client::TokenFile,
 
     /// With --from: only events of this project (full path or number).
     #[arg(long, requires = "from", conflicts_with = "group")]
@@ -106,7 +104,7 @@ pub(super) async fn run(
     forward: Option<&str>,
     secret: Option<&str>,
 ) -> anyhow::Result<()> {
-    let token = client::token(follow.token.as_deref())?;
+    let token = follow.token.token(from)?;
     let hook = forward.map(|url| local_hook(url, secret)).transpose()?;
     let (url, since) = (follow.url(from)?, follow.since.as_deref().map(moment).transpose()?);
 

@@ -1,0 +1,79 @@
+//! `quickdraw silent`: switches silent mode on or off.
+
+use clap::{Args, Subcommand};
+use quickdraw_egress::Method;
+use serde_json::{Value, json};
+
+use crate::api::{Api, Query};
+use crate::client::Server;
+use crate::output::{Output, complain, plain};
+
+const SETTINGS: &str = "v4/application/settings";
+
+#[derive(Subcommand)]
+pub(crate) enum Silent {
+    /// Stop all deliveries. Events are still accepted and kept.
+    On(With),
+
+    /// Deliver again. Events that arrived meanwhile are delivered only by `quickdraw replay --skipped silent_mode`.
+    Off(With),
+
+    /// Show whether silent mode is on.
+    Status(With),
+}
+
+#[derive(Args)]
+pub(crate) struct With {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(crate) async fn run(command: Silent) -> anyhow::Result<()> {
+    match command {
+        Silent::On(with) => switch(&with, true).await,
+        Silent::Off(with) => off(&with).await,
+        Silent::Status(with) => {
+            let settings = Api::new(&with.server)?.get(SETTINGS, &Query::new()).await?;
+            let is_on = is_on(&settings);
+            with.output.done(&settings, sentence(is_on));
+            Ok(())
+        }
+    }
+}
+
+/// Switches silent mode off, and says how the events of the silent time can be delivered.
+async fn off(with: &With) -> anyhow::Result<()> {
+    let before = Api::new(&with.server)?.get(SETTINGS, &Query::new()).await?;
+    switch(with, false).await?;
+
+    if let Some(since) = before["silent_mode_since"].as_str() {
+        complain(format!(
+            "to deliver the events of the silent time: quickdraw replay --from {} --skipped silent_mode",
+            plain(since)
+        ));
+    }
+
+    Ok(())
+}
+
+async fn switch(with: &With, on: bool) -> anyhow::Result<()> {
+    let body = json!({ "silent_mode_enabled": on });
+    let settings = Api::new(&with.server)?.send(Method::PUT, SETTINGS, body).await?;
+    with.output.done(&settings, sentence(is_on(&settings)));
+
+    Ok(())
+}
+
+fn is_on(settings: &Value) -> bool {
+    settings["silent_mode_enabled"] == json!(true)
+}
+
+const fn sentence(is_on: bool) -> &'static str {
+    if is_on {
+        "silent mode is on: events are kept, and nothing is delivered"
+    } else {
+        "silent mode is off"
+    }
+}

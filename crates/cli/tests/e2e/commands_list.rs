@@ -1,0 +1,38 @@
+//! The list of tests about the commands of daily work.
+
+use crate::{Check, daily, directory_commands, help};
+
+pub(crate) const CHECKS: &[(&str, Check)] = checks![
+    daily::a_webhook_has_the_triggers_that_the_command_names,
+    daily::a_webhook_can_be_listed_changed_and_deleted,
+    daily::a_webhook_of_the_instance_can_have_all_events,
+    daily::a_webhook_can_be_paused_and_resumed_by_commands,
+    daily::silent_mode_is_switched_by_a_command,
+    daily::a_list_in_json_is_the_answer_of_the_api,
+    daily::a_list_has_all_pages_up_to_its_limit,
+    daily::the_secret_of_a_webhook_comes_from_a_file,
+    daily::a_test_that_the_receiver_refuses_has_exit_code_1,
+    daily::a_request_in_the_log_of_a_webhook_can_be_resent,
+    daily::exit_codes_tell_failures_apart,
+    daily::a_secret_on_the_command_line_is_refused,
+    daily::a_followed_list_shows_new_events_and_no_token,
+    daily::a_delivery_explains_each_webhook_and_each_attempt,
+    daily::a_delivery_can_be_sent_again_by_its_id,
+    daily::attempts_can_be_listed_and_shown,
+    daily::an_event_is_shown_with_its_body_and_its_deliveries,
+    daily::metrics_can_be_listed_and_queried,
+    daily::colours_are_shown_only_if_they_are_wanted,
+    directory_commands::a_project_can_be_created_and_transferred,
+    directory_commands::a_group_can_be_changed_moved_and_deleted,
+    directory_commands::a_user_can_be_created_blocked_and_deleted,
+    directory_commands::a_member_can_be_added_changed_and_removed,
+    directory_commands::a_new_token_is_written_into_a_private_file,
+    directory_commands::a_token_can_be_rotated_and_revoked,
+    directory_commands::a_login_is_saved_in_a_private_file,
+    directory_commands::the_token_of_a_login_is_sent_to_its_server_only,
+    directory_commands::a_wrong_token_is_not_saved,
+    help::a_call_without_a_command_shows_examples,
+    help::shells_can_read_the_completions,
+    help::bash_completes_the_verbs_of_a_noun,
+    help::every_command_has_a_man_page,
+];
