@@ -44,11 +44,11 @@ fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
         return Ok(());
     };
     let query = parts.uri.query().unwrap_or_default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        operation.check(&name, &Value::from(value.into_owned()))?;
-    }
+    let pairs: Vec<(String, Value)> = url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+        .collect();
 
-    Ok(())
+    operation.check(pairs.iter().map(|(name, value)| (name.as_str(), value)))
 }
 
 impl Caller {

@@ -1,7 +1,9 @@
 //! Reads request parameters as GitLab does: JSON, form and query alike. The body takes precedence over the query.
 
 mod known;
+mod near;
 mod read;
+mod shape;
 mod types;
 
 use axum::extract::Request;
@@ -222,9 +224,7 @@ impl Params {
         }
 
         if let Some(operation) = known.and_then(|known| known.operation(&parts)) {
-            for (name, value) in &params {
-                operation.check(name, value)?;
-            }
+            operation.check(params.iter().map(|(name, value)| (name.as_str(), value)))?;
         }
 
         Ok(Self(params))
