@@ -5,6 +5,8 @@ mod near;
 mod read;
 mod shape;
 mod types;
+mod when;
+mod words;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -15,6 +17,8 @@ use serde_json::{Map, Value};
 pub(crate) use known::Known;
 pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
+pub use when::When;
+pub use words::{Class, TriggerName};
 
 use crate::audit::Note;
 use crate::body::{self, BodyMemory, Kind};

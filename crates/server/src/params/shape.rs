@@ -198,11 +198,9 @@ impl Shape {
                 check_whole(*least, *most, path, value, faults);
             }
             (Self::Flag, Value::Number(_) | Value::String(_)) => check_flag(path, value, faults),
-            (Self::Choice(choices), Value::String(text)) => {
-                if !choices.contains(text) {
-                    let near = near::find(text, choices.iter().map(String::as_str)).map(str::to_owned);
-                    faults.add(FieldError::choice(path, choices.clone(), near));
-                }
+            (Self::Choice(choices), Value::String(text)) if !choices.contains(text) => {
+                let near = near::find(text, choices.iter().map(String::as_str)).map(str::to_owned);
+                faults.add(FieldError::choice(path, choices.clone(), near));
             }
             (Self::List(item), Value::Array(values)) => {
                 for (at, value) in values.iter().enumerate() {
