@@ -39,6 +39,7 @@ pub use directory::Index;
 pub use engine::Engine;
 pub use insights::Insights;
 pub use insights::ask::{ask, search_events};
+pub use insights::counted::Waited;
 pub use journal::Journal;
 pub use journal::filters::Trial;
 pub use journal::operations::Operations;

@@ -44,6 +44,10 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
             "/metrics" | "/api/v1/health" | "/api/v1/ready" | "/api/v1/schemas" => Need::Open,
             "/api/v1/schemas/{trigger_name}" => Need::Open,
             "/api/v1/workers" => Need::Admin,
+            // Foreign objects are not found, and lists need a project or group.
+            "/api/v1/events" if method == "GET" => Need::SignedIn,
+            "/api/v1/deliveries" | "/api/v1/attempts" | "/api/v1/skips" => Need::SignedIn,
+            "/api/v1/events/{event_id}" | "/api/v1/deliveries/{delivery_id}" => Need::SignedIn,
             "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
             _ if path.starts_with("/api/v1/") => Need::Admin,
             _ => panic!("{method} {path} has no row"),

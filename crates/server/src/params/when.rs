@@ -59,9 +59,33 @@ impl PartialSchema for When {
 
 impl ToSchema for When {}
 
+/// A time for which a request waits for the count of events: `10s`, at most 30 s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait(pub Duration);
+
+/// Longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl<'de> Deserialize<'de> for Wait {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = parse_duration(&text).filter(|span| *span <= LONGEST_WAIT);
+        let wrong = || D::Error::invalid_type(serde::de::Unexpected::Str(&text), &"a duration of at most 30s");
+        span.map(Self).ok_or_else(wrong)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_has_a_limit() {
+        let read = |text: &str| Wait::deserialize(IntoDeserializer::<Error>::into_deserializer(text)).ok();
+        assert_eq!(read("10s"), Some(Wait(Duration::from_secs(10))));
+        assert_eq!(read("31s"), None);
+        assert_eq!(read("10"), None);
+    }
 
     fn check(text: &str, expected: Option<When>) {
         let read: Result<When, Error> = When::deserialize(text.into_deserializer());
