@@ -135,7 +135,7 @@ impl FieldError {
         }
     }
 
-    /// A value that is none of the allowed ones.
+    /// A value that is not allowed, with the allowed values.
     #[must_use]
     pub fn choice(field: &str, choices: Vec<String>, did_you_mean: Option<String>) -> Self {
         let hint = match &did_you_mean {

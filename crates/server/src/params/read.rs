@@ -33,7 +33,7 @@ enum Fault {
     /// Right type, but not one of the allowed values.
     Value,
 
-    /// A text that is none of these.
+    /// A text that is not one of the allowed texts.
     Choice {
         given: String,
         choices: &'static [&'static str],

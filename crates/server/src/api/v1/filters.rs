@@ -36,7 +36,7 @@ struct FilterToTry {
     event_filter: (),
 
     /// Only events of this project: id or full path.
-    project_id: Option<String>,
+    project: Option<String>,
 
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
@@ -83,7 +83,7 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     let filter = EventFilter::parse(&text)
         .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("event_filter {error}")))?;
 
-    let project = match params.one::<String>("project_id")? {
+    let project = match params.one::<String>("project")? {
         Some(name) => Some(find_project(&app, &name).await?.id),
         None => None,
     };

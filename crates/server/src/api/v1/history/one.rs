@@ -34,8 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Show an event with its body, its deliveries, and the hooks that did not get it.
 ///
-/// Administrators, and users who manage the project or group of the event; they see only the deliveries to hooks that they
-/// manage.
+/// Administrators, and users who manage the project or group of the event. They see only the deliveries to hooks that
+/// they manage.
 #[utoipa::path(get, path = "/events/{event_id}", tag = "History",
     responses((status = 200, body = EventWithDeliveries)))]
 async fn event(
