@@ -1,5 +1,7 @@
 //! The hook directory in memory: scope chain × trigger → hooks. An event without a subscribed hook costs no query.
 
+pub mod places;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -285,30 +287,6 @@ impl Index {
             Scope::Project(id) => place == Place::Project(id),
             Scope::Group(id) => self.groups_of(place).contains(&id),
         }
-    }
-
-    /// The group, and all groups and projects below it. `None` if they are more than `most`.
-    #[must_use]
-    pub fn places_in(&self, group: GroupId, most: usize) -> Option<Vec<Place>> {
-        let groups = self.parents.keys().map(|id| Place::Group(*id));
-        let projects = self.projects.keys().map(|id| Place::Project(*id));
-        let inside = groups
-            .chain(projects)
-            .filter(|place| self.groups_of(*place).contains(&group));
-
-        let places: Vec<Place> = inside.take(most + 1).collect();
-        (places.len() <= most).then_some(places)
-    }
-
-    /// The hooks of a project or group itself, and not those of the groups above it.
-    pub fn hooks_of(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {
-        let scope = match place {
-            Place::Project(id) => Some(Scope::Project(id)),
-            Place::Group(id) => Some(Scope::Group(id)),
-            Place::Instance | Place::Elsewhere => None,
-        };
-
-        scope.and_then(|scope| self.by_scope.get(&scope)).into_iter().flatten()
     }
 
     /// The projects of a group and of all groups below it, the newest first.

@@ -35,7 +35,7 @@ pub use context::Context;
 pub use delivery::Dispatcher;
 pub use delivery::manual::{ManualAttempt, ResendRefused};
 pub use delivery::transport::{Sent, Transport};
-pub use directory::Index;
+pub use directory::{Index, places};
 pub use engine::Engine;
 pub use insights::Insights;
 pub use insights::ask::{ask, search_events};

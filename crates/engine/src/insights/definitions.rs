@@ -1,5 +1,5 @@
-//! The versions of the definitions by which insights were counted. A number that an older version did not know is missing
-//! until a rebuild.
+//! The versions of the definitions by which insights were counted. A number that an older version did not know is
+//! missing until a rebuild.
 
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_store::Error;

@@ -4,6 +4,7 @@
 use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_engine::places;
 
 use crate::api::{find_group, find_project};
 use crate::auth::Caller;
@@ -56,7 +57,7 @@ impl Reach {
         caller.require(scope_of(place), Action::Hooks).await?;
 
         let places = match place {
-            Place::Group(group) => index.places_in(group, MAX_PLACES).ok_or_else(|| {
+            Place::Group(group) => places::inside(&index, group, MAX_PLACES).ok_or_else(|| {
                 let detail = format!("the group has more than {MAX_PLACES} projects; choose one of its subgroups");
                 ApiError::field("group", detail)
             })?,
@@ -64,7 +65,7 @@ impl Reach {
         };
 
         let hooks = (!caller.actor.is_admin).then(|| {
-            let hooks = places.iter().flat_map(|place| index.hooks_of(*place));
+            let hooks = places.iter().flat_map(|place| places::hooks_of(&index, *place));
             hooks.map(|hook| hook.id).collect()
         });
 
