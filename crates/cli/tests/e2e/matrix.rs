@@ -77,11 +77,12 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         return filled;
     }
 
+    let project = objects.project.to_string();
     let insights = [("project", "1"), ("metric", "mr_open"), ("item", "1/1")];
     let wanted = if path.contains("/insights/") {
         &insights[..]
     } else {
-        &[("trigger", "push_hooks")]
+        &[("trigger", "push_hooks"), ("project", &project)]
     };
     let given = wanted
         .iter()

@@ -23,6 +23,12 @@ pub(crate) enum Need {
     /// A maintainer of the project, or an owner of the group.
     Manager,
 
+    /// A maintainer of the project that the parameter `project` names.
+    ManagerOfNamed,
+
+    /// A maintainer of the project of the object, which does not exist for other users.
+    ManagerOfShown,
+
     /// An owner of the project or group.
     Owner,
 
@@ -44,10 +50,10 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
             "/metrics" | "/api/v1/health" | "/api/v1/ready" | "/api/v1/schemas" => Need::Open,
             "/api/v1/schemas/{trigger_name}" => Need::Open,
             "/api/v1/workers" => Need::Admin,
-            // Foreign objects are not found, and lists need a project or group.
-            "/api/v1/events" if method == "GET" => Need::SignedIn,
-            "/api/v1/deliveries" | "/api/v1/attempts" | "/api/v1/skips" => Need::SignedIn,
-            "/api/v1/events/{event_id}" | "/api/v1/deliveries/{delivery_id}" => Need::SignedIn,
+            "/api/v1/stream" => Need::ManagerOfNamed,
+            "/api/v1/events" if method == "GET" => Need::ManagerOfNamed,
+            "/api/v1/deliveries" | "/api/v1/attempts" | "/api/v1/skips" => Need::ManagerOfNamed,
+            "/api/v1/events/{event_id}" | "/api/v1/deliveries/{delivery_id}" => Need::ManagerOfShown,
             "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
             _ if path.starts_with("/api/v1/") => Need::Admin,
             _ => panic!("{method} {path} has no row"),
@@ -105,6 +111,8 @@ pub(crate) fn door(reply: &Reply) -> Door {
         401 => Door::Unknown,
         403 => Door::Forbidden,
         404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
+        404 if reply.body.contains("there is no event with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
@@ -114,7 +122,8 @@ pub(crate) fn door(reply: &Reply) -> Door {
 
 pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
     let need = need(method, path);
-    let level = role.levels[usize::from(!path.contains("/projects/{id}"))];
+    let is_of_group = !path.contains("/projects/{id}") && !matches!(need, Need::ManagerOfNamed | Need::ManagerOfShown);
+    let level = role.levels[usize::from(is_of_group)];
 
     match need {
         Need::Open => Door::Passed,
@@ -126,11 +135,13 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
         Need::OwnToken => Door::Hidden,
-        Need::Member | Need::Manager | Need::Owner if foreign || level == 0 => Door::Hidden,
+        Need::ManagerOfShown if foreign || level < 40 => Door::Hidden,
+        Need::ManagerOfNamed | Need::ManagerOfShown if !foreign && level >= 40 => Door::Passed,
+        Need::Member | Need::Manager | Need::ManagerOfNamed | Need::Owner if foreign || level == 0 => Door::Hidden,
         Need::Member => Door::Passed,
         Need::Owner if level >= 50 => Door::Passed,
         Need::Owner => Door::Forbidden,
         Need::Manager if level >= (if path.contains("/projects/{id}") { 40 } else { 50 }) => Door::Passed,
-        Need::Manager => Door::Forbidden,
+        Need::Manager | Need::ManagerOfNamed | Need::ManagerOfShown => Door::Forbidden,
     }
 }
