@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::member::Member;
 use self::member::{MemberName, Members};
-pub(crate) use self::object::ObjectName;
+pub(crate) use self::object::{NamedObject, ObjectName};
 pub use self::place::{Group, Project, User};
 
 /// The maximum nesting of a body. GitLab's own bodies stay below 10 levels. Deeper bodies would break recursive parsers

@@ -22,6 +22,7 @@ pub mod envelope;
 pub mod event;
 pub mod guard;
 pub mod health;
+pub mod history;
 pub mod hook;
 pub mod identity;
 pub mod ids;

@@ -1,6 +1,7 @@
 //! The hook directory in memory: scope chain × trigger → hooks. An event without a subscribed hook costs no query.
 
 pub(crate) mod body_names;
+pub mod places;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

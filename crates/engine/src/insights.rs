@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod ask;
+pub mod counted;
 pub(crate) mod definitions;
 pub(crate) mod privacy;
 pub(crate) mod projection;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use self::counted::Counted;
 use self::prometheus::Shown;
 use self::rebuild::Rebuilds;
 use crate::context::Context;
@@ -35,6 +37,7 @@ pub struct Insights {
 
     /// Held from the facts of a batch to its marks.
     projecting: tokio::sync::Mutex<()>,
+    counted: Counted,
 }
 
 impl Insights {
@@ -48,6 +51,7 @@ impl Insights {
             deleted_before: parking_lot::Mutex::default(),
             definitions_noted: OnceCell::new(),
             projecting: tokio::sync::Mutex::default(),
+            counted: Counted::default(),
         }
     }
 

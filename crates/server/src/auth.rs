@@ -45,15 +45,12 @@ fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
         return Ok(());
     };
     let query = parts.uri.query().unwrap_or_default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if name == sudo::NAME {
-            continue;
-        }
+    let pairs: Vec<(String, Value)> = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name != sudo::NAME)
+        .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+        .collect();
 
-        operation.check(&name, &Value::from(value.into_owned()))?;
-    }
-
-    Ok(())
+    operation.check(pairs.iter().map(|(name, value)| (name.as_str(), value)))
 }
 
 impl Caller {

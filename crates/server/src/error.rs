@@ -1,6 +1,8 @@
 //! Converts errors into answers, in one place. `/api/v4` uses GitLab's two shapes, `/api/v1` problem details (RFC
 //! 9457).
 
+mod problem;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -11,6 +13,8 @@ use quickdraw_domain::access::TokenScope;
 use quickdraw_engine::outage;
 use quickdraw_store::Error;
 use serde_json::{Value, json};
+
+pub use problem::{FieldError, Kind, Problem};
 
 /// An error of a request. Handlers return it with `?`.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub enum ApiError {
 
     /// Problem details: the status, and a text that says what is wrong and how to correct it.
     Problem(StatusCode, String),
+
+    /// Wrong parameters: the status, GitLab's text for `/api/v4`, and the problem for `/api/v1`.
+    Fields(StatusCode, String, Box<Problem>),
 
     /// The token has none of these scopes, one of which the request needs.
     InsufficientScope(&'static [TokenScope]),
@@ -141,6 +148,19 @@ impl ApiError {
     pub fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::Problem(status, detail.into())
     }
+
+    /// 400 with one wrong parameter of `/api/v1`. `detail` names the parameter, and says how to correct it.
+    #[must_use]
+    pub fn field(field: &str, detail: impl Into<String>) -> Self {
+        Self::fields(Kind::InvalidParameter, vec![FieldError::new(field, detail)])
+    }
+
+    /// 400 with wrong parameters of `/api/v1`.
+    #[must_use]
+    pub fn fields(kind: Kind, errors: Vec<FieldError>) -> Self {
+        let problem = Problem::of_fields(kind, errors);
+        Self::Fields(StatusCode::BAD_REQUEST, problem.detail.clone(), Box::new(problem))
+    }
 }
 
 impl From<Error> for ApiError {
@@ -149,9 +169,12 @@ impl From<Error> for ApiError {
     }
 }
 
-/// Text of an error, for converting it into another shape.
+/// An error as a problem and as GitLab's text, for converting it into the other shape.
 #[derive(Clone)]
-struct Words(String);
+struct Words {
+    gitlab: String,
+    problem: Problem,
+}
 
 /// Converts every error into the shape of its path: GitLab's two shapes below `/api/v4`, problem details below
 /// `/api/v1`. This includes errors of the web framework.
@@ -181,15 +204,13 @@ pub(crate) async fn shape(request: Request, next: Next) -> Response {
     }
 
     let reason = || format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
-    let words = response
-        .extensions()
-        .get::<Words>()
-        .map_or_else(reason, |words| words.0.clone());
+    let words = response.extensions().get::<Words>();
 
-    let mut shaped = if is_v1 {
-        problem(status, &words)
-    } else {
-        ApiError::Error(status, words).into_response()
+    let mut shaped = match words {
+        Some(words) if is_v1 => words.problem.answer(status),
+        None if is_v1 => Problem::of_status(status, reason()).answer(status),
+        Some(words) => ApiError::Error(status, words.gitlab.clone()).into_response(),
+        None => ApiError::Error(status, reason()).into_response(),
     };
 
     for name in [header::RETRY_AFTER, header::ALLOW] {
@@ -203,34 +224,61 @@ pub(crate) async fn shape(request: Request, next: Next) -> Response {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let words = match &self {
-            Self::Message(_, Value::String(text)) | Self::Error(_, text) | Self::Problem(_, text) => Some(text.clone()),
-            Self::Message(_, message) => Some(message.to_string()),
-            Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
-            Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
-            Self::Store(Error::Blocked) => Some(BLOCKED.to_owned()),
-            Self::InsufficientScope(scopes) => Some(format!(
-                "insufficient_scope: the token has no scope for this request; use a token with {}",
-                words_of(scopes).join(" or ")
-            )),
-            Self::TooMany(_) | Self::Store(_) => None,
-        };
-
+        let gitlab = self.words();
+        let problem = self.as_problem();
         let mut response = self.answer();
-        if let Some(words) = words {
-            response.extensions_mut().insert(Words(words));
-        }
+        let problem = problem.unwrap_or_else(|| Problem::of_status(response.status(), gitlab.clone()));
+        response.extensions_mut().insert(Words { gitlab, problem });
 
         response
     }
 }
 
 impl ApiError {
+    /// The text of the error in one line.
+    fn words(&self) -> String {
+        match self {
+            Self::Message(_, Value::String(text))
+            | Self::Error(_, text)
+            | Self::Problem(_, text)
+            | Self::Fields(_, text, _) => text.clone(),
+            Self::Message(_, message) => message.to_string(),
+            Self::Store(Error::Taken(what)) => format!("{what} has already been taken"),
+            Self::Store(Error::Missing(what)) => format!("404 {} Not Found", capital(what)),
+            Self::Store(Error::Blocked) => BLOCKED.to_owned(),
+            Self::Store(_) => DATABASE.to_owned(),
+            Self::InsufficientScope(scopes) => format!(
+                "insufficient_scope: the token has no scope for this request; use a token with {}",
+                words_of(scopes).join(" or ")
+            ),
+            Self::TooMany(wait) => format!("too many requests; try again in {} s", wait.seconds),
+        }
+    }
+
+    /// The problem, if it says more than status and text.
+    fn as_problem(&self) -> Option<Problem> {
+        match self {
+            Self::Fields(_, _, problem) => Some(problem.as_ref().clone()),
+            Self::Store(Error::Taken(what)) => {
+                let error = FieldError::new(what, format!("{what} has already been taken; choose another"));
+                Some(Problem::of_fields(Kind::InvalidParameter, vec![error]))
+            }
+            Self::InsufficientScope(_) => Some(Problem {
+                kind: Kind::InsufficientScope,
+                detail: self.words(),
+                errors: Vec::new(),
+            }),
+            _ => None,
+        }
+    }
+
     fn answer(self) -> Response {
         match self {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
-            Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
-            Self::Problem(status, detail) => problem(status, &detail),
+            Self::Error(status, error) | Self::Fields(status, error, _) => {
+                (status, Json(json!({ "error": error }))).into_response()
+            }
+            Self::Problem(status, detail) => Problem::of_status(status, detail).answer(status),
             Self::InsufficientScope(scopes) => {
                 let body = json!({
                     "error": "insufficient_scope",
@@ -273,7 +321,7 @@ impl ApiError {
                 }
 
                 // Details of the failure are logged, and not shown to the client.
-                let body = Json(json!({ "message": "the database could not process the request; try again" }));
+                let body = Json(json!({ "message": DATABASE }));
                 let mut response = (status, body).into_response();
                 response
                     .headers_mut()
@@ -291,6 +339,8 @@ const BLOCKED: &str = "403 Forbidden - Your account has been blocked.";
 fn words_of(scopes: &[TokenScope]) -> Vec<&'static str> {
     scopes.iter().map(|scope| scope.word()).collect()
 }
+/// The answer to a request that failed in the database. Details of the failure are only logged.
+const DATABASE: &str = "the database could not process the request; try again";
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
@@ -298,18 +348,6 @@ fn capital(word: &str) -> String {
         .next()
         .map(|first| first.to_uppercase().chain(letters).collect())
         .unwrap_or_default()
-}
-
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = (status, Json(body)).into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-
-    response
 }
 
 /// Answers requests to unknown paths.

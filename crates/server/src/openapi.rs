@@ -16,15 +16,16 @@ use axum::response::Response;
 use axum::routing::get;
 use quickdraw_insights::metrics::{self, Metric};
 use serde_json::Value;
+use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Server};
 
 use self::pages::Pages;
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
 use crate::state::App;
 
 /// The base of the description.
@@ -138,13 +139,21 @@ fn error() -> Schema {
 /// Problem details (RFC 9457).
 fn problem() -> Schema {
     let status = ObjectBuilder::new().schema_type(Type::Integer);
+    let kinds = Kind::ALL.map(|(_, word)| format!("/problems/{word}"));
+    let kind = text().enum_values(Some(kinds));
+    let errors = ArrayBuilder::new()
+        .items(FieldError::schema())
+        .description(Some("Errors by parameter; absent if no parameter is wrong."));
+
     let problem = ObjectBuilder::new()
-        .property("type", text())
+        .property("type", kind)
         .property("title", text())
         .property("status", status);
 
     problem
         .property("detail", text())
+        .property("errors", errors)
+        .required("type")
         .required("title")
         .required("status")
         .required("detail")

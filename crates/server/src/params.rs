@@ -1,8 +1,12 @@
 //! Reads request parameters as GitLab does: JSON, form and query alike. The body takes precedence over the query.
 
 mod known;
+mod near;
 mod read;
+mod shape;
 mod types;
+mod when;
+mod words;
 
 use std::sync::Arc;
 
@@ -15,6 +19,8 @@ use serde_json::{Map, Value};
 pub(crate) use known::Known;
 pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
+pub use when::{Wait, When};
+pub use words::{Class, TriggerName};
 
 use crate::audit::Note;
 use crate::body::{self, BodyMemory, Kind};
@@ -232,9 +238,7 @@ impl Params {
         }
 
         if let Some(operation) = known.and_then(|known| known.operation(&parts)) {
-            for (name, value) in &params {
-                operation.check(name, value)?;
-            }
+            operation.check(params.iter().map(|(name, value)| (name.as_str(), value)))?;
         }
 
         Ok(Self(params))

@@ -6,6 +6,7 @@ mod people;
 mod replay;
 mod scopes;
 mod shown;
+mod skip;
 mod source;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ pub use people::{CreatedToken, Member, Metadata, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;
+pub use skip::Skip;
 pub use source::{Source, SourceRequest};
 
 /// A time in ISO 8601: UTC, with milliseconds.

@@ -100,31 +100,49 @@ pub(crate) const fn outcome_code(outcome: Outcome) -> i16 {
     }
 }
 
+/// Every outcome. Details that its word does not show have any value.
+const OUTCOMES: [Outcome; 13] = [
+    Outcome::Delivered { status: 0 },
+    Outcome::Rejected {
+        status: 0,
+        retry_after: None,
+    },
+    Outcome::Failed {
+        status: 0,
+        retry_after: None,
+    },
+    Outcome::Unknown,
+    Outcome::Unreachable(Unreachable::TimedOut),
+    Outcome::Unreachable(Unreachable::Dns),
+    Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback)),
+    Outcome::Unreachable(Unreachable::Connect),
+    Outcome::Unreachable(Unreachable::Tls),
+    Outcome::Unreachable(Unreachable::Broken),
+    Outcome::Unreachable(Unreachable::InvalidAnswer),
+    Outcome::Unreachable(Unreachable::Request),
+    Outcome::Unreachable(Unreachable::Proxy),
+];
+
+/// The words of all outcomes.
+#[must_use]
+pub fn outcome_words() -> Vec<&'static str> {
+    OUTCOMES.iter().map(|outcome| outcome.word()).collect()
+}
+
+/// The numbers of outcomes with these words. Other words have none.
+pub(crate) fn outcome_codes(words: &[String]) -> Vec<i16> {
+    let named = |outcome: &&Outcome| words.iter().any(|word| word == outcome.word());
+    OUTCOMES
+        .iter()
+        .filter(named)
+        .map(|outcome| outcome_code(*outcome))
+        .collect()
+}
+
 /// The word that a stored outcome shows.
 pub(crate) fn outcome_word(code: i16) -> String {
-    let all = [
-        Outcome::Delivered { status: 0 },
-        Outcome::Rejected {
-            status: 0,
-            retry_after: None,
-        },
-        Outcome::Failed {
-            status: 0,
-            retry_after: None,
-        },
-        Outcome::Unknown,
-        Outcome::Unreachable(Unreachable::TimedOut),
-        Outcome::Unreachable(Unreachable::Dns),
-        Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback)),
-        Outcome::Unreachable(Unreachable::Connect),
-        Outcome::Unreachable(Unreachable::Tls),
-        Outcome::Unreachable(Unreachable::Broken),
-        Outcome::Unreachable(Unreachable::InvalidAnswer),
-        Outcome::Unreachable(Unreachable::Request),
-        Outcome::Unreachable(Unreachable::Proxy),
-    ];
-
-    all.into_iter()
+    OUTCOMES
+        .into_iter()
         .find(|outcome| outcome_code(*outcome) == code)
         .unwrap_or(Outcome::Unknown)
         .word()

@@ -88,13 +88,17 @@ pub struct Pending {
     /// The oldest of them.
     pub oldest: Option<EventId>,
 
+    /// The newest of them.
+    pub newest: Option<EventId>,
+
     /// How many there are, counted up to 100,000.
     pub count: i64,
 }
 
-/// The oldest waiting event, and how many there are, up to a bound that keeps counting cheap.
+/// The oldest and the newest waiting event, and how many there are, up to a bound that keeps counting cheap.
 pub(crate) const PENDING: &str = "SELECT
     (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1) AS oldest,
+    (SELECT event_id FROM projection_pending ORDER BY event_id DESC LIMIT 1) AS newest,
     (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p) AS count";
 
 /// Which commits an answer covers.

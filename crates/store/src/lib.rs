@@ -23,6 +23,7 @@ pub mod documents;
 pub mod error;
 pub mod events;
 pub mod examine;
+pub mod history;
 pub mod hooks;
 pub mod insights;
 pub mod known;
@@ -61,6 +62,7 @@ pub trait Store:
     + deliveries::Deliveries
     + attempts::Attempts
     + audit::Audit
+    + history::History
     + insights::Insights
     + access::AccessTokens
     + access::Members
@@ -85,6 +87,7 @@ impl<T> Store for T where
         + deliveries::Deliveries
         + attempts::Attempts
         + audit::Audit
+        + history::History
         + insights::Insights
         + access::AccessTokens
         + access::Members

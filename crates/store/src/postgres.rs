@@ -14,6 +14,7 @@ mod details;
 mod events;
 mod examine;
 mod facts;
+mod history;
 mod hooks;
 mod ingest;
 mod insights;

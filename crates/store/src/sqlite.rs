@@ -18,6 +18,7 @@ mod details;
 mod events;
 mod examine;
 mod facts;
+mod history;
 mod hooks;
 mod insights;
 mod keys;

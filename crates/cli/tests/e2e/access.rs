@@ -285,7 +285,7 @@ pub(crate) fn errors_of_api_v1_are_problem_documents(engine: Engine) {
 
     for (token, method, path, body, status) in [
         ("wrong", "GET", "events", "", 401),
-        (&*stranger, "GET", "events", "", 403),
+        (&*stranger, "GET", "workers", "", 403),
         (TOKEN, "POST", "projects/nowhere/events", push, 404),
         (TOKEN, "GET", "events?limit=many", "", 400),
         (TOKEN, "GET", "events/%FF", "", 400),

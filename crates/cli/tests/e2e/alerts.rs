@@ -78,12 +78,12 @@ impl Watch {
     fn tried(&self, rule: &Value) -> Vec<Value> {
         let reply = self.server.call("POST", &format!("{ALERTS}/try"), &rule.to_string());
         let results = reply.check(200).json();
-        results.as_array().expect("a list").clone()
+        results["items"].as_array().expect("a list").clone()
     }
 
     /// The first result of the rule with this number.
     fn standing(&self, rule: usize) -> Value {
-        self.server.get(ALERTS)[rule]["statuses"][0].clone()
+        self.server.get(ALERTS)["items"][rule]["statuses"][0].clone()
     }
 
     /// The alerts that the webhook received, each once: a delivery can arrive twice after a crash.
@@ -271,5 +271,5 @@ pub(crate) fn a_rule_can_be_changed_and_deleted(engine: Engine) {
 
     server.call("DELETE", &path, "").check(204);
     server.call("DELETE", &path, "").check(404);
-    assert_eq!(server.get(ALERTS).as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get(ALERTS)["items"].as_array().map(Vec::len), Some(1));
 }

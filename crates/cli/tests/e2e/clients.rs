@@ -9,15 +9,15 @@ use crate::server::{Engine, Server};
 const REFUSED: [(&str, &str, &str, &str); 6] = [
     (
         "GET",
-        "events?project=gear/rope",
+        "events?project_id=1",
         "",
-        "unknown parameter project; did you mean project_id?",
+        "unknown parameter project_id; did you mean project?",
     ),
     (
         "GET",
-        "events?since=2026-01-01",
+        "events?from=2026-01-01",
         "",
-        "unknown parameter since; this operation has before, limit, project_id, trigger",
+        "unknown parameter from; did you mean since?",
     ),
     (
         "GET",
@@ -29,10 +29,20 @@ const REFUSED: [(&str, &str, &str, &str); 6] = [
         "POST",
         "insights/teams",
         r#"{"name":"Ropes","colour":"red"}"#,
-        "unknown parameter colour; this operation has name",
+        "unknown parameter colour; the parameters are name",
     ),
-    ("GET", "events?limit=0", "", "limit must be at least 1"),
-    ("GET", "audit?limit=-5", "", "limit must be at least 1"),
+    (
+        "GET",
+        "events?limit=0",
+        "",
+        "limit must be a whole number from 1 to 100",
+    ),
+    (
+        "GET",
+        "audit?limit=-5",
+        "",
+        "limit must be a whole number from 1 to 100",
+    ),
 ];
 
 pub(crate) fn api_v1_refuses_unknown_parameters(engine: Engine) {

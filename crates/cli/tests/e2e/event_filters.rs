@@ -43,7 +43,7 @@ fn make_hook(server: &Server) -> (Sink, String) {
 pub(crate) fn a_filter_can_be_tried_on_past_events(engine: Engine) {
     let server = start(&engine);
     let dry_run = |filter: Value| -> Reply {
-        let body = json!({ "event_filter": filter, "project_id": "gear/rope", "trigger": "issue_hooks" });
+        let body = json!({ "event_filter": filter, "project": "gear/rope", "trigger": "issue_hooks" });
         server.call("POST", "/api/v1/event_filters/dry_run", &body.to_string())
     };
 

@@ -73,14 +73,15 @@ fn make_hook(server: &Server, scope: &str, hook: &Value) -> i64 {
     id
 }
 
-/// Waits until all hooks got the event, and returns the id of a delivery.
-fn wait_for_deliveries(server: &Server, event: &str) -> String {
+/// Waits until all hooks got the event, and returns the id of the delivery to a hook.
+fn wait_for_deliveries(server: &Server, event: &str, hook: i64) -> String {
     let mut delivery = String::new();
     eventually("all hooks got the event", || {
         let view = server.get(&format!("/api/v1/events/{event}"));
         let deliveries = view["deliveries"].as_array().cloned().unwrap_or_default();
-        let first = deliveries.first().and_then(|one| one["id"].as_str());
-        delivery = first.unwrap_or_default().to_owned();
+        let mut to_hook = deliveries.iter().filter(|one| one["hook_id"] == hook);
+        let id = to_hook.next().and_then(|one| one["id"].as_str());
+        delivery = id.unwrap_or_default().to_owned();
 
         deliveries.len() >= 3 && deliveries.iter().all(|one| one["state"] == "delivered")
     });
@@ -115,7 +116,7 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
     let report = json!({ "trigger": "push_hooks", "payload": { "object_kind": "push", "ref": "refs/heads/main" } });
     let event = post(server, &format!("/api/v1/projects/{project}/events"), &report);
     let event = event["id"].as_str().expect("an id").to_owned();
-    let delivery = wait_for_deliveries(server, &event);
+    let delivery = wait_for_deliveries(server, &event, hooks[0]);
 
     let attempts = [0, 1].map(|at| {
         let log = server.get(&format!("{}/hooks/{}/events", scopes[at], hooks[at]));

@@ -81,7 +81,7 @@ impl Missed {
         let object = json!({ "ref": "refs/heads/main", "before": sha(from), "after": sha(to), "commits": [] });
         let report = json!({ "trigger": "push_hooks", "user": { "name": "Ida" }, "object": object });
         let event = self.forge.report_event(&report)["id"].clone();
-        let path = format!("/api/v1/deliveries?event_id={}", event.as_str().expect("an id"));
+        let path = format!("/api/v1/deliveries?event={}", event.as_str().expect("an id"));
 
         eventually("the delivery has ended", || {
             let state = self.forge.get(&path)["items"][0]["state"].clone();

@@ -326,7 +326,7 @@ pub(crate) fn invalid_changes_of_identities_are_refused(engine: Engine) {
 
 pub(crate) fn a_member_can_leave_a_team_and_return(engine: Engine) {
     let Members { counted, ann, bob } = Members::make_with_team(&engine);
-    let team = counted.server.get("/api/v1/insights/teams")[0].clone();
+    let team = counted.server.get("/api/v1/insights/teams")["items"][0].clone();
     assert_eq!(items(&team["people"]).len(), 2);
 
     let path = format!("teams/{}", team["id"]);

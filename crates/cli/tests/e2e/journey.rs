@@ -286,7 +286,7 @@ pub(crate) fn a_delivery_shows_its_attempts(engine: Engine) {
     check_shows(&delivery["history"][0], &expected);
 
     let hook = &reported.hook["id"];
-    let attempts = reported.server.get(&format!("/api/v1/attempts?hook_id={hook}"));
+    let attempts = reported.server.get(&format!("/api/v1/attempts?hook={hook}"));
     assert_eq!(attempts["items"].as_array().map(Vec::len), Some(1));
 }
 

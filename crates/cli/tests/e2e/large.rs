@@ -83,7 +83,7 @@ fn deliver_ten(server: &Server, hook: &Value, text: &str) -> String {
     }
 
     eventually("all deliveries were attempted", || {
-        let attempts = server.get(&format!("/api/v1/attempts?hook_id={hook}"));
+        let attempts = server.get(&format!("/api/v1/attempts?hook={hook}"));
         attempts["items"]
             .as_array()
             .is_some_and(|attempts| attempts.len() == 10)

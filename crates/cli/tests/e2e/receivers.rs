@@ -16,7 +16,7 @@ pub(crate) fn a_receiver_that_is_down_gets_its_event_later(engine: Engine) {
     server.make_hook(&sink.url(), "");
 
     let event = server.report(1).expect("accepted");
-    let path = format!("/api/v1/deliveries?event_id={event}");
+    let path = format!("/api/v1/deliveries?event={event}");
     eventually("the fourth attempt delivers it", || {
         server.get(&path)["items"][0]["state"] == "delivered"
     });

@@ -26,6 +26,9 @@ pub(crate) enum Need {
     /// A maintainer of the project that the parameter `project` names.
     ManagerOfNamed,
 
+    /// A maintainer of the project of the object, which does not exist for other users.
+    ManagerOfShown,
+
     /// An owner of the project or group.
     Owner,
 
@@ -37,13 +40,10 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 20] = [
+const OF_ADMINS: [&str; 17] = [
     "active_hooks",
-    "attempts",
     "audit",
-    "deliveries",
     "event_filters/",
-    "events",
     "insights/alerts",
     "insights/backfill",
     "insights/completeness",
@@ -72,6 +72,9 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "insights/metrics/{name}/events" => Need::ManagerOfNamed,
         "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,
         "replays" | "stream" => Need::ManagerOfNamed,
+        "events" if method == "POST" => Need::Admin,
+        "events" | "deliveries" | "attempts" | "skips" => Need::ManagerOfNamed,
+        "events/{event_id}" | "deliveries/{delivery_id}" => Need::ManagerOfShown,
         _ if path.starts_with("replays/{replay_id}") => Need::HiddenFromMembers,
         _ if OF_ADMINS.iter().any(|start| path.starts_with(start)) => Need::Admin,
         _ => panic!("{method} /api/v1/{path} has no row"),
@@ -168,6 +171,8 @@ pub(crate) fn door(reply: &Reply) -> Door {
         401 => Door::Unknown,
         403 => Door::Forbidden,
         404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
+        404 if reply.body.contains("there is no event with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
@@ -177,7 +182,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
 
 pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
     let need = need(method, path);
-    let is_of_group = !path.contains("/projects/{id}") && need != Need::ManagerOfNamed;
+    let is_of_group = !path.contains("/projects/{id}") && !matches!(need, Need::ManagerOfNamed | Need::ManagerOfShown);
     let level = role.levels[usize::from(is_of_group)];
     let lacks_scope = role.token.is_some() && !scopes(method, path).contains(&role.scope);
 
@@ -192,12 +197,13 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
         Need::OwnToken | Need::HiddenFromMembers => Door::Hidden,
+        Need::ManagerOfShown if foreign || level < 40 => Door::Hidden,
         Need::Member | Need::Manager | Need::ManagerOfNamed | Need::Owner if foreign || level == 0 => Door::Hidden,
         Need::Member => Door::Passed,
         Need::Owner if level >= 50 => Door::Passed,
         Need::Owner => Door::Forbidden,
         Need::Manager if level >= (if path.contains("/projects/{id}") { 40 } else { 50 }) => Door::Passed,
-        Need::ManagerOfNamed if level >= 40 => Door::Passed,
-        Need::Manager | Need::ManagerOfNamed => Door::Forbidden,
+        Need::ManagerOfNamed | Need::ManagerOfShown if level >= 40 => Door::Passed,
+        Need::Manager | Need::ManagerOfNamed | Need::ManagerOfShown => Door::Forbidden,
     }
 }

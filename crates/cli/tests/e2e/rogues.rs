@@ -378,7 +378,7 @@ pub(crate) fn the_answer_410_ends_a_delivery(engine: Engine) {
 /// Lets a receiver answer one event with a status, and waits until the attempt is recorded.
 fn answer_once(scene: &Scene, hook: i64, number: usize) {
     let event = scene.server.report(100 + number).expect("accepted");
-    let path = format!("/api/v1/deliveries?event_id={event}&hook_id={hook}");
+    let path = format!("/api/v1/deliveries?event={event}&hook={hook}");
     eventually("the attempt is recorded", || {
         scene.server.get(&path)["items"][0]["attempts"] == 1
     });

@@ -256,7 +256,7 @@ impl Scene {
     }
 
     fn attempts(&self, hook: &Value) -> Value {
-        self.server.get(&format!("/api/v1/attempts?hook_id={hook}"))
+        self.server.get(&format!("/api/v1/attempts?hook={hook}"))
     }
 }
 

@@ -55,10 +55,25 @@ impl Envelope<'_> {
         ObjectKey(i64::from_be_bytes(key))
     }
 
+    /// The object that a body of some kind names.
+    pub(crate) fn object_of(&self, kind: &str, name: &ObjectName) -> NamedObject {
+        let object = named(kind, name, self.naming_members());
+        NamedObject {
+            kind: object.kind.to_owned(),
+            number: object.number.unwrap_or_default().to_owned(),
+        }
+    }
+
     /// The members that can name the object. An ambiguous body has none.
     fn naming_members(&self) -> &Members<'_> {
         if self.is_ambiguous { &NOTHING } else { &self.members }
     }
+}
+
+/// An object of an event, with its kind and the JSON text of its number; empty if the body names none.
+pub(crate) struct NamedObject {
+    pub(crate) kind: String,
+    pub(crate) number: String,
 }
 
 /// An object of an event: its kind and the JSON text of its number.

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::Trigger;
-use crate::envelope::{Envelope, ObjectName};
+use crate::envelope::{Envelope, NamedObject, ObjectName};
 use crate::ids::ObjectKey;
 use crate::scope::Place;
 
@@ -23,6 +23,16 @@ impl Trigger {
                 &ObjectName::Attributes,
                 place,
             ),
+        }
+    }
+
+    /// The object of an event of this kind.
+    pub(crate) fn object(self, body: &Envelope<'_>) -> NamedObject {
+        let stated = body.stated_kind();
+
+        match stated.as_deref().and_then(Kind::by_object_kind) {
+            Some(known) => body.object_of(known.row.object_kinds[0], &known.object_name),
+            None => body.object_of(stated.as_deref().unwrap_or(self.row().name), &ObjectName::Attributes),
         }
     }
 }

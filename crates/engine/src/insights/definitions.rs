@@ -1,8 +1,6 @@
-//! The versions of the definitions by which insights were counted, and the time until which they are complete. A number
-//! that an older version did not know is missing until a rebuild, and an event is counted a little after it was
-//! accepted.
+//! The versions of the definitions by which insights were counted. A number that an older version did not know is
+//! missing until a rebuild.
 
-use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_store::Error;
 use quickdraw_store::documents::{self, Document};
@@ -10,22 +8,6 @@ use quickdraw_store::documents::{self, Document};
 use super::Insights;
 
 impl Insights {
-    /// The time until which all accepted events are counted: now, or the time of the oldest event that waits. Read it
-    /// before the numbers that it is about.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn counted_until(&self) -> Result<Timestamp, Error> {
-        let now = self.context.clock.now();
-        let Some(oldest) = self.context.store.pending().await?.oldest else {
-            return Ok(now);
-        };
-
-        // The first 48 bits of an id are milliseconds.
-        let millis = i64::try_from(oldest.0.as_u128() >> 80).unwrap_or(i64::MAX);
-        Ok(now.min(Timestamp::from_micros(millis.saturating_mul(1_000))))
-    }
-
     /// The versions of the definitions by which insights were counted, the oldest first. There is more than one, or an
     /// older one, until a rebuild.
     ///

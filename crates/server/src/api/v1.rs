@@ -17,6 +17,7 @@ mod managed;
 mod metrics;
 mod named;
 mod privacy;
+mod reach;
 mod rebuild;
 mod replays;
 mod reviews;
@@ -31,7 +32,6 @@ mod workers;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use quickdraw_store::lists::Scanned;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
@@ -67,21 +67,18 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 const DEFAULT: i64 = 20;
 const MAX_PER_PAGE: i64 = 100;
 
-/// Reads `limit`, the number of rows of an answer. Values above the maximum count as the maximum.
+/// Reads `limit`, the number of rows of an answer.
 fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
-    let asked = asked.unwrap_or(DEFAULT).min(MAX_PER_PAGE);
+    let asked = asked.unwrap_or(DEFAULT);
     usize::try_from(asked)
         .ok()
-        .filter(|rows| *rows > 0)
-        .ok_or_else(|| invalid("limit must be at least 1"))
-}
-
-/// Builds a page of a filtered scan. Such a page can be short although more rows follow.
-fn scanned<R, T: utoipa::ToSchema + for<'a> From<&'a R>, I: ToString>(found: &Scanned<R, I>) -> Page<T> {
-    Page {
-        items: found.rows.iter().map(T::from).collect(),
-        next: found.next.as_ref().map(I::to_string),
-    }
+        .filter(|_| (1..=MAX_PER_PAGE).contains(&asked))
+        .ok_or_else(|| {
+            ApiError::field(
+                "limit",
+                format!("limit must be a whole number from 1 to {MAX_PER_PAGE}"),
+            )
+        })
 }
 
 /// Builds a page of a list. `next` is the id of the last row, and is set only if the page is full.

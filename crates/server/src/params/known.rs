@@ -6,7 +6,7 @@
 
 mod lacking;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::MatchedPath;
 use axum::http::Method;
@@ -14,24 +14,23 @@ use axum::http::request::Parts;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
+use super::near;
+use super::shape::{Faults, Fields};
 use crate::error::ApiError;
 
-/// Longest name, in bytes, that is compared with known names and shown in an error.
-const LONGEST: usize = 64;
-
-/// Names of parameters by route pattern and method.
-pub(crate) struct Known(HashMap<String, Vec<(String, BTreeSet<String>)>>);
+/// Parameters by route pattern and method.
+pub(crate) struct Known(HashMap<String, Vec<(String, Fields)>>);
 
 impl Known {
     pub(crate) fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).unwrap_or_default();
-        let mut known: HashMap<String, Vec<(String, BTreeSet<String>)>> = HashMap::new();
+        let mut known: HashMap<String, Vec<(String, Fields)>> = HashMap::new();
 
         for (path, item) in description["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
-                let names = names_of(operation, &description);
+                let fields = fields_of(operation, &description);
                 let methods = known.entry(path.trim_end_matches('/').to_owned()).or_default();
-                methods.push((method.to_uppercase(), names));
+                methods.push((method.to_uppercase(), fields));
             }
         }
 
@@ -48,58 +47,56 @@ impl Known {
         } else {
             parts.method.as_str()
         };
-        let (_, names) = self.0.get(pattern)?.iter().find(|(known, _)| known == method)?;
-        Some(Operation { pattern, names })
+        let (_, fields) = self.0.get(pattern)?.iter().find(|(known, _)| known == method)?;
+        Some(Operation { pattern, fields })
     }
 }
 
-/// Names of an operation's parameters in query and body, which are treated alike.
-fn names_of(operation: &Value, description: &Value) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// The parameters of an operation in query and body, which are treated alike.
+fn fields_of(operation: &Value, description: &Value) -> Fields {
+    let mut fields = Fields(BTreeMap::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         if parameter["in"] == "query" {
-            names.extend(parameter["name"].as_str().map(str::to_owned));
+            fields.add(&parameter["name"], &parameter["schema"], description);
         }
     }
 
     for (_, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
-        add_properties(&content["schema"], description, &mut names);
+        fields.add_properties(&content["schema"], description, 0);
     }
 
-    names
-}
-
-fn add_properties(schema: &Value, description: &Value, names: &mut BTreeSet<String>) {
-    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-        add_properties(&description["components"]["schemas"][name], description, names);
-    }
-
-    for (name, _) in schema["properties"].as_object().into_iter().flatten() {
-        names.insert(name.clone());
-    }
-
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        add_properties(part, description, names);
-    }
+    fields
 }
 
 /// An operation and its parameters.
 #[derive(Clone, Copy)]
 pub(crate) struct Operation<'a> {
     pattern: &'a str,
-    names: &'a BTreeSet<String>,
+    fields: &'a Fields,
 }
 
 impl Operation<'_> {
-    /// Refuses a parameter that the operation does not have, if ignoring it would mislead the client.
-    pub(crate) fn check(&self, name: &str, value: &Value) -> Result<(), ApiError> {
-        let name = name.split('[').next().unwrap_or(name);
-        if self.names.contains(name) {
-            return Ok(());
+    /// Refuses parameters that the operation does not have, if ignoring them would mislead the client. `/api/v1` also
+    /// refuses values that its description does not allow.
+    pub(crate) fn check<'v>(&self, params: impl Iterator<Item = (&'v str, &'v Value)>) -> Result<(), ApiError> {
+        let mut faults = Faults::default();
+        for (name, value) in params {
+            let name = name.split('[').next().unwrap_or(name);
+
+            if self.pattern.starts_with("/api/v1") {
+                self.fields.check(None, name, value, &mut faults);
+            } else {
+                self.check_as_gitlab(name, value)?;
+            }
         }
 
-        if self.pattern.starts_with("/api/v1") {
-            return Err(self.unknown(name));
+        faults.into_result()
+    }
+
+    /// Refuses the names that `/api/v4` does not ignore.
+    fn check_as_gitlab(&self, name: &str, value: &Value) -> Result<(), ApiError> {
+        if self.fields.0.contains_key(name) {
+            return Ok(());
         }
 
         if let Some(neutral) = lacking::filter(self.pattern, name) {
@@ -115,30 +112,12 @@ impl Operation<'_> {
             return Ok(());
         }
 
-        match self.names.iter().find(|known| is_slip(name, known)) {
+        match self.fields.0.keys().find(|known| near::is_slip(name, known)) {
             Some(known) => Err(ApiError::bad_parameter(format!(
                 "unknown parameter {name}; did you mean {known}?"
             ))),
             None => Ok(()),
         }
-    }
-
-    fn unknown(&self, name: &str) -> ApiError {
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-
-        // `project` instead of `project_id` counts as misspelled too.
-        let is_near = |known: &&String| {
-            is_slip(name, known) || name.len() >= 3 && (known.starts_with(name) || name.starts_with(known.as_str()))
-        };
-        let words = match self.names.iter().find(is_near) {
-            Some(known) => format!("unknown parameter {shown}; did you mean {known}?"),
-            None if self.names.is_empty() => format!("unknown parameter {shown}; this operation has no parameters"),
-            None => {
-                let all: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                format!("unknown parameter {shown}; this operation has {}", all.join(", "))
-            }
-        };
-        ApiError::bad_parameter(words)
     }
 }
 
@@ -153,56 +132,26 @@ fn narrows_nothing(value: &Value, neutral: &[&str]) -> bool {
     }
 }
 
-/// Checks whether a name is a misspelling of another one, by one or two letters depending on its length.
-fn is_slip(name: &str, known: &str) -> bool {
-    let most = match name.len() {
-        0..4 => return false,
-        4..10 => 1,
-        10..=LONGEST => 2,
-        _ => return false,
-    };
-    name.len().abs_diff(known.len()) <= most && distance(name.as_bytes(), known.as_bytes()) <= most
-}
-
-/// Number of letters to insert, delete, replace or swap to turn one name into the other.
-fn distance(one: &[u8], other: &[u8]) -> usize {
-    // The last three rows of the usual table.
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut least = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before_last[j - 1] + 1);
-            }
-
-            row.push(least);
-        }
-
-        before_last = std::mem::replace(&mut last, row);
-    }
-
-    last.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::shape::Shape;
     use super::*;
 
     fn answer(pattern: &str, name: &str, value: &Value) -> Result<(), String> {
-        let names = ["push_events", "issues_events", "project_id", "limit", "before"]
-            .map(str::to_owned)
-            .into_iter()
-            .collect();
-        let operation = Operation { pattern, names: &names };
-        operation.check(name, value).map_err(|error| match error {
-            ApiError::Error(_, words) => words,
-            other => format!("{other:?}"),
-        })
+        let names = ["push_events", "issues_events", "project_id", "limit", "before"];
+        let fields = names.map(|name| (name.to_owned(), Shape::Anything));
+        let fields = Fields(BTreeMap::from(fields));
+        let fields = &fields;
+
+        let operation = Operation { pattern, fields };
+        operation
+            .check([(name, value)].into_iter())
+            .map_err(|error| match error {
+                ApiError::Error(_, words) | ApiError::Fields(_, words, _) => words,
+                other => format!("{other:?}"),
+            })
     }
 
     #[test]
@@ -257,27 +206,13 @@ mod tests {
         let near = "unknown parameter project; did you mean project_id?";
         assert_eq!(answer(events, "project", &json!("gear")), Err(near.to_owned()));
 
-        let all = "unknown parameter since; this operation has before, issues_events, limit, project_id, push_events";
-        assert_eq!(answer(events, "since", &json!("x")), Err(all.to_owned()));
+        let all = "unknown parameter color; the parameters are before, issues_events, limit, project_id, push_events";
+        assert_eq!(answer(events, "color", &json!("x")), Err(all.to_owned()));
 
         let long = "x".repeat(1000);
         assert!(
             answer(events, &long, &json!("x")).is_err_and(|words| words.len() < 200),
             "a name is cut"
         );
-    }
-
-    #[test]
-    fn letters_are_added_taken_away_replaced_and_exchanged() {
-        for (one, other, expected) in [
-            ("abc", "abc", 0),
-            ("abc", "abxc", 1),
-            ("abc", "ac", 1),
-            ("abc", "axc", 1),
-            ("abc", "acb", 1),
-            ("", "ab", 2),
-        ] {
-            assert_eq!(distance(one.as_bytes(), other.as_bytes()), expected, "{one} {other}");
-        }
     }
 }

@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use axum::http::StatusCode;
 use serde::Deserialize as _;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use super::near;
+use crate::error::{ApiError, FieldError, Kind, Problem};
 
 /// Largest number of items in a list. A million short words fit into a body, and cost far more memory than the body.
 const MAX_ITEMS: usize = 1000;
@@ -25,11 +27,17 @@ pub struct Invalid {
 enum Fault {
     Missing,
 
-    /// Wrong type.
-    Type,
+    /// Wrong type, with the expected one if it is known.
+    Type(Option<String>),
 
     /// Right type, but not one of the allowed values.
     Value,
+
+    /// A text that is not one of the allowed texts.
+    Choice {
+        given: String,
+        choices: &'static [&'static str],
+    },
 
     /// A list of more than [`MAX_ITEMS`] items.
     TooMany,
@@ -75,15 +83,32 @@ impl Invalid {
     const fn unnamed(fault: Fault) -> Self {
         Self { name: None, fault }
     }
+
+    /// The error for `/api/v1`, which says more than GitLab's words.
+    fn field_error(&self) -> FieldError {
+        let name = self.name.as_deref().unwrap_or("the body");
+
+        match &self.fault {
+            Fault::Choice { given, choices } => {
+                let near = near::find(given, choices.iter().copied()).map(str::to_owned);
+                FieldError::choice(name, choices.iter().map(|&choice| choice.to_owned()).collect(), near)
+            }
+            Fault::Type(Some(expected)) => FieldError::new(name, format!("{name} is invalid; it must be {expected}")),
+            _ => FieldError::new(name, self.to_string()),
+        }
+    }
 }
 
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
-        if invalid.is_rule() {
-            Self::unprocessable(invalid.to_string())
+        let status = if invalid.is_rule() {
+            StatusCode::UNPROCESSABLE_ENTITY
         } else {
-            Self::bad_parameter(invalid.to_string())
-        }
+            StatusCode::BAD_REQUEST
+        };
+
+        let problem = Problem::of_fields(Kind::InvalidParameter, vec![invalid.field_error()]);
+        Self::Fields(status, invalid.to_string(), Box::new(problem))
     }
 }
 
@@ -92,8 +117,8 @@ impl fmt::Display for Invalid {
         let name = self.name.as_deref().unwrap_or("the body");
         match &self.fault {
             Fault::Missing => write!(f, "{name} is missing"),
-            Fault::Type => write!(f, "{name} is invalid"),
-            Fault::Value => write!(f, "{name} does not have a valid value"),
+            Fault::Type(_) => write!(f, "{name} is invalid"),
+            Fault::Value | Fault::Choice { .. } => write!(f, "{name} does not have a valid value"),
             Fault::TooMany => write!(f, "{name} has too many values (maximum is {MAX_ITEMS})"),
             Fault::Rule(rule) => write!(f, "{name} {rule}"),
         }
@@ -106,8 +131,8 @@ impl serde::de::Error for Invalid {
     fn custom<T: fmt::Display>(rule: T) -> Self {
         Self::unnamed(Fault::Rule(rule.to_string()))
     }
-    fn invalid_type(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
-        Self::unnamed(Fault::Type)
+    fn invalid_type(_: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self::unnamed(Fault::Type(Some(expected.to_string())))
     }
     fn invalid_value(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
         Self::unnamed(Fault::Value)
@@ -116,8 +141,11 @@ impl serde::de::Error for Invalid {
     fn invalid_length(_: usize, _: &dyn serde::de::Expected) -> Self {
         Self::unnamed(Fault::Missing)
     }
-    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
-        Self::unnamed(Fault::Value)
+    fn unknown_variant(given: &str, choices: &'static [&'static str]) -> Self {
+        Self::unnamed(Fault::Choice {
+            given: given.to_owned(),
+            choices,
+        })
     }
     fn missing_field(name: &'static str) -> Self {
         Self::missing(name)
@@ -169,7 +197,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Invalid> {
-        let (name, value) = self.value.take().ok_or_else(|| Invalid::unnamed(Fault::Type))?;
+        let (name, value) = self.value.take().ok_or_else(|| Invalid::unnamed(Fault::Type(None)))?;
         seed.deserialize(Loose(value)).map_err(|error| error.of(name))
     }
 }
@@ -178,7 +206,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 struct Loose<'a>(&'a Value);
 
 fn wrong<T>() -> Result<T, Invalid> {
-    Err(Invalid::unnamed(Fault::Type))
+    Err(Invalid::unnamed(Fault::Type(None)))
 }
 
 impl<'de> Deserializer<'de> for Loose<'_> {

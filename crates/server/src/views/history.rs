@@ -346,3 +346,13 @@ pub struct Page<T: ToSchema> {
     /// Value of `before` for the next page; null on the last page.
     pub next: Option<String>,
 }
+
+impl<T: ToSchema> Page<T> {
+    /// A list that is always complete.
+    pub fn whole(items: impl Iterator<Item = T>) -> Self {
+        Self {
+            items: items.collect(),
+            next: None,
+        }
+    }
+}

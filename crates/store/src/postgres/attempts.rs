@@ -77,7 +77,7 @@ impl Attempts for Postgres {
     }
 }
 
-fn attempt(row: &Row) -> Attempt {
+pub(super) fn attempt(row: &Row) -> Attempt {
     Attempt {
         id: AttemptId(row.get("id")),
         delivery: DeliveryId(row.get("delivery_id")),

@@ -276,7 +276,7 @@ impl Deliveries for Postgres {
     }
 }
 
-fn delivery(row: &Row) -> Delivery {
+pub(super) fn delivery(row: &Row) -> Delivery {
     Delivery {
         id: DeliveryId(row.get(DELIVERY.id)),
         event: EventId(row.get(DELIVERY.event_id)),

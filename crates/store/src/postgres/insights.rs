@@ -48,6 +48,7 @@ impl Insights for Postgres {
             .await?;
         Ok(Pending {
             oldest: row.get::<_, Option<uuid::Uuid>>("oldest").map(EventId),
+            newest: row.get::<_, Option<uuid::Uuid>>("newest").map(EventId),
             count: row.get("count"),
         })
     }

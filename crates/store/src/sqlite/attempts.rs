@@ -73,7 +73,7 @@ impl Attempts for Sqlite {
     }
 }
 
-fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         id: AttemptId(row.get("id")?),
         delivery: DeliveryId(row.get("delivery_id")?),

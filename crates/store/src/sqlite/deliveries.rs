@@ -343,7 +343,7 @@ impl Deliveries for Sqlite {
     }
 }
 
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     Ok(Delivery {
         id: DeliveryId(row.get(DELIVERY.id)?),
         event: EventId(row.get(DELIVERY.event_id)?),

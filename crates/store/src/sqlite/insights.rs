@@ -57,6 +57,7 @@ impl Insights for Sqlite {
             let pending = statement.query_row([], |row| {
                 Ok(Pending {
                     oldest: row.get::<_, Option<uuid::Uuid>>("oldest")?.map(EventId),
+                    newest: row.get::<_, Option<uuid::Uuid>>("newest")?.map(EventId),
                     count: row.get("count")?,
                 })
             })?;

@@ -12,6 +12,7 @@ mod events;
 mod examine;
 mod fixture;
 mod gaps;
+mod history;
 mod hooks;
 mod identity;
 mod insights;
@@ -72,6 +73,12 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     attempts::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
+    history::events_are_found_by_each_filter,
+    history::deliveries_are_found_by_each_filter,
+    history::attempts_are_found_by_each_filter,
+    history::skips_are_found_by_each_filter,
+    history::only_the_last_page_of_a_search_has_no_next,
+    history::a_search_examines_a_bounded_number_of_rows_for_a_page,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
     ordering::listing_queues_continues_where_it_ended,

@@ -19,6 +19,7 @@ use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line, Params};
 use crate::state::App;
+use crate::views::Page;
 
 const DAY: u64 = 86_400;
 
@@ -280,19 +281,16 @@ impl AlertView {
 }
 
 /// List alert rules with their current states. Administrators only.
-#[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = Page<AlertView>)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
     let statuses = app.engine.insights.alert_statuses().await.map_err(ApiError::internal)?;
 
     let projects = app.store().insights_projects().await?;
-    Ok(Json(
-        rules
-            .all
-            .into_iter()
-            .map(|rule| AlertView::new(rule, &statuses, &projects))
-            .collect(),
-    ))
+    let rules = rules.all.into_iter();
+    Ok(Json(Page::whole(
+        rules.map(|rule| AlertView::new(rule, &statuses, &projects)),
+    )))
 }
 
 /// Create an alert rule. Administrators only.
@@ -395,12 +393,12 @@ struct EvaluationView {
 
 /// Evaluate an alert rule now, without storing it. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/try", tag = "Insights", request_body = NewAlert,
-    responses((status = 200, body = [EvaluationView])))]
+    responses((status = 200, body = Page<EvaluationView>)))]
 async fn try_out(
     _: Admin,
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
-) -> Result<Json<Vec<EvaluationView>>, ApiError> {
+) -> Result<Json<Page<EvaluationView>>, ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
 
@@ -421,7 +419,7 @@ async fn try_out(
         threshold: rule.threshold(before),
         is_violated: rule.is_violated(value, before),
     };
-    Ok(Json(found.into_iter().map(view).collect()))
+    Ok(Json(Page::whole(found.into_iter().map(view))))
 }
 
 /// Evaluate all alert rules within seconds instead of at the next minute. Administrators only.

@@ -41,7 +41,7 @@ struct EvidenceQuery {
     /// Only events after this id: `next` of the previous page.
     after: Option<Uuid>,
 
-    /// Maximum number of rows; values above 100 count as 100.
+    /// Maximum number of rows.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }

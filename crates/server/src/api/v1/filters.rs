@@ -6,18 +6,16 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::EventFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
 use crate::api::find_project;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Invalid, Params};
+use crate::params::{Invalid, Params, TriggerName};
 use crate::state::App;
 
 const DAYS: i64 = 7;
@@ -36,7 +34,7 @@ struct FilterToTry {
     event_filter: (),
 
     /// Only events of this project: id or full path.
-    project_id: Option<String>,
+    project: Option<String>,
 
     /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
@@ -83,13 +81,12 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     let filter = EventFilter::parse(&text)
         .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("event_filter {error}")))?;
 
-    let project = match params.one::<String>("project_id")? {
+    let project = match params.one::<String>("project")? {
         Some(name) => Some(find_project(&app, &name).await?.id),
         None => None,
     };
 
-    let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
-    let trigger = params.one::<String>("trigger")?.map(kind).transpose()?;
+    let trigger = params.one::<TriggerName>("trigger")?.map(|name| name.0);
     let days = params.one::<i64>("days")?.unwrap_or(DAYS);
     let days = u64::try_from(days).ok().filter(|_| (1..=MAX_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;

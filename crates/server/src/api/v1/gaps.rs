@@ -237,7 +237,7 @@ async fn gaps(
         Some(limit) => usize::try_from(limit)
             .ok()
             .filter(|limit| (1..=LARGEST).contains(limit))
-            .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
+            .ok_or_else(|| ApiError::field("limit", format!("limit must be from 1 to {LARGEST}")))?,
     };
 
     let kind = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("kind does not have a valid value"));

@@ -1,128 +1,68 @@
-//! Reads the journal, deliveries and attempts.
+//! Lists of events, deliveries, attempts and skips. All of them have the same filters, as far as they apply.
 
-use std::collections::HashMap;
+mod filter;
+mod listed;
+mod one;
+
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use quickdraw_domain::delivery::Stage;
-use quickdraw_domain::health::Health;
-use quickdraw_domain::scope::Scope;
-use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Trigger};
-use quickdraw_store::attempts::AttemptFilter;
-use quickdraw_store::deliveries::DeliveryFilter;
-use quickdraw_store::events::EventFilter;
+use quickdraw_domain::event;
+use quickdraw_domain::{DeliveryId, EventId};
+use quickdraw_store::history::HistoryFilter;
+use quickdraw_store::lists::Scanned;
+use quickdraw_store::{attempts, deliveries, history};
 use serde::Deserialize;
-
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{invalid, limit, page, scanned};
+use self::filter::EventConditions;
+use self::listed::Listed;
+use self::one::put_off;
+use super::limit;
 use crate::audit::Note;
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::params::Input;
+use crate::params::{Class, Params};
 use crate::state::App;
-use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
-
-/// Number of copies of a body in memory while it is shown: packed, unpacked, as the shown value, and in the answer,
-/// whose buffer doubles.
-const COPIES: usize = 6;
+use crate::views::{Attempt, Delivery, Event, Page, Skip};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(events))
-        .routes(routes!(event))
         .routes(routes!(deliveries))
-        .routes(routes!(delivery))
         .routes(routes!(attempts))
+        .routes(routes!(skips))
+        .merge(one::routes())
 }
 
+/// The page of a list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct EventQuery {
-    /// Only events of this kind, such as `push_hooks`.
-    trigger: Option<String>,
+struct PageQuery {
+    /// Only rows before this position: `next` of the previous page.
+    before: Option<String>,
 
-    /// Only events of this project.
-    project_id: Option<i64>,
-
-    /// Only events before this id.
-    before: Option<Uuid>,
-
-    /// Maximum number of rows; values above 100 count as 100.
+    /// Maximum number of rows.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List events of the journal, newest first. Administrators only.
+/// List events of the journal, newest first.
 ///
-/// A filter by kind examines at most 20,000 events for a page, so a page can be short although more follow.
-#[utoipa::path(get, path = "/events", tag = "History", params(EventQuery),
+/// A page examines at most 20,000 events, and at most 1,000 bodies with `text` or `object`, so it can be short, even
+/// empty, although more follow: `next` is null on the last page only. Users who are no administrators name a project
+/// that they maintain or a group that they own.
+#[utoipa::path(get, path = "/events", tag = "History", params(EventConditions, PageQuery),
     responses((status = 200, body = Page<Event>)))]
-async fn events(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    Input(query): Input<EventQuery>,
-) -> Result<Json<Page<Event>>, ApiError> {
-    let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
-    let filter = EventFilter {
-        project: query.project_id.map(ProjectId),
-        trigger: query.trigger.map(kind).transpose()?,
-        before: query.before.map(EventId),
-        limit: limit(query.limit)?,
-    };
-    Ok(Json(scanned(&app.store().list_events(filter).await?)))
-}
-
-/// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators only.
-#[utoipa::path(get, path = "/events/{event_id}", tag = "History",
-    responses((status = 200, body = EventWithDeliveries)))]
-async fn event(
-    admin: Admin,
-    Extension(note): Extension<Note>,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
-    let id = EventId(Uuid::parse_str(&id).map_err(|_| nothing("event"))?);
-    let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
-    note.shows_bodies();
-
-    let skips = app.store().list_skips(id).await?;
-    let filter = DeliveryFilter {
-        event: Some(id),
-        limit: 100,
-        ..DeliveryFilter::default()
-    };
-    let rows = app.store().list_deliveries(filter).await?.rows;
-    let mut deliveries: Vec<Delivery> = rows.iter().map(Delivery::from).collect();
-
-    put_off(&app, &mut deliveries).await?;
-
-    let reader = app.requester(&admin.0, Scope::Instance);
-    let memory = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
-    let body = payload.unpack()?;
-
-    // The body is shown as JSON if possible. Deliveries always use the exact bytes.
-    let shown = EventWithDeliveries {
-        event: Event::from(&event),
-        payload: Shown::json_or_text(&String::from_utf8_lossy(&body)),
-        deliveries,
-        unlisted: event.unlisted.iter().map(|hook| hook.0).collect(),
-        skipped: skips
-            .iter()
-            .map(|(hook, why)| Skipped {
-                hook_id: hook.0,
-                reason: why.word(),
-            })
-            .collect(),
-    };
-    Ok(memory.keep_with(Json(shown).into_response()))
+async fn events(caller: Caller, State(app): State<Arc<App>>, params: Params) -> Result<Json<Page<Event>>, ApiError> {
+    let found = search::<event::Event>(&app, &caller, &params, None, Ok).await?;
+    Ok(Json(shown(&found)))
 }
 
 /// State of a delivery.
@@ -161,151 +101,171 @@ impl From<StateWord> for Stage {
     }
 }
 
+/// Conditions on deliveries.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct DeliveryQuery {
-    /// Only deliveries of this event.
-    event_id: Option<Uuid>,
-
+struct DeliveryConditions {
     /// Only deliveries to this hook.
-    hook_id: Option<i64>,
+    hook: Option<i64>,
+
+    /// Only deliveries of this event.
+    event: Option<Uuid>,
 
     /// Only deliveries in this state.
     #[param(inline)]
     state: Option<StateWord>,
 
-    /// Only deliveries before this id.
-    before: Option<Uuid>,
+    /// Only deliveries whose last attempt got one of these statuses: HTTP statuses, or `successful`, `client_failure`,
+    /// `server_failure`; separated by commas, at most 100.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    status: Vec<String>,
 
-    /// Maximum number of rows; values above 100 count as 100.
-    #[param(default = 20, minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    /// Only deliveries whose last attempt had one of these outcomes, such as `rejected` or `timed_out`, separated by
+    /// commas.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    class: Vec<Class>,
 }
 
-/// List deliveries, newest first. Administrators only.
+/// List deliveries, newest first.
 ///
-/// Filters by hook and state examine at most 20,000 deliveries for a page, so a page can be short although more
-/// follow.
-#[utoipa::path(get, path = "/deliveries", tag = "History", params(DeliveryQuery),
+/// Filters on events apply to the event of the delivery. A page examines at most 20,000 deliveries, and at most 1,000
+/// bodies with `text` or `object`, so it can be short, even empty, although more follow: `next` is null on the last
+/// page only. Users who are no administrators name a project that they maintain or a group that they own, and see
+/// deliveries to the hooks of these.
+#[utoipa::path(get, path = "/deliveries", tag = "History", params(DeliveryConditions, EventConditions, PageQuery),
     responses((status = 200, body = Page<Delivery>)))]
 async fn deliveries(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
-    Input(query): Input<DeliveryQuery>,
+    params: Params,
 ) -> Result<Json<Page<Delivery>>, ApiError> {
-    let filter = DeliveryFilter {
-        event: query.event_id.map(EventId),
-        hook: query.hook_id.map(HookId),
-        state: query.state.map(Stage::from),
-        before: query.before.map(DeliveryId),
-        limit: limit(query.limit)?,
-    };
-    let mut page: Page<Delivery> = scanned(&app.store().list_deliveries(filter).await?);
+    let asked: DeliveryConditions = params.read()?;
+    let found = search::<deliveries::Delivery>(&app, &caller, &params, asked.hook, |filter| {
+        Ok(HistoryFilter {
+            event: asked.event.map(EventId),
+            state: asked.state.map(Stage::from),
+            answers: filter::answers(&asked.status)?,
+            classes: asked.class.into_iter().map(|class| class.0).collect(),
+            ..filter
+        })
+    })
+    .await?;
+
+    let mut page: Page<Delivery> = shown(&found);
     put_off(&app, &mut page.items).await?;
 
     Ok(Json(page))
 }
 
-/// Adjusts the due times: deliveries of a hook that is paused after failures are due at the end of the pause, those of
-/// a hook that is disabled or paused by a person at no time, and none are due in silent mode.
-async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError> {
-    if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
-        return Ok(());
-    }
-
-    let failing: HashMap<i64, Health> = app
-        .store()
-        .failing_hooks()
-        .await?
-        .into_iter()
-        .map(|(hook, health)| (hook.0, health))
-        .collect();
-
-    let (now, directory) = (app.now(), app.engine.context.directory());
-    for delivery in deliveries {
-        if directory.silence().is_on() || directory.is_paused(HookId(delivery.hook_id)) {
-            delivery.next_attempt_at = None;
-        }
-
-        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, failing.get(&delivery.hook_id)) else {
-            continue;
-        };
-        delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);
-    }
-
-    Ok(())
-}
-
-/// Show a delivery with its attempts. Administrators only.
-#[utoipa::path(get, path = "/deliveries/{delivery_id}", tag = "History",
-    responses((status = 200, body = DeliveryWithHistory)))]
-async fn delivery(
-    _: Admin,
-    Extension(note): Extension<Note>,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<DeliveryWithHistory>, ApiError> {
-    let id = DeliveryId(Uuid::parse_str(&id).map_err(|_| nothing("delivery"))?);
-    let delivery = app
-        .store()
-        .find_delivery(id)
-        .await?
-        .ok_or_else(|| nothing("delivery"))?;
-
-    let filter = AttemptFilter {
-        delivery: Some(id),
-        limit: 100,
-        ..AttemptFilter::default()
-    };
-    let attempts = app.store().list_attempts(filter).await?;
-    note.shows_bodies();
-
-    let history = attempts.iter().map(Attempt::from).collect();
-    let mut delivery = Delivery::from(&delivery);
-    put_off(&app, std::slice::from_mut(&mut delivery)).await?;
-
-    Ok(Json(DeliveryWithHistory { delivery, history }))
-}
-
+/// Conditions on attempts.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct AttemptQuery {
+struct AttemptConditions {
+    /// Only attempts to call this hook.
+    hook: Option<i64>,
+
+    /// Only attempts to deliver this event.
+    event: Option<Uuid>,
+
     /// Only attempts of this delivery.
-    delivery_id: Option<Uuid>,
+    delivery: Option<Uuid>,
 
-    /// Only attempts to this hook.
-    hook_id: Option<i64>,
+    /// Only attempts that got one of these statuses: HTTP statuses, or `successful`, `client_failure`,
+    /// `server_failure`; separated by commas, at most 100.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    status: Vec<String>,
 
-    /// Only attempts before this id.
-    before: Option<i64>,
-
-    /// Maximum number of rows; values above 100 count as 100.
-    #[param(default = 20, minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    /// Only attempts with one of these outcomes, such as `rejected` or `timed_out`, separated by commas.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    class: Vec<Class>,
 }
 
-/// List attempts, newest first. Administrators only.
-#[utoipa::path(get, path = "/attempts", tag = "History", params(AttemptQuery),
+/// List attempts, newest first.
+///
+/// `since` and `until` apply to the beginning of the attempt, and the other filters on events to the event that was
+/// delivered. A page examines at most 20,000 attempts, and at most 1,000 bodies with `text` or `object`, so it can be
+/// short, even empty, although more follow: `next` is null on the last page only. Users who are no administrators name
+/// a project that they maintain or a group that they own, and see attempts to call the hooks of these.
+#[utoipa::path(get, path = "/attempts", tag = "History", params(AttemptConditions, EventConditions, PageQuery),
     responses((status = 200, body = Page<Attempt>)))]
 async fn attempts(
-    _: Admin,
+    caller: Caller,
     Extension(note): Extension<Note>,
     State(app): State<Arc<App>>,
-    Input(query): Input<AttemptQuery>,
+    params: Params,
 ) -> Result<Json<Page<Attempt>>, ApiError> {
-    let limit = limit(query.limit)?;
-    let filter = AttemptFilter {
-        delivery: query.delivery_id.map(DeliveryId),
-        hook: query.hook_id.map(HookId),
-        before: query.before.map(AttemptId),
-        limit,
-    };
-    let attempts = app.store().list_attempts(filter).await?;
+    let asked: AttemptConditions = params.read()?;
+    let found = search::<attempts::Attempt>(&app, &caller, &params, asked.hook, |filter| {
+        Ok(HistoryFilter {
+            event: asked.event.map(EventId),
+            delivery: asked.delivery.map(DeliveryId),
+            answers: filter::answers(&asked.status)?,
+            classes: asked.class.into_iter().map(|class| class.0).collect(),
+            ..filter
+        })
+    })
+    .await?;
 
     note.shows_bodies();
-    Ok(Json(page(&attempts, limit, |attempt| attempt.id.to_string())))
+    Ok(Json(shown(&found)))
 }
 
-fn nothing(what: &str) -> ApiError {
-    ApiError::problem(StatusCode::NOT_FOUND, format!("there is no {what} with this id"))
+/// Conditions on skips.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SkipConditions {
+    /// Only this hook.
+    hook: Option<i64>,
+
+    /// Only this event.
+    event: Option<Uuid>,
+}
+
+/// List events that a subscribed hook did not get, with the reason, newest event first.
+///
+/// A page examines at most 20,000 skips, and at most 1,000 bodies with `text` or `object`, so it can be short, even
+/// empty, although more follow: `next` is null on the last page only. Users who are no administrators name a project
+/// that they maintain or a group that they own, and see the skips of the hooks of these.
+#[utoipa::path(get, path = "/skips", tag = "History", params(SkipConditions, EventConditions, PageQuery),
+    responses((status = 200, body = Page<Skip>)))]
+async fn skips(caller: Caller, State(app): State<Arc<App>>, params: Params) -> Result<Json<Page<Skip>>, ApiError> {
+    let asked: SkipConditions = params.read()?;
+    let found = search::<history::Skip>(&app, &caller, &params, asked.hook, |filter| {
+        Ok(HistoryFilter {
+            event: asked.event.map(EventId),
+            ..filter
+        })
+    })
+    .await?;
+
+    Ok(Json(shown(&found)))
+}
+
+/// Reads a page of a list. `narrow` adds the conditions that only this list has.
+async fn search<R: Listed>(
+    app: &Arc<App>,
+    caller: &Caller,
+    params: &Params,
+    hook: Option<i64>,
+    narrow: impl FnOnce(HistoryFilter) -> Result<HistoryFilter, ApiError>,
+) -> Result<Scanned<R, R::Id>, ApiError> {
+    let asked: PageQuery = params.read()?;
+    let conditions: EventConditions = params.read()?;
+    let before = filter::before::<R>(asked.before.as_deref())?;
+    let limit = limit(asked.limit)?;
+
+    let mut search = conditions.read(app, caller, hook).await?;
+    search.rows = narrow(search.rows)?;
+    filter::list::<R>(app, &search, before, limit).await
+}
+
+fn shown<R: Listed, T: ToSchema + for<'a> From<&'a R>>(found: &Scanned<R, R::Id>) -> Page<T> {
+    Page {
+        items: found.rows.iter().map(T::from).collect(),
+        next: found.next.map(R::show),
+    }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::invalid;
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
 
 /// Filters on the properties of counted items.
 #[derive(Deserialize, IntoParams)]
@@ -148,11 +148,18 @@ impl FilterQuery {
         } = self;
 
         if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
-            return Err(invalid(format!("status must be one of {}", STATUSES.join(", "))));
+            let choices = STATUSES.map(str::to_owned).to_vec();
+            return Err(ApiError::fields(
+                Kind::InvalidParameter,
+                vec![FieldError::choice("status", choices, None)],
+            ));
         }
 
         if older_than.is_some_and(|seconds| seconds > 366 * 86_400) {
-            return Err(invalid("older_than must be at most 366 days, in seconds"));
+            return Err(ApiError::field(
+                "older_than",
+                "older_than must be at most 366 days, in seconds",
+            ));
         }
 
         let deployed_by = match deployed_by.as_deref() {

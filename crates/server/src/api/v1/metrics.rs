@@ -23,6 +23,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
+use crate::views::Page;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -72,9 +73,9 @@ impl From<&Metric> for MetricView {
 }
 
 /// List all metrics with their definitions.
-#[utoipa::path(get, path = "/insights/metrics", tag = "Insights", responses((status = 200, body = [MetricView])))]
-async fn list(_: Caller) -> Json<Vec<MetricView>> {
-    Json(metrics::all().map(MetricView::from).collect())
+#[utoipa::path(get, path = "/insights/metrics", tag = "Insights", responses((status = 200, body = Page<MetricView>)))]
+async fn list(_: Caller) -> Json<Page<MetricView>> {
+    Json(Page::whole(metrics::all().map(MetricView::from)))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -229,7 +229,7 @@ struct ReplayQuery {
     /// Only replays before this id.
     before: Option<i64>,
 
-    /// Maximum number of rows; values above 100 count as 100.
+    /// Maximum number of rows.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }

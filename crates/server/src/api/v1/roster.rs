@@ -18,6 +18,7 @@ use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line, Params};
 use crate::state::App;
+use crate::views::Page;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -185,10 +186,10 @@ struct MergeInto {
 }
 
 /// List the members of the roster. Administrators only.
-#[utoipa::path(get, path = "/insights/members", tag = "Insights", responses((status = 200, body = [MemberView])))]
-async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<MemberView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/members", tag = "Insights", responses((status = 200, body = Page<MemberView>)))]
+async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<MemberView>>, ApiError> {
     let roster = read(&app).await?;
-    Ok(Json(roster.members().iter().map(MemberView::from).collect()))
+    Ok(Json(Page::whole(roster.members().iter().map(MemberView::from))))
 }
 
 /// Create a member of the roster. Administrators only.
@@ -354,10 +355,10 @@ struct NewEnrolment {
 }
 
 /// List the teams of the roster. Administrators only.
-#[utoipa::path(get, path = "/insights/teams", tag = "Insights", responses((status = 200, body = [TeamView])))]
-async fn list_teams(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<TeamView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/teams", tag = "Insights", responses((status = 200, body = Page<TeamView>)))]
+async fn list_teams(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<TeamView>>, ApiError> {
     let roster = read(&app).await?;
-    Ok(Json(roster.teams().iter().map(TeamView::from).collect()))
+    Ok(Json(Page::whole(roster.teams().iter().map(TeamView::from))))
 }
 
 /// Create a team of the roster. Administrators only.

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::error::ApiError;
 use crate::state::App;
+use crate::views::Page;
 
 /// Schemas by trigger, made from samples of every kind. Released fields are never removed.
 static SCHEMAS: LazyLock<BTreeMap<String, Box<RawValue>>> = LazyLock::new(|| {
@@ -23,9 +24,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// List the kinds of events whose bodies have a schema.
-#[utoipa::path(get, path = "/schemas", tag = "Reports", security(()), responses((status = 200, body = [String])))]
-async fn list() -> Json<Vec<&'static str>> {
-    Json(SCHEMAS.keys().map(String::as_str).collect())
+#[utoipa::path(get, path = "/schemas", tag = "Reports", security(()), responses((status = 200, body = Page<String>)))]
+async fn list() -> Json<Page<String>> {
+    Json(Page::whole(SCHEMAS.keys().cloned()))
 }
 
 /// Show the JSON Schema (2020-12) of the bodies of a kind, such as `push_hooks`.

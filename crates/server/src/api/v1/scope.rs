@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
+use quickdraw_engine::Waited;
 use quickdraw_insights::metrics::{Choice, Metric};
 use quickdraw_insights::people::{People, Times, Whose, times_of};
 use quickdraw_insights::privacy::Privacy;
@@ -20,6 +21,7 @@ use super::item_filters::ItemFilters;
 use super::{invalid, managed, named, roster};
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::params::Wait;
 use crate::state::App;
 
 /// Number of days if the request does not give `from`.
@@ -65,6 +67,11 @@ pub(super) struct ScopeQuery {
     #[serde(default)]
     bots: bool,
 
+    /// Wait until all events that were accepted before this request are counted: `10s`, at most 30 s. The answer is 504
+    /// if they are not counted in time.
+    #[param(value_type = Option<String>)]
+    wait: Option<Wait>,
+
     /// Replace names by pseudonyms. A person always has the same pseudonym.
     #[serde(default)]
     pseudonyms: bool,
@@ -96,6 +103,8 @@ pub(super) struct Scope {
 
 impl ScopeQuery {
     pub(super) async fn scope(&self, app: &App, caller: &Caller, now: Timestamp) -> Result<Scope, ApiError> {
+        wait(app, self.wait).await?;
+
         let window = days(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
         let projects = self.projects(app, caller).await?;
 
@@ -474,5 +483,23 @@ fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
         date.checked_add(jiff::Span::new().days(1)).ok()
     } else {
         Some(date)
+    }
+}
+
+/// Waits until all events that were accepted before the request are counted, if the request asks for it.
+pub(super) async fn wait(app: &App, asked: Option<Wait>) -> Result<(), ApiError> {
+    let Some(Wait(most)) = asked else { return Ok(()) };
+
+    match app.engine.insights.wait_until_counted(most).await? {
+        Waited::Counted => Ok(()),
+        Waited::TimedOut => Err(ApiError::problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            "some of the events that were accepted before this request are not counted yet; wait longer, or leave out \
+             wait and compare as_of",
+        )),
+        Waited::Refused => Err(ApiError::problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests wait for events to be counted; try again, or leave out wait and compare as_of",
+        )),
     }
 }

@@ -14,6 +14,7 @@ use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
+use crate::views::Page;
 
 /// Largest number of events in the list.
 const MAX_EVENTS: usize = 100;
@@ -32,28 +33,18 @@ struct SetAside {
     reason: String,
 }
 
-/// Events that were set aside.
-#[derive(Serialize, ToSchema)]
-struct SetAsideList {
-    /// The events, newest first; at most 100.
-    items: Vec<SetAside>,
-}
-
-/// List the events that insights could not read. Administrators only.
+/// List the newest 100 events that insights could not read, newest first. Administrators only.
 ///
 /// Reasons are JSON that cannot be represented, too many parts, or a large event during whose reading the server
 /// stopped twice. These events are still delivered.
-#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = SetAsideList)))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<SetAsideList>, ApiError> {
+#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = Page<SetAside>)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<SetAside>>, ApiError> {
     let found = app.store().list_set_aside(MAX_EVENTS).await?;
-    let items = found
-        .into_iter()
-        .map(|(event, reason)| SetAside {
-            event_id: event.to_string(),
-            reason,
-        })
-        .collect();
-    Ok(Json(SetAsideList { items }))
+    let items = found.into_iter().map(|(event, reason)| SetAside {
+        event_id: event.to_string(),
+        reason,
+    });
+    Ok(Json(Page::whole(items)))
 }
 
 /// The events to read again.

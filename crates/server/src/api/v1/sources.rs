@@ -325,17 +325,14 @@ async fn show_secret(
     }))
 }
 
-/// The last requests to a source.
-#[derive(Serialize, ToSchema)]
-struct Requests {
-    /// The requests, newest first; at most 100.
-    items: Vec<SourceRequest>,
-}
-
-/// List the last requests to a source, including refused ones with the reason. Administrators only.
+/// List the last 100 requests to a source, newest first, including refused ones with the reason. Administrators only.
 #[utoipa::path(get, path = "/sources/{source_id}/requests", tag = "Sources",
-    responses((status = 200, body = Requests)))]
-async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
+    responses((status = 200, body = Page<SourceRequest>)))]
+async fn requests(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Page<SourceRequest>>, ApiError> {
     let source = find(&app, &id).await?;
     let seen = app
         .engine
@@ -343,9 +340,7 @@ async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>)
         .last_requests(source.id)
         .await
         .map_err(ApiError::internal)?;
-    Ok(Json(Requests {
-        items: seen.iter().map(SourceRequest::from).collect(),
-    }))
+    Ok(Json(Page::whole(seen.iter().map(SourceRequest::from))))
 }
 
 fn view(app: &App, source: &Settings, now: Timestamp) -> Source {

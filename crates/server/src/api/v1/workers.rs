@@ -107,6 +107,9 @@ struct Workers {
     /// All workers, in the order of an event's life.
     items: Vec<WorkerView>,
 
+    /// Always null: the list is complete.
+    next: Option<String>,
+
     /// Facts that an operator should know, such as that silent mode is on. Absent without one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<&'static str>,
@@ -118,5 +121,10 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Json<Workers> {
     let node = app.engine.context.node().0.to_string();
     let items = app.engine.workers().await.into_iter().map(WorkerView::from).collect();
     let warnings = crate::ops::warnings(&app);
-    Json(Workers { node, items, warnings })
+    Json(Workers {
+        node,
+        items,
+        next: None,
+        warnings,
+    })
 }
