@@ -1,8 +1,28 @@
-//! The list of tests about the commands of daily work.
+//! The list of tests about the commands of daily work, and about connecting a GitLab.
 
-use crate::{Check, daily, directory_commands, help};
+use crate::{Check, connect, daily, directory_commands, help};
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
+    connect::every_project_of_a_gitlab_gets_one_webhook_and_a_test,
+    connect::a_killed_run_is_continued_without_second_webhooks,
+    connect::an_interrupted_run_prints_its_results,
+    connect::a_second_webhook_of_the_source_is_deleted,
+    connect::the_secret_of_a_source_is_shown_and_audited,
+    connect::a_failed_answer_of_gitlab_leads_to_no_second_webhook,
+    connect::a_group_without_webhooks_gets_one_in_each_project,
+    connect::a_group_gets_one_webhook_with_the_triggers_of_groups,
+    connect::a_check_finds_what_a_repair_mends,
+    connect::a_removal_leaves_the_webhooks_of_others,
+    connect::a_gitlab_that_signs_gets_a_signing_token,
+    connect::a_replaced_secret_is_written_to_every_webhook,
+    connect::a_system_hook_is_created_and_tested,
+    connect::a_test_that_quickdraw_refuses_is_reported,
+    connect::a_trigger_that_gitlab_does_not_enable_is_reported_and_can_be_left_out,
+    connect::a_gitlab_with_a_private_authority_is_trusted_by_its_file,
+    connect::a_dry_run_changes_nothing,
+    connect::a_table_lists_every_place_for_people,
+    connect::a_token_on_the_command_line_is_refused,
+    connect::a_wrong_token_ends_the_run_before_anything_is_made,
     daily::a_webhook_has_the_triggers_that_the_command_names,
     daily::a_webhook_can_be_listed_changed_and_deleted,
     daily::a_webhook_of_the_instance_can_have_all_events,
