@@ -124,7 +124,7 @@ impl Insights {
         let bytes = overview::weigh(&self.context.store, overview).await?;
         let is_empty = bytes.keys().all(|project| replaced.contains(project));
         let people = people(&self.context).await?;
-        let teams = Arc::new(self.teams(&people, now).await?);
+        let teams = Arc::new(teams(&self.context, &people, self.privacy().await?.min_group, now).await?);
         let mut found = Found::default();
 
         add_others(&self.context, &mut found.series, &paths, &people).await?;
@@ -182,24 +182,29 @@ impl Insights {
             None => Ok((found.text(), is_empty)),
         }
     }
+}
 
-    /// Teams that are large enough to be shown, by name.
-    async fn teams(&self, people: &People, now: Timestamp) -> anyhow::Result<Vec<(String, People)>> {
-        let (roster, least) = (roster(&self.context).await?, self.privacy().await?.min_group);
-        let of_one = |(id, team): (&i64, &Team)| {
-            let people = people.limited_to(times_of(&roster, *id, &TimeZone::UTC)?);
-            let size = people.count_in(now.minus(WINDOW), now).unwrap_or_default();
-            (size > 0 && u32::try_from(size).is_ok_and(|size| size >= least)).then(|| (team.name.clone(), people))
-        };
-        let mut teams: Vec<(String, People)> = roster.teams().iter().filter_map(of_one).collect();
+/// Teams with at least `least` people, by name.
+async fn teams(
+    context: &Context,
+    people: &People,
+    least: u32,
+    now: Timestamp,
+) -> anyhow::Result<Vec<(String, People)>> {
+    let roster = roster(context).await?;
+    let of_one = |(id, team): (&i64, &Team)| {
+        let people = people.limited_to(times_of(&roster, *id, &TimeZone::UTC)?);
+        let size = people.count_in(now.minus(WINDOW), now).unwrap_or_default();
+        (size > 0 && u32::try_from(size).is_ok_and(|size| size >= least)).then(|| (team.name.clone(), people))
+    };
+    let mut teams: Vec<(String, People)> = roster.teams().iter().filter_map(of_one).collect();
 
-        // One label is one team: two teams with one name would be ambiguous.
-        teams.sort_by(|one, other| one.0.cmp(&other.0));
-        teams.dedup_by(|one, other| one.0 == other.0);
-        teams.truncate(MAX_PER_PROJECT);
+    // One label is one team: two teams with one name would be ambiguous.
+    teams.sort_by(|one, other| one.0.cmp(&other.0));
+    teams.dedup_by(|one, other| one.0 == other.0);
+    teams.truncate(MAX_PER_PROJECT);
 
-        Ok(teams)
-    }
+    Ok(teams)
 }
 
 /// Adds the series that belong to no project, and those of missing pushes.
