@@ -168,7 +168,7 @@ pub(crate) fn nodes_with_folders_of_their_own_accept_the_same_secret(engine: Eng
 /// Shows the default source with its secret.
 fn show_secret(server: &Server) -> String {
     let url = format!("http://127.0.0.1:{}", server.port);
-    let (code, output) = run(server, &["source", "show", "default", "--secret", "--url", &url]);
+    let (code, output) = run(server, &["sources", "show", "default", "--secret", "--server", &url]);
     assert_eq!(code, Some(0), "{output}");
 
     output
