@@ -15,6 +15,7 @@ fn start_everywhere(engine: &Engine) -> Server {
     let mut server = Server::new(engine);
     server.set("QUICKDRAW_LISTEN", &format!("0.0.0.0:{}", server.port));
     server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+    server.set("QUICKDRAW_TOKEN", TOKEN);
     server.restart();
 
     server
@@ -45,7 +46,7 @@ pub(crate) fn a_server_on_all_addresses_warns_and_prints_no_url_for_gitlab(engin
     assert!(!output.contains("0.0.0.0"), "{output}");
     assert!(!output.contains("GitLab posts to"), "{output}");
 
-    let made = succeed(&server, &["source", "add", "--name", "x"]);
+    let made = succeed(&server, &["sources", "add", "--name", "x"]);
     assert!(made.contains("works on the machine of the server only"), "{made}");
 }
 

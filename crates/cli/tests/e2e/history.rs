@@ -178,7 +178,7 @@ pub(crate) fn a_list_needs_a_project_or_group_that_the_user_manages(engine: Engi
     let call = |path: &str| scene.server.call_as(&token, "GET", &format!("/api/v1/{path}"), "");
 
     for list in ["events", "deliveries", "attempts", "skips"] {
-        call(list).check_says(400, "name a project or group that you maintain");
+        call(list).check_says(403, "name a project or group that you maintain");
         call(&format!("{list}?group=gear")).check(404);
         call(&format!("{list}?project=999")).check(404);
     }

@@ -112,7 +112,7 @@ pub(crate) fn insights_of_a_project_name_nothing_of_others(engine: Engine) {
     let mut paths: Vec<String> = ["commits", "reviews"].map(|path| format!("{path}?{of_project}")).into();
 
     let metrics = shared.server.get("/api/v1/insights/metrics");
-    for metric in metrics.as_array().expect("a list") {
+    for metric in metrics["items"].as_array().expect("a list") {
         let name = metric["name"].as_str().expect("a name");
         paths.push(format!("metrics/{name}?{of_project}"));
         paths.push(format!("metrics/{name}/explain?{of_project}"));

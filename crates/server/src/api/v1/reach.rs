@@ -1,6 +1,7 @@
 //! The part of history that a caller can see. Administrators see everything. Other users name a project that they
 //! maintain or a group that they own, and see its events, and deliveries to the hooks that they can manage.
 
+use axum::http::StatusCode;
 use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::{Place, Scope};
@@ -8,7 +9,7 @@ use quickdraw_engine::places;
 
 use crate::api::{find_group, find_project};
 use crate::auth::Caller;
-use crate::error::{ApiError, FieldError, Kind};
+use crate::error::ApiError;
 use crate::state::App;
 
 /// Largest number of projects and groups in a group whose history is searched.
@@ -36,7 +37,7 @@ impl Reach {
     /// Finds the projects that a request names, and checks that the caller may see their history.
     ///
     /// # Errors
-    /// 404 for a project or group that the caller may not see, and 400 if a caller who is no administrator names none.
+    /// 404 for a project or group that the caller may not see, and 403 if a caller who is no administrator names none.
     pub(super) async fn of(app: &App, caller: &Caller, named: Named<'_>) -> Result<Self, ApiError> {
         let Some(place) = place(app, &named).await? else {
             if caller.actor.is_admin {
@@ -47,10 +48,7 @@ impl Reach {
             }
 
             let detail = "name a project or group that you maintain: project=… or group=…";
-            return Err(ApiError::fields(
-                Kind::InvalidParameter,
-                vec![FieldError::new("project", detail)],
-            ));
+            return Err(ApiError::problem(StatusCode::FORBIDDEN, detail));
         };
 
         let index = app.engine.context.directory();
