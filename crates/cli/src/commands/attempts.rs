@@ -20,7 +20,7 @@ const COLUMNS: [Column; 7] = [
 #[derive(Subcommand)]
 pub(crate) enum Attempts {
     /// List attempts, newest first.
-    List(List),
+    List(Box<List>),
 
     /// Show an attempt with the answer of the receiver.
     Show(Show),
@@ -67,7 +67,7 @@ pub(crate) struct Show {
 
 pub(crate) async fn run(command: Attempts) -> anyhow::Result<()> {
     match command {
-        Attempts::List(command) => list(command).await,
+        Attempts::List(command) => list(*command).await,
         Attempts::Show(command) => show(command).await,
     }
 }

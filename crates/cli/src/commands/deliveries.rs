@@ -9,7 +9,7 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Deliveries {
     /// List deliveries, newest first.
-    List(list::List),
+    List(Box<list::List>),
 
     /// Show a delivery with its attempts.
     Show(show::Show),
@@ -22,7 +22,7 @@ pub(crate) enum Deliveries {
 
 pub(crate) async fn run(command: Deliveries) -> anyhow::Result<()> {
     match command {
-        Deliveries::List(command) => list::run(command).await,
+        Deliveries::List(command) => list::run(*command).await,
         Deliveries::Show(command) => show::run(command).await,
         Deliveries::Resend(command) => resend::run(command).await,
     }

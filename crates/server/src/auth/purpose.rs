@@ -61,6 +61,6 @@ mod tests {
         check(Method::GET, "/api/v4/personal_access_tokens/self", Purpose::OwnToken);
         check(Method::POST, "/api/v4/personal_access_tokens/self", Purpose::General);
         check(Method::GET, "/api/v4/projects/{id}/hooks", Purpose::General);
-        check(Method::GET, "", Purpose::General);
+        check(Method::GET, "/nothing", Purpose::General);
     }
 }
