@@ -96,6 +96,15 @@ pub(super) fn add(description: &mut Value) {
         description["components"]["responses"][one.name()] = one.response();
     }
 
+    // An operation can refuse a request for reasons of its own, such as 409 for a name that is taken.
+    for (schema, kind) in [("Problem", "application/problem+json"), ("Error", "application/json")] {
+        let reference = format!("#/components/schemas/{schema}");
+        description["components"]["responses"][format!("{schema}4XX")] = json!({
+            "description": "Refused for another reason, which the answer gives.",
+            "content": { kind: { "schema": { "$ref": reference } } },
+        });
+    }
+
     for (path, item) in description["paths"].as_object_mut().into_iter().flatten() {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             if !operation["responses"]["4XX"].is_null() {
@@ -109,6 +118,13 @@ pub(super) fn add(description: &mut Value) {
                     operation["responses"][&one.status] = json!({ "$ref": name });
                 }
             }
+
+            let schema = if path.starts_with("/api/v1") {
+                "Problem"
+            } else {
+                "Error"
+            };
+            operation["responses"]["4XX"] = json!({ "$ref": format!("#/components/responses/{schema}4XX") });
         }
     }
 }
@@ -144,9 +160,12 @@ mod tests {
 
         assert_eq!(
             statuses("/api/v1/sources", "post"),
-            ["201", "400", "401", "403", "422", "429", "5XX"]
+            ["201", "400", "401", "403", "422", "429", "5XX", "4XX"]
         );
-        assert_eq!(statuses("/api/v1/sources", "get"), ["200", "401", "403", "429", "5XX"]);
+        assert_eq!(
+            statuses("/api/v1/sources", "get"),
+            ["200", "401", "403", "429", "5XX", "4XX"]
+        );
         assert!(!statuses("/api/v1/health", "get").contains(&"401".to_owned()));
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GivenBackfill<'a> {
     #[serde(borrow, deserialize_with = "first")]
     events: Vec<BackfillEvent<'a>>,
@@ -73,6 +74,7 @@ impl<'de> Visitor<'de> for First {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BackfillEvent<'a> {
     trigger: Option<String>,
     received_at: Option<String>,

@@ -45,6 +45,7 @@ struct PrivacyView {
 
     /// Retention of facts in days, by project id in received bodies. Facts of other projects are kept without a
     /// limit.
+    #[schema(value_type = BTreeMap<String, u32>)]
     kept_days: BTreeMap<i64, u32>,
 }
 
