@@ -33,6 +33,7 @@ pub(crate) mod silent;
 pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod with;
 
 use std::fs::File;
 use std::io::Write;

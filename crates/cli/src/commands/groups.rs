@@ -1,14 +1,14 @@
 //! `quickdraw groups`: manages groups.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use quickdraw_egress::Method;
 use serde_json::json;
 
 use super::attributes::{Attributes, some};
 use super::{encoded, number_of_group};
 use crate::api::{Api, Query, attributes, parameters};
-use crate::client::Server;
-use crate::output::{Column, Output, Rows, column};
+use crate::commands::with::With;
+use crate::output::{Column, Rows, column};
 
 const COLUMNS: [Column; 4] = [
     column("ID", &["/id"]),
@@ -98,15 +98,6 @@ pub(crate) enum Groups {
         #[command(flatten)]
         with: With,
     },
-}
-
-/// The options that all commands have.
-#[derive(Args)]
-pub(crate) struct With {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    server: Server,
 }
 
 pub(crate) async fn run(command: Groups) -> anyhow::Result<()> {

@@ -1,12 +1,12 @@
 //! `quickdraw silent`: switches silent mode on or off.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use quickdraw_egress::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Query};
-use crate::client::Server;
-use crate::output::{Output, complain, plain};
+use crate::commands::with::With;
+use crate::output::{complain, plain};
 
 const SETTINGS: &str = "v4/application/settings";
 
@@ -20,14 +20,6 @@ pub(crate) enum Silent {
 
     /// Show whether silent mode is on.
     Status(With),
-}
-
-#[derive(Args)]
-pub(crate) struct With {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    server: Server,
 }
 
 pub(crate) async fn run(command: Silent) -> anyhow::Result<()> {

@@ -9,13 +9,14 @@ mod secret;
 mod settings;
 mod show;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use quickdraw_egress::Method;
 use serde_json::Value;
 
 use super::{encoded, say};
 use crate::api::Api;
-use crate::client::{self, Server};
+use crate::client;
+use crate::commands::with::With;
 use crate::output::{self, Column, Output, column};
 
 #[derive(Subcommand)]
@@ -69,15 +70,6 @@ const COLUMNS: [Column; 6] = [
     column("SENDERS PER MINUTE", &["/sender_rate_limit"]),
     column("GITLAB", &["/instance"]),
 ];
-
-/// The options that all commands have.
-#[derive(Args)]
-pub(crate) struct With {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    server: Server,
-}
 
 impl With {
     async fn send(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {

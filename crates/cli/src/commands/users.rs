@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::attributes::{Attributes, some};
 use super::number_of_user;
 use crate::api::{Api, Query, attributes, parameters};
-use crate::client::Server;
-use crate::output::{Column, Output, Rows, column};
+use crate::commands::with::With;
+use crate::output::{Column, Rows, column};
 
 const COLUMNS: [Column; 5] = [
     column("ID", &["/id"]),
@@ -89,15 +89,6 @@ pub(crate) struct One {
     user: String,
     #[command(flatten)]
     with: With,
-}
-
-/// The options that all commands have.
-#[derive(Args)]
-pub(crate) struct With {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    server: Server,
 }
 
 pub(crate) async fn run(command: Users) -> anyhow::Result<()> {
