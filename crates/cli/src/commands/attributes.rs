@@ -20,7 +20,7 @@ const SECRET: [&str; 7] = [
 /// The option for any attribute of the API.
 #[derive(Args)]
 pub(crate) struct Attributes {
-    /// Set any attribute of the API; may be repeated. A value that is JSON, such as true, 5, null or [1,2], has its
+    /// Set any attribute of the API; may be repeated. A value that is JSON, such as true, 5, null or a list, has its
     /// type; any other value is text. NAME=@FILE reads the value from a file, and NAME=@- from standard input.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     set: Vec<String>,

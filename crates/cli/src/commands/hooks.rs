@@ -20,7 +20,7 @@ pub(crate) enum Hooks {
 
     /// Create a webhook.
     ///
-    /// For example: quickdraw hooks create --project gear/rope --url https://ci.example.com/hook --trigger push_events
+    /// For example: `quickdraw hooks create --project gear/rope --url https://ci.example.com/hook --trigger push_events`
     Create(change::Create),
 
     /// Change attributes of a webhook.
