@@ -9,7 +9,6 @@ use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::say;
 use crate::first_start::{self, FirstStart};
 use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none};
 use crate::wiring;
@@ -19,7 +18,8 @@ const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
+/// Runs the server. `say` prints a line about the start.
+pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
     ensure_none(&config.validate())?;
     log_to_stderr(&config)?;
@@ -61,7 +61,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     );
 
     for note in first.notes.iter().chain(&first.warnings) {
-        say(note);
+        say(note.clone());
     }
 
     for warning in &first.warnings {
