@@ -276,7 +276,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match command {
-                Command::Serve => commands::serve::run(settings::load(config)?, |line| commands::say(line)).await,
+                Command::Serve => commands::serve::run(settings::load(config)?, commands::say).await,
                 Command::Secret { signing } => commands::secret::run(signing),
                 #[cfg(feature = "git")]
                 Command::GitHook(command) => commands::git_hook::run(command).await,

@@ -73,11 +73,7 @@ pub(crate) struct Demo {
 impl Demo {
     /// The function that prints a line for people.
     fn voice(&self) -> fn(String) {
-        if self.json {
-            |line| complain(line)
-        } else {
-            |line| say(line)
-        }
+        if self.json { complain } else { say }
     }
 }
 

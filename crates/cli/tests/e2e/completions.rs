@@ -38,7 +38,7 @@ zpty -d shell
 const FISH: &str = "source ./completions; complete -C 'quickdraw hooks cr'";
 
 /// Completes in a shell, if the shell is installed. `script` is the name of the file with the completions.
-fn check_shell(engine: &Engine, shell: &str, script: &str, words: &str) {
+fn check_shell(engine: &Engine, shell: &str, script: &str, words: &str, expected: &str) {
     let server = Server::new(engine);
     let folder = server.folder.path();
     let printed = Command::new(BINARY).args(["completions", shell]).output();
@@ -53,20 +53,20 @@ fn check_shell(engine: &Engine, shell: &str, script: &str, words: &str) {
     match asked {
         Ok(done) => {
             let output = output_of(&done);
-            assert!(output.contains("create"), "{shell}: {output}");
+            assert!(output.contains(expected), "{shell}: {output}");
         }
         Err(_) => assert_ne!(shell, "bash", "bash is installed everywhere"),
     }
 }
 
 pub(crate) fn bash_completes_the_verb_of_a_noun(engine: Engine) {
-    check_shell(&engine, "bash", "completions", BASH);
+    check_shell(&engine, "bash", "completions", BASH, "create\n");
 }
 
 pub(crate) fn zsh_completes_the_verb_of_a_noun(engine: Engine) {
-    check_shell(&engine, "zsh", "_quickdraw", ZSH);
+    check_shell(&engine, "zsh", "_quickdraw", ZSH, "<<hooks create");
 }
 
 pub(crate) fn fish_completes_the_verb_of_a_noun(engine: Engine) {
-    check_shell(&engine, "fish", "completions", FISH);
+    check_shell(&engine, "fish", "completions", FISH, "create\tCreate a webhook");
 }

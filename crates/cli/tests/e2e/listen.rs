@@ -294,7 +294,8 @@ pub(crate) fn a_followed_event_is_one_line_of_json(engine: Engine) {
     let from = format!("http://127.0.0.1:{}", server.port);
     let arguments = ["listen", "--from", &from, "--since", "1h", "--json"];
     let mut command = server.command(&arguments);
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
 
     let mut line = String::new();
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));

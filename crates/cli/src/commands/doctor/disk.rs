@@ -88,7 +88,7 @@ fn words(Space { left, size }: Space) -> String {
 
 /// A size in GiB with one digit after the point, rounded down.
 fn gibibytes(bytes: u64) -> String {
-    let tenths = u128::from(bytes) * 10 >> 30;
+    let tenths = (u128::from(bytes) * 10) >> 30;
     format!("{}.{} GiB", tenths / 10, tenths % 10)
 }
 

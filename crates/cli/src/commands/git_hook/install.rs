@@ -112,7 +112,7 @@ pub(super) async fn run(command: Install) -> anyhow::Result<()> {
 /// The sentence about the token of the hook.
 fn words(origin: Origin, shown: &Value) -> String {
     let expiry = match shown["expires_at"].as_str() {
-        Some(day) => format!("expires on {day}; run this again before"),
+        Some(day) => format!("expires on {day}; run this again in the 30 days before"),
         None => "does not expire".to_owned(),
     };
 
