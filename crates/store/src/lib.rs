@@ -38,6 +38,7 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
@@ -68,6 +69,7 @@ pub trait Store:
     + access::Members
     + access::Users
     + nodes::Nodes
+    + sessions::Sessions
     + sources::Sources
     + known::Known
     + rebuild::Rebuild
@@ -93,6 +95,7 @@ impl<T> Store for T where
         + access::Members
         + access::Users
         + nodes::Nodes
+        + sessions::Sessions
         + sources::Sources
         + known::Known
         + rebuild::Rebuild
