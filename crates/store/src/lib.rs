@@ -12,6 +12,7 @@
 //!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod activity;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
@@ -61,6 +62,7 @@ pub trait Store:
     + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
+    + activity::Activity
     + audit::Audit
     + history::History
     + insights::Insights
@@ -86,6 +88,7 @@ impl<T> Store for T where
         + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
+        + activity::Activity
         + audit::Audit
         + history::History
         + insights::Insights
