@@ -12,6 +12,7 @@
 //!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod activity;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
@@ -62,6 +63,7 @@ pub trait Store:
     + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
+    + activity::Activity
     + audit::Audit
     + history::History
     + insights::Insights
@@ -88,6 +90,7 @@ impl<T> Store for T where
         + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
+        + activity::Activity
         + audit::Audit
         + history::History
         + insights::Insights

@@ -5,6 +5,7 @@
 //! whole database at commit: they are merged, and not sent at all by a node that is alone.
 
 mod access;
+mod activity;
 mod appends;
 mod attempts;
 mod audit;

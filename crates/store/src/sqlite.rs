@@ -8,6 +8,7 @@
 //! the journal's transactions would delay every caller that waits for an answer (`docs/decisions/0005`).
 
 mod access;
+mod activity;
 mod appends;
 mod attempts;
 mod audit;

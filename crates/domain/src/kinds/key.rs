@@ -3,8 +3,8 @@
 use super::Kind;
 use crate::compose::system_events::Shape;
 
-pub(super) static KEY_CREATE: Kind = Kind::system(42, &["key_create"], &KEY);
-pub(super) static KEY_DESTROY: Kind = Kind::system(43, &["key_destroy"], &KEY);
+pub(super) static KEY_CREATE: Kind = Kind::system(42, &["key_create"], "A user added an SSH key.", &KEY);
+pub(super) static KEY_DESTROY: Kind = Kind::system(43, &["key_destroy"], "A user removed an SSH key.", &KEY);
 
 const KEY: Shape = Shape {
     fields: &["event_name", "created_at", "updated_at", "username", "key", "id"],

@@ -9,13 +9,17 @@ mod evidence;
 mod export;
 mod filters;
 mod gaps;
+mod guard;
 mod history;
+mod hook_status;
 mod identities;
 mod insights;
 mod item_filters;
 mod managed;
 mod metrics;
 mod named;
+mod overview;
+mod previews;
 mod privacy;
 mod reach;
 mod rebuild;
@@ -24,9 +28,11 @@ mod reviews;
 mod roster;
 mod schemas;
 mod scope;
+mod search;
 mod set_aside;
 mod sources;
 mod stream;
+mod triggers;
 mod workers;
 
 use std::sync::Arc;
@@ -48,19 +54,25 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(export::routes())
         .merge(filters::routes())
         .merge(gaps::routes())
+        .merge(guard::routes())
         .merge(history::routes())
+        .merge(hook_status::routes())
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(metrics::routes())
+        .merge(overview::routes())
+        .merge(previews::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
         .merge(sources::routes())
         .merge(replays::routes())
         .merge(reviews::routes())
         .merge(schemas::routes())
+        .merge(search::routes())
         .merge(set_aside::routes())
         .merge(roster::routes())
         .merge(stream::routes())
+        .merge(triggers::routes())
         .merge(workers::routes())
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod access_filters;
+mod activity;
 mod appends;
 mod attempts;
 mod deliveries;
@@ -57,6 +58,10 @@ const CHECKS: &[(&str, Check)] = checks![
     events::events_are_listed_page_by_page,
     events::a_rare_kind_is_searched_in_steps,
     events::pruning_deletes_old_events_and_keeps_owed_ones,
+    activity::the_calls_of_a_hook_are_those_since_a_time,
+    activity::a_hook_with_many_attempts_shows_a_sample,
+    activity::the_newest_calls_of_all_hooks_come_first,
+    activity::open_deliveries_are_counted_with_the_oldest_and_the_next,
     appends::events_follow_in_the_order_of_commits_whatever_their_ids,
     appends::following_can_start_at_a_time,
     appends::a_position_before_the_retained_events_is_reported_as_lost,

@@ -11,6 +11,8 @@ use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::event;
+use quickdraw_domain::history::{BodyFilter, ObjectReference};
+use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId};
 use quickdraw_store::history::HistoryFilter;
 use quickdraw_store::lists::Scanned;
@@ -21,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::filter::EventConditions;
+use self::filter::{EventConditions, Search};
 use self::listed::Listed;
 use self::one::put_off;
 use super::limit;
@@ -243,6 +245,26 @@ async fn skips(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
     .await?;
 
     Ok(Json(shown(&found)))
+}
+
+/// Finds the newest events about an object, as far as one page examines events and bodies.
+pub(super) async fn about(
+    app: &Arc<App>,
+    places: Option<Vec<Place>>,
+    object: ObjectReference,
+    most: usize,
+) -> Result<Scanned<event::Event, EventId>, ApiError> {
+    let search = Search {
+        rows: HistoryFilter {
+            places,
+            ..HistoryFilter::default()
+        },
+        body: BodyFilter {
+            text: None,
+            object: Some(object),
+        },
+    };
+    filter::list::<event::Event>(app, &search, None, most).await
 }
 
 /// Reads a page of a list. `narrow` adds the conditions that only this list has.

@@ -3,9 +3,11 @@
 
 use axum::http::StatusCode;
 use quickdraw_domain::HookId;
-use quickdraw_domain::access::Action;
+use quickdraw_domain::access::{AccessLevel, Action};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_engine::places;
+use quickdraw_store::lists::{Page, Start};
+use quickdraw_store::scopes::ScopeFilter;
 
 use crate::api::{find_group, find_project};
 use crate::auth::Caller;
@@ -13,7 +15,9 @@ use crate::error::ApiError;
 use crate::state::App;
 
 /// Largest number of projects and groups in a group whose history is searched.
-const MAX_PLACES: usize = 10_000;
+pub(super) const MAX_PLACES: usize = 10_000;
+/// Largest number of projects, and of groups, that a search of a user covers if it names none.
+const MAX_MANAGED: i64 = 100;
 
 /// The part of history that a list shows.
 pub(super) struct Reach {
@@ -70,6 +74,39 @@ impl Reach {
         Ok(Self {
             places: Some(places),
             hooks,
+        })
+    }
+
+    /// Finds the projects that a caller who is no administrator maintains, and the groups that they own; at most 100 of
+    /// each.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn of_member(app: &App, caller: &Caller) -> Result<Self, ApiError> {
+        let page = Page {
+            start: Start::Offset(0),
+            limit: MAX_MANAGED,
+        };
+        let filter = |role| ScopeFilter {
+            visible_to: caller.sees(),
+            least_role: Some(role),
+            ..ScopeFilter::default()
+        };
+
+        let projects = app.store().list_projects(filter(AccessLevel::Maintainer), page).await?;
+        let groups = app.store().list_groups(filter(AccessLevel::Owner), page).await?;
+        let index = app.engine.context.directory();
+        let mut places: Vec<Place> = projects.rows.iter().map(|project| Place::Project(project.id)).collect();
+        for group in &groups.rows {
+            places.push(Place::Group(group.id));
+        }
+
+        let hooks = places.iter().flat_map(|place| places::hooks_of(&index, *place));
+        let hooks = hooks.map(|hook| hook.id).collect();
+
+        Ok(Self {
+            places: Some(places),
+            hooks: Some(hooks),
         })
     }
 

@@ -23,6 +23,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
+/// Checks whether the bodies of a kind have a schema.
+pub(super) fn has(trigger: &str) -> bool {
+    SCHEMAS.contains_key(trigger)
+}
+
 /// List the kinds of events whose bodies have a schema.
 #[utoipa::path(get, path = "/schemas", tag = "Reports", security(()), responses((status = 200, body = Page<String>)))]
 async fn list() -> Json<Page<String>> {
