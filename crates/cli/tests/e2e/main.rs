@@ -34,6 +34,7 @@ mod guard;
 mod health;
 mod help;
 mod history;
+mod hook_form_pages;
 mod hook_log;
 mod hook_tests;
 mod hooks;
@@ -438,6 +439,12 @@ const CHECKS: &[(&str, Check)] = checks![
     source_settings::a_removed_source_accepts_nothing,
     source_settings::the_source_command_manages_a_source,
     source_settings::a_source_for_signatures_gets_a_signing_token,
+    hook_form_pages::a_webhook_is_added_in_the_browser,
+    hook_form_pages::the_sensitive_portion_of_a_url_is_masked_by_the_form,
+    hook_form_pages::a_refused_form_keeps_its_values_but_no_secret,
+    hook_form_pages::a_webhook_is_edited_in_the_browser_and_keeps_its_secrets,
+    hook_form_pages::a_signing_token_is_made_and_shown_once,
+    hook_form_pages::the_form_previews_the_guard_the_template_and_the_filters,
     pages::a_page_leads_strangers_to_the_sign_in_page_and_back,
     pages::nobody_returns_to_another_server,
     pages::a_wrong_token_does_not_sign_in,
