@@ -41,6 +41,7 @@ pub mod seal;
 pub mod settings;
 pub mod sources;
 mod sqlite;
+pub mod ssh_keys;
 pub mod telemetry;
 pub mod wake;
 
@@ -69,6 +70,7 @@ pub trait Store:
     + access::Users
     + nodes::Nodes
     + sources::Sources
+    + ssh_keys::SshKeys
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -94,6 +96,7 @@ impl<T> Store for T where
         + access::Users
         + nodes::Nodes
         + sources::Sources
+        + ssh_keys::SshKeys
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

@@ -30,6 +30,7 @@ mod search;
 mod settle;
 mod shadow;
 mod sources;
+mod ssh_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -130,6 +131,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
     ),
+    (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -35,6 +35,7 @@ mod search;
 mod settle;
 mod shadow;
 mod sources;
+mod ssh_keys;
 mod writer;
 
 use std::fs::File;
@@ -128,6 +129,7 @@ const MIGRATIONS: &[Migration] = &[
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
     ),
+    (33, "ssh_keys", include_str!("migrations/sqlite/0033_ssh_keys.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
