@@ -243,13 +243,14 @@ fn break_thirty(gitlab: &StandIn) {
 pub(crate) fn two_hundred_projects_are_connected_checked_repaired_and_removed(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let gitlab = StandIn::start(OLD, 200);
-    gitlab.state().limit_every = 400;
+    gitlab.state().limit_every = 300;
     let run = |arguments: &[&str], code| {
         connect(&server, &gitlab, &[&["--all"], arguments].concat(), code)["summary"].clone()
     };
 
+    // Another check sends a test for each of 200 webhooks.
     let before = kill_a_run(&server, &gitlab);
-    assert_eq!(run(&[], 0), json!({ "ok": before, "created": 200 - before }));
+    assert_eq!(run(&["--no-test"], 0), json!({ "ok": before, "created": 200 - before }));
     assert_eq!(run(&["--check"], 0), json!({ "ok": 200 }));
 
     break_thirty(&gitlab);
