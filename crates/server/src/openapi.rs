@@ -262,6 +262,7 @@ fn path_parameter(name: &str) -> Parameter {
         "user_id" => (number(), "Id of the user."),
         "hook_id" => (number(), "Id of the hook."),
         "hook_event_id" => (number(), "Id of the entry in the hook's log."),
+        "key_id" => (number(), "Id of the SSH key."),
         "token_id" => (text(), "Id of the token; for personal tokens also `self`."),
         "key" => (
             text(),

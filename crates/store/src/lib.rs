@@ -43,6 +43,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
+pub mod ssh_keys;
 pub mod telemetry;
 pub mod wake;
 
@@ -73,6 +74,7 @@ pub trait Store:
     + nodes::Nodes
     + sessions::Sessions
     + sources::Sources
+    + ssh_keys::SshKeys
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -100,6 +102,7 @@ impl<T> Store for T where
         + nodes::Nodes
         + sessions::Sessions
         + sources::Sources
+        + ssh_keys::SshKeys
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

@@ -13,7 +13,7 @@ use quickdraw_egress::{Method, Trust};
 use serde_json::Value;
 
 use super::say;
-use crate::client;
+use crate::client::{self, Unverified};
 use bodies::is_older;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -378,6 +378,8 @@ impl GitLab {
                     }
                 }
 
+                // No repetition changes the certificate.
+                Err(error) if error.is::<Unverified>() => return Err(error),
                 Err(error) => {
                     tries += 1;
                     (Duration::from_secs(1 << tries), format!("{error:#}"))

@@ -18,6 +18,7 @@ mod clients;
 mod commands;
 mod compose;
 mod connect;
+mod connect_tls;
 mod counted;
 mod daily;
 mod demo;
@@ -82,6 +83,7 @@ mod silence;
 mod source_limits;
 mod source_settings;
 mod sources;
+mod ssh_keys;
 mod stand_in;
 mod streams;
 mod sudo;
@@ -101,6 +103,7 @@ macro_rules! checks {
 }
 
 mod commands_list;
+mod operation_list;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
@@ -422,14 +425,6 @@ const CHECKS: &[(&str, Check)] = checks![
     instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
     instances::the_binding_survives_a_restart_and_the_settings_override_it,
     instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
-    source_limits::requests_with_a_right_token_are_no_strangers,
-    source_limits::requests_with_a_right_signature_are_no_strangers,
-    source_limits::wrong_requests_do_not_limit_right_ones_beside_them,
-    source_limits::wrong_signatures_of_an_address_are_limited,
-    source_limits::strangers_are_limited_by_address,
-    source_limits::a_sender_over_its_limit_is_refused_with_a_warning,
-    source_limits::refusals_of_a_minute_share_a_row_of_the_list_of_requests,
-    source_limits::new_sources_have_the_limits_of_the_default_source,
     source_settings::each_source_has_its_own_secret_which_is_shown_once,
     source_settings::a_replaced_secret_stays_valid_for_the_overlap,
     source_settings::a_source_for_signatures_refuses_old_signatures_and_tokens,
@@ -482,13 +477,6 @@ const CHECKS: &[(&str, Check)] = checks![
     pauses::events_of_a_paused_hook_are_dropped_where_the_settings_say_so,
     pauses::system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook,
     pauses::a_pause_outlives_a_crash,
-    silence::silent_mode_stores_events_with_the_reason_and_calls_nobody,
-    silence::retries_wait_for_the_end_of_silent_mode,
-    silence::skipped_events_are_delivered_later_by_a_replay,
-    silence::tests_are_refused_in_silent_mode,
-    silence::silent_mode_is_shown_to_operators,
-    silence::the_setting_of_silent_mode_wins_over_the_api,
-    silence::a_replay_of_skipped_events_refuses_other_reasons_and_states,
 ];
 
 fn main() {
@@ -508,6 +496,7 @@ fn main() {
         .iter()
         .chain(rights_list::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

@@ -99,6 +99,9 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
         }
         ("GET", ["personal_access_tokens"]) | ("POST", ["user", "personal_access_tokens"]) => Need::SignedIn,
         (_, ["personal_access_tokens", "{token_id}", ..]) => Need::OwnToken,
+        // Every user reads and changes the own keys.
+        (_, ["user", "keys", ..]) | ("GET", ["users", "{id}", "keys", ..]) => Need::SignedIn,
+        ("POST" | "DELETE", ["users", "{id}", "keys", ..]) => Need::Admin,
         ("POST", ["groups" | "projects"]) | ("DELETE", ["groups" | "projects", "{id}"]) => Need::Admin,
         ("GET" | "POST", ["users"]) | ("PUT" | "DELETE", ["users", "{id}"]) => Need::Admin,
         ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,

@@ -240,7 +240,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
                 Failure::Proxy(_) | Failure::TimedOut(Stage::Proxying) => Unreachable::Proxy,
                 Failure::Connect(_) => Unreachable::Connect,
                 Failure::TimedOut(_) => Unreachable::TimedOut,
-                Failure::Tls(_) => Unreachable::Tls,
+                Failure::Tls(_) | Failure::Certificate(_) => Unreachable::Tls,
                 Failure::Broken(_) => Unreachable::Broken,
                 Failure::InvalidAnswer(_) => Unreachable::InvalidAnswer,
                 Failure::Request(_) => Unreachable::Request,

@@ -30,6 +30,7 @@ mod scopes;
 mod sessions;
 mod shown;
 mod sources;
+mod ssh_keys;
 
 use fixture::Fixture;
 use libtest_mimic::{Arguments, Trial};
@@ -104,6 +105,10 @@ const CHECKS: &[(&str, Check)] = checks![
     overview::sums_of_commits_agree_with_the_facts,
     overview::the_newest_items_are_read_within_a_budget,
     overview::branches_are_listed_in_pages_with_the_moves_of_deleted_branches,
+    ssh_keys::keys_are_listed_by_user_and_deleted_with_the_user,
+    ssh_keys::a_key_belongs_to_one_user,
+    ssh_keys::a_user_has_a_bounded_number_of_keys,
+    ssh_keys::two_users_who_add_the_same_key_at_once_get_it_once,
     sources::sources_are_read_with_their_secrets_and_listed_in_the_directory,
     sources::a_source_is_bound_to_an_instance_once_and_keeps_its_projects,
     sources::the_default_secret_is_generated_once_and_sealed,

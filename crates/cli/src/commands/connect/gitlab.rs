@@ -19,6 +19,7 @@ use super::source::{Quickdraw, Source};
 use super::token;
 use super::version::{Credential, Version};
 use super::work::{Task, Work};
+use crate::client::Unverified;
 use crate::commands::gitlab::GitLab;
 use crate::commands::{plain, say};
 
@@ -138,7 +139,7 @@ pub(crate) async fn run(command: Gitlab) -> anyhow::Result<()> {
         token::for_quickdraw(command.server_token_file.as_deref(), &command.server)?,
     )?;
 
-    let version = version(&gitlab).await?;
+    let version = version(&gitlab).await.map_err(explained)?;
     let places = Places::find(&gitlab, &command.wish()).await?;
     let instance = places.base_url.clone().unwrap_or_else(|| gitlab.url().to_owned());
 
@@ -253,6 +254,18 @@ async fn work_on(work: &Work<'_>, places: &[Place], bar: &ProgressBar) -> anyhow
     }
 
     Ok(Ended { rows, is_interrupted })
+}
+
+/// Adds the remedy to an error about the certificate of the GitLab.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<Unverified>() {
+        return error;
+    }
+
+    error.context(
+        "the certificate of the GitLab cannot be verified; --ca-file names a file with its authority if that is a \
+         private one",
+    )
 }
 
 /// The version of GitLab.
