@@ -24,7 +24,7 @@ pub struct HistoryFilter {
     /// Only events in one of these projects and groups, and what belongs to them.
     pub places: Option<Vec<Place>>,
 
-    /// Only to one of these hooks.
+    /// Only to one of these hooks; in a list of events, events with a delivery to one of them.
     pub hooks: Option<Vec<HookId>>,
 
     /// Only of this event.
@@ -45,14 +45,14 @@ pub struct HistoryFilter {
     /// Only events that arrived before this time; for attempts, attempts that began before it.
     pub until: Option<Timestamp>,
 
-    /// Only deliveries in this state.
+    /// Only deliveries in this state, and events with such a delivery.
     pub state: Option<Stage>,
 
-    /// Only attempts with one of these answers, and deliveries whose last attempt had one.
+    /// Only attempts with one of these answers, deliveries whose last attempt had one, and events with such a delivery.
     pub answers: Answers,
 
-    /// Only attempts with one of these outcomes, by their words, and deliveries whose last attempt had one; empty for
-    /// all.
+    /// Only attempts with one of these outcomes, by their words, deliveries whose last attempt had one, and events with
+    /// such a delivery; empty for all.
     pub classes: Vec<String>,
 }
 
@@ -129,6 +129,21 @@ impl Dialect {
             Self::Postgres => format!("'{id}'::uuid"),
         }
     }
+
+    /// The deliveries of an event `e`, as a table. They have the first 48 bits of its id, so they are one range of ids.
+    fn deliveries_of_event(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "(SELECT * FROM deliveries WHERE id BETWEEN substr(e.id, 1, 6)
+                    AND CAST(substr(e.id, 1, 6) || x'ffffffffffffffffffff' AS BLOB))"
+            }
+            // The OFFSET keeps the planner from reading the whole table once instead of one range for each event.
+            Self::Postgres => {
+                "(SELECT * FROM deliveries WHERE id BETWEEN (left(e.id::text, 13) || '-0000-0000-000000000000')::uuid
+                    AND (left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid OFFSET 0)"
+            }
+        }
+    }
 }
 
 /// The two parts of a search, as text of statements.
@@ -141,7 +156,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    fn new(window: Vec<String>, matches: Vec<String>) -> Self {
+    pub(crate) fn new(window: Vec<String>, matches: Vec<String>) -> Self {
         let joined = |all: Vec<String>| (!all.is_empty()).then(|| all.join(" AND "));
         Self {
             window: joined(window).unwrap_or_else(|| "1 = 1".to_owned()),
@@ -239,6 +254,8 @@ impl HistoryFilter {
         window.extend(self.ids("e.id", dialect));
 
         let mut matches = self.of_event();
+        matches.extend(self.of_its_deliveries(dialect));
+
         if let Some([Place::Project(_) | Place::Group(_)]) = self.places.as_deref() {
             // One place has an index. SQLite only finds it with the index's own condition.
             let place = self.of_places();
@@ -262,20 +279,8 @@ impl HistoryFilter {
             window.push(format!("d.id BETWEEN {} AND {}", dialect.id(low.0), dialect.id(high.0)));
         }
 
-        let mut matches = Vec::new();
+        let mut matches = self.of_delivery();
         matches.extend(self.event.map(|id| format!("d.event_id = {}", dialect.id(id.0))));
-        matches.extend(self.of_hooks("d.hook_id"));
-        matches.extend(self.state.map(|stage| columns::is_in(Some(stage))));
-
-        let attempt = self.of_attempt();
-        if !attempt.is_empty() {
-            matches.push(format!(
-                "EXISTS (SELECT 1 FROM (SELECT a.status, a.outcome FROM attempts a WHERE a.delivery_id = d.id
-                   ORDER BY a.id DESC LIMIT 1) a WHERE {})",
-                attempt.join(" AND ")
-            ));
-        }
-
         matches.extend(exists("FROM events e WHERE e.id = d.event_id", &self.of_event()));
         Search::new(window, matches)
     }
@@ -363,6 +368,30 @@ impl HistoryFilter {
         );
         conditions.extend(self.until.map(|until| format!("e.received_at < {}", until.as_micros())));
         conditions
+    }
+
+    /// Conditions on a delivery `d` itself.
+    fn of_delivery(&self) -> Vec<String> {
+        let mut conditions = Vec::new();
+        conditions.extend(self.of_hooks("d.hook_id"));
+        conditions.extend(self.state.map(|stage| columns::is_in(Some(stage))));
+
+        let attempt = self.of_attempt();
+        if !attempt.is_empty() {
+            conditions.push(format!(
+                "EXISTS (SELECT 1 FROM (SELECT a.status, a.outcome FROM attempts a WHERE a.delivery_id = d.id
+                   ORDER BY a.id DESC LIMIT 1) a WHERE {})",
+                attempt.join(" AND ")
+            ));
+        }
+
+        conditions
+    }
+
+    /// The condition that an event `e` has a delivery to the hooks, in the state and with the answer.
+    fn of_its_deliveries(&self, dialect: Dialect) -> Option<String> {
+        let table = dialect.deliveries_of_event();
+        exists(&format!("FROM {table} d WHERE d.event_id = e.id"), &self.of_delivery())
     }
 
     /// The condition on the place of an event `e`.

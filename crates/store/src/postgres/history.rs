@@ -97,7 +97,7 @@ impl History for Postgres {
 
 impl List {
     /// Reads a page. Statements differ with every filter, so they are not cached.
-    async fn fetch<T, Id>(
+    pub(super) async fn fetch<T, Id>(
         &self,
         store: &Postgres,
         row: impl Fn(&Row) -> T,

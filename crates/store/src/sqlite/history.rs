@@ -119,7 +119,7 @@ impl History for Sqlite {
 
 impl List {
     /// Reads a page. Statements differ with every filter, so they are not cached.
-    fn read<T, Id>(
+    pub(super) fn read<T, Id>(
         &self,
         connection: &Connection,
         row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,

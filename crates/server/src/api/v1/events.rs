@@ -22,12 +22,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body_faults::{self, Expected, Field};
 use crate::api::{find_group, find_project};
 use crate::aside;
 use crate::auth::{Admin, Caller};
 use crate::body::{self, Held, Kind};
-use crate::error::ApiError;
-use crate::params::Input;
+use crate::error::{self, ApiError, FieldError, Problem};
+use crate::params::{Input, near};
 use crate::receive::{ambiguous, idempotency_key, text};
 use crate::state::App;
 
@@ -60,6 +61,26 @@ struct GivenReport<'a> {
     #[serde(default)]
     more: bool,
 }
+
+/// The fields of [`GivenReport`], for errors.
+const REPORT: &[Field] = &[
+    Field::required("trigger", Expected::Text),
+    Field::optional("payload", Expected::Anything),
+    Field::optional("object", Expected::Anything),
+    Field::optional("user", Expected::Open(USER)),
+    Field::optional("previous", Expected::Anything),
+    Field::optional("operation", Expected::Text),
+    Field::with_default("more", Expected::Flag),
+];
+
+/// The fields of the user of a report.
+const USER: &[Field] = &[
+    Field::with_default("id", Expected::Number),
+    Field::with_default("name", Expected::Text),
+    Field::with_default("username", Expected::Text),
+    Field::optional("email", Expected::Text),
+    Field::optional("avatar_url", Expected::Text),
+];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -355,20 +376,39 @@ fn parse(held: &Held) -> Result<GivenReport<'_>, ApiError> {
         let name = Trigger::PUSH.row().name;
         let complete = format!(r#"{{"trigger":"{name}","payload":{{…}}}}"#);
         let composed = format!(r#"{{"trigger":"{name}","user":{{…}},"object":{{…}}}}"#);
-        let text = format!("the body is not a report ({error}); send {complete} or {composed}");
 
-        ApiError::problem(StatusCode::BAD_REQUEST, text)
+        body_faults::explain(&held.bytes, REPORT, &error, &format!("{complete} or {composed}"))
     })
 }
 
 fn trigger(reported: &GivenReport<'_>) -> Result<Trigger, ApiError> {
-    Trigger::by_name(&reported.trigger).ok_or_else(|| {
-        let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
-        unprocessable(format!(
-            "there is no trigger with this name; use one of {}",
-            names.join(", ")
-        ))
-    })
+    Trigger::by_name(&reported.trigger).ok_or_else(|| unknown_trigger(&reported.trigger))
+}
+
+/// The 422 for a trigger that does not exist, with the names of all triggers.
+fn unknown_trigger(given: &str) -> ApiError {
+    let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
+    let meant = near::nearest(given, names.iter().copied());
+    let choices: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+
+    let hint = meant.map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
+    let detail = format!(
+        "there is no trigger with this name; {hint}use one of {}",
+        choices.join(", ")
+    );
+
+    let error = FieldError {
+        field: "trigger".to_owned(),
+        detail,
+        choices,
+        did_you_mean: meant.map(str::to_owned),
+    };
+    let problem = Problem::of_fields(error::Kind::InvalidParameter, vec![error]);
+    ApiError::Fields(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        problem.detail.clone(),
+        Box::new(problem),
+    )
 }
 
 fn missing_body() -> ApiError {
@@ -444,7 +484,7 @@ async fn active_on_instance(
 
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
-    let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
+    let trigger = trigger.ok_or_else(|| unknown_trigger(&query.trigger))?;
     Ok(Json(Active {
         active: app.engine.context.is_subscribed(place, trigger),
     }))
