@@ -3,6 +3,8 @@
 //! A search has two parts: a window of at most [`MAX_SCANNED`] rows in the order of the primary key, and conditions on
 //! the rows of the window. So a filter without an index costs a bounded amount of work for each page.
 
+mod list;
+
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Stage;
@@ -12,6 +14,7 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, SourceId, Timestamp, Trigger};
 use uuid::Uuid;
 
+pub(crate) use self::list::List;
 use crate::attempts::{Attempt, outcome_codes};
 use crate::columns;
 use crate::deliveries::{Delivery, id_range};
@@ -149,10 +152,10 @@ impl Dialect {
 /// The two parts of a search, as text of statements.
 pub(crate) struct Search {
     /// The window: a condition on the primary key and indexed columns.
-    pub(crate) window: String,
+    window: String,
 
     /// The condition on the rows of the window; `None` if all of them match.
-    pub(crate) matches: Option<String>,
+    matches: Option<String>,
 }
 
 impl Search {
@@ -170,70 +173,6 @@ impl Search {
     }
 }
 
-/// The columns of [`Skip`].
-pub(crate) const SKIP_COLUMNS: &str = "s.event_id, s.hook_id, s.reason";
-
-/// A search in one table.
-pub(crate) struct List {
-    pub(crate) search: Search,
-    pub(crate) columns: &'static str,
-
-    /// The table and its alias.
-    pub(crate) from: &'static str,
-    pub(crate) alias: &'static str,
-
-    /// The primary key, going down.
-    pub(crate) order: &'static str,
-
-    /// The columns of the primary key.
-    pub(crate) key: &'static str,
-    pub(crate) limit: usize,
-}
-
-impl List {
-    /// The statement that reads a page.
-    pub(crate) fn page(&self) -> String {
-        let Self {
-            search,
-            columns,
-            from,
-            alias,
-            order,
-            limit,
-            ..
-        } = self;
-        // One more row than the page has proves that another page follows.
-        let rows = limit + 1;
-        let (window, most) = (&search.window, search.most(rows));
-        let matches = search.matches.as_deref().unwrap_or("1 = 1");
-
-        format!(
-            "SELECT * FROM (SELECT {columns} FROM {from} WHERE {window} ORDER BY {order} LIMIT {most}) {alias}
-             WHERE {matches} ORDER BY {order} LIMIT {rows}"
-        )
-    }
-
-    /// Builds the page from the rows of [`List::page`]. `end` is where the search ended, if it ended early.
-    pub(crate) fn scanned<T, Id>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Id, end: Option<Id>) -> Scanned<T, Id> {
-        let is_full = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let next = if is_full { rows.last().map(id) } else { end };
-
-        Scanned { rows, next }
-    }
-
-    /// The statement that reads the key of the last row of a full window. `None` if a short page is the last one.
-    pub(crate) fn end(&self) -> Option<String> {
-        self.search.matches.as_ref()?;
-        let Self { key, from, order, .. } = self;
-        let (window, last) = (&self.search.window, MAX_SCANNED - 1);
-
-        Some(format!(
-            "SELECT {key} FROM {from} WHERE {window} ORDER BY {order} LIMIT 1 OFFSET {last}"
-        ))
-    }
-}
-
 impl Skip {
     /// The position in the list.
     #[must_use]
@@ -247,7 +186,7 @@ impl Skip {
 
 impl HistoryFilter {
     /// The search in events, as `e`.
-    pub(crate) fn of_events(&self, dialect: Dialect, before: Option<EventId>) -> Search {
+    fn of_events(&self, dialect: Dialect, before: Option<EventId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("e.id < {}", dialect.id(id.0))));
         window.extend(self.event.map(|id| format!("e.id = {}", dialect.id(id.0))));
@@ -268,7 +207,7 @@ impl HistoryFilter {
     }
 
     /// The search in deliveries, as `d`.
-    pub(crate) fn of_deliveries(&self, dialect: Dialect, before: Option<DeliveryId>) -> Search {
+    fn of_deliveries(&self, dialect: Dialect, before: Option<DeliveryId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("d.id < {}", dialect.id(id.0))));
         window.extend(self.delivery.map(|id| format!("d.id = {}", dialect.id(id.0))));
@@ -286,7 +225,7 @@ impl HistoryFilter {
     }
 
     /// The search in attempts, as `a`.
-    pub(crate) fn of_attempts(&self, dialect: Dialect, before: Option<AttemptId>) -> Search {
+    fn of_attempts(&self, dialect: Dialect, before: Option<AttemptId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("a.id < {}", id.0)));
         window.extend(self.delivery.map(|id| format!("a.delivery_id = {}", dialect.id(id.0))));
@@ -316,7 +255,7 @@ impl HistoryFilter {
     }
 
     /// The search in skips, as `s`.
-    pub(crate) fn of_skips(&self, dialect: Dialect, before: Option<SkipId>) -> Search {
+    fn of_skips(&self, dialect: Dialect, before: Option<SkipId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| {
             let event = dialect.id(id.event.0);

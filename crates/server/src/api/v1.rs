@@ -9,6 +9,7 @@ mod body_faults;
 mod events;
 mod evidence;
 mod export;
+mod filter_faults;
 mod filters;
 mod gaps;
 mod history;

@@ -27,7 +27,7 @@ use crate::api::{find_group, find_project};
 use crate::aside;
 use crate::auth::{Admin, Caller};
 use crate::body::{self, Held, Kind};
-use crate::error::{self, ApiError, FieldError, Problem};
+use crate::error::{self, ApiError, FieldError};
 use crate::params::{Input, near};
 use crate::receive::{ambiguous, idempotency_key, text};
 use crate::state::App;
@@ -291,8 +291,8 @@ async fn accept_report(
             id: None,
             operation: reported.operation.as_deref().map(str::to_owned),
         },
-        Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
-        Err(ReportError::Foreign(error)) => return Err(unprocessable(error)),
+        Err(ReportError::Compose(error)) => return Err(wrong("object", &error)),
+        Err(ReportError::Foreign(error)) => return Err(wrong("object", &error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
     Ok((StatusCode::ACCEPTED, Json(accepted)))
@@ -336,12 +336,12 @@ async fn accept(
 
     let body = payload.get().as_bytes();
     let trigger = trigger(reported)?;
-    let envelope = Envelope::read(body).map_err(unprocessable)?;
+    let envelope = Envelope::read(body).map_err(|error| wrong("payload", &error))?;
     let journal = &app.engine.journal;
     let trigger = trigger.for_body(&envelope);
 
     if let Some(scope) = within {
-        check_projects(&app.engine.context, trigger, body, scope).map_err(unprocessable)?;
+        check_projects(&app.engine.context, trigger, body, scope).map_err(|error| wrong("payload", &error))?;
     }
 
     let event = Event {
@@ -403,12 +403,17 @@ fn unknown_trigger(given: &str) -> ApiError {
         choices,
         did_you_mean: meant.map(str::to_owned),
     };
-    let problem = Problem::of_fields(error::Kind::InvalidParameter, vec![error]);
-    ApiError::Fields(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        problem.detail.clone(),
-        Box::new(problem),
-    )
+    refused(error)
+}
+
+/// The 422 for a field with a wrong value.
+fn wrong(field: &str, error: &impl ToString) -> ApiError {
+    refused(FieldError::new(field, error.to_string()))
+}
+
+fn refused(fault: FieldError) -> ApiError {
+    let kind = error::Kind::InvalidParameter;
+    ApiError::fields_with(StatusCode::UNPROCESSABLE_ENTITY, kind, vec![fault])
 }
 
 fn missing_body() -> ApiError {

@@ -6,7 +6,7 @@ use quickdraw_store::insights::NamedProject;
 
 use crate::api;
 use crate::auth::Caller;
-use crate::error::{ApiError, FieldError, Kind, Problem};
+use crate::error::{ApiError, FieldError, Kind};
 use crate::params::near;
 use crate::state::App;
 
@@ -19,15 +19,22 @@ const MAX_COMPARED: usize = 10_000;
 /// # Errors
 /// 404 for an unknown project.
 pub(super) async fn find(app: &App, caller: &Caller, name: &str) -> Result<Project, ApiError> {
-    if let Some(project) = app.store().find_project(api::name(name)).await? {
-        return Ok(project);
+    if caller.actor.is_admin {
+        find_for_admin(app, name).await
+    } else {
+        api::find_project(app, name).await
     }
+}
 
-    if !caller.actor.is_admin {
-        return Err(ApiError::not_found("Project"));
+/// Finds a project for a filter of an administrator.
+///
+/// # Errors
+/// 404 for an unknown project, with the path that was probably meant.
+pub(super) async fn find_for_admin(app: &App, name: &str) -> Result<Project, ApiError> {
+    match app.store().find_project(api::name(name)).await? {
+        Some(project) => Ok(project),
+        None => Err(unknown(name, &app.store().insights_projects().await?)),
     }
-
-    Err(unknown(name, &app.store().insights_projects().await?))
 }
 
 /// The 404 for an unknown project, with the path that was probably meant.
@@ -64,8 +71,7 @@ pub(super) fn unknown(name: &str, known: &[NamedProject]) -> ApiError {
         choices: Vec::new(),
         did_you_mean: meant,
     };
-    let problem = Problem::of_fields(Kind::NotFound, vec![error]);
-    ApiError::Fields(StatusCode::NOT_FOUND, problem.detail.clone(), Box::new(problem))
+    ApiError::fields_with(StatusCode::NOT_FOUND, Kind::NotFound, vec![error])
 }
 
 #[cfg(test)]
