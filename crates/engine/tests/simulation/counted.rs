@@ -57,6 +57,7 @@ impl Place {
 pub(crate) async fn the_time_until_which_events_are_counted_never_goes_back(database: Database) {
     let place = Place::new(1, &database).await;
     place.clock.advance(Duration::from_secs(10));
+
     let shown = place.counted_until().await;
     assert_eq!(shown, BEGINNING.plus(Duration::from_secs(10)), "no event waits");
 
@@ -89,10 +90,12 @@ pub(crate) async fn the_number_of_requests_that_wait_for_the_count_is_limited(da
     assert_eq!(next, Waited::Refused);
 
     drop(waiting);
+
     let next = insights.wait_until_counted(Duration::ZERO).await.expect("read");
     assert_eq!(next, Waited::TimedOut, "others can wait again");
 
     insights.project().await.expect("projected");
+
     let next = insights.wait_until_counted(Duration::ZERO).await.expect("read");
     assert_eq!(next, Waited::Counted);
     place.home.end().await;

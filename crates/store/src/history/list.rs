@@ -40,6 +40,7 @@ impl List {
             limit,
             ..
         } = self;
+
         // One more row than the page has proves that another page follows.
         let rows = limit + 1;
         let (window, most) = (&search.window, search.most(rows));
@@ -55,6 +56,7 @@ impl List {
     pub(crate) fn scanned<T, Id>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Id, end: Option<Id>) -> Scanned<T, Id> {
         let is_full = rows.len() > self.limit;
         rows.truncate(self.limit);
+
         let next = if is_full { rows.last().map(id) } else { end };
 
         Scanned { rows, next }
@@ -63,6 +65,7 @@ impl List {
     /// The statement that reads the key of the last row of a full window. `None` if a short page is the last one.
     pub(crate) fn end(&self) -> Option<String> {
         self.search.matches.as_ref()?;
+
         let Self { key, from, order, .. } = self;
         let (window, last) = (&self.search.window, MAX_SCANNED - 1);
 

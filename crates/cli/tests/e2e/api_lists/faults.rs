@@ -13,6 +13,7 @@ fn first_error(server: &Server, method: &str, path: &str, body: &str, status: u1
         .json();
     let error = refused["errors"][0].clone();
     assert!(error.is_object(), "{path}: {refused}");
+
     error
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn wrong_fields_of_a_report_are_named(engine: Engine) {
         (&unknown["field"], &unknown["did_you_mean"]),
         (&json!("paylod"), &json!("payload"))
     );
+
     assert!(unknown["choices"].to_string().contains("operation"), "{unknown}");
 
     let of_user = error(r#"{"trigger":"push_hooks","object":{},"user":{"id":"7"}}"#);

@@ -11,6 +11,7 @@ use crate::server::{Engine, Server};
 pub(crate) fn events_are_found_by_their_deliveries(engine: Engine) {
     let scene = Scene::start(&engine);
     let (own, of_group) = (scene.project_hook, scene.group_hook);
+
     scene.check_counts(&[
         (&format!("events?hook={own}"), 2),
         (&format!("events?hook={of_group}"), 1),
@@ -26,6 +27,7 @@ pub(crate) fn events_are_found_by_their_deliveries(engine: Engine) {
 pub(crate) fn a_maintainer_finds_events_by_deliveries_to_own_hooks_only(engine: Engine) {
     let scene = Scene::start(&engine);
     let token = scene.member("projects/1", 40);
+
     let count = |filter: &str| {
         let path = format!("/api/v1/events?project=1{filter}");
         let answer = scene.server.call_as(&token, "GET", &path, "").check(200).json();
@@ -86,6 +88,7 @@ pub(crate) fn requests_of_a_source_are_filtered(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let push = json!({ "object_kind": "push" }).to_string();
     SENDER.accepted(&server, "Push Hook", "one", push);
+
     let wrong = || -> Reply { server.call("POST", "/api/v1/webhooks/gitlab", "{}") };
     wrong().check(401);
 

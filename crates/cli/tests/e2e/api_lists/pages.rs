@@ -54,6 +54,7 @@ pub(crate) fn sources_are_listed_in_pages(engine: Engine) {
     }
 
     check_pages(&server, "sources", "after", 3);
+
     let all = server.get("/api/v1/sources");
     assert_eq!((items(&all["items"]).len(), &all["next"]), (3, &Value::Null));
 }
@@ -63,6 +64,7 @@ pub(crate) fn teams_members_and_alerts_are_listed_in_pages(engine: Engine) {
     for name in ["One", "Two"] {
         server.create("/api/v1/insights/teams", &json!({ "name": name }));
         server.create("/api/v1/insights/members", &json!({ "name": name, "handles": [] }));
+
         let alert = json!({ "name": name, "metric": "mr_open", "above": 1 });
         server.create("/api/v1/insights/alerts", &alert);
     }

@@ -62,6 +62,7 @@ pub(crate) fn a_project_is_named_by_its_id_in_quickdraw_or_by_its_path(engine: E
     for name in ["1", "gear/rope"] {
         let pushes = ask(&server, &format!("insights/metrics/pushes?project={name}&wait=20s"));
         assert_eq!(pushes.check(200).json()["value"], 2.0, "{name}");
+
         let events = ask(&server, &format!("events?project={name}&trigger=push_hooks"));
         assert_eq!(items(&events.check(200).json()["items"]).len(), 2, "{name}");
     }
@@ -102,11 +103,14 @@ pub(crate) fn a_maintainer_reads_gaps_and_completeness_of_own_projects(engine: E
     let server = start(&engine);
     let people = People { server: &server };
     let (id, token) = people.make("ida", "api");
+
     people.add("projects/gear%2Frope", id, 40);
+
     let ask = |path: &str| server.call_as(&token, "GET", &format!("/api/v1/insights/{path}"), "");
 
     let complete = ask("completeness?project=gear/rope").check(200).json();
     assert_eq!(source_ids(&complete), [json!(77)]);
+
     let gaps = ask("gaps?project=1").check(200).json();
     assert_eq!(items(&gaps["items"]).len(), 2, "{gaps}");
     ask("gaps?project=1&source_project_id=77").check(200);

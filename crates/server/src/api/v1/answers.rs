@@ -27,6 +27,7 @@ pub(super) fn answers(status: &[String]) -> Result<Answers, ApiError> {
         .map(|meant| format!("; did you mean {meant}?"))
         .unwrap_or_default();
     let words = Answers::WORDS.join(", ");
+
     let error = FieldError {
         field: "status".to_owned(),
         detail: format!("status must be an HTTP status from 100 to 599, or one of {words}{hint}"),

@@ -134,6 +134,7 @@ impl Faults {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("the fields are {}", all.join(", ")),
         };
+
         self.add(FieldError {
             detail: format!("unknown field {path}; {hint}"),
             field: path,
@@ -330,6 +331,7 @@ mod tests {
             panic!("{body} has no wrong field");
         };
         let details: Vec<&str> = problem.errors.iter().map(|error| error.detail.as_str()).collect();
+
         assert_eq!(details, expected, "{body}");
     }
 
@@ -338,24 +340,30 @@ mod tests {
         check("[]", &["the body must be an object"]);
         check("{}", &["events is missing"]);
         check(r#"{"events":{}}"#, &["events must be a list of objects"]);
+
         check(
             r#"{"event":[]}"#,
             &["unknown field event; did you mean events?", "events is missing"],
         );
+
         check(r#"{"events":[],"more":1}"#, &["more must be true or false"]);
         check(r#"{"events":[],"more":null}"#, &["more must be true or false"]);
+
         check(
             r#"{"events":[],"user":{"state":"active","id":"7"}}"#,
             &["user.id must be a whole number"],
         );
+
         check(
             r#"{"events":[],"color":{"a":[1]}}"#,
             &["unknown field color; the fields are events, more, user"],
         );
+
         check(
             r#"{"events":[{"payload":{}},{"trigger":7}]}"#,
             &["events[1].trigger must be a text", "events[1].payload is missing"],
         );
+
         check(
             r#"{"events":[],"events":[]}"#,
             &["events is given twice; remove one of them"],
@@ -369,6 +377,7 @@ mod tests {
         let ApiError::Fields(_, _, problem) = explain(body.as_bytes(), BODY, &error, "{}") else {
             panic!("the items are no objects");
         };
+
         assert_eq!(problem.errors.len(), MAX_FAULTS);
     }
 }

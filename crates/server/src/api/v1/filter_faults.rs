@@ -92,6 +92,7 @@ mod tests {
             "unknown field lable; did you mean label?",
             Some("label"),
         );
+
         check(r#"{"color":"red"}"#, "the fields are all, any, not", None);
         check("[1]", "filter is not a condition", None);
         check(r#"{"field":"a"}"#, "filter", None);

@@ -177,6 +177,7 @@ async fn page_of(app: &App, ids: &[i64], after: Option<i64>) -> Result<(Vec<Comp
         .copied()
         .filter(|id| after.is_none_or(|after| *id > after))
         .collect();
+
     ids.sort_unstable();
 
     let has_more = ids.len() > MAX_PROJECTS;
@@ -201,6 +202,7 @@ async fn page_of_all(app: &App, after: Option<i64>) -> Result<(Vec<Completeness>
     // The last project may have more sequences, so it goes to the next page.
     let last = found.last().map(|one| one.project);
     found.retain(|one| Some(one.project) != last);
+
     let next = found.last().map(|one| one.project);
 
     Ok((found, next))
@@ -361,6 +363,7 @@ async fn gaps(
             Some(after_gap) if kind == of(after_gap) => after_gap.clone(),
             _ => After::start(kind),
         };
+
         // Reads one gap more than fits, to see whether a next page exists.
         let most = limit - found.len() + 1;
         let mut more = app.store().gaps(project, beginning(after, period), most).await?;
@@ -402,8 +405,8 @@ fn sequences(asked: &[SequenceWord], period: Period) -> Result<Vec<Sequence>, Ap
     Ok(Sequence::ALL.into_iter().filter(is_wanted).collect())
 }
 
-/// Finds the project of a request, by its id in received bodies. Of several projects that had the path one after the
-/// other, it is the newest.
+/// Returns the id in received bodies of the project that a request names. Of several projects that had the path one
+/// after the other, it is the newest.
 async fn project(app: &App, caller: &Caller, query: &GapsQuery) -> Result<i64, ApiError> {
     let project = query.project.as_deref();
     if project.is_none() && query.source_project_id.is_none() {

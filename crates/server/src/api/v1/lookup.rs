@@ -50,6 +50,7 @@ pub(super) fn unknown(name: &str, known: &[NamedProject]) -> ApiError {
             ),
             Some(project.path.clone()),
         ),
+
         None => {
             let paths = known.iter().take(MAX_COMPARED).map(|one| one.path.as_str());
             match near::nearest(name, paths) {

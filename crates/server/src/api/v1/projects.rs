@@ -71,6 +71,7 @@ pub(super) async fn of_project(app: &App, name: &str) -> Result<Named, ApiError>
 
     let of_path = known.iter().filter(|one| one.path.eq_ignore_ascii_case(&path));
     let mut ids: Vec<i64> = of_path.map(|one| one.id).collect();
+
     if let Some(project) = &here {
         ids.extend(managed::ids_of(app, Scope::Project(project.id)).await?);
     }

@@ -38,6 +38,7 @@ impl WholeQuery {
 
         let has_more = limit.is_some_and(|limit| rows.len() > limit);
         rows.truncate(limit.unwrap_or(usize::MAX));
+
         let next = rows.last().filter(|_| has_more).map(|row| number(row).to_string());
 
         Ok(Page {
@@ -66,6 +67,7 @@ mod tests {
         let query = WholeQuery { after, limit };
         let rows = [0, 2, 5].into_iter();
         let page: Page<i64> = query.page(rows, |row| *row, |row| row).expect("a page");
+
         assert_eq!((page.items.as_slice(), page.next.as_deref()), (items, next));
     }
 
