@@ -98,7 +98,8 @@ pub(super) fn explain(body: &[u8], fields: &'static [Field], error: &serde_json:
     let read = look.deserialize(&mut serde_json::Deserializer::from_slice(body));
 
     let Faults { errors, has_unknown } = faults;
-    if read.is_err() || errors.is_empty() {
+    let is_object = errors.iter().all(|error| !error.field.is_empty());
+    if read.is_err() || errors.is_empty() || !is_object {
         return super::invalid(format!("the body has the wrong form; send {form}"));
     }
 
@@ -337,7 +338,6 @@ mod tests {
 
     #[test]
     fn each_wrong_field_is_named() {
-        check("[]", &["the body must be an object"]);
         check("{}", &["events is missing"]);
         check(r#"{"events":{}}"#, &["events must be a list of objects"]);
 
@@ -368,6 +368,17 @@ mod tests {
             r#"{"events":[],"events":[]}"#,
             &["events is given twice; remove one of them"],
         );
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_gets_an_example() {
+        for body in ["[]", "7", "{"] {
+            let error = serde_json::from_str::<Vec<u8>>("7").expect_err("it is no list");
+            let ApiError::Problem(_, detail) = explain(body.as_bytes(), BODY, &error, "{…}") else {
+                panic!("{body} has no fields");
+            };
+            assert!(detail.ends_with("send {…}"), "{detail}");
+        }
     }
 
     #[test]
