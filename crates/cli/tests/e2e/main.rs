@@ -102,6 +102,7 @@ macro_rules! checks {
     };
 }
 
+mod api_lists;
 mod commands_list;
 mod operation_list;
 mod rights_list;
@@ -157,17 +158,6 @@ const CHECKS: &[(&str, Check)] = checks![
     clients::a_rate_limit_says_when_it_ends,
     clients::a_trigger_that_a_level_lacks_is_refused,
     clients::an_empty_attribute_that_a_level_lacks_is_accepted,
-    history::every_list_of_history_has_the_same_filters,
-    history::deliveries_and_attempts_are_found_by_their_result,
-    history::skips_are_listed_with_their_reason,
-    history::only_the_last_page_has_no_next,
-    history::a_maintainer_sees_deliveries_to_the_hooks_of_the_project_only,
-    history::an_owner_sees_the_history_of_everything_in_the_group,
-    history::a_list_needs_a_project_or_group_that_the_user_manages,
-    history::foreign_events_and_deliveries_are_not_found,
-    history::a_wrong_value_is_refused_with_the_choices,
-    history::all_unknown_parameters_are_named_at_once,
-    history::a_question_can_wait_until_reported_events_are_counted,
     namespaces::namespaces_are_found_by_id_and_by_path,
     namespaces::a_namespace_exists_in_its_parent_group_only,
     namespaces::full_names_of_groups_contain_the_names_of_parent_groups,
@@ -466,6 +456,7 @@ const CHECKS: &[(&str, Check)] = checks![
     all_events::a_received_event_without_a_known_project_reaches_a_hook_for_everything,
     all_events::a_hook_of_the_instance_is_restricted_to_sources,
     all_events::a_hook_of_the_instance_is_restricted_to_groups_and_projects,
+    all_events::a_restriction_to_deleted_objects_is_saved_as_it_was_read,
     all_events::restrictions_of_other_hooks_and_of_unknown_names_are_refused,
     all_events::one_gitlab_is_relayed_to_five_services,
     all_events::a_hook_of_the_instance_for_all_events_is_disabled_and_holds_like_a_project_hook,
@@ -495,6 +486,7 @@ fn main() {
     let all = CHECKS
         .iter()
         .chain(rights_list::CHECKS)
+        .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS);

@@ -199,10 +199,10 @@ impl Matrix {
         let mut secrets: Vec<String> = known.map(str::to_owned).into();
         let own = furnish(&server, &sink, "own", &mut secrets);
 
-        // The bot's token is the first one that was added.
-        let bot = secrets[known.len()].clone();
+        // The tokens of the bots are the first ones that were added.
+        let bots = [0, 1].map(|at| secrets[known.len() + at].clone());
         let foreign = furnish(&server, &sink, "foreign", &mut secrets);
-        let (roles, guest) = make_roles(&server, &own, bot);
+        let (roles, guest) = make_roles(&server, &own, bots);
 
         secrets.extend(roles.iter().filter_map(|role| role.token.clone()));
 
@@ -318,7 +318,7 @@ fn role(name: &'static str, token: Option<String>, levels: [i64; 2]) -> Role {
 }
 
 /// Creates the users of all roles, and returns the roles and the id of the guest.
-fn make_roles(server: &Server, own: &Objects, bot: String) -> (Vec<Role>, i64) {
+fn make_roles(server: &Server, own: &Objects, bots: [String; 2]) -> (Vec<Role>, i64) {
     let people = People { server };
     let mut roles = vec![role("nobody", None, [0, 0])];
     let (_, stranger) = people.make("stranger", "api");
@@ -352,8 +352,10 @@ fn make_roles(server: &Server, own: &Objects, bot: String) -> (Vec<Role>, i64) {
     metrics.scope = "metrics";
     roles.push(metrics);
 
-    // The bot of the project has no role in the group.
-    roles.push(role("project bot", Some(bot), [40, 0]));
+    // The bot of the project has no role in the group. The bot of the group is a maintainer of both.
+    let [of_project, of_group] = bots;
+    roles.push(role("project bot", Some(of_project), [40, 0]));
+    roles.push(role("group bot", Some(of_group), [40, 40]));
 
     let mut administrator = role("administrator", Some(TOKEN.to_owned()), [0, 0]);
     administrator.is_admin = true;

@@ -40,14 +40,12 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 17] = [
+const OF_ADMINS: [&str; 15] = [
     "active_hooks",
     "audit",
     "event_filters/",
     "insights/alerts",
     "insights/backfill",
-    "insights/completeness",
-    "insights/gaps",
     "insights/identities",
     "insights/members",
     "insights/privacy",
@@ -71,6 +69,7 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "insights/metrics/{name}" | "insights/metrics/{name}/explain" => Need::ManagerOfNamed,
         "insights/metrics/{name}/events" => Need::ManagerOfNamed,
         "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,
+        "insights/completeness" | "insights/gaps" => Need::ManagerOfNamed,
         "replays" | "stream" => Need::ManagerOfNamed,
         "events" if method == "POST" => Need::Admin,
         "events" | "deliveries" | "attempts" | "skips" => Need::ManagerOfNamed,
@@ -196,7 +195,7 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         _ if role.token.is_none() => Door::Unknown,
         _ if lacks_scope => Door::Forbidden,
         _ if role.is_admin => Door::Passed,
-        Need::SignedIn if role.name == "project bot" && method == "POST" => Door::Forbidden,
+        Need::SignedIn if role.name.ends_with(" bot") && method == "POST" => Door::Forbidden,
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
         Need::OwnToken | Need::HiddenFromMembers => Door::Hidden,

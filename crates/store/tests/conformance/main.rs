@@ -7,6 +7,7 @@ mod access_filters;
 mod activity;
 mod appends;
 mod attempts;
+mod audit;
 mod deliveries;
 mod documents;
 mod events;
@@ -81,11 +82,14 @@ const CHECKS: &[(&str, Check)] = checks![
     attempts::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
     history::events_are_found_by_each_filter,
+    history::events_are_found_by_their_deliveries,
     history::deliveries_are_found_by_each_filter,
     history::attempts_are_found_by_each_filter,
     history::skips_are_found_by_each_filter,
     history::only_the_last_page_of_a_search_has_no_next,
     history::a_search_examines_a_bounded_number_of_rows_for_a_page,
+    audit::audit_entries_are_found_by_user_and_time,
+    audit::only_the_last_page_of_the_audit_log_has_no_next,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
     ordering::listing_queues_continues_where_it_ended,
@@ -134,6 +138,7 @@ const CHECKS: &[(&str, Check)] = checks![
     scopes::searches_find_text_in_names_and_paths,
     replays::a_replay_reads_deliveries_in_order,
     replays::replays_are_listed_by_their_scope,
+    replays::replays_are_listed_by_the_time_of_their_creation,
     replays::results_of_a_replay_count_only_hooks_of_its_scope,
     replays::a_replay_reschedules_ended_deliveries_and_stores_its_position,
     replays::replays_are_paused_cancelled_and_listed,

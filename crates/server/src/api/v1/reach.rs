@@ -9,7 +9,8 @@ use quickdraw_engine::places;
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::ScopeFilter;
 
-use crate::api::{find_group, find_project};
+use super::lookup;
+use crate::api::find_group;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
@@ -43,7 +44,7 @@ impl Reach {
     /// # Errors
     /// 404 for a project or group that the caller may not see, and 403 if a caller who is no administrator names none.
     pub(super) async fn of(app: &App, caller: &Caller, named: Named<'_>) -> Result<Self, ApiError> {
-        let Some(place) = place(app, &named).await? else {
+        let Some(place) = place(app, caller, &named).await? else {
             if caller.actor.is_admin {
                 return Ok(Self {
                     places: None,
@@ -120,7 +121,7 @@ impl Reach {
     }
 }
 
-async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> {
+async fn place(app: &App, caller: &Caller, named: &Named<'_>) -> Result<Option<Place>, ApiError> {
     let given = [("project", named.project), ("group", named.group), ("path", named.path)];
     let mut given = given.iter().filter(|(_, value)| value.is_some());
     if let (Some((one, _)), Some((other, _))) = (given.next(), given.next()) {
@@ -129,7 +130,7 @@ async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> 
     }
 
     if let Some(project) = named.project {
-        return Ok(Some(Place::Project(find_project(app, project).await?.id)));
+        return Ok(Some(Place::Project(lookup::find(app, caller, project).await?.id)));
     }
 
     if let Some(group) = named.group {
@@ -142,7 +143,7 @@ async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> 
         return Ok(Some(Place::Group(group)));
     }
 
-    Ok(Some(Place::Project(find_project(app, path).await?.id)))
+    Ok(Some(Place::Project(lookup::find(app, caller, path).await?.id)))
 }
 
 const fn scope_of(place: Place) -> Scope {
