@@ -49,7 +49,8 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .description(Some(
             "Webhooks in GitLab's format. `/api/v4` is the part of GitLab's REST API that webhooks and their \
              clients need; parameters can be JSON, a form or a query. `/api/v1` has the endpoints that GitLab does \
-             not have.",
+             not have. Commands for curl read the header `PRIVATE-TOKEN: …` from a file named `token-header`, because \
+             every user of a machine can read arguments.",
         ))
         .build();
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::say;
 use crate::client::{self, Unverified};
+use crate::output::complain;
 use bodies::is_older;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,8 +111,16 @@ impl fmt::Display for Outcome {
 }
 
 impl GitLab {
-    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        Self::trusting(url, token, Trust::default(), |note| say(format!("    {note}")))
+    /// A GitLab whose notes about pauses are printed, on standard error if the output is JSON.
+    pub(super) fn noting(url: &str, token: &str, is_json: bool) -> anyhow::Result<Self> {
+        let note = move |note: String| {
+            if is_json {
+                complain(note);
+            } else {
+                say(format!("    {note}"));
+            }
+        };
+        Self::trusting(url, token, Trust::default(), note)
     }
 
     /// A GitLab whose certificate may come from further authorities. `note` prints notes about pauses.

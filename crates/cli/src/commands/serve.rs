@@ -9,7 +9,6 @@ use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::say;
 use crate::first_start::{self, FirstStart};
 use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none};
 use crate::wiring;
@@ -22,7 +21,8 @@ const SECONDS: [f64; 14] = [
 /// Time between two runs of the upkeep.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
+/// Runs the server. `say` prints a line about the start.
+pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
     ensure_none(&config.validate())?;
     log_to_stderr(&config)?;
@@ -64,7 +64,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     );
 
     for note in first.notes.iter().chain(&first.warnings) {
-        say(note);
+        say(note.clone());
     }
 
     for warning in &first.warnings {

@@ -1,6 +1,9 @@
 //! The list of tests about the commands of daily work, and about connecting a GitLab.
 
-use crate::{Check, connect, connect_tls, daily, directory_commands, help};
+use crate::{
+    Check, completions, connect, connect_tls, daily, directory_commands, documents, gap_codes, git, help, hook_tokens, listen,
+    silent_commands,
+};
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
     connect::every_project_of_a_gitlab_gets_one_webhook_and_a_test,
@@ -55,8 +58,41 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     directory_commands::a_login_is_saved_in_a_private_file,
     directory_commands::the_token_of_a_login_is_sent_to_its_server_only,
     directory_commands::a_wrong_token_is_not_saved,
+    git::uninstalling_removes_the_hook_and_its_token,
+    git::a_hook_of_somebody_else_is_not_removed,
+    git::a_git_push_becomes_a_signed_delivery,
+    git::a_pushed_commit_is_counted_once,
+    git::pushes_during_an_outage_are_reported_later,
+    listen::events_of_a_stream_are_forwarded_at_least_once,
+    listen::a_new_listener_continues_at_the_stored_position,
+    listen::an_event_that_the_program_refuses_does_not_block_later_events,
+    listen::a_listener_ends_with_an_error_that_no_retry_can_solve,
+    listen::filtered_events_are_forwarded_with_a_signature,
+    listen::a_listener_prints_headers_and_the_reason_for_a_refusal,
+    listen::a_listener_prints_secrets_on_request,
+    listen::a_listener_prints_each_request_as_one_line_of_json,
+    listen::a_followed_event_is_one_line_of_json,
     help::a_call_without_a_command_shows_examples,
     help::shells_can_read_the_completions,
-    help::bash_completes_the_verbs_of_a_noun,
     help::every_command_has_a_man_page,
+    completions::bash_completes_the_verb_of_a_noun,
+    completions::zsh_completes_the_verb_of_a_noun,
+    completions::fish_completes_the_verb_of_a_noun,
+    documents::doctor_shows_the_disk_and_each_check_in_json,
+    documents::doctor_prints_json_with_a_problem_too,
+    documents::doctor_examines_a_running_server_in_json,
+    documents::a_backfill_lists_its_failures_in_json,
+    documents::a_login_prints_its_user_in_json,
+    documents::connect_gitlab_uses_the_profile_of_a_login,
+    documents::a_url_with_a_password_is_read_from_a_file_only,
+    gap_codes::gaps_that_exist_have_exit_code_1,
+    gap_codes::gaps_that_a_repair_closed_have_exit_code_0,
+    hook_tokens::an_installation_by_an_administrator_stores_a_report_token,
+    hook_tokens::a_second_installation_keeps_the_token,
+    hook_tokens::a_given_report_token_is_stored_as_it_is,
+    hook_tokens::a_token_that_may_not_create_the_report_token_is_explained,
+    hook_tokens::uninstalling_revokes_the_token_that_was_created,
+    silent_commands::commands_warn_once_while_silent_mode_is_on,
+    silent_commands::a_replay_of_the_silent_time_does_not_start_before_its_end,
+    silent_commands::a_replay_can_be_limited_to_a_group,
 ];

@@ -396,7 +396,7 @@ pub(crate) fn a_token_on_the_command_line_is_refused(engine: Engine) {
 
     assert_eq!(done.status.code(), Some(2), "{errors}");
     assert!(
-        errors.contains("--token-file") && !errors.contains("glpat-visible"),
+        errors.contains("--gitlab-token-file") && !errors.contains("glpat-visible"),
         "{errors}"
     );
 }

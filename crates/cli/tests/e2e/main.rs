@@ -16,6 +16,7 @@ mod certificates;
 mod chains;
 mod clients;
 mod commands;
+mod completions;
 mod compose;
 mod connect;
 mod connect_tls;
@@ -25,9 +26,11 @@ mod demo;
 mod directory_commands;
 mod directory_events;
 mod doctor;
+mod documents;
 mod event_filters;
 mod forge;
 mod furniture;
+mod gap_codes;
 mod gaps;
 mod git;
 mod gitlab;
@@ -38,6 +41,7 @@ mod history;
 mod hook_form_pages;
 mod hook_log;
 mod hook_tests;
+mod hook_tokens;
 mod hooks;
 mod http;
 mod identities;
@@ -80,6 +84,7 @@ mod secrets;
 mod server;
 mod server_memory;
 mod silence;
+mod silent_commands;
 mod source_limits;
 mod source_settings;
 mod sources;
@@ -108,11 +113,6 @@ mod operation_list;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
-    git::uninstalling_removes_the_hook_and_its_token,
-    git::a_hook_of_somebody_else_is_not_removed,
-    git::a_git_push_becomes_a_signed_delivery,
-    git::a_pushed_commit_is_counted_once,
-    git::pushes_during_an_outage_are_reported_later,
     compose::image_links_with_the_path_of_the_project_are_absolute,
     compose::image_links_with_the_id_of_the_project_are_absolute,
     compose::a_confidential_body_reaches_only_hooks_for_confidential_events,
@@ -391,13 +391,6 @@ const CHECKS: &[(&str, Check)] = checks![
     repositories::a_push_to_a_shallow_repository_lists_its_new_commits,
     repositories::a_push_of_thousands_of_commits_is_counted,
     repositories::hundreds_of_moved_files_are_added_and_removed,
-    listen::events_of_a_stream_are_forwarded_at_least_once,
-    listen::a_new_listener_continues_at_the_stored_position,
-    listen::an_event_that_the_program_refuses_does_not_block_later_events,
-    listen::a_listener_ends_with_an_error_that_no_retry_can_solve,
-    listen::filtered_events_are_forwarded_with_a_signature,
-    listen::a_listener_prints_headers_and_the_reason_for_a_refusal,
-    listen::a_listener_prints_secrets_on_request,
     event_filters::a_filter_can_be_tried_on_past_events,
     event_filters::a_filter_selects_the_events_of_a_hook,
     event_filters::a_filter_is_kept_until_it_is_changed_or_removed,
