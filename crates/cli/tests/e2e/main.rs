@@ -98,6 +98,7 @@ macro_rules! checks {
 }
 
 mod commands_list;
+mod pages;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
@@ -488,7 +489,8 @@ fn main() {
         .iter()
         .chain(rights_list::CHECKS)
         .chain(directory_events::CHECKS)
-        .chain(commands_list::CHECKS);
+        .chain(commands_list::CHECKS)
+        .chain(pages::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
