@@ -110,6 +110,7 @@ macro_rules! checks {
 mod api_lists;
 mod commands_list;
 mod operation_list;
+mod page_data;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
@@ -482,7 +483,8 @@ fn main() {
         .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
         .chain(operation_list::CHECKS)
-        .chain(commands_list::CHECKS);
+        .chain(commands_list::CHECKS)
+        .chain(page_data::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

@@ -27,7 +27,7 @@ fn ask(server: &Server, role: &Role, method: &str, address: &str) -> Reply {
     send(server.port, method, address, &headers, body.as_bytes()).expect("an answer")
 }
 
-/// The body of a request. The address of a new replay ends with its project.
+/// The body of a request. The address of a new replay ends with its project, and the address of a preview too.
 fn body(method: &str, address: &str) -> String {
     if method == "GET" {
         return String::new();
@@ -39,6 +39,15 @@ fn body(method: &str, address: &str) -> String {
 
     if address.starts_with("/api/v1/replays/") {
         return String::new();
+    }
+
+    if let Some(preview) = address.strip_prefix("/api/v1/previews/") {
+        let body = match preview.split('?').next() {
+            Some("url") => json!({ "url": "https://example.com/" }),
+            Some("template") => json!({ "custom_webhook_template": "{}", "trigger": "push_hooks" }),
+            _ => json!({ "push_events_branch_filter": "main" }),
+        };
+        return body.to_string();
     }
 
     r#"{"name":"n","value":"v","access_level":10}"#.to_owned()
@@ -89,7 +98,8 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     let project = objects.project.to_string();
-    if path == "/api/v1/replays" && !reading {
+    let names_project = path == "/api/v1/replays" || path.starts_with("/api/v1/previews/");
+    if names_project && !reading {
         return format!("{filled}?project={project}");
     }
 
@@ -102,7 +112,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
     let wanted = if path.contains("/insights/") {
         &insights[..]
     } else {
-        &[("trigger", "push_hooks"), ("project", &project)]
+        &[("trigger", "push_hooks"), ("project", &project), ("q", "p")]
     };
     let given = wanted
         .iter()

@@ -40,10 +40,11 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 15] = [
+const OF_ADMINS: [&str; 16] = [
     "active_hooks",
     "audit",
     "event_filters/",
+    "guard/",
     "insights/alerts",
     "insights/backfill",
     "insights/identities",
@@ -62,6 +63,10 @@ const OF_ADMINS: [&str; 15] = [
 fn need_of_v1(method: &str, path: &str) -> Need {
     match path {
         "health" | "ready" | "schemas" | "schemas/{trigger_name}" => Need::Open,
+        "triggers" | "triggers/{trigger_name}" => Need::Open,
+        "hooks/status" | "overview" | "search" => Need::ManagerOfNamed,
+        "hooks/{hook_id}/status" => Need::HiddenFromMembers,
+        "previews/url" | "previews/template" | "previews/filter" => Need::ManagerOfNamed,
         "webhooks/gitlab" | "webhooks/gitlab/{key}" => Need::Secret,
         "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,
         "groups/{id}/events" | "groups/{id}/active_hooks" => Need::Manager,
@@ -175,6 +180,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
         404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
         404 if reply.body.contains("there is no event with this id") => Door::Hidden,
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no hook with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed

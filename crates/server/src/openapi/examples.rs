@@ -14,13 +14,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
     include_str!("../../examples/tokens.json"),
     include_str!("../../examples/hooks.json"),
     include_str!("../../examples/reports.json"),
     include_str!("../../examples/history.json"),
+    include_str!("../../examples/status.json"),
     include_str!("../../examples/sources.json"),
     include_str!("../../examples/metrics.json"),
     include_str!("../../examples/insights.json"),

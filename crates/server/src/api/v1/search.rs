@@ -109,8 +109,8 @@ struct FoundItems {
 /// Search projects, groups, hooks, events and deliveries.
 ///
 /// Users who are no administrators find projects and groups in which they are members, and hooks, events and deliveries
-/// of projects that they maintain and groups that they own. An object such as `!12` and a commit id are looked for in at
-/// most 1,000 bodies of the newest events, and a key in at most 100 projects.
+/// of projects that they maintain and groups that they own. An object such as `!12` and a commit id are looked for in
+/// at most 1,000 bodies of the newest events, and a key in at most 100 projects.
 #[utoipa::path(get, path = "/search", tag = "History", params(SearchQuery),
     responses((status = 200, body = FoundItems)))]
 async fn search(

@@ -66,8 +66,8 @@ struct UrlPreview {
     warning: Option<String>,
 }
 
-/// Check a URL before it is saved: whether the guard allows it, and the secrets that the hook would lose. Maintainers of
-/// the project, owners of the group, and administrators.
+/// Check a URL before it is saved: whether the guard allows it, and the secrets that the hook would lose. Maintainers
+/// of the project, owners of the group, and administrators.
 ///
 /// Nothing is saved, and no request is sent to the URL.
 #[utoipa::path(post, path = "/previews/url", tag = "Hooks", request_body = UrlToPreview,
