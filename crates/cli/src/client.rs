@@ -13,11 +13,11 @@ use bytes::Bytes;
 #[cfg(feature = "git")]
 use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, CertificateDates, Client, Hickory, Limits, Method, Streamed, Trust};
+use quickdraw_egress::{Answer, Call, CertificateDates, Client, Failure, Hickory, Limits, Method, Streamed, Trust};
 
 pub(crate) use self::access::{Server, TokenFile, ask_for, gitlab_token, secret_in, secret_of, text_in, token};
 pub(crate) use self::profile::Profile;
-pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable};
+pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable, Unverified};
 
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -66,9 +66,13 @@ impl Caller {
         let target = Target::parse(url)?;
         let call = target.call(method, headers, body);
         let report = self.0.call(call, |_| Ok::<(), &str>(())).await;
-        report
-            .result
-            .map_err(|failure| Unreachable(format!("{url}: {failure}")).into())
+        report.result.map_err(|failure| {
+            let text = format!("{url}: {failure}");
+            match failure {
+                Failure::Certificate(_) => Unverified(text).into(),
+                _ => Unreachable(text).into(),
+            }
+        })
     }
 
     /// Calls `/api/v1/{path}` of a Quickdraw server with any method and returns the JSON of the answer.

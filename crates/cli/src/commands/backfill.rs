@@ -166,7 +166,7 @@ async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
             all.extend(item["source_project_id"].as_i64());
         }
 
-        match page["next"].as_i64() {
+        match page["next"].as_str() {
             Some(next) => after = format!("?after={next}"),
             None => break,
         }

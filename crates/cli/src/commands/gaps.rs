@@ -104,6 +104,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
         url: &url,
         token: &token,
         kinds: command.kind.join(","),
+        wanted: command.project.as_deref(),
         findings: &findings,
     };
 
@@ -115,7 +116,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
         None => None,
     };
 
-    let projects = ours.projects(command.project.as_deref()).await?;
+    let projects = ours.projects().await?;
     if projects.is_empty() {
         findings.remark("the server has no events yet, so it cannot know of gaps");
     }
@@ -175,20 +176,30 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The Quickdraw server, with the kinds of gaps that are wanted.
+/// The Quickdraw server, with the gaps that are wanted.
 struct OurServer<'a> {
     url: &'a str,
     token: &'a str,
     kinds: String,
+
+    /// Only this project: its full path, or its number in GitLab.
+    wanted: Option<&'a str>,
     findings: &'a Findings,
 }
 
+/// The parameter that names a project, by its number in GitLab or by its full path.
+fn parameter(project: &str) -> String {
+    match project.parse::<i64>() {
+        Ok(number) => format!("source_project_id={number}"),
+        Err(_) => format!("project={}", encoded(project)),
+    }
+}
+
 impl OurServer<'_> {
-    async fn projects(&self, wanted: Option<&str>) -> anyhow::Result<BTreeMap<i64, Vec<Completeness>>> {
+    async fn projects(&self) -> anyhow::Result<BTreeMap<i64, Vec<Completeness>>> {
         let mut projects: BTreeMap<i64, Vec<Completeness>> = BTreeMap::new();
-        let mut query = wanted
-            .map(|project| format!("?project={}", encoded(project)))
-            .unwrap_or_default();
+        let only = self.wanted.map(parameter);
+        let mut query = only.as_ref().map(|only| format!("?{only}")).unwrap_or_default();
 
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
@@ -199,8 +210,11 @@ impl OurServer<'_> {
                 projects.entry(item.source_project_id).or_default().push(item);
             }
 
-            match page["next"].as_i64() {
-                Some(next) => query = format!("?after={next}"),
+            match page["next"].as_str() {
+                Some(next) => {
+                    let only = only.as_ref().map(|only| format!("&{only}")).unwrap_or_default();
+                    query = format!("?after={next}{only}");
+                }
                 None => return Ok(projects),
             }
         }
@@ -221,12 +235,18 @@ impl OurServer<'_> {
 
     async fn gaps(&self, project: i64) -> anyhow::Result<Vec<Gap>> {
         let (mut gaps, mut after) = (Vec::new(), String::new());
+        // Maintainers have to name their project, too.
+        let only = match self.wanted.filter(|wanted| wanted.parse::<i64>().is_err()) {
+            Some(wanted) => format!("&{}", parameter(wanted)),
+            None => String::new(),
+        };
+
         loop {
             let kinds = match self.kinds.as_str() {
                 "" => String::new(),
                 kinds => format!("&kind={}", encoded(kinds)),
             };
-            let path = format!("insights/gaps?project={project}&limit={PAGE}{kinds}{after}");
+            let path = format!("insights/gaps?source_project_id={project}{only}&limit={PAGE}{kinds}{after}");
             let mut page = client::ask(self.url, self.token, &path, None).await?;
             let items: Vec<Gap> =
                 serde_json::from_value(page["items"].take()).context("failed to read the server's list of gaps")?;

@@ -13,7 +13,7 @@ use quickdraw_egress::{Method, Trust};
 use serde_json::Value;
 
 use super::say;
-use crate::client;
+use crate::client::{self, Unverified};
 use crate::output::complain;
 use bodies::is_older;
 
@@ -387,6 +387,8 @@ impl GitLab {
                     }
                 }
 
+                // No repetition changes the certificate.
+                Err(error) if error.is::<Unverified>() => return Err(error),
                 Err(error) => {
                     tries += 1;
                     (Duration::from_secs(1 << tries), format!("{error:#}"))

@@ -1,8 +1,8 @@
 //! The list of tests about the commands of daily work, and about connecting a GitLab.
 
 use crate::{
-    Check, completions, connect, daily, demo, directory_commands, documents, gap_codes, git, help, hook_tokens, listen,
-    silent_commands,
+    Check, completions, connect, connect_tls, daily, demo, directory_commands, documents, gap_codes, git, help,
+    hook_tokens, listen, silent_commands,
 };
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
@@ -15,13 +15,17 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     connect::a_group_without_webhooks_gets_one_in_each_project,
     connect::a_group_gets_one_webhook_with_the_triggers_of_groups,
     connect::a_check_finds_what_a_repair_mends,
+    connect::two_hundred_projects_are_connected_checked_repaired_and_removed,
     connect::a_removal_leaves_the_webhooks_of_others,
     connect::a_gitlab_that_signs_gets_a_signing_token,
     connect::a_replaced_secret_is_written_to_every_webhook,
     connect::a_system_hook_is_created_and_tested,
     connect::a_test_that_quickdraw_refuses_is_reported,
     connect::a_trigger_that_gitlab_does_not_enable_is_reported_and_can_be_left_out,
-    connect::a_gitlab_with_a_private_authority_is_trusted_by_its_file,
+    connect_tls::a_gitlab_with_a_private_authority_is_trusted_by_its_file,
+    connect_tls::an_unknown_authority_ends_the_run_at_once,
+    connect_tls::a_certificate_for_another_name_ends_the_run_at_once,
+    connect_tls::an_expired_certificate_ends_the_run_at_once,
     connect::a_dry_run_changes_nothing,
     connect::a_table_lists_every_place_for_people,
     connect::a_token_on_the_command_line_is_refused,

@@ -244,7 +244,7 @@ impl Missing {
         }
 
         eventually("all events are counted", || {
-            let list = server.get("/api/v1/insights/completeness?project=77");
+            let list = server.get("/api/v1/insights/completeness?project=gear%2Frope");
             list["items"].is_array() && column(&list["items"], "known") == [2, 3, 2, 2].map(Value::from)
         });
 
@@ -262,7 +262,7 @@ impl Missing {
     fn count_in_pages(&self, limit: usize) -> usize {
         let (mut count, mut after) = (0, String::new());
         loop {
-            let path = format!("/api/v1/insights/gaps?project=77&limit={limit}{after}");
+            let path = format!("/api/v1/insights/gaps?project=gear%2Frope&limit={limit}{after}");
             let page = self.server.get(&path);
             count += page["items"].as_array().expect("a list").len();
 
@@ -304,15 +304,17 @@ pub(crate) fn gaps_are_listed_in_pages_and_by_kind(engine: Engine) {
         assert_eq!(missing.count_in_pages(limit), 4, "pages of {limit}");
     }
 
-    let only = missing.server.get("/api/v1/insights/gaps?project=77&kind=issue");
+    let only = missing
+        .server
+        .get("/api/v1/insights/gaps?project=gear%2Frope&kind=issue");
     let expected = json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }]);
     assert_eq!(only["items"], expected);
 
     for query in [
         "",
-        "?project=77&kind=x",
-        "?project=77&after=push:x",
-        "?project=77&limit=0",
+        "?project=gear%2Frope&kind=x",
+        "?project=gear%2Frope&after=push:x",
+        "?project=gear%2Frope&limit=0",
     ] {
         let path = format!("/api/v1/insights/gaps{query}");
         missing.server.call("GET", &path, "").check(400);
@@ -350,10 +352,10 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     check_pipeline(&bodies["Pipeline Hook"]);
 
     eventually("the gaps that can be filled are filled", || {
-        list(&missing.server, "77").len() == 2
+        list(&missing.server, "gear%2Frope").len() == 2
     });
 
-    let left = list(&missing.server, "77").remove(1);
+    let left = list(&missing.server, "gear%2Frope").remove(1);
     assert_eq!(left, json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 }));
 }
 
@@ -449,7 +451,9 @@ impl Lost {
         }
 
         eventually("all gaps are found", || {
-            ["76", "77"].iter().all(|project| list(&server, project).len() == 2)
+            ["gear%2F76", "gear%2Frope"]
+                .iter()
+                .all(|project| list(&server, project).len() == 2)
         });
 
         let forge = Forge::start(poor_answer);
@@ -499,5 +503,5 @@ fn check_repair(lost: &Lost) {
         assert!(output.contains(part), "{part}: {output}");
     }
 
-    assert_eq!(list(&lost.server, "77").len(), 2);
+    assert_eq!(list(&lost.server, "gear%2Frope").len(), 2);
 }

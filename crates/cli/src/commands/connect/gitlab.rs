@@ -18,7 +18,7 @@ use super::report::{Row, State, items, summary, table};
 use super::source::{Quickdraw, Source};
 use super::version::{Credential, Version};
 use super::work::{Task, Work};
-use crate::client::{self, Misused, Server};
+use crate::client::{self, Misused, Server, Unverified};
 use crate::commands::gitlab::GitLab;
 use crate::commands::{plain, say};
 
@@ -114,7 +114,7 @@ pub(crate) async fn run(command: Gitlab) -> anyhow::Result<()> {
 
     let quickdraw = Quickdraw::new(&command.server.url()?, command.server.token()?)?;
 
-    let version = version(&gitlab).await?;
+    let version = version(&gitlab).await.map_err(explained)?;
     let places = Places::find(&gitlab, &command.wish()).await?;
     let instance = places.base_url.clone().unwrap_or_else(|| gitlab.url().to_owned());
 
@@ -229,6 +229,18 @@ async fn work_on(work: &Work<'_>, places: &[Place], bar: &ProgressBar) -> anyhow
     }
 
     Ok(Ended { rows, is_interrupted })
+}
+
+/// Adds the remedy to an error about the certificate of the GitLab.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<Unverified>() {
+        return error;
+    }
+
+    error.context(
+        "the certificate of the GitLab cannot be verified; --ca-file names a file with its authority if that is a \
+         private one",
+    )
 }
 
 /// The version of GitLab.
