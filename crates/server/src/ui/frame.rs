@@ -23,7 +23,7 @@ pub(super) struct Frame {
     pub(super) form_token: String,
     pub(super) notice: Option<Notice>,
 
-    /// What everybody should know, such as that silent mode is on.
+    /// Messages for everybody, such as that silent mode is on.
     pub(super) warnings: Vec<String>,
 
     /// The address of the same data as JSON.
