@@ -44,7 +44,7 @@ struct FiltersToPreview {
     #[schema(value_type = Option<Object>)]
     event_filter: (),
 
-    /// Kind of event. Without it, pushes.
+    /// Kind of event. Pushes by default.
     trigger: Option<String>,
 
     /// Project of the hook: id or full path.
