@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -63,10 +63,60 @@ impl Log {
         })
     }
 
+    /// The address of the client of a request, past the proxies that are trusted. None if the request comes from within
+    /// the process.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = extensions.get::<ConnectInfo<std::net::SocketAddr>>()?.0.ip();
+        Some(address::client(peer, headers, &self.trusted_proxies))
+    }
+
+    /// Writes an entry about a person who signs in or out, or is refused.
+    pub(crate) async fn sign_in(&self, act: SignIn<'_>) {
+        let entry = AuditEntry {
+            id: 0,
+            at: self.context.clock().now(),
+            user_id: act.user_id,
+            username: act.username.to_owned(),
+            behalf: None,
+            address: act.address.map(|address| address.to_string()),
+            method: "POST".to_owned(),
+            path: act.path.to_owned(),
+            status: i64::from(act.status.as_u16()),
+            attributes: act.with.to_owned(),
+        };
+        self.write(entry).await;
+    }
+
+    async fn write(&self, entry: AuditEntry) {
+        if let Err(error) = self.context.store().append_audit(entry).await
+            && outage::stands_alone(&error)
+        {
+            tracing::error!(%error, "an audit entry was not written");
+        }
+    }
+
     /// Waits for changes whose clients may have disconnected.
     pub(crate) async fn finish(&self) {
         self.changes.finish().await;
     }
+}
+
+/// A person who signs in or out, or is refused.
+pub(crate) struct SignIn<'a> {
+    pub(crate) user_id: i64,
+    pub(crate) username: &'a str,
+
+    /// The address of the client.
+    pub(crate) address: Option<IpAddr>,
+
+    /// The path of the page.
+    pub(crate) path: &'a str,
+
+    /// The status of the answer.
+    pub(crate) status: StatusCode,
+
+    /// The names of the values that were sent, such as `password`.
+    pub(crate) with: &'a str,
 }
 
 /// Facts about a request that extractors and handlers collect for its entry.
@@ -134,9 +184,8 @@ pub(crate) async fn record(State(log): State<Arc<Log>>, request: Request, next: 
         return noted(&log, request, next).await;
     }
 
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let client = client_network(address::client(peer, request.headers(), &log.trusted_proxies));
+    let client = log.client(request.extensions(), request.headers());
+    let client = client_network(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let one = Arc::clone(&log);
 
     match log
@@ -163,11 +212,7 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
     let is_report = path.starts_with("/api/v1") && path.ends_with("/events");
     let (note, method) = (Note::default(), request.method().clone());
 
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<std::net::SocketAddr>>()
-        .map(|peer| peer.0.ip());
-    let address = peer.map(|peer| address::client(peer, request.headers(), &log.trusted_proxies).to_string());
+    let address = log.client(request.extensions(), request.headers());
     request.extensions_mut().insert(note.clone());
 
     let response = next.run(request).await;
@@ -192,19 +237,14 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
         user_id: actor.user_id,
         username: actor.username,
         behalf: noted.behalf,
-        address,
+        address: address.map(|address| address.to_string()),
         method: method.to_string(),
         path,
         status: i64::from(status.as_u16()),
         attributes: noted.attributes,
     };
 
-    if let Err(error) = log.context.store().append_audit(entry).await
-        && outage::stands_alone(&error)
-    {
-        tracing::error!(%error, "an audit entry was not written");
-    }
-
+    log.write(entry).await;
     response
 }
 

@@ -17,6 +17,7 @@ use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
+use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
 use crate::receive::{DefaultSource, Sources};
 use crate::streams::Streams;
@@ -68,6 +69,9 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// The passwords of local accounts.
+    pub(crate) passwords: Arc<Passwords>,
+
     /// The audit log.
     pub(crate) audit: Arc<audit::Log>,
 
@@ -102,6 +106,7 @@ impl App {
         );
 
         let access = Access::new(Arc::clone(&engine.context));
+        let passwords = Passwords::new(Arc::clone(&engine.context));
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -116,6 +121,7 @@ impl App {
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
+            passwords,
             audit,
             manual: ManualLimit::new(limits),
             limits,

@@ -1,6 +1,9 @@
 //! Users, their access tokens and their memberships. Only digests of tokens are stored.
 
 mod filters;
+mod identities;
+mod passwords;
+pub(crate) mod portals;
 
 use async_trait::async_trait;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
@@ -12,6 +15,9 @@ use crate::lists::{Page, Paged};
 
 pub(crate) use filters::tokens_of;
 pub use filters::{Between, MemberFilter, TokenFilter, UserFilter};
+pub use identities::{Identities, Identity};
+pub use passwords::{FirstAdministrator, Passwords, StoredPassword};
+pub use portals::{MAX_PORTAL_SESSIONS, NewPortalSession, PortalCreated, PortalSession, PortalSessions, Theme};
 
 /// The user that a token belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]

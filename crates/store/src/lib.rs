@@ -65,7 +65,10 @@ pub trait Store:
     + history::History
     + insights::Insights
     + access::AccessTokens
+    + access::Identities
     + access::Members
+    + access::Passwords
+    + access::PortalSessions
     + access::Users
     + nodes::Nodes
     + sources::Sources
@@ -90,7 +93,10 @@ impl<T> Store for T where
         + history::History
         + insights::Insights
         + access::AccessTokens
+        + access::Identities
         + access::Members
+        + access::Passwords
+        + access::PortalSessions
         + access::Users
         + nodes::Nodes
         + sources::Sources

@@ -130,6 +130,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
     ),
+    (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

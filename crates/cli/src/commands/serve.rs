@@ -44,6 +44,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
 
     let source = wiring::source(&config, &store, &mut first).await?;
     wiring::bind(&config, &source.source, &store).await?;
+    first.make_setup_link(&config, &store).await?;
 
     let engine = wiring::engine(&config, store, address).await?;
     let lifecycle = Lifecycle::start(engine.clone());

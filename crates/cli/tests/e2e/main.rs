@@ -59,6 +59,7 @@ mod namespaces;
 mod operation;
 mod order;
 mod outages;
+mod passwords;
 mod pauses;
 mod privacy;
 mod pushes;

@@ -1,6 +1,6 @@
 //! The list of tests about users, their tokens and their rights.
 
-use crate::{Check, access, audit, managed, matrix, members, reporting, scopes, sudo, tokens};
+use crate::{Check, access, audit, managed, matrix, members, passwords, reporting, scopes, sudo, tokens};
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
     access::each_role_gets_the_statuses_of_its_row,
@@ -18,6 +18,13 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     tokens::a_token_keeps_the_requested_scopes,
     tokens::a_rotated_token_keeps_its_scopes,
     tokens::a_null_body_counts_as_an_absent_body,
+    passwords::a_user_changes_the_own_password,
+    passwords::an_administrator_sets_the_first_password_of_a_user,
+    passwords::a_password_that_breaks_a_rule_is_refused,
+    passwords::wrong_passwords_are_slowed_down,
+    passwords::passwords_are_neither_logged_nor_audited,
+    passwords::a_command_prints_a_setup_link,
+    passwords::the_first_start_writes_a_setup_link_into_a_private_file,
     audit::changes_and_refusals_are_audited,
     audit::the_audit_log_is_for_administrators_and_contains_no_values,
     audit::a_refused_read_of_a_hidden_object_is_audited,

@@ -1,6 +1,7 @@
 //! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before`, and `next`
 //! in the answer.
 
+mod account;
 mod alerts;
 mod audit;
 mod backfill;
@@ -25,6 +26,7 @@ mod roster;
 mod schemas;
 mod scope;
 mod set_aside;
+mod setup_links;
 mod sources;
 mod stream;
 mod workers;
@@ -40,6 +42,7 @@ use crate::views::Page;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .merge(account::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
@@ -59,6 +62,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(reviews::routes())
         .merge(schemas::routes())
         .merge(set_aside::routes())
+        .merge(setup_links::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(workers::routes())

@@ -27,6 +27,7 @@ mod replays;
 mod schema;
 mod scopes;
 mod shown;
+mod sign_in;
 mod sources;
 
 use fixture::Fixture;
@@ -144,6 +145,16 @@ const CHECKS: &[(&str, Check)] = checks![
     shown::lists_can_be_read_in_descending_order,
     access_filters::users_members_and_tokens_are_filtered,
     shown::archiving_and_blocking_can_be_undone,
+    sign_in::a_password_is_found_by_the_username_in_any_case,
+    sign_in::a_user_is_created_with_a_password,
+    sign_in::the_setup_link_is_valid_once_and_until_its_end,
+    sign_in::a_setup_with_a_taken_username_keeps_the_link,
+    sign_in::an_identity_belongs_to_one_user,
+    sign_in::a_user_and_an_identity_are_created_together,
+    sign_in::users_are_found_by_their_address,
+    sign_in::a_portal_session_is_found_until_its_end,
+    sign_in::a_portal_session_ends_with_its_user_and_its_project,
+    sign_in::a_project_has_a_bounded_number_of_portal_sessions,
     shown::a_moved_group_takes_its_projects_along,
 ];
 
