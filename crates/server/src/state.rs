@@ -20,6 +20,7 @@ use crate::params::Known;
 use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
 use crate::receive::{DefaultSource, Sources};
+use crate::sessions::Sessions;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
@@ -71,6 +72,8 @@ pub struct App {
 
     /// The passwords of local accounts.
     pub(crate) passwords: Arc<Passwords>,
+    /// Sessions of people who are signed in with a browser.
+    pub(crate) sessions: Sessions,
 
     /// The audit log.
     pub(crate) audit: Arc<audit::Log>,
@@ -107,6 +110,11 @@ impl App {
 
         let access = Access::new(Arc::clone(&engine.context));
         let passwords = Passwords::new(Arc::clone(&engine.context));
+        let sessions = Sessions::new(
+            Arc::clone(&engine.context),
+            external_url.starts_with("https://"),
+            trusted_proxies.clone(),
+        );
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -122,6 +130,7 @@ impl App {
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
             passwords,
+            sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,

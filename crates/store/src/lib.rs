@@ -38,6 +38,7 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
@@ -71,6 +72,7 @@ pub trait Store:
     + access::PortalSessions
     + access::Users
     + nodes::Nodes
+    + sessions::Sessions
     + sources::Sources
     + known::Known
     + rebuild::Rebuild
@@ -99,6 +101,7 @@ impl<T> Store for T where
         + access::PortalSessions
         + access::Users
         + nodes::Nodes
+        + sessions::Sessions
         + sources::Sources
         + known::Known
         + rebuild::Rebuild

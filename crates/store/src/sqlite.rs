@@ -32,6 +32,7 @@ mod replays;
 mod rows;
 mod scopes;
 mod search;
+mod sessions;
 mod settle;
 mod shadow;
 mod sources;
@@ -128,6 +129,7 @@ const MIGRATIONS: &[Migration] = &[
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
     ),
+    (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/sqlite/0035_sign_in.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
