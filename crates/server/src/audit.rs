@@ -70,29 +70,17 @@ impl Log {
         Some(address::client(peer, headers, &self.trusted_proxies))
     }
 
-    /// Writes an entry about a person who signs in or out, or is refused.
-    pub(crate) async fn sign_in(&self, act: SignIn<'_>) {
-        let entry = AuditEntry {
-            id: 0,
-            at: self.context.clock().now(),
-            user_id: act.user_id,
-            username: act.username.to_owned(),
-            behalf: None,
-            address: act.address.map(|address| address.to_string()),
-            method: "POST".to_owned(),
-            path: act.path.to_owned(),
-            status: i64::from(act.status.as_u16()),
-            attributes: act.with.to_owned(),
-        };
-        self.write(entry).await;
+    /// Writes an entry about a person who signs in or out.
+    pub(crate) async fn sign_in(&self, act: SignIn) {
+        write(&self.context, act.entry(&self.context)).await;
     }
 
-    async fn write(&self, entry: AuditEntry) {
-        if let Err(error) = self.context.store().append_audit(entry).await
-            && outage::stands_alone(&error)
-        {
-            tracing::error!(%error, "an audit entry was not written");
-        }
+    /// Writes an entry about a person who is refused, after the answer. Otherwise the time of the answer would show
+    /// whether the user exists.
+    pub(crate) fn sign_in_later(&self, act: SignIn) {
+        let context = Arc::clone(&self.context);
+        let entry = act.entry(&context);
+        self.changes.spawn(async move { write(&context, entry).await });
     }
 
     /// Waits for changes whose clients may have disconnected.
@@ -102,21 +90,69 @@ impl Log {
 }
 
 /// A person who signs in or out, or is refused.
-pub(crate) struct SignIn<'a> {
-    pub(crate) user_id: i64,
-    pub(crate) username: &'a str,
+pub(crate) struct SignIn {
+    user_id: i64,
+    username: String,
+    address: Option<IpAddr>,
+    path: &'static str,
+    status: StatusCode,
+    with: &'static str,
+}
 
-    /// The address of the client.
-    pub(crate) address: Option<IpAddr>,
+impl SignIn {
+    /// An act at the path of a page, with the status of the answer.
+    pub(crate) const fn new(path: &'static str, status: StatusCode) -> Self {
+        Self {
+            user_id: 0,
+            username: String::new(),
+            address: None,
+            path,
+            status,
+            with: "",
+        }
+    }
 
-    /// The path of the page.
-    pub(crate) path: &'a str,
+    /// Adds the user.
+    pub(crate) fn of(mut self, user_id: i64, username: &str) -> Self {
+        self.user_id = user_id;
+        username.clone_into(&mut self.username);
+        self
+    }
 
-    /// The status of the answer.
-    pub(crate) status: StatusCode,
+    /// Adds the address of the client.
+    pub(crate) const fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.address = address;
+        self
+    }
 
-    /// The names of the values that were sent, such as `password`.
-    pub(crate) with: &'a str,
+    /// Adds the names of the values that were sent, such as `password`.
+    pub(crate) const fn with(mut self, names: &'static str) -> Self {
+        self.with = names;
+        self
+    }
+
+    fn entry(self, context: &Context) -> AuditEntry {
+        AuditEntry {
+            id: 0,
+            at: context.clock().now(),
+            user_id: self.user_id,
+            username: self.username,
+            behalf: None,
+            address: self.address.map(|address| address.to_string()),
+            method: "POST".to_owned(),
+            path: self.path.to_owned(),
+            status: i64::from(self.status.as_u16()),
+            attributes: self.with.to_owned(),
+        }
+    }
+}
+
+async fn write(context: &Context, entry: AuditEntry) {
+    if let Err(error) = context.store().append_audit(entry).await
+        && outage::stands_alone(&error)
+    {
+        tracing::error!(%error, "an audit entry was not written");
+    }
 }
 
 /// Facts about a request that extractors and handlers collect for its entry.
@@ -244,7 +280,7 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
         attributes: noted.attributes,
     };
 
-    log.write(entry).await;
+    write(&log.context, entry).await;
     response
 }
 
@@ -348,6 +384,14 @@ impl Changes {
         let answer = answered.await;
         waiting.is_over = true;
         Some(answer)
+    }
+
+    /// Runs work for which no client waits.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+
+        tasks.spawn(work);
     }
 
     /// Waits for all running changes.

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Admin, Caller};
+use crate::auth::{Admin, AdminCaller, Caller};
 use crate::body::{self, Kind};
 use crate::error::ApiError;
 use crate::params::{self, Input, Params};
@@ -44,6 +44,14 @@ impl FromRequestParts<Arc<App>> for ClientAddress {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let address = app.audit.client(&parts.extensions, &parts.headers);
         Ok(Self(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for AdminCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::new(Caller::from_request_parts(parts, app).await?)
     }
 }
 

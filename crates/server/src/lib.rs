@@ -17,6 +17,7 @@ pub mod ops;
 pub mod params;
 mod passwords;
 mod places;
+mod portals;
 pub mod receive;
 mod seats;
 mod sessions;

@@ -47,8 +47,8 @@ pub(crate) struct Passwords {
 /// The reason for which a username and password are refused.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The account is unknown, has no password, or has another one.
-    Wrong,
+    /// The account is unknown, has no password, or has another one. The audit log needs the user, if there is one.
+    Wrong(Option<Box<User>>),
 
     /// The password is right, and the user is blocked.
     Blocked,
@@ -64,7 +64,7 @@ impl Refused {
     /// The answer of the API to a parameter with a password.
     pub(crate) fn of_parameter(self, name: &str) -> ApiError {
         match self {
-            Self::Wrong => ApiError::field(name, format!("{name} is not the password of the user")),
+            Self::Wrong(_) => ApiError::field(name, format!("{name} is not the password of the user")),
             Self::Blocked => quickdraw_store::Error::Blocked.into(),
             Self::Wait(time) => ApiError::too_many(time.as_secs() + 1),
             Self::Failed(error) => error,
@@ -127,13 +127,12 @@ impl Passwords {
             }
         };
 
-        self.check(attempt, hash, password).await?;
-        let user = user.ok_or(Refused::Wrong)?;
-        if user.blocked {
-            return Err(Refused::Blocked);
+        let is_right = self.check(attempt, hash, password).await?;
+        match user {
+            Some(user) if is_right && user.blocked => Err(Refused::Blocked),
+            Some(user) if is_right => Ok(user),
+            other => Err(Refused::Wrong(other.map(Box::new))),
         }
-
-        Ok(user)
     }
 
     /// Checks the password of a user who is signed in already, for changes that need it again.
@@ -147,7 +146,11 @@ impl Passwords {
             }
         };
 
-        self.check(attempt, hash, password).await
+        if self.check(attempt, hash, password).await? {
+            Ok(())
+        } else {
+            Err(Refused::Wrong(None))
+        }
     }
 
     /// Counts an attempt before its result is known, so that simultaneous attempts do not pass the limit together.
@@ -157,13 +160,13 @@ impl Passwords {
         attempt.map_err(Refused::Wait)
     }
 
-    async fn check(&self, attempt: Attempt<'_>, hash: Option<String>, password: &Secret) -> Result<(), Refused> {
+    async fn check(&self, attempt: Attempt<'_>, hash: Option<String>, password: &Secret) -> Result<bool, Refused> {
         match self.matches(hash, password.clone()).await {
             Ok(true) => {
                 attempt.succeed();
-                Ok(())
+                Ok(true)
             }
-            Ok(false) => Err(Refused::Wrong),
+            Ok(false) => Ok(false),
             Err(error) => {
                 attempt.withdraw();
                 Err(error.into())

@@ -1,6 +1,9 @@
 //! The list of tests about users, their tokens and their rights.
 
-use crate::{Check, access, audit, managed, matrix, members, passwords, reporting, scopes, sudo, tokens};
+use crate::{
+    Check, access, audit, managed, matrix, members, passwords, portal, profile, reporting, scopes, sign_in, sudo,
+    tokens,
+};
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
     access::each_role_gets_the_statuses_of_its_row,
@@ -25,6 +28,31 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     passwords::passwords_are_neither_logged_nor_audited,
     passwords::a_command_prints_a_setup_link,
     passwords::the_first_start_writes_a_setup_link_into_a_private_file,
+    sign_in::a_person_signs_in_with_a_password,
+    sign_in::a_wrong_password_and_an_unknown_user_get_the_same_answer,
+    sign_in::guesses_of_a_password_are_slowed_down,
+    sign_in::a_blocked_user_cannot_sign_in,
+    sign_in::each_sign_in_begins_a_new_session,
+    sign_in::signing_in_and_out_is_audited,
+    sign_in::a_setup_link_makes_an_administrator_who_can_sign_in,
+    sign_in::a_setup_link_works_once_and_only_the_newest,
+    sign_in::a_refused_setup_keeps_the_link_and_no_password,
+    sign_in::the_setup_page_compares_the_address_with_the_settings,
+    profile::a_new_password_ends_the_other_sessions,
+    profile::a_refused_password_is_explained_and_not_sent_back,
+    profile::sessions_are_listed_and_ended,
+    profile::a_person_signs_out_everywhere_else,
+    profile::nobody_ends_the_session_of_another_user,
+    profile::a_token_is_created_shown_once_and_revoked,
+    profile::a_token_with_wrong_values_is_refused_on_the_page,
+    portal::a_portal_link_shows_the_webhooks_of_its_project,
+    portal::a_portal_link_opens_nothing_else,
+    portal::a_link_of_a_group_shows_its_projects,
+    portal::an_altered_or_ended_link_is_refused_with_a_plain_page,
+    portal::an_open_portal_ends_with_its_link,
+    portal::only_who_manages_webhooks_makes_portal_links,
+    portal::a_portal_link_with_wrong_values_is_refused,
+    portal::only_pages_of_a_portal_may_be_framed,
     audit::changes_and_refusals_are_audited,
     audit::the_audit_log_is_for_administrators_and_contains_no_values,
     audit::a_refused_read_of_a_hidden_object_is_audited,

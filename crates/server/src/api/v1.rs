@@ -17,6 +17,7 @@ mod item_filters;
 mod managed;
 mod metrics;
 mod named;
+mod portal_sessions;
 mod privacy;
 mod reach;
 mod rebuild;
@@ -55,6 +56,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(metrics::routes())
+        .merge(portal_sessions::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
         .merge(sources::routes())

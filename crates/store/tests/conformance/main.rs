@@ -140,6 +140,8 @@ const CHECKS: &[(&str, Check)] = checks![
     sessions::a_used_session_ends_after_its_longest_time,
     sessions::a_session_has_the_scopes_of_its_token_and_ends_with_it,
     sessions::a_blocked_user_has_no_session,
+    sessions::a_block_ends_all_sessions_for_good,
+    sessions::a_new_password_ends_all_sessions_but_one,
     sessions::sessions_are_ended_one_by_one_or_together,
     sessions::a_further_session_ends_the_one_that_was_unused_for_the_longest_time,
     nodes::a_wrong_key_is_refused_at_the_start,

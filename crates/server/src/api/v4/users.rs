@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::changes;
 use super::groups::path;
 use super::page::{Listing, OrderQuery, PageQuery};
-use crate::auth::{Admin, Caller};
+use crate::auth::{Admin, AdminCaller, Caller};
 use crate::error::ApiError;
 use crate::params::{Clearable, Hidden, Line, Moment, Params};
 use crate::state::App;
@@ -258,7 +258,7 @@ struct UserToChange {
 #[utoipa::path(put, path = "/users/{id}", tag = "Users", request_body = UserToChange,
     responses((status = 200, body = User)))]
 async fn edit(
-    Admin(actor): Admin,
+    admin: AdminCaller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
@@ -267,7 +267,7 @@ async fn edit(
     let input: UserToChange = params.read()?;
 
     // User 1 is the user of the root token.
-    if (user.id == actor.user_id || user.id == 1) && input.admin == Some(false) {
+    if (user.id == admin.actor.user_id || user.id == 1) && input.admin == Some(false) {
         return Err(ApiError::forbidden());
     }
 
@@ -299,13 +299,15 @@ async fn edit(
         .ok_or_else(|| ApiError::not_found("User"))?;
 
     if let Some(hash) = hash {
-        app.store().set_password(user.id, hash, None, app.now()).await?;
+        app.store()
+            .set_password(user.id, hash, admin.kept_session(user.id), app.now())
+            .await?;
     }
 
     app.access.forget();
     if changed.username != user.username {
         let change = Change::UserRenamed(changes::account(&changed), &user.username);
-        changes::report(&app, &actor, &[change]).await;
+        changes::report(&app, &admin.actor, &[change]).await;
     }
 
     Ok(Json(User::in_full(&changed, &app.external_url)))

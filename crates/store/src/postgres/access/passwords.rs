@@ -102,10 +102,13 @@ impl Passwords for Postgres {
     }
 }
 
-async fn set(client: &impl GenericClient, user: i64, hash: &str, _keep: Option<i64>, now: Timestamp) -> Result<()> {
+async fn set(client: &impl GenericClient, user: i64, hash: &str, keep: Option<i64>, now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO passwords (user_id, hash, changed_at) VALUES ($1, $2, $3)
         ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
     client.execute(sql, &[&user, &hash, &now.as_micros()]).await?;
+
+    let sql = "DELETE FROM sessions WHERE user_id = $1 AND ($2::bigint IS NULL OR id <> $2)";
+    client.execute(sql, &[&user, &keep]).await?;
 
     Ok(())
 }

@@ -60,6 +60,11 @@ impl Users for Postgres {
             )
             .await?;
 
+        if edit.blocked == Some(true) {
+            let sql = "DELETE FROM sessions WHERE user_id = $1";
+            transaction.execute(sql, &[&id]).await?;
+        }
+
         transaction.commit().await?;
         Ok(Some(changed))
     }

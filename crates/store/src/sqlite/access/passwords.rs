@@ -108,10 +108,13 @@ impl Passwords for Sqlite {
     }
 }
 
-fn set(connection: &Connection, user: i64, hash: &str, _keep: Option<i64>, now: Timestamp) -> Result<()> {
+fn set(connection: &Connection, user: i64, hash: &str, keep: Option<i64>, now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO passwords (user_id, hash, changed_at) VALUES (?1, ?2, ?3)
         ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
     connection.execute(sql, (user, hash, now.as_micros()))?;
+
+    let sql = "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id <> ?2)";
+    connection.execute(sql, (user, keep))?;
 
     Ok(())
 }

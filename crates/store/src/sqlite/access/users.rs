@@ -47,6 +47,10 @@ impl Users for Sqlite {
                 ),
             )?;
 
+            if edit.blocked == Some(true) {
+                tx.connection.execute("DELETE FROM sessions WHERE user_id = ?1", [id])?;
+            }
+
             find_user(tx.connection, id)
         })
         .await
