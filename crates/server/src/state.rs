@@ -17,7 +17,9 @@ use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
+use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
+use crate::portals::Portals;
 use crate::receive::{DefaultSource, Sources};
 use crate::sessions::Sessions;
 use crate::streams::Streams;
@@ -33,6 +35,15 @@ pub(crate) const KEYS: Shares = Shares {
 };
 /// Number of questions about insights that are computed at once.
 const CALCULATIONS_AT_ONCE: usize = 4;
+
+/// The addresses under which people know this server.
+pub struct Address {
+    /// Base URL of this server, without a slash at its end.
+    pub external_url: String,
+
+    /// Origins whose pages may show the pages of a portal session in an iframe.
+    pub portal_origins: Vec<String>,
+}
 
 /// The application.
 pub struct App {
@@ -69,6 +80,12 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// The passwords of local accounts.
+    pub(crate) passwords: Arc<Passwords>,
+
+    /// Portal sessions.
+    pub(crate) portals: Portals,
+
     /// Sessions of people who are signed in with a browser.
     pub(crate) sessions: Sessions,
 
@@ -92,11 +109,15 @@ impl App {
         engine: Arc<Engine>,
         source: DefaultSource,
         trusted_proxies: Addresses,
-        external_url: String,
+        address: Address,
         metrics: PrometheusHandle,
         metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
+        let Address {
+            external_url,
+            portal_origins,
+        } = address;
         let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
@@ -106,11 +127,10 @@ impl App {
         );
 
         let access = Access::new(Arc::clone(&engine.context));
-        let sessions = Sessions::new(
-            Arc::clone(&engine.context),
-            external_url.starts_with("https://"),
-            trusted_proxies.clone(),
-        );
+        let passwords = Passwords::new(Arc::clone(&engine.context));
+        let is_secure = external_url.starts_with("https://");
+        let portals = Portals::new(Arc::clone(&engine.context), is_secure, portal_origins);
+        let sessions = Sessions::new(Arc::clone(&engine.context), is_secure, trusted_proxies.clone());
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -125,6 +145,8 @@ impl App {
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
+            passwords,
+            portals,
             sessions,
             audit,
             manual: ManualLimit::new(limits),
