@@ -2,6 +2,7 @@
 
 mod history;
 mod hook;
+mod hook_status;
 mod people;
 mod replay;
 mod scopes;
@@ -20,7 +21,8 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
-pub use people::{CreatedToken, Member, Metadata, Token, User};
+pub use hook_status::{BacklogView, HookStatus, HourView, LastAttemptView};
+pub use people::{CreatedToken, Member, Metadata, SshKey, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;

@@ -12,6 +12,7 @@
 //!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod activity;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
@@ -42,6 +43,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
+pub mod ssh_keys;
 pub mod telemetry;
 pub mod wake;
 
@@ -62,6 +64,7 @@ pub trait Store:
     + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
+    + activity::Activity
     + audit::Audit
     + history::History
     + insights::Insights
@@ -74,6 +77,7 @@ pub trait Store:
     + nodes::Nodes
     + sessions::Sessions
     + sources::Sources
+    + ssh_keys::SshKeys
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -91,6 +95,7 @@ impl<T> Store for T where
         + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
+        + activity::Activity
         + audit::Audit
         + history::History
         + insights::Insights
@@ -103,6 +108,7 @@ impl<T> Store for T where
         + nodes::Nodes
         + sessions::Sessions
         + sources::Sources
+        + ssh_keys::SshKeys
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

@@ -29,7 +29,7 @@ pub(super) struct Frame {
     /// Address of the platform's page to which the pages of a portal link back.
     pub(super) return_url: Option<String>,
 
-    /// What everybody should know, such as that silent mode is on.
+    /// Messages for everybody, such as that silent mode is on.
     pub(super) warnings: Vec<String>,
 
     /// The address of the same data as JSON.
