@@ -23,6 +23,7 @@ pub mod insights;
 mod journal;
 mod last_events;
 pub mod lifecycle;
+pub mod oidc;
 pub mod outage;
 mod scheduler;
 pub mod settings;

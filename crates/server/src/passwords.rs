@@ -166,7 +166,10 @@ impl Passwords {
                 attempt.succeed();
                 Ok(true)
             }
-            Ok(false) => Ok(false),
+            Ok(false) => {
+                attempt.fail(Instant::now());
+                Ok(false)
+            }
             Err(error) => {
                 attempt.withdraw();
                 Err(error.into())

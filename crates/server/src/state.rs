@@ -7,6 +7,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::source::Addresses;
 use quickdraw_engine::Engine;
+use quickdraw_engine::oidc::Oidc;
 use quickdraw_store::SharedStore;
 use quickdraw_store::access::Actor;
 
@@ -36,13 +37,16 @@ pub(crate) const KEYS: Shares = Shares {
 /// Number of questions about insights that are computed at once.
 const CALCULATIONS_AT_ONCE: usize = 4;
 
-/// The addresses under which people know this server.
-pub struct Address {
+/// How people reach this server and sign in.
+pub struct Entrance {
     /// Base URL of this server, without a slash at its end.
     pub external_url: String,
 
     /// Origins whose pages may show the pages of a portal session in an iframe.
     pub portal_origins: Vec<String>,
+
+    /// The OpenID Connect provider, if there is one.
+    pub oidc: Option<Oidc>,
 }
 
 /// The application.
@@ -86,6 +90,9 @@ pub struct App {
     /// Portal sessions.
     pub(crate) portals: Portals,
 
+    /// The OpenID Connect provider, if there is one.
+    pub(crate) oidc: Option<Oidc>,
+
     /// Sessions of people who are signed in with a browser.
     pub(crate) sessions: Sessions,
 
@@ -109,15 +116,16 @@ impl App {
         engine: Arc<Engine>,
         source: DefaultSource,
         trusted_proxies: Addresses,
-        address: Address,
+        entrance: Entrance,
         metrics: PrometheusHandle,
         metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
-        let Address {
+        let Entrance {
             external_url,
             portal_origins,
-        } = address;
+            oidc,
+        } = entrance;
         let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
@@ -147,12 +155,18 @@ impl App {
             access,
             passwords,
             portals,
+            oidc,
             sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,
             known: OnceLock::new(),
         })
+    }
+
+    /// True if browsers reach the server over TLS only.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.external_url.starts_with("https://")
     }
 
     /// Ends all streams, which would otherwise never end. Clients reconnect and continue at their position.

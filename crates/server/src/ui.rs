@@ -14,6 +14,7 @@ mod home;
 mod hooks;
 mod live;
 mod navigation;
+mod oidc;
 mod parts;
 mod person;
 mod place;
@@ -57,6 +58,8 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
     let pages = Router::new()
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
+        .route("/-/sign_in/oidc", get(oidc::begin))
+        .route("/-/sign_in/oidc/callback", get(oidc::callback))
         .route("/-/sign_out", post(sign_in::leave))
         .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
         .route("/-/start", get(setup::start))

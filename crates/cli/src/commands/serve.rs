@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
-use quickdraw_server::state::Address;
+use quickdraw_server::state::Entrance;
 use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -59,9 +59,10 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
         engine,
         source,
         proxies,
-        Address {
+        Entrance {
             external_url: config.server.external_url.clone(),
             portal_origins: config.server.portal_origins.clone(),
+            oidc: wiring::oidc(&config)?,
         },
         metrics.clone(),
         config.server.metrics_token_required,

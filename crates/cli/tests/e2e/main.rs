@@ -62,6 +62,8 @@ mod metrics;
 mod misbehaving;
 mod monitoring;
 mod namespaces;
+mod oidc;
+mod oidc_provider;
 mod operation;
 mod order;
 mod outages;

@@ -98,7 +98,7 @@ pub(crate) fn passwords_are_neither_logged_nor_audited(engine: Engine) {
     change(&server, &token, PASSWORD, OTHER).check(204);
 
     let audit = server.get("/api/v1/audit?limit=100").to_string();
-    assert!(audit.contains("current_password password"), "{audit}");
+    assert!(audit.contains("current_password"), "{audit}");
     for password in [PASSWORD, OTHER] {
         assert!(!audit.contains(password));
         assert!(!server.output().contains(password));

@@ -151,7 +151,7 @@ pub(crate) fn a_portal_link_with_wrong_values_is_refused(engine: Engine) {
         ),
         (
             json!({ "project": "gear/rope", "access": "admin" }),
-            "The choices are read, manage",
+            "the choices are read, manage",
         ),
     ] {
         server.call("POST", API, &body.to_string()).check_refusal(400, words);

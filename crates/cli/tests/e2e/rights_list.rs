@@ -1,8 +1,8 @@
 //! The list of tests about users, their tokens and their rights.
 
 use crate::{
-    Check, access, audit, managed, matrix, members, passwords, portal, profile, reporting, scopes, sign_in, ssh_keys,
-    sudo, tokens,
+    Check, access, audit, managed, matrix, members, oidc, passwords, portal, profile, reporting, scopes, sign_in,
+    ssh_keys, sudo, tokens,
 };
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
@@ -53,6 +53,16 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     portal::only_who_manages_webhooks_makes_portal_links,
     portal::a_portal_link_with_wrong_values_is_refused,
     portal::only_pages_of_a_portal_may_be_framed,
+    oidc::the_first_sign_in_creates_a_user_and_the_second_finds_it,
+    oidc::a_sign_in_needs_its_own_state_and_cookie,
+    oidc::a_token_that_cannot_be_trusted_is_refused,
+    oidc::a_wrong_code_is_refused,
+    oidc::groups_decide_about_the_role,
+    oidc::only_allowed_groups_sign_in,
+    oidc::a_user_with_the_same_address_is_linked_only_if_the_settings_allow_it,
+    oidc::an_address_that_is_not_verified_links_nobody,
+    oidc::a_blocked_user_is_refused_at_the_provider_too,
+    oidc::without_a_provider_there_is_no_button,
     audit::changes_and_refusals_are_audited,
     audit::the_audit_log_is_for_administrators_and_contains_no_values,
     audit::a_refused_read_of_a_hidden_object_is_audited,

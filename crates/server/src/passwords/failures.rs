@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 
 /// Largest number of counters. Beyond it, the one whose last failure is the oldest is forgotten.
 const MAX_COUNTERS: usize = 10_000;
-/// Largest exponent of a delay, in seconds.
+/// The first delay, in seconds.
+const FIRST_DELAY: u64 = 4;
+/// Largest exponent of a delay.
 const MAX_EXPONENT: u32 = 20;
 
 /// The owner of a counter.
@@ -54,13 +56,13 @@ impl Counted {
         }
     }
 
-    /// The delay after a number of failures: a second after the free ones, and twice as long after each further one.
+    /// The delay after a number of failures: it begins after the free ones, and doubles after each further one.
     fn delay(&self, failures: u32) -> Duration {
         let Some(further) = failures.checked_sub(self.free()) else {
             return Duration::ZERO;
         };
 
-        let seconds = Duration::from_secs(1 << further.min(MAX_EXPONENT));
+        let seconds = Duration::from_secs(FIRST_DELAY << further.min(MAX_EXPONENT));
         seconds.min(self.longest())
     }
 }
@@ -177,6 +179,16 @@ impl Attempt<'_> {
         self.failures.0.lock().remove(&self.counted[0]);
     }
 
+    /// The attempt failed at this time, from which the delay counts.
+    pub(super) fn fail(self, now: Instant) {
+        let mut counters = self.failures.0.lock();
+        for one in &self.counted {
+            if let Some(counter) = counters.get_mut(one) {
+                counter.last = now;
+            }
+        }
+    }
+
     /// The attempt could not be checked, so it does not count.
     pub(super) fn withdraw(self) {
         self.uncount();
@@ -220,10 +232,10 @@ mod tests {
         assert_eq!(fail(&failures, "ida", network(1), start, 1), 5);
         assert_eq!(
             failures.begin("ida".to_owned(), network(1), start).err(),
-            Some(Duration::from_secs(1))
+            Some(Duration::from_secs(FIRST_DELAY))
         );
 
-        // An hour has room for the delays of 1, 2, 4, … 512 s, and then for about one attempt in ten minutes.
+        // An hour has room for the delays of 4, 8, 16, … 512 s, and then for about one attempt in ten minutes.
         assert!(fail(&failures, "ida", network(1), start, 3600) < 20);
         assert!(failures.begin("olga".to_owned(), network(1), start).is_ok());
         assert!(failures.begin("ida".to_owned(), network(2), start).is_ok());

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use quickdraw_domain::Secret;
 use quickdraw_domain::access::TokenScope;
 
@@ -28,12 +29,28 @@ const NEEDED: [TokenScope; 2] = [TokenScope::Api, TokenScope::ReadApi];
 struct SignInPage {
     frame: Frame,
     form: Form,
+
+    /// The OpenID Connect provider, if there is one.
+    provider: Option<Provider>,
+}
+
+/// A provider at which people can sign in.
+struct Provider {
+    name: String,
+    href: String,
 }
 
 impl SignInPage {
-    fn of(_ui: &Ui, form: Form) -> Self {
+    fn of(ui: &Ui, form: Form) -> Self {
+        let back = utf8_percent_encode(form.value("return_to"), NON_ALPHANUMERIC);
+        let provider = ui.app.oidc.as_ref().map(|oidc| Provider {
+            name: oidc.settings().name.clone(),
+            href: format!("/-/sign_in/oidc?return_to={back}"),
+        });
+
         Self {
             frame: Frame::bare("Sign in"),
+            provider,
             form,
         }
     }
