@@ -29,6 +29,7 @@ pub mod insights;
 pub mod known;
 pub mod lists;
 pub mod nodes;
+pub mod notifications;
 mod open;
 pub mod operations;
 pub mod overview;
@@ -68,6 +69,7 @@ pub trait Store:
     + access::Members
     + access::Users
     + nodes::Nodes
+    + notifications::Notifications
     + sources::Sources
     + known::Known
     + rebuild::Rebuild
@@ -93,6 +95,7 @@ impl<T> Store for T where
         + access::Members
         + access::Users
         + nodes::Nodes
+        + notifications::Notifications
         + sources::Sources
         + known::Known
         + rebuild::Rebuild

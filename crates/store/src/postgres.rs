@@ -20,6 +20,7 @@ mod ingest;
 mod insights;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -129,6 +130,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         32,
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
+    ),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/postgres/0036_notifications.sql"),
     ),
 ];
 

@@ -24,6 +24,7 @@ mod insights;
 mod keys;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -127,6 +128,11 @@ const MIGRATIONS: &[Migration] = &[
         32,
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
+    ),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/sqlite/0036_notifications.sql"),
     ),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[

@@ -19,6 +19,7 @@ impl Config {
         found.extend(self.source.problems());
         found.extend(self.delivery.problems());
         found.extend(self.guard.problems());
+        found.extend(self.mail.problems());
         found.extend(self.telemetry.problems());
         found.extend(secrets::problems(self));
         found.extend(read_trust(&self.delivery).err().unwrap_or_default());
@@ -126,7 +127,7 @@ mod tests {
     use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
-    const REFUSED: [(&str, &str); 21] = [
+    const REFUSED: [(&str, &str); 24] = [
         (
             "server.listen = 'nonsense'",
             "server.listen \"nonsense\" is not an address with a port",
@@ -169,6 +170,9 @@ mod tests {
             "delivery.tls_ca_file \"no-such-file\" cannot be read",
         ),
         ("guard.allowlist = ['*']", "guard.allowlist entry"),
+        ("mail.tls = 'maybe'", "mail.tls \"maybe\""),
+        ("mail.host = 'smtp.example.com'", "mail.from \"\" is not a sender"),
+        ("mail.password = 's3cret'", "mail.user must be set together"),
         (
             "telemetry.log = 'quickdraw=loud'",
             "telemetry.log \"quickdraw=loud\" is not a log filter",
