@@ -2,6 +2,7 @@
 
 mod history;
 mod hook;
+mod notification;
 mod people;
 mod replay;
 mod scopes;
@@ -20,6 +21,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
+pub use notification::{NotificationMessage, NotificationRule};
 pub use people::{CreatedToken, Member, Metadata, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};

@@ -228,8 +228,8 @@ pub trait Notifications {
     /// One rule.
     async fn find_notification_rule(&self, id: i64) -> Result<Option<RuleWithState>>;
 
-    /// The rules of a scope, without those of groups and projects in it, by number and after `after`.
-    async fn list_notification_rules(&self, scope: Scope, after: i64, limit: usize) -> Result<Vec<RuleWithState>>;
+    /// The rules of a scope, without those of groups and projects in it: the newest first, and older than `before`.
+    async fn list_notification_rules(&self, scope: Scope, before: i64, limit: usize) -> Result<Vec<RuleWithState>>;
 
     /// Deletes a rule with its news and its history. `false` if it was not there.
     async fn delete_notification_rule(&self, id: i64) -> Result<bool>;
@@ -253,8 +253,8 @@ pub trait Notifications {
     /// Adds a message to the history of a rule and changes nothing else: a test.
     async fn add_message(&self, rule: i64, message: SentMessage) -> Result<()>;
 
-    /// The last messages of a rule, the newest first.
-    async fn list_messages(&self, rule: i64, limit: usize) -> Result<Vec<SentMessage>>;
+    /// The last messages of a rule, the newest first, and older than `before`.
+    async fn list_messages(&self, rule: i64, before: i64, limit: usize) -> Result<Vec<SentMessage>>;
 
     /// Hooks with more than `above` deliveries that have not ended. Deliveries are counted up to `bound`, which is the
     /// most that one hook costs.

@@ -49,6 +49,7 @@ mod large;
 mod lead_times;
 mod listen;
 mod lists;
+mod mailbox;
 mod managed;
 mod matrix;
 mod members;
@@ -98,6 +99,7 @@ macro_rules! checks {
 }
 
 mod commands_list;
+mod notifications;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
@@ -488,6 +490,7 @@ fn main() {
         .iter()
         .chain(rights_list::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(notifications::CHECKS)
         .chain(commands_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::access::People;
-use crate::furniture::{Objects, SIGNING, furnish};
+use crate::furniture::{Objects, SIGNING, furnish, notification};
 use crate::http::{Reply, Sink, send};
 use crate::rights::{Door, Role, door, expected};
 use crate::server::{Engine, SECRET, Server, TOKEN};
@@ -37,7 +37,11 @@ fn body(method: &str, address: &str) -> String {
         return json!({ "since": "2020-01-01", "project": project, "dry_run": true }).to_string();
     }
 
-    if address.starts_with("/api/v1/replays/") {
+    if let Some(project) = address.strip_prefix("/api/v1/notifications?project=") {
+        return notification(project).to_string();
+    }
+
+    if address.starts_with("/api/v1/replays/") || address.starts_with("/api/v1/notifications/") {
         return String::new();
     }
 
@@ -82,13 +86,14 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
+        .replace("{notification_id}", &there(objects.notification))
         .replace("{source_id}", "default")
         .replace("{member_id}", &NOWHERE.to_string())
         .replace("{team_id}", &NOWHERE.to_string())
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     let project = objects.project.to_string();
-    if path == "/api/v1/replays" && !reading {
+    if ["/api/v1/replays", "/api/v1/notifications"].contains(&path) && !reading {
         return format!("{filled}?project={project}");
     }
 

@@ -63,6 +63,9 @@ fn a_server_of_the_operator_may_have_any_address_except_those_of_metadata() {
     assert_eq!(judged(&[]), Err(Rule::Unresolvable));
 
     for address in METADATA {
-        assert_eq!(judge_operators_server(&[address], &Settings::default()), Err(Rule::Metadata));
+        assert_eq!(
+            judge_operators_server(&[address], &Settings::default()),
+            Err(Rule::Metadata)
+        );
     }
 }

@@ -130,7 +130,10 @@ mod tests {
         let body = body(Chat::Slack);
         let text = body["text"].as_str().expect("a text");
         assert!(text.starts_with("The webhook \"&lt;!channel&gt; @all [x]"), "{text}");
-        assert!(text.contains("\nhttps://quickdraw.example.com/gear/rope/-/hooks/7\n\n"), "{text}");
+        assert!(
+            text.contains("\nhttps://quickdraw.example.com/gear/rope/-/hooks/7\n\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -146,7 +149,10 @@ mod tests {
     #[test]
     fn teams_gets_a_card_whose_text_has_no_markup() {
         let body = body(Chat::Teams);
-        let blocks = body.pointer("/attachments/0/content/body").and_then(Value::as_array).expect("blocks");
+        let blocks = body
+            .pointer("/attachments/0/content/body")
+            .and_then(Value::as_array)
+            .expect("blocks");
         assert_eq!(blocks[0]["type"], "RichTextBlock");
         let first = blocks[0]["inlines"][0]["text"].as_str().expect("a text");
         assert!(first.contains("[x](https://evil.example)"), "{first}");

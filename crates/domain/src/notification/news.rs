@@ -198,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_reason_counts_failures_and_names_the_last() {
-        assert_eq!(reason(4, Some("rejected (404)")), "4 failures in a row, the last: rejected (404)");
+        assert_eq!(
+            reason(4, Some("rejected (404)")),
+            "4 failures in a row, the last: rejected (404)"
+        );
         assert_eq!(reason(1, None), "1 failure");
     }
 

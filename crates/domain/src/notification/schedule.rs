@@ -164,7 +164,10 @@ mod tests {
     fn unknown_hours_and_zones_are_refused() {
         assert_eq!(DailyTime::new(24, "UTC"), Err(ZoneError::Hour));
         assert_eq!(DailyTime::new(-1, "UTC"), Err(ZoneError::Hour));
-        assert_eq!(DailyTime::new(8, "Mars/Base"), Err(ZoneError::Zone("Mars/Base".to_owned())));
+        assert_eq!(
+            DailyTime::new(8, "Mars/Base"),
+            Err(ZoneError::Zone("Mars/Base".to_owned()))
+        );
 
         let time = DailyTime::new(8, "Europe/Berlin").expect("a time");
         assert_eq!((time.hour(), time.zone()), (8, "Europe/Berlin"));
@@ -179,6 +182,10 @@ mod tests {
 
         let wish = Some(Duration::from_secs(120));
         assert_eq!(pause(1, wish), wish);
-        assert_eq!(pause(1, Some(DAY)), Some(LONGEST_PAUSE), "a wish cannot stop a rule for a day");
+        assert_eq!(
+            pause(1, Some(DAY)),
+            Some(LONGEST_PAUSE),
+            "a wish cannot stop a rule for a day"
+        );
     }
 }

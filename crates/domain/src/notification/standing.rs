@@ -139,7 +139,11 @@ pub fn of_source(accepted: &[Timestamp], silent_after: Duration, before: Standin
 
     let from = last.minus(USUAL_TIME);
     let recent = accepted.iter().take_while(|at| **at >= from).count();
-    if recent >= USUAL_REQUESTS { Standing::Raised } else { before }
+    if recent >= USUAL_REQUESTS {
+        Standing::Raised
+    } else {
+        before
+    }
 }
 
 #[cfg(test)]

@@ -77,7 +77,11 @@ impl Message<'_> {
 
         let hidden = self.news.len().saturating_sub(most) as i64 + self.unlisted;
         if hidden > 0 {
-            let changes = if hidden == 1 { "1 more change".to_owned() } else { format!("{hidden} more changes") };
+            let changes = if hidden == 1 {
+                "1 more change".to_owned()
+            } else {
+                format!("{hidden} more changes")
+            };
             paragraphs.push(Paragraph {
                 lines: vec![format!("{changes} are not listed here.")],
                 link: None,
@@ -121,7 +125,10 @@ impl Message<'_> {
         };
 
         Paragraph {
-            lines: vec![format!("The notification rule \"{rule}\" of {} sent this.", of(self.place, quote))],
+            lines: vec![format!(
+                "The notification rule \"{rule}\" of {} sent this.",
+                of(self.place, quote)
+            )],
             link: Some(("Notification rules".to_owned(), format!("{}/{path}", self.base_url))),
         }
     }
@@ -154,13 +161,20 @@ fn lines(news: &News, quote: &impl Fn(&str) -> String) -> Vec<String> {
     match &news.what {
         What::HookFailing { hook, reason, until } => vec![
             match until {
-                Some(until) => format!("{} fails. It is not called before {}.", webhook(hook, quote), clock(*until)),
+                Some(until) => format!(
+                    "{} fails. It is not called before {}.",
+                    webhook(hook, quote),
+                    clock(*until)
+                ),
                 None => format!("{} fails.", webhook(hook, quote)),
             },
             format!("Reason: {}. Noticed at {at}.", quote(reason)),
         ],
         What::HookDisabled { hook, reason } => vec![
-            format!("{} is disabled. It is not called until somebody re-enables it.", webhook(hook, quote)),
+            format!(
+                "{} is disabled. It is not called until somebody re-enables it.",
+                webhook(hook, quote)
+            ),
             format!("Reason: {}. Noticed at {at}.", quote(reason)),
             "Correct the receiver and send a test: a success re-enables the webhook.".to_owned(),
         ],
@@ -182,7 +196,11 @@ fn lines(news: &News, quote: &impl Fn(&str) -> String) -> Vec<String> {
             lower(&webhook(hook, quote))
         )],
         What::SourceSilent { name, last, .. } => vec![
-            format!("The source \"{}\" has accepted no request since {}.", quote(name), clock(*last)),
+            format!(
+                "The source \"{}\" has accepted no request since {}.",
+                quote(name),
+                clock(*last)
+            ),
             "It usually gets requests. Check the webhooks of the GitLab that posts to it.".to_owned(),
         ],
         What::SourceSends { name, .. } => vec![format!("The source \"{}\" gets requests again.", quote(name))],
@@ -302,8 +320,14 @@ pub(super) mod tests {
         let subject = |news: &[News], unlisted| with_message(news, unlisted, |message| message.subject());
         let one = disabled("rope hook");
 
-        assert_eq!(subject(&[one.clone()], 0), "[Quickdraw] Webhook 7 of gear/rope is disabled");
-        assert_eq!(subject(&[one.clone(), one.clone()], 0), "[Quickdraw] 2 changes of webhooks and sources");
+        assert_eq!(
+            subject(&[one.clone()], 0),
+            "[Quickdraw] Webhook 7 of gear/rope is disabled"
+        );
+        assert_eq!(
+            subject(&[one.clone(), one.clone()], 0),
+            "[Quickdraw] 2 changes of webhooks and sources"
+        );
         assert_eq!(subject(&[one], 9), "[Quickdraw] 10 changes of webhooks and sources");
         assert_eq!(subject(&[], 0), "[Quickdraw] Test of a notification");
     }

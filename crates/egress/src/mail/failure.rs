@@ -31,7 +31,9 @@ pub enum MailFailure<B> {
     Tls(String),
 
     /// The server does not offer STARTTLS.
-    #[error("the mail server does not offer STARTTLS, which mail.tls requires; set mail.tls to implicit if its port is 465")]
+    #[error(
+        "the mail server does not offer STARTTLS, which mail.tls requires; set mail.tls to implicit if its port is 465"
+    )]
     NoTls,
 
     /// The password would be sent without encryption.

@@ -59,7 +59,12 @@ impl Notifier {
 
     /// Sends the message of a rule, and records the result.
     async fn send_one(&self, due: &DueMessage) -> anyhow::Result<()> {
-        let DueMessage { rule, state, news, last } = due;
+        let DueMessage {
+            rule,
+            state,
+            news,
+            last,
+        } = due;
         let id = format!("quickdraw-{}-{last}", rule.uuid.simple());
         let attempt = self.attempt(rule, news, state.unlisted, &id).await?;
         let now = self.context.clock.now();
@@ -88,7 +93,9 @@ impl Notifier {
         let message = SentMessage {
             id: 0,
             at: now,
-            news: i64::try_from(news.len()).unwrap_or(i64::MAX).saturating_add(state.unlisted),
+            news: i64::try_from(news.len())
+                .unwrap_or(i64::MAX)
+                .saturating_add(state.unlisted),
             subject: attempt.subject,
             result,
             error,
@@ -249,9 +256,27 @@ mod tests {
     fn the_answer_of_a_chat_becomes_an_error_with_a_remedy() {
         let retry_after = None;
         check_judged(Outcome::Delivered { status: 202 }, None);
-        check_judged(Outcome::Rejected { status: 404, retry_after }, Some("create a new one"));
-        check_judged(Outcome::Rejected { status: 400, retry_after }, Some("the chat answered 400"));
-        check_judged(Outcome::Failed { status: 503, retry_after }, Some("the chat answered 503"));
+        check_judged(
+            Outcome::Rejected {
+                status: 404,
+                retry_after,
+            },
+            Some("create a new one"),
+        );
+        check_judged(
+            Outcome::Rejected {
+                status: 400,
+                retry_after,
+            },
+            Some("the chat answered 400"),
+        );
+        check_judged(
+            Outcome::Failed {
+                status: 503,
+                retry_after,
+            },
+            Some("the chat answered 503"),
+        );
         check_judged(Outcome::Unreachable(Unreachable::TimedOut), Some("timed_out"));
     }
 }

@@ -213,7 +213,9 @@ fn source_changes(rule: &Rule, known: &Known, seen: &Seen, now: Timestamp) -> Ve
     }
 
     for topic in known.keys() {
-        let Topic::Source { source, rule: of } = topic else { continue };
+        let Topic::Source { source, rule: of } = topic else {
+            continue;
+        };
         if *of == rule.id && !seen.accepted.contains_key(source) {
             // The source was deleted.
             changes.extend(change(known, *topic, Standing::Usual));

@@ -156,7 +156,10 @@ mod tests {
         check_problem(|section| section.from = String::new(), Some("mail.from"));
         check_problem(|section| section.host = "smtp://s".to_owned(), Some("mail.host"));
         check_problem(|section| section.port = 0, Some("mail.port"));
-        check_problem(|section| section.password = password(), Some("mail.user must be set together"));
+        check_problem(
+            |section| section.password = password(),
+            Some("mail.user must be set together"),
+        );
         check_problem(
             |section| {
                 signed_in(section);

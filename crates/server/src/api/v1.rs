@@ -16,6 +16,7 @@ mod item_filters;
 mod managed;
 mod metrics;
 mod named;
+mod notifications;
 mod privacy;
 mod reach;
 mod rebuild;
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(metrics::routes())
+        .merge(notifications::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
         .merge(sources::routes())

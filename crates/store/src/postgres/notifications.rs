@@ -121,13 +121,13 @@ impl Notifications for Postgres {
         row.map(|row| rule(&row, &self.ring)).transpose()
     }
 
-    async fn list_notification_rules(&self, scope: Scope, after: i64, limit: usize) -> Result<Vec<RuleWithState>> {
+    async fn list_notification_rules(&self, scope: Scope, before: i64, limit: usize) -> Result<Vec<RuleWithState>> {
         let (here, owner) = columns::in_scope(scope, "r", '$');
         let sql = format!(
-            "SELECT {RULE_COLUMNS} FROM notification_rules r WHERE {here} AND r.id > $2 ORDER BY r.id LIMIT $3"
+            "SELECT {RULE_COLUMNS} FROM notification_rules r WHERE {here} AND r.id < $2 ORDER BY r.id DESC LIMIT $3"
         );
         let client = self.client().await?;
-        let rows = client.query(&sql, &[&owner, &after, &columns::limit(limit)]).await?;
+        let rows = client.query(&sql, &[&owner, &before, &columns::limit(limit)]).await?;
         rows.iter().map(|row| rule(row, &self.ring)).collect()
     }
 
@@ -218,10 +218,7 @@ impl Notifications for Postgres {
                 )
                 .await?;
 
-            for row in client
-                .query(&statement, &[&message.rule.id, &now.as_micros()])
-                .await?
-            {
+            for row in client.query(&statement, &[&message.rule.id, &now.as_micros()]).await? {
                 message.add(row.get("id"), row.get("news"));
             }
 
@@ -280,12 +277,13 @@ impl Notifications for Postgres {
         Ok(())
     }
 
-    async fn list_messages(&self, rule: i64, limit: usize) -> Result<Vec<SentMessage>> {
+    async fn list_messages(&self, rule: i64, before: i64, limit: usize) -> Result<Vec<SentMessage>> {
         let sql = format!(
-            "SELECT {MESSAGE_COLUMNS} FROM notification_messages WHERE rule_id = $1 ORDER BY id DESC LIMIT $2"
+            "SELECT {MESSAGE_COLUMNS} FROM notification_messages WHERE rule_id = $1 AND id < $2
+                 ORDER BY id DESC LIMIT $3"
         );
         let client = self.client().await?;
-        let rows = client.query(&sql, &[&rule, &columns::limit(limit)]).await?;
+        let rows = client.query(&sql, &[&rule, &before, &columns::limit(limit)]).await?;
 
         let message = |row: &Row| SentMessage {
             id: row.get("id"),
@@ -370,7 +368,9 @@ async fn record(transaction: &Transaction<'_>, noticed: &Noticed, now: Timestamp
 
     let changed = if change.before == Standing::Usual {
         let sql = "INSERT INTO notification_standings VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-        transaction.execute(sql, &[&topic, &subject, &rule, &after, &now]).await?
+        transaction
+            .execute(sql, &[&topic, &subject, &rule, &after, &now])
+            .await?
     } else if change.after == Standing::Usual {
         let sql = "DELETE FROM notification_standings
             WHERE topic = $1 AND subject = $2 AND rule_id = $3 AND standing = $4";

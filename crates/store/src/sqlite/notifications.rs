@@ -115,15 +115,15 @@ impl Notifications for Sqlite {
         self.read(move |connection| find(connection, &ring, id)).await
     }
 
-    async fn list_notification_rules(&self, scope: Scope, after: i64, limit: usize) -> Result<Vec<RuleWithState>> {
+    async fn list_notification_rules(&self, scope: Scope, before: i64, limit: usize) -> Result<Vec<RuleWithState>> {
         let ring = self.ring.clone();
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "r", '?');
             let sql = format!(
-                "SELECT {RULE_COLUMNS} FROM notification_rules r WHERE {here} AND r.id > ?2 ORDER BY r.id LIMIT ?3"
+                "SELECT {RULE_COLUMNS} FROM notification_rules r WHERE {here} AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((owner, after, columns::limit(limit)), |row| Ok(rule(row, &ring)))?;
+            let found = statement.query_map((owner, before, columns::limit(limit)), |row| Ok(rule(row, &ring)))?;
             found.map(|row| row?).collect()
         })
         .await
@@ -131,7 +131,9 @@ impl Notifications for Sqlite {
 
     async fn delete_notification_rule(&self, id: i64) -> Result<bool> {
         self.configure(move |tx| {
-            let gone = tx.connection.execute("DELETE FROM notification_rules WHERE id = ?1", [id])?;
+            let gone = tx
+                .connection
+                .execute("DELETE FROM notification_rules WHERE id = ?1", [id])?;
             tx.connection
                 .execute("DELETE FROM notification_standings WHERE rule_id = ?1", [id])?;
             Ok(gone > 0)
@@ -262,16 +264,18 @@ impl Notifications for Sqlite {
     }
 
     async fn add_message(&self, rule: i64, message: SentMessage) -> Result<()> {
-        self.configure(move |tx| add_message(tx.connection, rule, &message)).await
+        self.configure(move |tx| add_message(tx.connection, rule, &message))
+            .await
     }
 
-    async fn list_messages(&self, rule: i64, limit: usize) -> Result<Vec<SentMessage>> {
+    async fn list_messages(&self, rule: i64, before: i64, limit: usize) -> Result<Vec<SentMessage>> {
         self.read(move |connection| {
             let sql = format!(
-                "SELECT {MESSAGE_COLUMNS} FROM notification_messages WHERE rule_id = ?1 ORDER BY id DESC LIMIT ?2"
+                "SELECT {MESSAGE_COLUMNS} FROM notification_messages WHERE rule_id = ?1 AND id < ?2
+                 ORDER BY id DESC LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((rule, columns::limit(limit)), |row| {
+            let found = statement.query_map((rule, before, columns::limit(limit)), |row| {
                 Ok(SentMessage {
                     id: row.get("id")?,
                     at: Timestamp::from_micros(row.get("at")?),

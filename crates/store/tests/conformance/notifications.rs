@@ -117,7 +117,10 @@ pub(crate) async fn a_rule_comes_back_with_its_target(fixture: Fixture) {
     .await;
 
     let found = find(&fixture, made.id).await.expect("it is there").rule;
-    assert_eq!((found.scope, &*found.name, found.kinds), (made.scope, "on call", made.kinds));
+    assert_eq!(
+        (found.scope, &*found.name, found.kinds),
+        (made.scope, "on call", made.kinds)
+    );
     assert_eq!(found.digest, made.digest);
     assert!(found.target == made.target, "the target is unchanged");
     assert!(find(&fixture, made.id + 1).await.is_none());
@@ -129,13 +132,13 @@ pub(crate) async fn rules_are_listed_by_scope_and_limited(fixture: Fixture) {
     let second = create(&fixture, rule(project)).await;
     create(&fixture, rule(Scope::Instance)).await;
 
-    let list = async |after, limit| {
-        let found = fixture.store.list_notification_rules(project, after, limit).await;
+    let list = async |before, limit| {
+        let found = fixture.store.list_notification_rules(project, before, limit).await;
         found.expect("read").iter().map(|one| one.rule.id).collect::<Vec<_>>()
     };
-    assert_eq!(list(0, 10).await, [first.id, second.id]);
-    assert_eq!(list(first.id, 10).await, [second.id]);
-    assert_eq!(list(0, 1).await, [first.id]);
+    assert_eq!(list(i64::MAX, 10).await, [second.id, first.id]);
+    assert_eq!(list(second.id, 10).await, [first.id]);
+    assert_eq!(list(i64::MAX, 1).await, [second.id]);
 
     let third = fixture.store.create_notification_rule(rule(project), 2).await;
     assert!(matches!(third.err(), Some(Error::Full(2))));
@@ -185,11 +188,17 @@ pub(crate) async fn active_rules_are_found_by_their_kinds(fixture: Fixture) {
     .await;
 
     let active = async |kinds: &[Kind]| {
-        let found = fixture.store.active_notification_rules(kinds.iter().copied().collect()).await;
+        let found = fixture
+            .store
+            .active_notification_rules(kinds.iter().copied().collect())
+            .await;
         found.expect("read").iter().map(|rule| rule.id).collect::<Vec<_>>()
     };
     assert_eq!(active(&[Kind::HookFailing]).await, [failing.id]);
-    assert_eq!(active(&[Kind::HookDisabled, Kind::SilentMode]).await, [failing.id, silent.id]);
+    assert_eq!(
+        active(&[Kind::HookDisabled, Kind::SilentMode]).await,
+        [failing.id, silent.id]
+    );
     assert_eq!(active(&[Kind::HookBacklog]).await, Vec::<i64>::new());
 }
 
@@ -203,7 +212,10 @@ pub(crate) async fn a_change_of_a_standing_is_news_once(fixture: Fixture) {
 
     let known = fixture.store.known_standings().await.expect("read");
     assert_eq!(known.len(), 1);
-    assert_eq!((known[0].topic, known[0].standing, known[0].since), (HOOK, Standing::Failing, NOON));
+    assert_eq!(
+        (known[0].topic, known[0].standing, known[0].since),
+        (HOOK, Standing::Failing, NOON)
+    );
 
     let disabled = || noticed(Standing::Failing, Standing::Disabled, rule, NOON);
     let enabled = || noticed(Standing::Disabled, Standing::Usual, rule, NOON);
@@ -247,7 +259,11 @@ pub(crate) async fn every_topic_is_known_again(fixture: Fixture) {
 
 pub(crate) async fn news_is_due_at_its_time_and_after_a_pause(fixture: Fixture) {
     let rule = create(&fixture, rule(Scope::Instance)).await.id;
-    record(&fixture, vec![noticed(Standing::Usual, Standing::Failing, rule, at(60))]).await;
+    record(
+        &fixture,
+        vec![noticed(Standing::Usual, Standing::Failing, rule, at(60))],
+    )
+    .await;
     assert!(due(&fixture, at(59)).await.is_empty());
 
     let message = due(&fixture, at(60)).await.remove(0);
@@ -315,7 +331,11 @@ pub(crate) async fn too_much_news_is_only_counted(fixture: Fixture) {
 
 pub(crate) async fn a_rule_that_is_not_active_gets_no_news(fixture: Fixture) {
     let made = create(&fixture, rule(Scope::Instance)).await;
-    record(&fixture, vec![noticed(Standing::Usual, Standing::Failing, made.id, NOON)]).await;
+    record(
+        &fixture,
+        vec![noticed(Standing::Usual, Standing::Failing, made.id, NOON)],
+    )
+    .await;
 
     let quiet = Rule {
         active: false,
@@ -323,7 +343,11 @@ pub(crate) async fn a_rule_that_is_not_active_gets_no_news(fixture: Fixture) {
         ..made
     };
     let id = quiet.id;
-    fixture.store.update_notification_rule(quiet, NOON).await.expect("asked");
+    fixture
+        .store
+        .update_notification_rule(quiet, NOON)
+        .await
+        .expect("asked");
     assert_eq!(state(&fixture, id).await.pending, 0);
 
     record(&fixture, vec![noticed(Standing::Failing, Standing::Usual, id, NOON)]).await;
@@ -340,16 +364,26 @@ pub(crate) async fn the_last_messages_of_a_rule_are_kept(fixture: Fixture) {
         fixture.store.add_message(rule, sent).await.expect("added");
     }
 
-    let kept = fixture.store.list_messages(rule, 100).await.expect("read");
+    let kept = fixture.store.list_messages(rule, i64::MAX, 100).await.expect("read");
     assert_eq!(i64::try_from(kept.len()).expect("few"), MAX_MESSAGES);
-    assert_eq!((kept[0].at, kept[0].result, &*kept[0].subject), (at(54), SendResult::Sent, "a subject"));
+    assert_eq!(
+        (kept[0].at, kept[0].result, &*kept[0].subject),
+        (at(54), SendResult::Sent, "a subject")
+    );
 
     fixture
         .store
         .add_message(rule + 1, message(SendResult::Sent, NOON))
         .await
         .expect("nothing is added for a rule that is gone");
-    assert_eq!(fixture.store.list_messages(rule + 1, 100).await.expect("read"), []);
+    assert_eq!(
+        fixture
+            .store
+            .list_messages(rule + 1, i64::MAX, 100)
+            .await
+            .expect("read"),
+        []
+    );
 }
 
 pub(crate) async fn large_backlogs_are_counted_up_to_a_bound(fixture: Fixture) {
