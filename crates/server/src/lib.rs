@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod error;
 mod extract;
+mod files;
 mod limit;
 pub mod listener;
 mod memory;
@@ -17,11 +18,13 @@ pub mod params;
 mod places;
 pub mod receive;
 mod seats;
+mod sessions;
 pub mod settings;
 pub mod state;
 mod streams;
 mod sudo;
 pub mod telemetry;
+mod ui;
 pub mod views;
 
 use std::sync::Arc;
@@ -57,8 +60,6 @@ pub fn router(app: Arc<App>) -> Router {
 
     // It is set once: a second router of the same application would have the same description.
     let _ = app.known.set(Known::of(&description));
-    routes
-        .merge(openapi::routes(description))
-        .fallback(error::not_found)
-        .with_state(app)
+    let api = routes.merge(openapi::routes(description)).with_state(app.clone());
+    ui::beside(api, app)
 }

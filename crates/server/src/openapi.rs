@@ -2,7 +2,6 @@
 
 mod errors;
 mod examples;
-mod files;
 mod flatten;
 mod page;
 mod pages;

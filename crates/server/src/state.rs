@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::params::Known;
 use crate::places::{Requester, SharedPermits, Shares};
 use crate::receive::{DefaultSource, Sources};
+use crate::sessions::Sessions;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
@@ -68,6 +69,9 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// Sessions of people who are signed in with a browser.
+    pub(crate) sessions: Sessions,
+
     /// The audit log.
     pub(crate) audit: Arc<audit::Log>,
 
@@ -102,6 +106,11 @@ impl App {
         );
 
         let access = Access::new(Arc::clone(&engine.context));
+        let sessions = Sessions::new(
+            Arc::clone(&engine.context),
+            external_url.starts_with("https://"),
+            trusted_proxies.clone(),
+        );
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -116,6 +125,7 @@ impl App {
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
+            sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,

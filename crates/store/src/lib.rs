@@ -39,6 +39,7 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
@@ -70,6 +71,7 @@ pub trait Store:
     + access::Users
     + nodes::Nodes
     + notifications::Notifications
+    + sessions::Sessions
     + sources::Sources
     + known::Known
     + rebuild::Rebuild
@@ -96,6 +98,7 @@ impl<T> Store for T where
         + access::Users
         + nodes::Nodes
         + notifications::Notifications
+        + sessions::Sessions
         + sources::Sources
         + known::Known
         + rebuild::Rebuild

@@ -28,6 +28,7 @@ mod partitions;
 mod replays;
 mod scopes;
 mod search;
+mod sessions;
 mod settle;
 mod shadow;
 mod sources;
@@ -131,6 +132,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
     ),
+    (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (
         36,
         "notifications",

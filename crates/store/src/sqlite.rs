@@ -33,6 +33,7 @@ mod replays;
 mod rows;
 mod scopes;
 mod search;
+mod sessions;
 mod settle;
 mod shadow;
 mod sources;
@@ -129,6 +130,7 @@ const MIGRATIONS: &[Migration] = &[
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
     ),
+    (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
     (
         36,
         "notifications",

@@ -60,6 +60,7 @@ mod namespaces;
 mod operation;
 mod order;
 mod outages;
+mod pages;
 mod pauses;
 mod privacy;
 mod pushes;
@@ -85,6 +86,7 @@ mod stand_in;
 mod streams;
 mod sudo;
 mod tokens;
+mod visitor;
 mod workers;
 
 use libtest_mimic::{Arguments, Trial};
@@ -438,6 +440,17 @@ const CHECKS: &[(&str, Check)] = checks![
     source_settings::a_removed_source_accepts_nothing,
     source_settings::the_source_command_manages_a_source,
     source_settings::a_source_for_signatures_gets_a_signing_token,
+    pages::a_page_leads_strangers_to_the_sign_in_page_and_back,
+    pages::nobody_returns_to_another_server,
+    pages::a_wrong_token_does_not_sign_in,
+    pages::a_session_ends_when_the_person_signs_out,
+    pages::a_form_without_the_token_of_its_session_is_refused,
+    pages::a_form_of_another_site_is_refused,
+    pages::the_cookie_is_no_credential_for_the_api,
+    pages::a_session_ends_with_its_token,
+    pages::every_page_is_protected_by_its_headers,
+    pages::pages_answer_to_their_own_host_names_only,
+    pages::the_webhooks_of_all_levels_have_the_addresses_of_gitlab,
     api_page::the_page_of_the_api_is_compressed_and_cached,
     api_page::the_files_of_the_api_page_are_kept_by_browsers,
     api_page::the_page_of_the_api_has_no_inline_script_and_shows_operations_without_scripts,

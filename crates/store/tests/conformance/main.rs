@@ -27,6 +27,7 @@ mod rebuild;
 mod replays;
 mod schema;
 mod scopes;
+mod sessions;
 mod shown;
 mod sources;
 
@@ -149,6 +150,12 @@ const CHECKS: &[(&str, Check)] = checks![
     replays::skipped_events_are_read_by_reason_in_the_order_of_events,
     replays::deliveries_of_skipped_events_are_made_once_with_their_position,
     access::the_root_token_is_found_by_its_digest_only,
+    sessions::a_session_is_found_until_it_was_idle_for_too_long,
+    sessions::a_used_session_ends_after_its_longest_time,
+    sessions::a_session_has_the_scopes_of_its_token_and_ends_with_it,
+    sessions::a_blocked_user_has_no_session,
+    sessions::sessions_are_ended_one_by_one_or_together,
+    sessions::a_further_session_ends_the_one_that_was_unused_for_the_longest_time,
     nodes::a_wrong_key_is_refused_at_the_start,
     examine::an_examination_shows_whether_the_key_fits,
     examine::an_examination_creates_no_database,
