@@ -14,6 +14,7 @@ mod home;
 mod hooks;
 mod live;
 mod navigation;
+mod notifications;
 mod parts;
 mod person;
 mod place;
@@ -70,6 +71,20 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
 fn pages_of_places() -> Router<Arc<Ui>> {
     Router::new()
         .route("/{level}/{path}/hooks", get(hooks::list))
+        .route("/{level}/{path}/notifications", get(notifications::list))
+        .route(
+            "/{level}/{path}/notifications/new",
+            get(notifications::new).post(notifications::create),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}",
+            get(notifications::show).post(notifications::edit),
+        )
+        .route("/{level}/{path}/notifications/{notification}/test", post(notifications::test))
+        .route(
+            "/{level}/{path}/notifications/{notification}/delete",
+            get(notifications::ask).post(notifications::delete),
+        )
         .fallback(error::missing)
 }
 

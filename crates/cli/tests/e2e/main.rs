@@ -101,6 +101,7 @@ macro_rules! checks {
 }
 
 mod commands_list;
+mod notification_pages;
 mod notifications;
 mod rights_list;
 
@@ -504,6 +505,7 @@ fn main() {
         .chain(rights_list::CHECKS)
         .chain(directory_events::CHECKS)
         .chain(notifications::CHECKS)
+        .chain(notification_pages::CHECKS)
         .chain(commands_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
