@@ -80,7 +80,10 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/notifications/{notification}",
             get(notifications::show).post(notifications::edit),
         )
-        .route("/{level}/{path}/notifications/{notification}/test", post(notifications::test))
+        .route(
+            "/{level}/{path}/notifications/{notification}/test",
+            post(notifications::test),
+        )
         .route(
             "/{level}/{path}/notifications/{notification}/delete",
             get(notifications::ask).post(notifications::delete),

@@ -72,7 +72,7 @@ pub(crate) fn notification(project: &str) -> Value {
         "project": project,
         "kinds": ["hook_failing"],
         "channel": "slack",
-        "url": "http://127.0.0.1:9/canary-chat",
+        "url": "http://127.0.0.1/canary-chat",
     })
 }
 

@@ -46,7 +46,9 @@ pub(crate) fn a_rule_is_added_tested_changed_and_deleted_with_pages(engine: Engi
     assert!(admin.page(PAGE).contains("Nobody is informed yet"));
     assert!(admin.page(&format!("{PAGE}/new")).contains("Add notification rule"));
 
-    let added = admin.submit(&format!("{PAGE}/new"), &fields("On call", &url)).checked(303);
+    let added = admin
+        .submit(&format!("{PAGE}/new"), &fields("On call", &url))
+        .checked(303);
     let page = added.header("location").expect("an address").to_owned();
     let rule = page.split('?').next().expect("a path");
     let shown = admin.page(&page);
@@ -54,12 +56,18 @@ pub(crate) fn a_rule_is_added_tested_changed_and_deleted_with_pages(engine: Engi
     assert!(!shown.contains(&url), "the URL of the chat is never shown");
 
     let tested = admin.submit(&format!("{rule}/test"), &[]).checked(303);
-    assert!(admin.page(tested.header("location").expect("an address")).contains("The test is sent."));
+    assert!(
+        admin
+            .page(tested.header("location").expect("an address"))
+            .contains("The test is sent.")
+    );
     eventually("the chat got it", || sink.got().len() == 1);
 
     admin.submit(rule, &fields("Nights", "")).checked(303);
     let list = admin.page(PAGE);
-    assert!(list.contains("Nights") && list.contains("Slack (127.0.0.1)") && list.contains("Daily at 7:00, Europe/Berlin"));
+    assert!(
+        list.contains("Nights") && list.contains("Slack (127.0.0.1)") && list.contains("Daily at 7:00, Europe/Berlin")
+    );
 }
 
 pub(crate) fn a_form_with_wrong_values_is_shown_again(engine: Engine) {
@@ -70,7 +78,11 @@ pub(crate) fn a_form_with_wrong_values_is_shown_again(engine: Engine) {
 
     let reply = admin.submit(&format!("{PAGE}/new"), &wrong);
     reply.check_refusal(422, "hour must be a whole number");
-    assert!(reply.body.contains("value=\"On call\"") && !reply.body.contains("s3cret"), "{}", reply.body);
+    assert!(
+        reply.body.contains("value=\"On call\"") && !reply.body.contains("s3cret"),
+        "{}",
+        reply.body
+    );
 
     let blocked = fields("On call", "http://169.254.169.254/s3cret");
     let reply = admin.submit(&format!("{PAGE}/new"), &blocked);
@@ -81,19 +93,30 @@ pub(crate) fn a_page_shows_why_a_test_was_not_sent(engine: Engine) {
     let server = server(&engine);
     let admin = Visitor::admin(&server);
     let sink = Sink::start(|_| Some(404));
-    let added = admin.submit(&format!("{PAGE}/new"), &fields("On call", &sink.url())).checked(303);
-    let rule = added.header("location").expect("an address").split('?').next().expect("a path").to_owned();
+    let added = admin
+        .submit(&format!("{PAGE}/new"), &fields("On call", &sink.url()))
+        .checked(303);
+    let rule = added
+        .header("location")
+        .expect("an address")
+        .split('?')
+        .next()
+        .expect("a path")
+        .to_owned();
 
     let tested = admin.submit(&format!("{rule}/test"), &[]).checked(303);
     let shown = admin.page(tested.header("location").expect("an address"));
-    assert!(shown.contains("The test was not sent: the chat answered 404"), "{shown}");
+    assert!(
+        shown.contains("The test was not sent: the chat answered 404"),
+        "{shown}"
+    );
 }
 
 pub(crate) fn a_rule_is_deleted_after_a_confirmation_only(engine: Engine) {
     let server = server(&engine);
     let admin = Visitor::admin(&server);
     admin
-        .submit(&format!("{PAGE}/new"), &fields("On call", "http://127.0.0.1:9/x"))
+        .submit(&format!("{PAGE}/new"), &fields("On call", "http://127.0.0.1/x"))
         .checked(303);
     let delete = format!("{PAGE}/1/delete");
 
@@ -114,7 +137,9 @@ pub(crate) fn pages_of_notifications_are_for_managers(engine: Engine) {
     people.add("projects/1", id, 40);
 
     Visitor::signed_in(&server, &token).open(PAGE).checked(403);
-    Visitor::signed_in(&server, &token).open(&format!("{PAGE}/new")).checked(403);
+    Visitor::signed_in(&server, &token)
+        .open(&format!("{PAGE}/new"))
+        .checked(403);
 
     let maintainer = Visitor::signed_in(&server, &maintainer);
     maintainer.page(PAGE);
@@ -127,12 +152,18 @@ pub(crate) fn names_on_pages_of_notifications_are_text(engine: Engine) {
     let admin = Visitor::admin(&server);
     let name = "<script>alert(1)</script>\" onload=\"x";
     admin
-        .submit(&format!("{PAGE}/new"), &fields(name, "http://127.0.0.1:9/x"))
+        .submit(&format!("{PAGE}/new"), &fields(name, "http://127.0.0.1/x"))
         .checked(303);
 
     for page in [PAGE.to_owned(), format!("{PAGE}/1"), format!("{PAGE}/1/delete")] {
         let shown = admin.page(&page);
-        assert!(!shown.contains("<script>alert") && !shown.contains("\" onload="), "{page}");
-        assert!(shown.contains("&lt;script&gt;") || shown.contains("&#60;script&#62;"), "{page}");
+        assert!(
+            !shown.contains("<script>alert") && !shown.contains("\" onload="),
+            "{page}"
+        );
+        assert!(
+            shown.contains("&lt;script&gt;") || shown.contains("&#60;script&#62;"),
+            "{page}"
+        );
     }
 }

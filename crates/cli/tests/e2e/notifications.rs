@@ -430,7 +430,7 @@ pub(crate) fn impossible_rules_are_refused(engine: Engine) {
         422,
         "silent_hours must be a whole number from 1 to 720",
     );
-    check_refused(&server, "backlog_above", json!(100_001), 422, "backlog_above must be");
+    check_refused(&server, "backlog_above", json!(100_001), 400, "backlog_above must be");
 
     let of_project = json!({ "name": "n", "project": "gear/rope", "kinds": ["source_silent"], "channel": "slack",
         "url": "http://127.0.0.1/x" });

@@ -89,7 +89,12 @@ pub(super) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
     let mut asked = body(&sent.fields, &mut form);
     asked.extend(rule::owner(&at.place));
     if !form.is_refused() {
-        match at.person.api.send::<Rule>(Method::POST, RULES, &Value::Object(asked)).await {
+        match at
+            .person
+            .api
+            .send::<Rule>(Method::POST, RULES, &Value::Object(asked))
+            .await
+        {
             Ok(rule) => {
                 let address = format!("{}/{}?done=created", at.place.page("notifications"), rule.id);
                 return Ok(Redirect::to(&address).into_response());
@@ -114,7 +119,13 @@ fn refuse(form: &mut Form, refusal: Refusal) -> Result<(), PageError> {
 
 fn new_page(ui: &Ui, at: &At, form: Form) -> FormPage {
     let base = at.place.page("notifications");
-    let frame = Frame::at(ui, &at.person, &at.place, Section::Notifications, "New notification rule");
+    let frame = Frame::at(
+        ui,
+        &at.person,
+        &at.place,
+        Section::Notifications,
+        "New notification rule",
+    );
     FormPage {
         frame: frame.crumb("Notifications", &base),
         kinds: choices_of_kinds(&at.place, &form),
@@ -133,7 +144,9 @@ pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 
     let newest = shown.messages.first().and_then(|message| message.error.clone());
     let notice = match query.text("done") {
-        "created" => Some(Notice::good("The notification rule is created. Send a test to see a message.")),
+        "created" => Some(Notice::good(
+            "The notification rule is created. Send a test to see a message.",
+        )),
         "saved" => Some(Notice::good("The changes are saved.")),
         "sent" => Some(Notice::good("The test is sent.")),
         "failed" => {
@@ -157,7 +170,12 @@ pub(super) async fn edit(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Resul
     let asked = body(&sent.fields, &mut form);
     if !form.is_refused() {
         let address = format!("{RULES}/{}", rule.id);
-        match at.person.api.send::<Rule>(Method::PUT, &address, &Value::Object(asked)).await {
+        match at
+            .person
+            .api
+            .send::<Rule>(Method::PUT, &address, &Value::Object(asked))
+            .await
+        {
             Ok(rule) => {
                 let address = format!("{}/{}?done=saved", at.place.page("notifications"), rule.id);
                 return Ok(Redirect::to(&address).into_response());
@@ -208,7 +226,13 @@ pub(super) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
 
 fn delete_page(ui: &Ui, at: &At, rule: Rule) -> DeletePage {
     let base = at.place.page("notifications");
-    let frame = Frame::at(ui, &at.person, &at.place, Section::Notifications, "Delete notification rule");
+    let frame = Frame::at(
+        ui,
+        &at.person,
+        &at.place,
+        Section::Notifications,
+        "Delete notification rule",
+    );
     DeletePage {
         frame: frame.crumb("Notifications", &base),
         rule,
@@ -236,5 +260,9 @@ async fn rule_page(ui: &Ui, at: &At, rule: Rule, form: Form) -> Result<FormPage,
 async fn find(at: &At) -> Result<Rule, PageError> {
     let id = at.number("notification")?;
     let rule: Rule = at.person.api.get(&format!("{RULES}/{id}")).await?;
-    if rule.is_of(&at.place) { Ok(rule) } else { Err(PageError::Missing) }
+    if rule.is_of(&at.place) {
+        Ok(rule)
+    } else {
+        Err(PageError::Missing)
+    }
 }

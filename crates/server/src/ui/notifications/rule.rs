@@ -228,7 +228,10 @@ pub(super) fn body(fields: &Fields, form: &mut Form) -> Map<String, Value> {
 
     if channel == "mail" {
         let separators = |c: char| c.is_whitespace() || c == ',' || c == ';';
-        let to = fields.text("to").split(separators).filter(|address| !address.is_empty());
+        let to = fields
+            .text("to")
+            .split(separators)
+            .filter(|address| !address.is_empty());
         set("to", json!(to.collect::<Vec<_>>()));
     } else if let Some(url) = fields.filled("url") {
         set("url", json!(url));
