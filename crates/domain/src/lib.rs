@@ -44,6 +44,7 @@ pub mod settings;
 pub mod settle;
 pub mod signature;
 pub mod source;
+pub mod ssh_key;
 pub mod time;
 pub mod times;
 pub mod tree;

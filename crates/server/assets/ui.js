@@ -106,6 +106,34 @@ for (const box of all("[data-all]")) {
   });
 }
 
+// Buttons that tick or untick all boxes of their part of a form.
+for (const buttons of all("[data-select-all]")) {
+  buttons.hidden = false;
+  buttons.addEventListener("click", event => {
+    const ticks = event.target.dataset.ticks;
+    if (!ticks) return;
+    for (const box of all("input[name$=_events]", buttons.parentElement)) {
+      if (box.name !== "all_events") box.checked = ticks === "on";
+    }
+  });
+}
+
+// Lists of rows: another empty row appears when the last one is filled.
+for (const rows of all("[data-rows]")) {
+  rows.addEventListener("input", () => {
+    const last = rows.lastElementChild;
+    if (![...all("input", last)].some(input => input.value)) return;
+    const next = last.cloneNode(true);
+    const number = rows.children.length + 1;
+    for (const input of all("input", next)) {
+      const id = input.id.replace(/\d+$/, number);
+      next.querySelector(`label[for="${input.id}"]`).htmlFor = id;
+      Object.assign(input, { id, value: "", placeholder: "" });
+    }
+    rows.append(next);
+  });
+}
+
 // The slash key leads to the search field.
 document.addEventListener("keydown", event => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;

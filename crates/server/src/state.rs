@@ -138,8 +138,16 @@ impl App {
         self.streams.close();
     }
 
-    /// Waits for changes whose clients may have disconnected. It is called when no request is accepted any more.
+    /// Logs requests over a rate limit that no log line has counted yet, at most once a minute for each source. It is
+    /// called every few seconds.
+    pub fn log_refusals(&self) {
+        self.sources.log_due_refusals();
+    }
+
+    /// Waits for changes whose clients may have disconnected, and logs the last requests over a rate limit. It is
+    /// called when no request is accepted any more.
     pub async fn finish(&self) {
+        self.sources.log_all_refusals();
         self.audit.finish().await;
     }
 

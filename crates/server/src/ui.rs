@@ -70,7 +70,12 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
 /// the page; `Address` makes them from the address in the browser.
 fn pages_of_places() -> Router<Arc<Ui>> {
     Router::new()
-        .route("/{level}/{path}/hooks", get(hooks::list))
+        .route("/{level}/{path}/hooks", get(hooks::list).post(hooks::form::create))
+        .route("/{level}/{path}/hooks/new", get(hooks::form::new))
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/edit",
+            get(hooks::form::edit).post(hooks::form::update),
+        )
         .route("/{level}/{path}/notifications", get(notifications::list))
         .route(
             "/{level}/{path}/notifications/new",

@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
 
 use crate::error::Result;
+use crate::history::{List, Search};
+use crate::lists::Scanned;
 
 /// How long entries are kept.
 pub const KEPT_DAYS: u64 = 365;
@@ -59,6 +61,12 @@ pub struct AuditFilter {
     /// Only by this user, and by administrators who acted as this user.
     pub user: Option<i64>,
 
+    /// Only of this time or later.
+    pub since: Option<Timestamp>,
+
+    /// Only before this time.
+    pub until: Option<Timestamp>,
+
     /// Only older than this entry: the cursor.
     pub before: Option<i64>,
 
@@ -72,14 +80,14 @@ pub trait Audit {
     /// Writes an entry; returns when it is flushed.
     async fn append_audit(&self, entry: AuditEntry) -> Result<()>;
 
-    /// Entries by filter.
-    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>>;
+    /// Entries by filter. With a time, a page can be short although more follow.
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Scanned<AuditEntry, i64>>;
 
     /// Deletes entries older than a point, at most `limit`. Returns how many.
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize>;
 }
 
-pub(crate) const COLUMNS: &str =
+const COLUMNS: &str =
     "id, at, user_id, username, behalf_user_id, behalf_username, address, method, path, status, attributes";
 
 /// The user as whom an administrator acted, as it is stored.
@@ -88,4 +96,30 @@ pub(crate) fn behalf_of(user_id: Option<i64>, username: Option<String>) -> Optio
         user_id: user_id?,
         username: username?,
     })
+}
+
+impl AuditFilter {
+    /// The search in the audit log. Entries have no index by time, so the times are conditions on a window of them.
+    pub(crate) fn list(&self) -> List {
+        let mut window = Vec::new();
+        window.extend(self.before.map(|id| format!("a.id < {id}")));
+        window.extend(
+            self.user
+                .map(|user| format!("(a.user_id = {user} OR a.behalf_user_id = {user})")),
+        );
+
+        let mut matches = Vec::new();
+        matches.extend(self.since.map(|since| format!("a.at >= {}", since.as_micros())));
+        matches.extend(self.until.map(|until| format!("a.at < {}", until.as_micros())));
+
+        List {
+            search: Search::new(window, matches),
+            columns: COLUMNS,
+            from: "audit a",
+            alias: "a",
+            order: "a.id DESC",
+            key: "a.id AS id",
+            limit: self.limit,
+        }
+    }
 }

@@ -12,6 +12,7 @@
 //!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod activity;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
@@ -43,6 +44,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
+pub mod ssh_keys;
 pub mod telemetry;
 pub mod wake;
 
@@ -63,6 +65,7 @@ pub trait Store:
     + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
+    + activity::Activity
     + audit::Audit
     + history::History
     + insights::Insights
@@ -73,6 +76,7 @@ pub trait Store:
     + notifications::Notifications
     + sessions::Sessions
     + sources::Sources
+    + ssh_keys::SshKeys
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -90,6 +94,7 @@ impl<T> Store for T where
         + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
+        + activity::Activity
         + audit::Audit
         + history::History
         + insights::Insights
@@ -100,6 +105,7 @@ impl<T> Store for T where
         + notifications::Notifications
         + sessions::Sessions
         + sources::Sources
+        + ssh_keys::SshKeys
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

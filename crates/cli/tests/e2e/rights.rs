@@ -43,14 +43,13 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 17] = [
+const OF_ADMINS: [&str; 16] = [
     "active_hooks",
     "audit",
     "event_filters/",
+    "guard/",
     "insights/alerts",
     "insights/backfill",
-    "insights/completeness",
-    "insights/gaps",
     "insights/identities",
     "insights/members",
     "insights/privacy",
@@ -67,6 +66,10 @@ const OF_ADMINS: [&str; 17] = [
 fn need_of_v1(method: &str, path: &str) -> Need {
     match path {
         "health" | "ready" | "schemas" | "schemas/{trigger_name}" => Need::Open,
+        "triggers" | "triggers/{trigger_name}" => Need::Open,
+        "hooks/status" | "overview" | "search" => Need::ManagerOfNamed,
+        "hooks/{hook_id}/status" => Need::HiddenFromMembers,
+        "previews/url" | "previews/template" | "previews/filter" => Need::ManagerOfNamed,
         "webhooks/gitlab" | "webhooks/gitlab/{key}" => Need::Secret,
         "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,
         "groups/{id}/events" | "groups/{id}/active_hooks" => Need::Manager,
@@ -77,6 +80,7 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "replays" | "stream" | "notifications" => Need::ManagerOfNamed,
         _ if path.starts_with("notifications/") && method == "GET" => Need::ManagerOfShown,
         _ if path.starts_with("notifications/") => Need::Missing,
+        "insights/completeness" | "insights/gaps" => Need::ManagerOfNamed,
         "events" if method == "POST" => Need::Admin,
         "events" | "deliveries" | "attempts" | "skips" => Need::ManagerOfNamed,
         "events/{event_id}" | "deliveries/{delivery_id}" => Need::ManagerOfShown,
@@ -104,6 +108,9 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
         }
         ("GET", ["personal_access_tokens"]) | ("POST", ["user", "personal_access_tokens"]) => Need::SignedIn,
         (_, ["personal_access_tokens", "{token_id}", ..]) => Need::OwnToken,
+        // Every user reads and changes the own keys.
+        (_, ["user", "keys", ..]) | ("GET", ["users", "{id}", "keys", ..]) => Need::SignedIn,
+        ("POST" | "DELETE", ["users", "{id}", "keys", ..]) => Need::Admin,
         ("POST", ["groups" | "projects"]) | ("DELETE", ["groups" | "projects", "{id}"]) => Need::Admin,
         ("GET" | "POST", ["users"]) | ("PUT" | "DELETE", ["users", "{id}"]) => Need::Admin,
         ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,
@@ -179,6 +186,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
         404 if reply.body.contains("there is no event with this id") => Door::Hidden,
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
         404 if reply.body.contains("there is no notification rule with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no hook with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
@@ -200,7 +208,7 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         _ if lacks_scope => Door::Forbidden,
         Need::Missing => Door::Hidden,
         _ if role.is_admin => Door::Passed,
-        Need::SignedIn if role.name == "project bot" && method == "POST" => Door::Forbidden,
+        Need::SignedIn if role.name.ends_with(" bot") && method == "POST" => Door::Forbidden,
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
         Need::OwnToken | Need::HiddenFromMembers => Door::Hidden,

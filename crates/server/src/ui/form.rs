@@ -40,11 +40,9 @@ impl Fields {
     }
 
     /// All values of a field.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let of_name = self.0.iter().filter(|(known, _)| known == name);
+        of_name.map(|(_, value)| value.as_str()).collect()
     }
 
     /// Checks whether a box is ticked, or a button was pressed.

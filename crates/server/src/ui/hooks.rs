@@ -1,5 +1,7 @@
 //! Webhooks of a project, a group or the instance.
 
+pub(super) mod form;
+
 use std::sync::Arc;
 
 use askama::Template;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use quickdraw_store::audit::AuditFilter;
+use quickdraw_store::lists::Scanned;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{limit, page};
+use super::limit;
+use super::period::Period;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::Input;
+use crate::params::{Input, When};
 use crate::state::App;
 use crate::views::{AuditEntry, Page};
 
@@ -27,7 +29,15 @@ struct Query {
     /// Only actions of this user, and of administrators who acted as this user.
     user_id: Option<i64>,
 
-    /// Only entries before this id.
+    /// Only entries of this time or later: `2026-03-16T09:30:00Z`, a day, or a span back from now such as `2h`.
+    #[param(value_type = Option<String>)]
+    since: Option<When>,
+
+    /// Only entries before this time, written like `since`.
+    #[param(value_type = Option<String>)]
+    until: Option<When>,
+
+    /// Only entries before this id: `next` of the previous page.
     before: Option<i64>,
 
     /// Maximum number of rows.
@@ -37,7 +47,9 @@ struct Query {
 
 /// List audit entries, newest first. Administrators only.
 ///
-/// Entries record changes, refused requests, and administrators who read bodies.
+/// Entries record changes, refused requests, and administrators who read bodies. With `since` or `until`, a page
+/// examines at most 20,000 entries, so it can be short, even empty, although more follow: `next` is null on the last
+/// page only.
 #[utoipa::path(get, path = "/audit", tag = "Audit", params(Query), responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
     _: Admin,
@@ -45,13 +57,18 @@ async fn list(
     Input(query): Input<Query>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
     let limit = limit(query.limit)?;
-    let entries = app
-        .store()
-        .list_audit(AuditFilter {
-            user: query.user_id,
-            before: query.before,
-            limit,
-        })
-        .await?;
-    Ok(Json(page(&entries, limit, |entry| entry.id.to_string())))
+    let period = Period::read(query.since, query.until, app.now())?;
+    let filter = AuditFilter {
+        user: query.user_id,
+        since: period.since,
+        until: period.until,
+        before: query.before,
+        limit,
+    };
+
+    let Scanned { rows, next } = app.store().list_audit(filter).await?;
+    Ok(Json(Page {
+        items: rows.iter().map(AuditEntry::from).collect(),
+        next: next.map(|id| id.to_string()),
+    }))
 }

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::settings::{ChangedRule, NewRule};
-use super::{limit, managed};
+use super::{limit, managed, page};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Params};
@@ -64,7 +64,7 @@ async fn list(
     let before = query.before.unwrap_or(i64::MAX);
     let found = app.store().list_notification_rules(scope, before, limit + 1).await?;
 
-    Ok(Json(page(&found, limit, |found| found.rule.id)))
+    Ok(Json(page(&found, limit, |found| found.rule.id.to_string())))
 }
 
 /// Create a notification rule. Maintainers of the project, owners of the group, and administrators.
@@ -202,19 +202,7 @@ async fn messages(
     let before = query.before.unwrap_or(i64::MAX);
     let found = app.store().list_messages(rule.id, before, limit + 1).await?;
 
-    Ok(Json(page(&found, limit, |message| message.id)))
-}
-
-/// A page of a list of which one row more was read.
-fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, id: impl Fn(&R) -> i64) -> Page<T> {
-    let shown = rows.get(..limit).unwrap_or(rows);
-    Page {
-        items: shown.iter().map(T::from).collect(),
-        next: shown
-            .last()
-            .filter(|_| rows.len() > limit)
-            .map(|row| id(row).to_string()),
-    }
+    Ok(Json(page(&found, limit, |message| message.id.to_string())))
 }
 
 /// Finds a rule whose scope the caller may manage. All other rules do not exist for the caller.

@@ -212,7 +212,7 @@ pub(super) fn owner(place: &Place) -> Option<(String, Value)> {
 
 /// The settings that a form contains, as the API takes them. Numbers that are none are noted in the form.
 pub(super) fn body(fields: &Fields, form: &mut Form) -> Map<String, Value> {
-    let kinds: Vec<&str> = fields.all("kinds").collect();
+    let kinds = fields.all("kinds");
     form.set("chosen_kinds", kinds.join(" "));
 
     let channel = fields.text("channel");
