@@ -13,7 +13,7 @@ use std::path::Path;
 
 use quickdraw_domain::guard::GuardSection;
 use quickdraw_domain::settings::{Problem, Reference};
-use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection, OidcSection};
+use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection, MailSection, OidcSection};
 use quickdraw_server::settings::{LimitsSection, ServerSection, SourceSection};
 use quickdraw_store::settings::DatabaseSection;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) history: HistorySection,
     pub(crate) insights: InsightsSection,
     pub(crate) oidc: OidcSection,
+    pub(crate) mail: MailSection,
     pub(crate) telemetry: TelemetrySection,
 
     /// `server.external_url` is not set and was made from `server.listen`.
@@ -61,7 +62,7 @@ impl Config {
 }
 
 /// The sections in the order in which the reference shows them.
-pub(crate) const SECTIONS: [Reference; 10] = [
+pub(crate) const SECTIONS: [Reference; 11] = [
     ServerSection::REFERENCE,
     DatabaseSection::REFERENCE,
     SourceSection::REFERENCE,
@@ -71,6 +72,7 @@ pub(crate) const SECTIONS: [Reference; 10] = [
     HistorySection::REFERENCE,
     InsightsSection::REFERENCE,
     OidcSection::REFERENCE,
+    MailSection::REFERENCE,
     TelemetrySection::REFERENCE,
 ];
 

@@ -257,6 +257,25 @@ pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) 
     Ok(())
 }
 
+/// Judges the addresses of a server that the operator's own settings name, such as the mail server. Every address is
+/// allowed except those of metadata services.
+///
+/// # Errors
+/// [`Rule::Metadata`], or [`Rule::Unresolvable`] for an empty list.
+pub fn judge_operators_server(addresses: &[IpAddr], settings: &Settings) -> Result<(), Rule> {
+    if addresses.is_empty() {
+        return Err(Rule::Unresolvable);
+    }
+
+    for address in addresses {
+        if address::is_metadata(address::canonical(*address, settings.decode_nat64)) {
+            return Err(Rule::Metadata);
+        }
+    }
+
+    Ok(())
+}
+
 fn judge_name(name: &str, settings: &Settings) -> Result<(), Rule> {
     const LOCAL: [&str; 9] = [
         "localhost",

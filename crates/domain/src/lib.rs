@@ -29,6 +29,7 @@ pub mod ids;
 mod kinds;
 mod members;
 pub mod notices;
+pub mod notification;
 pub mod outcome;
 pub mod password;
 pub mod phases;

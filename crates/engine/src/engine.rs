@@ -1,4 +1,4 @@
-//! The engine: the context and the three structs that share it, as the server and the command line hold them.
+//! The engine: the context and the structs that share it, as the server and the command line hold them.
 
 pub(crate) mod table;
 
@@ -14,6 +14,7 @@ use crate::delivery::transport::Transport;
 use crate::insights::Insights;
 use crate::journal::Journal;
 use crate::last_events::LastEvents;
+use crate::notifications::Notifier;
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
 use crate::workers::WorkerStatus;
@@ -31,6 +32,9 @@ pub struct Engine {
 
     /// Facts, metrics, alerts and privacy.
     pub insights: Arc<Insights>,
+
+    /// Messages to people.
+    pub notifier: Arc<Notifier>,
     pub(crate) statuses: Statuses,
 }
 
@@ -50,6 +54,7 @@ impl Engine {
         let last_events = Arc::new(LastEvents::default());
 
         let journal = Arc::new(Journal::new(context.clone(), scheduler.clone(), last_events.clone()));
+        let notifier = Arc::new(Notifier::new(context.clone(), journal.clone(), transport.clone()));
         let dispatcher = Arc::new(Dispatcher::new(context.clone(), journal.clone(), scheduler, transport));
         let insights = Arc::new(Insights::new(context.clone(), journal.clone(), last_events));
 
@@ -58,6 +63,7 @@ impl Engine {
             journal,
             dispatcher,
             insights,
+            notifier,
             statuses: Statuses::default(),
         }))
     }

@@ -3,6 +3,7 @@
 mod history;
 mod hook;
 mod hook_status;
+mod notification;
 mod people;
 mod replay;
 mod scopes;
@@ -22,6 +23,7 @@ pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
 pub use hook_status::{BacklogView, HookStatus, HourView, LastAttemptView};
+pub use notification::{NotificationMessage, NotificationRule};
 pub use people::{CreatedToken, Member, Metadata, SshKey, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};

@@ -30,6 +30,7 @@ pub mod insights;
 pub mod known;
 pub mod lists;
 pub mod nodes;
+pub mod notifications;
 mod open;
 pub mod operations;
 pub mod overview;
@@ -75,6 +76,7 @@ pub trait Store:
     + access::PortalSessions
     + access::Users
     + nodes::Nodes
+    + notifications::Notifications
     + sessions::Sessions
     + sources::Sources
     + ssh_keys::SshKeys
@@ -106,6 +108,7 @@ impl<T> Store for T where
         + access::PortalSessions
         + access::Users
         + nodes::Nodes
+        + notifications::Notifications
         + sessions::Sessions
         + sources::Sources
         + ssh_keys::SshKeys

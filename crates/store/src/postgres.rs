@@ -21,6 +21,7 @@ mod ingest;
 mod insights;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -136,6 +137,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/postgres/0036_notifications.sql"),
+    ),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -25,6 +25,7 @@ mod insights;
 mod keys;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -134,6 +135,11 @@ const MIGRATIONS: &[Migration] = &[
     (33, "ssh_keys", include_str!("migrations/sqlite/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/sqlite/0035_sign_in.sql")),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/sqlite/0036_notifications.sql"),
+    ),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -17,6 +17,9 @@ pub(crate) struct Objects {
     pub(crate) attempts: [i64; 2],
     pub(crate) event: String,
     pub(crate) delivery: String,
+
+    /// A notification rule of the project.
+    pub(crate) notification: i64,
 }
 
 impl Objects {
@@ -59,6 +62,17 @@ fn hook_with_secrets(sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Valu
         "signing_token": SIGNING,
         "tls_client_cert": format!("{}{key}", certificate.cert.pem()),
         "push_events": true,
+    })
+}
+
+/// Attributes of a notification rule of a project. The URL of its chat is a secret.
+pub(crate) fn notification(project: &str) -> Value {
+    json!({
+        "name": "chat",
+        "project": project,
+        "kinds": ["hook_failing"],
+        "channel": "slack",
+        "url": "http://127.0.0.1/canary-chat",
     })
 }
 
@@ -123,6 +137,9 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         number(&log[0]["id"])
     });
 
+    let rule = notification(&project.to_string());
+    let notification = number(&post(server, "/api/v1/notifications", &rule)["id"]);
+
     Objects {
         project,
         group,
@@ -131,5 +148,6 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         attempts,
         event,
         delivery,
+        notification,
     }
 }

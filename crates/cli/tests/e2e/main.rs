@@ -55,6 +55,7 @@ mod large;
 mod lead_times;
 mod listen;
 mod lists;
+mod mailbox;
 mod managed;
 mod matrix;
 mod members;
@@ -115,6 +116,8 @@ macro_rules! checks {
 
 mod api_lists;
 mod commands_list;
+mod notification_pages;
+mod notifications;
 mod operation_list;
 mod page_data;
 mod rights_list;
@@ -488,6 +491,8 @@ fn main() {
         .chain(rights_list::CHECKS)
         .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(notifications::CHECKS)
+        .chain(notification_pages::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS);

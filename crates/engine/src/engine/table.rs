@@ -128,6 +128,13 @@ pub(crate) static WORKERS: &[Worker] = &[
         ..Worker::DEFAULT
     },
     Worker {
+        name: "notify",
+        runs_on: RunsOn::OneNode,
+        tick: SECONDS_5,
+        step: Some(|engine, stop| Box::pin(engine.notifier.run(stop))),
+        ..Worker::DEFAULT
+    },
+    Worker {
         name: "maintenance",
         tick: SECONDS_5,
         step: Some(|engine, _| Box::pin(maintain(engine))),

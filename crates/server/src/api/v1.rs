@@ -23,6 +23,7 @@ mod lookup;
 mod managed;
 mod metrics;
 mod named;
+mod notifications;
 mod overview;
 mod period;
 mod portal_sessions;
@@ -71,6 +72,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(metrics::routes())
+        .merge(notifications::routes())
         .merge(overview::routes())
         .merge(portal_sessions::routes())
         .merge(previews::routes())

@@ -21,6 +21,7 @@ mod insights;
 mod items;
 mod moves;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -106,6 +107,20 @@ const CHECKS: &[(&str, Check)] = checks![
     rebuild::a_shadow_is_compared_and_swapped_in,
     documents::a_document_is_replaced_only_at_its_current_version,
     moves::backfilled_pushes_move_branches_and_are_no_gaps,
+    notifications::a_rule_comes_back_with_its_target,
+    notifications::rules_are_listed_by_scope_and_limited,
+    notifications::a_rule_changes_only_from_its_current_version,
+    notifications::active_rules_are_found_by_their_kinds,
+    notifications::a_change_of_a_standing_is_news_once,
+    notifications::every_topic_is_known_again,
+    notifications::news_is_due_at_its_time_and_after_a_pause,
+    notifications::a_sent_message_takes_its_news_along,
+    notifications::a_message_that_is_given_up_takes_its_news_along,
+    notifications::too_much_news_is_only_counted,
+    notifications::a_rule_that_is_not_active_gets_no_news,
+    notifications::the_last_messages_of_a_rule_are_kept,
+    notifications::large_backlogs_are_counted_up_to_a_bound,
+    notifications::one_node_watches_at_a_time,
     operations::an_operation_is_replaced_only_at_its_current_version,
     overview::sums_of_commits_agree_with_the_facts,
     overview::the_newest_items_are_read_within_a_budget,
