@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::last_events::LastEvents;
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
+use crate::space::{Samples, SpaceStatus};
 use crate::workers::WorkerStatus;
 
 /// The engine. [`crate::Lifecycle`] runs its workers.
@@ -32,6 +33,7 @@ pub struct Engine {
     /// Facts, metrics, alerts and privacy.
     pub insights: Arc<Insights>,
     pub(crate) statuses: Statuses,
+    pub(crate) samples: Samples,
 }
 
 impl Engine {
@@ -59,7 +61,14 @@ impl Engine {
             dispatcher,
             insights,
             statuses: Statuses::default(),
+            samples: Samples::default(),
         }))
+    }
+
+    /// The disk space of the database. `None` before the first sample.
+    #[must_use]
+    pub fn space(&self) -> Option<SpaceStatus> {
+        self.samples.status()
     }
 
     /// The status of the workers of this node. The backlog is missing while the store does not answer.

@@ -8,6 +8,8 @@ pub mod auth;
 pub mod body;
 pub mod error;
 mod extract;
+mod inspect;
+mod inspectors;
 mod limit;
 pub mod listener;
 mod memory;
@@ -15,6 +17,7 @@ mod openapi;
 pub mod ops;
 pub mod params;
 mod places;
+pub mod process;
 pub mod receive;
 mod seats;
 pub mod settings;
@@ -52,6 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
                 .layer(in_time)
                 .layer(axum::middleware::from_fn(error::shape)),
         )
+        .merge(inspect::routes())
         .merge(ops::routes())
         .split_for_parts();
 

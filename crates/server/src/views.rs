@@ -2,6 +2,7 @@
 
 mod history;
 mod hook;
+mod inspector;
 mod people;
 mod replay;
 mod scopes;
@@ -20,12 +21,13 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
+pub use inspector::{CredentialCheck, InspectedRequest, InspectedRequestWithBody, Inspector};
 pub use people::{CreatedToken, Member, Metadata, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;
 pub use skip::Skip;
-pub use source::{Source, SourceRequest};
+pub use source::{Source, SourceRequest, Traffic};
 
 /// A time in ISO 8601: UTC, with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

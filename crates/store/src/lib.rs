@@ -26,6 +26,7 @@ pub mod examine;
 pub mod history;
 pub mod hooks;
 pub mod insights;
+pub mod inspectors;
 pub mod known;
 pub mod lists;
 pub mod nodes;
@@ -64,6 +65,7 @@ pub trait Store:
     + audit::Audit
     + history::History
     + insights::Insights
+    + inspectors::Inspectors
     + access::AccessTokens
     + access::Members
     + access::Users
@@ -89,6 +91,7 @@ impl<T> Store for T where
         + audit::Audit
         + history::History
         + insights::Insights
+        + inspectors::Inspectors
         + access::AccessTokens
         + access::Members
         + access::Users

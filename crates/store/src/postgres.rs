@@ -18,6 +18,7 @@ mod history;
 mod hooks;
 mod ingest;
 mod insights;
+mod inspectors;
 mod known;
 mod nodes;
 mod operations;
@@ -129,6 +130,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         32,
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
+    ),
+    (
+        37,
+        "inspectors",
+        include_str!("migrations/postgres/0037_inspectors.sql"),
     ),
 ];
 

@@ -21,6 +21,7 @@ mod facts;
 mod history;
 mod hooks;
 mod insights;
+mod inspectors;
 mod keys;
 mod known;
 mod nodes;
@@ -128,6 +129,7 @@ const MIGRATIONS: &[Migration] = &[
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
     ),
+    (37, "inspectors", include_str!("migrations/sqlite/0037_inspectors.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod administration;
 mod alerts;
 mod all_events;
 mod answers;
@@ -40,6 +41,7 @@ mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod inspectors;
 mod instances;
 mod invalid;
 mod issues;
@@ -97,6 +99,7 @@ macro_rules! checks {
     };
 }
 
+mod administration_list;
 mod commands_list;
 mod rights_list;
 
@@ -488,7 +491,8 @@ fn main() {
         .iter()
         .chain(rights_list::CHECKS)
         .chain(directory_events::CHECKS)
-        .chain(commands_list::CHECKS);
+        .chain(commands_list::CHECKS)
+        .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::http::{check_parts, eventually};
 use crate::server::{Engine, Server};
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "fan_out",
     "claim",
     "settle",
@@ -21,6 +21,7 @@ const NAMES: [&str; 15] = [
     "alerts",
     "maintenance",
     "retention",
+    "space",
     "heartbeat",
     "notifications",
 ];

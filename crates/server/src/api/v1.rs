@@ -12,6 +12,7 @@ mod gaps;
 mod history;
 mod identities;
 mod insights;
+mod inspectors;
 mod item_filters;
 mod managed;
 mod metrics;
@@ -25,8 +26,11 @@ mod roster;
 mod schemas;
 mod scope;
 mod set_aside;
+mod settings;
 mod sources;
+mod status;
 mod stream;
+mod support_bundle;
 mod workers;
 
 use std::sync::Arc;
@@ -51,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(history::routes())
         .merge(identities::routes())
         .merge(insights::routes())
+        .merge(inspectors::routes())
         .merge(metrics::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
@@ -59,6 +64,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(reviews::routes())
         .merge(schemas::routes())
         .merge(set_aside::routes())
+        .merge(settings::routes())
+        .merge(status::routes())
+        .merge(support_bundle::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(workers::routes())

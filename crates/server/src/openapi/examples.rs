@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
     include_str!("../../examples/tokens.json"),
@@ -24,6 +24,7 @@ const FILES: [&str; 10] = [
     include_str!("../../examples/sources.json"),
     include_str!("../../examples/metrics.json"),
     include_str!("../../examples/insights.json"),
+    include_str!("../../examples/inspectors.json"),
     include_str!("../../examples/operations.json"),
 ];
 

@@ -16,6 +16,7 @@ mod history;
 mod hooks;
 mod identity;
 mod insights;
+mod inspectors;
 mod items;
 mod moves;
 mod nodes;
@@ -139,6 +140,12 @@ const CHECKS: &[(&str, Check)] = checks![
     examine::an_examination_creates_no_database,
     nodes::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
     nodes::only_running_nodes_are_counted,
+    nodes::the_state_shows_nodes_space_and_keys,
+    inspectors::an_inspector_is_read_with_its_secrets_and_changed_once,
+    inspectors::a_user_has_a_bounded_number_of_inspectors,
+    inspectors::an_inspector_keeps_the_newest_requests_with_their_bodies,
+    inspectors::an_inspector_keeps_a_bounded_number_of_bytes,
+    inspectors::an_inspector_is_deleted_when_its_time_is_over,
     shown::details_contain_the_names_of_parent_groups,
     shown::groups_and_projects_are_filtered_by_role_place_and_visibility,
     shown::lists_can_be_read_in_descending_order,

@@ -1,5 +1,6 @@
 //! Sources: the endpoints to which GitLab instances post their events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::http::StatusCode;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source as Settings};
 use quickdraw_domain::{Edit, Secret, SourceId, Timestamp};
+use quickdraw_engine::Traffic;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -138,10 +140,9 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>
     let now = app.now();
     let others = app.store().list_sources().await?;
     let all = std::iter::once(app.sources.default_source()).chain(&others);
-    Ok(Json(Page {
-        items: all.map(|one| view(&app, one, now)).collect(),
-        next: None,
-    }))
+    let traffic = traffic(&app).await?;
+
+    Ok(Json(Page::whole(all.map(|one| view(&app, one, &traffic, now)))))
 }
 
 /// Create a source. Administrators only.
@@ -201,7 +202,7 @@ async fn create(
         StatusCode::CREATED,
         Json(Source {
             secret: made,
-            ..view(&app, &source, now)
+            ..view(&app, &source, &HashMap::new(), now)
         }),
     ))
 }
@@ -210,7 +211,8 @@ async fn create(
 #[utoipa::path(get, path = "/sources/{source_id}", tag = "Sources", responses((status = 200, body = Source)))]
 async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Source>, ApiError> {
     let now = app.now();
-    Ok(Json(view(&app, &find(&app, &id).await?, now)))
+    let source = find(&app, &id).await?;
+    Ok(Json(view(&app, &source, &traffic(&app).await?, now)))
 }
 
 /// Change a source. Administrators only.
@@ -239,7 +241,7 @@ async fn edit(
         refresh(&app).await;
     }
 
-    Ok(Json(view(&app, &changed, now)))
+    Ok(Json(view(&app, &changed, &traffic(&app).await?, now)))
 }
 
 /// Delete a source. Administrators only.
@@ -290,7 +292,7 @@ async fn replace_secret(
         StatusCode::CREATED,
         Json(Source {
             secret: made,
-            ..view(&app, &changed, now)
+            ..view(&app, &changed, &traffic(&app).await?, now)
         }),
     ))
 }
@@ -343,9 +345,17 @@ async fn requests(
     Ok(Json(Page::whole(seen.iter().map(SourceRequest::from))))
 }
 
-fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
+/// The requests of the last hour of all sources.
+async fn traffic(app: &App) -> Result<HashMap<SourceId, Traffic>, ApiError> {
+    quickdraw_engine::traffic(&app.engine.journal)
+        .await
+        .map_err(ApiError::internal)
+}
+
+fn view(app: &App, source: &Settings, traffic: &HashMap<SourceId, Traffic>, now: Timestamp) -> Source {
     let directory = app.engine.context.directory();
-    Source::new(source, directory.bound_to(source.id), &app.external_url, now)
+    let traffic = traffic.get(&source.id).copied().unwrap_or_default();
+    Source::new(source, directory.bound_to(source.id), &app.external_url, traffic, now)
 }
 
 impl SourceSettings {
