@@ -73,8 +73,8 @@ pub(crate) fn count_by_key(digits: &str) -> String {
     values.push("SELECT value FROM settings WHERE name = 'key_check'".to_owned());
 
     format!(
-        "SELECT {digits} AS key_id, count(*) AS sealed FROM (SELECT value FROM ({}) every LIMIT {COUNTED}) some
-         GROUP BY 1",
+        "SELECT {digits} AS key_id, count(*) AS sealed
+         FROM (SELECT value FROM ({}) sealed_values LIMIT {COUNTED}) counted_values GROUP BY 1",
         values.join(" UNION ALL ")
     )
 }
