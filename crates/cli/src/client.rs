@@ -13,11 +13,11 @@ use bytes::Bytes;
 #[cfg(feature = "git")]
 use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, CertificateDates, Client, Hickory, Limits, Method, Streamed, Trust};
+use quickdraw_egress::{Answer, Call, CertificateDates, Client, Failure, Hickory, Limits, Method, Streamed, Trust};
 
-pub(crate) use self::access::{Server, TokenFile, gitlab_token, secret_in, text_in, token, usable};
+pub(crate) use self::access::{Server, TokenFile, ask_for, gitlab_token, secret_in, secret_of, text_in, token};
 pub(crate) use self::profile::Profile;
-pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable};
+pub(crate) use self::refused::{Misused, NoToken, Refused, Unreachable, Unverified};
 
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -66,9 +66,13 @@ impl Caller {
         let target = Target::parse(url)?;
         let call = target.call(method, headers, body);
         let report = self.0.call(call, |_| Ok::<(), &str>(())).await;
-        report
-            .result
-            .map_err(|failure| Unreachable(format!("{url}: {failure}")).into())
+        report.result.map_err(|failure| {
+            let text = format!("{url}: {failure}");
+            match failure {
+                Failure::Certificate(_) => Unverified(text).into(),
+                _ => Unreachable(text).into(),
+            }
+        })
     }
 
     /// Calls `/api/v1/{path}` of a Quickdraw server with any method and returns the JSON of the answer.
@@ -114,6 +118,17 @@ pub(crate) fn is_local(url: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
 
     host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+/// Refuses a URL of the command line that contains a password. `instead` says how to give it.
+pub(crate) fn refuse_password(option: &str, url: &str, instead: &str) -> anyhow::Result<()> {
+    let has_password = url::Url::parse(url).is_ok_and(|url| url.password().is_some());
+    if !has_password {
+        return Ok(());
+    }
+
+    let why = format!("{option} contains a password, which every user of this machine can read: {instead}");
+    Err(Misused(why).into())
 }
 
 /// Opens a streaming answer, which has no end.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::client::{Misused, NoToken, Refused, Unreachable};
+use crate::client::{Misused, NoToken, Refused, Unreachable, Unverified};
 
 /// The reason for which a command failed. The number is the exit code; 0 means success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Exit {
                 return Self::NotAllowed;
             }
 
-            if cause.is::<Unreachable>() {
+            if cause.is::<Unreachable>() || cause.is::<Unverified>() {
                 return Self::Unreachable;
             }
 
@@ -92,6 +92,7 @@ mod tests {
         check(anyhow::anyhow!("no"), Exit::Failed);
         check(Misused("give one".to_owned()).into(), Exit::Usage);
         check(Unreachable("refused".to_owned()).into(), Exit::Unreachable);
+        check(Unverified("expired".to_owned()).into(), Exit::Unreachable);
 
         let refused: anyhow::Result<()> = Err(Refused::new(404, "").into());
         check(refused.context("failed").expect_err("an error"), Exit::NotFound);

@@ -188,7 +188,15 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            explain_former_option(&error);
+            if let Some(why) = refusal_of_secret(&error) {
+                complain(format_args!("Error: {why}"));
+                return Exit::Usage.into();
+            }
+
+            if unknown_option(&error) == Some("--url") {
+                complain(format_args!("--url: the address of the server is --server URL"));
+            }
+
             error.exit()
         }
     };
@@ -205,25 +213,43 @@ fn main() -> ExitCode {
     }
 }
 
-/// Explains options that other tools have, and that this program refuses on purpose.
-fn explain_former_option(error: &clap::Error) {
+/// The ways to give a token to a command.
+const WAYS_FOR_TOKENS: &str = "give --token-file FILE (for the token of a GitLab: --gitlab-token-file FILE), set \
+                               QUICKDRAW_TOKEN or GITLAB_TOKEN, or run quickdraw login";
+
+/// Options with a secret that other tools have, and the ways that this program has instead.
+const REFUSED_OPTIONS: [(&str, &str); 6] = [
+    ("--token", WAYS_FOR_TOKENS),
+    ("--gitlab-token", WAYS_FOR_TOKENS),
+    ("--server-token", WAYS_FOR_TOKENS),
+    (
+        "--secret",
+        "give --secret-file FILE, or set QUICKDRAW_LISTEN_SECRET for quickdraw listen",
+    ),
+    ("--signing-token", "give --signing-token-file FILE"),
+    ("--password", "write --set password=@FILE"),
+];
+
+/// The option that the command does not have, if that is the error.
+fn unknown_option(error: &clap::Error) -> Option<&str> {
     if error.kind() != ErrorKind::UnknownArgument {
-        return;
+        return None;
     }
 
-    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
-        return;
-    };
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => Some(option),
+        _ => None,
+    }
+}
 
-    let why = match option.as_str() {
-        "--token" | "--gitlab-token" | "--secret" | "--password" => {
-            "a secret on the command line could be read by every user of this machine; put it into a file and give \
-             --token-file or --secret-file, set an environment variable such as QUICKDRAW_TOKEN, or run quickdraw login"
-        }
-        "--url" => "the address of the server is --server URL",
-        _ => return,
-    };
-    complain(format_args!("{option}: {why}"));
+/// The reason for which an option with a secret is refused, and the ways to give the secret. `None` for other errors.
+fn refusal_of_secret(error: &clap::Error) -> Option<String> {
+    let option = unknown_option(error)?;
+    let (_, ways) = REFUSED_OPTIONS.iter().find(|(name, _)| *name == option)?;
+
+    Some(format!(
+        "{option} is not accepted, because every user of this machine can read command lines: {ways}"
+    ))
 }
 
 #[expect(clippy::print_stderr, reason = "errors of the program go to standard error")]
@@ -250,7 +276,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match command {
-                Command::Serve => commands::serve::run(settings::load(config)?).await,
+                Command::Serve => commands::serve::run(settings::load(config)?, commands::say).await,
                 Command::Secret { signing } => commands::secret::run(signing),
                 #[cfg(feature = "git")]
                 Command::GitHook(command) => commands::git_hook::run(command).await,
@@ -286,4 +312,43 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::Man(command) => commands::pages::man(&command, Arguments::command()),
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns true if an option takes a secret itself, and not the file that contains it.
+    fn takes_a_secret(option: &clap::Arg) -> bool {
+        let name = option.get_long().unwrap_or_else(|| option.get_id().as_str());
+        let is_secret = ["token", "secret", "password", "key"]
+            .iter()
+            .any(|word| name.contains(word));
+
+        is_secret && option.get_action().takes_values() && !name.ends_with("-file")
+    }
+
+    fn check_options(command: &clap::Command) {
+        for option in command.get_arguments() {
+            assert!(!takes_a_secret(option), "{} {}", command.get_name(), option.get_id());
+        }
+
+        for inner in command.get_subcommands() {
+            check_options(inner);
+        }
+    }
+
+    #[test]
+    fn no_option_takes_a_secret() {
+        let mut program = Arguments::command();
+        program.build();
+        check_options(&program);
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        let error = Arguments::try_parse_from(["quickdraw", "listen", "0", "--secret", "s3cret"]).err();
+        let why = refusal_of_secret(&error.expect("an error")).expect("a reason");
+        assert!(why.contains("--secret-file") && !why.contains("s3cret"), "{why}");
+    }
 }

@@ -1,5 +1,5 @@
-//! Changes of projects, groups, users and members that are made with the REST API, and the events that they fire. They
-//! are the events that GitLab sends for such changes. Source: GitLab's webhook events and system hooks pages.
+//! Changes of projects, groups, users, SSH keys and members that are made with the REST API, and the events that they
+//! fire. GitLab sends the same events for such changes. Source: GitLab's webhook events and system hooks pages.
 
 use serde_json::{Map, Value, json};
 
@@ -44,6 +44,12 @@ pub enum Change<'a> {
     /// The username of a user changed. The text is the earlier username.
     UserRenamed(Account<'a>, &'a str),
 
+    /// An SSH key was added to a user.
+    KeyAdded(KeyChange<'a>),
+
+    /// An SSH key of a user was deleted.
+    KeyRemoved(KeyChange<'a>),
+
     /// A membership changed.
     Member(MemberChange, Membership<'a>),
 }
@@ -87,6 +93,22 @@ pub struct Account<'a> {
     pub username: &'a str,
 
     /// Creation time.
+    pub created_at: Timestamp,
+}
+
+/// An SSH key that was added or deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyChange<'a> {
+    /// Id of the key.
+    pub id: i64,
+
+    /// The key with its comment. As in GitLab, system hooks get the comment too.
+    pub key: &'a str,
+
+    /// Username of its user.
+    pub username: &'a str,
+
+    /// Time at which the key was added. Keys cannot be changed.
     pub created_at: Timestamp,
 }
 
@@ -208,6 +230,8 @@ impl<'a> Change<'a> {
             Self::UserCreated(_) => vec![system(Trigger::USER_CREATE)],
             Self::UserRemoved(_) => vec![system(Trigger::USER_DESTROY)],
             Self::UserRenamed(..) => vec![system(Trigger::USER_RENAME)],
+            Self::KeyAdded(_) => vec![system(Trigger::KEY_CREATE)],
+            Self::KeyRemoved(_) => vec![system(Trigger::KEY_DESTROY)],
             Self::Member(change, member) => match member.of {
                 MemberOf::Project(_) => vec![system(match change {
                     MemberChange::Added => Trigger::USER_ADD_TO_TEAM,
@@ -274,6 +298,13 @@ impl<'a> Change<'a> {
                 "id": account.id,
                 "name": account.name,
                 "username": account.username,
+            }),
+            Self::KeyAdded(change) | Self::KeyRemoved(change) => json!({
+                "created_at": iso_of(change.created_at),
+                "updated_at": iso_of(change.created_at),
+                "id": change.id,
+                "key": change.key,
+                "username": change.username,
             }),
             Self::Member(_, member) => {
                 let Account { id, name, username, .. } = member.user;

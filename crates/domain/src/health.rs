@@ -129,6 +129,12 @@ impl Health {
         self.disabled_until.is_some() && self.status(now) == Status::Executable
     }
 
+    /// The length of the next pause, if failures cause one.
+    #[must_use]
+    pub fn next_pause(self) -> Duration {
+        FIRST_PAUSE.saturating_mul(1 << self.pauses.min(11)).min(LONGEST_PAUSE)
+    }
+
     /// The health after one more attempt.
     ///
     /// A failure counts only while the hook is executable: a failure that arrives during a pause belongs to an attempt
@@ -166,11 +172,10 @@ impl Health {
             };
         }
 
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(11)).min(LONGEST_PAUSE);
         Self {
             recent_failures,
             pauses: self.pauses.saturating_add(1),
-            disabled_until: Some(now.plus(pause)),
+            disabled_until: Some(now.plus(self.next_pause())),
             disabled: false,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod body_template;
 pub mod branch_filter;
+pub mod calls;
 mod certificate;
 pub mod edit;
 pub mod expression;
@@ -9,6 +10,7 @@ pub mod filter;
 pub(crate) mod headers;
 pub mod past;
 pub mod restriction;
+pub mod state;
 pub mod template_check;
 pub mod url;
 pub mod values;
@@ -22,6 +24,7 @@ pub use expression::Expression;
 pub use filter::EventFilter;
 pub use past::PastHook;
 pub use restriction::{Restriction, Senders};
+pub use state::{HookState, LastCall};
 pub use url::HookUrl;
 pub use values::NamedValues;
 

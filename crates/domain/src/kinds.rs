@@ -156,8 +156,13 @@ impl Kind {
     }
 
     /// A kind of that form which every system hook receives, and no other hook. It goes by the one name of its events.
-    const fn system(code: u8, event_name: &'static [&'static str; 1], shape: &'static Shape) -> Self {
-        Self::without_object(Row::system(code, event_name[0], event_name), shape)
+    const fn system(
+        code: u8,
+        event_name: &'static [&'static str; 1],
+        meaning: &'static str,
+        shape: &'static Shape,
+    ) -> Self {
+        Self::without_object(Row::system(code, event_name[0], meaning, event_name), shape)
     }
 }
 

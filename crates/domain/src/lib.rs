@@ -45,6 +45,7 @@ pub mod settle;
 pub mod signature;
 pub mod source;
 pub mod space;
+pub mod ssh_key;
 pub mod time;
 pub mod times;
 pub mod tree;

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::link::{Key, Link};
 use crate::pool::Pool;
 use crate::proxy::Proxy;
-use crate::resolve::Resolve;
+use crate::resolve::{Resolve, ResolveError};
 use crate::timing::Trace;
 use crate::tls::Tls;
 use crate::trust::Trust;
@@ -69,6 +69,15 @@ impl Client {
             address,
             timing: trace.end(),
         }
+    }
+
+    /// The addresses of a name, as an attempt would find them. `None` if the proxy resolves names.
+    pub async fn resolve(&self, name: &str) -> Option<Result<Vec<IpAddr>, ResolveError>> {
+        if self.proxy.as_ref().is_some_and(|proxy| proxy.resolves) {
+            return None;
+        }
+
+        Some(self.resolver.resolve(name).await)
     }
 
     /// Closes connections that have been idle for too long.

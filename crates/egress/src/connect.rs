@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::error::{Failure, Stage, innermost};
+use crate::error::{Failure, Stage, innermost, of_handshake};
 use crate::limits::Limits;
 use crate::link::{Key, Link, Stream};
 use crate::proxy::{Proxy, tunnel};
@@ -113,7 +113,7 @@ async fn open<B>(
         let stream = connector
             .connect(name, stream)
             .await
-            .map_err(|error| Failure::Tls(innermost(&error)))?;
+            .map_err(|error| of_handshake(&error))?;
 
         tls_version = stream
             .get_ref()

@@ -64,6 +64,11 @@ pub enum Failure<B> {
     #[error("TLS failed: {0}")]
     Tls(String),
 
+    /// The certificate of the server could not be verified: its authority is not trusted, it has expired, or it is for
+    /// another name. A repetition fails too, until someone changes the certificate or the trusted authorities.
+    #[error("TLS failed: {0}")]
+    Certificate(String),
+
     /// The connection broke before the answer was read. The receiver may have got the request.
     #[error("the connection broke: {0}; the receiver may have got the request")]
     Broken(String),
@@ -86,6 +91,17 @@ pub(crate) fn of_hyper<B>(error: &hyper::Error) -> Failure<B> {
         Failure::Request(text)
     } else {
         Failure::Broken(text)
+    }
+}
+
+/// Translates an error of a TLS handshake.
+pub(crate) fn of_handshake<B>(error: &std::io::Error) -> Failure<B> {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let text = innermost(error);
+
+    match inner {
+        Some(rustls::Error::InvalidCertificate(_)) => Failure::Certificate(text),
+        _ => Failure::Tls(text),
     }
 }
 

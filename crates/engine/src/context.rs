@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::directory::Index;
 use crate::settings::Settings;
 use crate::store_watch::{StoreStatus, StoreWatch};
+use crate::telemetry;
 
 /// The line in the log while nothing is delivered.
 const SILENT_MODE_IS_ON: &str = "silent mode is on: events are stored, and no webhook is called";
@@ -46,6 +47,7 @@ impl Context {
         let directory = store.directory().await?;
         let mut index = Index::new(&directory, &Index::default());
         index.silence.always = settings.silent;
+        show_silence(&index);
         if index.silence().is_on() {
             tracing::warn!("{}", SILENT_MODE_IS_ON);
         }
@@ -214,6 +216,7 @@ impl Context {
         index.silence.always = self.settings.silent;
         let (was_silent, is_silent) = (self.index().silence().is_on(), index.silence().is_on());
         let was_paused = !self.index().paused().is_empty();
+        show_silence(&index);
         self.index.store(Arc::new(index));
 
         match (was_silent, is_silent) {
@@ -229,6 +232,12 @@ impl Context {
 
         Ok(())
     }
+}
+
+/// Sets the metric of silent mode. The metric follows the directory, so it changes together with the deliveries.
+fn show_silence(index: &Index) {
+    let is_silent = u8::from(index.silence().is_on());
+    metrics::gauge!(telemetry::SILENT_MODE).set(f64::from(is_silent));
 }
 
 /// Waiting for the store.

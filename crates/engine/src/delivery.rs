@@ -13,11 +13,12 @@ pub mod transport;
 use std::sync::Arc;
 
 use quickdraw_domain::guard::Rule;
+use quickdraw_domain::hook::HookUrl;
 use quickdraw_store::deliveries::{Claimed, Finished};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use self::attempt::Redactors;
-use self::transport::Transport;
+use self::transport::{Resolved, Transport};
 use crate::context::Context;
 use crate::journal::Journal;
 use crate::scheduler::{ScanFrom, Scheduler};
@@ -186,6 +187,11 @@ impl Dispatcher {
                 .scheduler
                 .next(&self.context.index(), hook, self.context.clock.now());
         }
+    }
+
+    /// Looks up the host of a URL as an attempt would, for a person who tests the guard.
+    pub async fn resolve(&self, url: &HookUrl) -> Resolved {
+        self.transport.resolve(url).await
     }
 
     /// Drops connections and addresses that are no longer needed.

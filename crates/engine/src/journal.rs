@@ -18,6 +18,8 @@ pub(crate) mod retention;
 
 use std::sync::Arc;
 
+use quickdraw_domain::{ProjectId, Timestamp};
+
 use self::ingest::Queue;
 use self::judge::Turns;
 use self::limits::NamespaceLimit;
@@ -57,5 +59,12 @@ impl Journal {
             turns: Turns::default(),
             relay,
         }
+    }
+
+    /// The projects whose last received event came between two times, the latest first; of at most 500 projects. Other
+    /// nodes can have received later events.
+    #[must_use]
+    pub fn last_received_between(&self, from: Timestamp, to: Timestamp) -> Vec<(ProjectId, Timestamp)> {
+        self.last_events.between(from, to)
     }
 }

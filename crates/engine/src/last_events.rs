@@ -61,6 +61,18 @@ impl LastEvents {
         Ok(())
     }
 
+    /// The projects whose last event came between two times, the latest first.
+    pub(crate) fn between(&self, from: Timestamp, to: Timestamp) -> Vec<(ProjectId, Timestamp)> {
+        let last = self.at.lock();
+        let mut found: Vec<(ProjectId, Timestamp)> = last.iter().map(|(id, at)| (*id, *at)).collect();
+        drop(last);
+
+        found.retain(|(_, at)| (from..to).contains(at));
+        found.sort_unstable_by_key(|(project, at)| (std::cmp::Reverse(*at), *project));
+
+        found
+    }
+
     /// The series as a text, without projects that are gone.
     pub(crate) fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
         let mut shown: Vec<(ProjectId, Timestamp)> = self.at.lock().iter().map(|(id, at)| (*id, *at)).collect();
@@ -113,6 +125,18 @@ mod tests {
         );
 
         assert_eq!(LastEvents::default().text(|_| true), "");
+    }
+
+    #[test]
+    fn projects_that_fell_silent_are_listed_with_the_latest_first() {
+        let last = LastEvents::default();
+        for number in 1..=5 {
+            last.note(ProjectId(number), Timestamp::from_seconds(number));
+        }
+
+        let silent = last.between(Timestamp::from_seconds(2), Timestamp::from_seconds(4));
+        let numbers: Vec<i64> = silent.iter().map(|(project, _)| project.0).collect();
+        assert_eq!(numbers, [3, 2]);
     }
 
     #[test]

@@ -161,6 +161,7 @@ pub(crate) async fn record(State(log): State<Arc<Log>>, request: Request, next: 
 async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let is_report = path.starts_with("/api/v1") && path.ends_with("/events");
+    let is_preview = path.starts_with("/api/v1/previews/");
     let (note, method) = (Note::default(), request.method().clone());
 
     let peer = request
@@ -177,7 +178,8 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
 
     // Reports are in the journal. Requests without a valid token have no user, and are counted by metrics only, so
     // that a flood of them does not fill the table.
-    let is_change = !(method.is_safe() || is_report && status.is_success());
+    // Previews change nothing, and pages ask for one with each pause in typing.
+    let is_change = !(method.is_safe() || is_preview || is_report && status.is_success());
     let Some(actor) = noted.actor else { return response };
     let path: String = path.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     let is_reading = noted.shows_bodies && actor.is_admin && status.is_success();

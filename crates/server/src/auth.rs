@@ -31,13 +31,19 @@ use crate::sudo;
 pub struct Caller {
     /// The user of the token, or the user as whom an administrator acts.
     pub actor: Actor,
-    digest: [u8; 32],
+
+    /// Digest of the token; none for a person who is signed in with a browser.
+    digest: Option<[u8; 32]>,
 
     /// The user as whom an administrator acts, as the request names them.
     sudo: Option<String>,
     note: Note,
     access: Arc<Access>,
 }
+
+/// The user of a page that calls the API within the process. Requests from outside cannot have this extension.
+#[derive(Clone)]
+pub(crate) struct SignedIn(pub(crate) Actor);
 
 /// Refuses query parameters that the operation does not have, even if its handler reads none.
 fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
@@ -64,10 +70,7 @@ impl Caller {
         access: &Arc<Access>,
         known: Option<&Known>,
     ) -> Result<Self, ApiError> {
-        let token = token(&parts.headers)?;
-        // Tokens are random, so a fast digest is sufficient, and looking it up reveals nothing about other tokens.
-        let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-        let actor = access.actor(digest).await?;
+        let (actor, digest) = access.authenticated(parts).await?;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
 
         note.actor(&actor);
@@ -116,7 +119,10 @@ impl Caller {
     /// # Errors
     /// 401 if the token is no longer valid; 403 or 404 if its user may no longer act as the other user.
     pub async fn look_again(&mut self) -> Result<(), ApiError> {
-        let actor = self.access.actor(self.digest).await?;
+        // Pages ask again for each part of a list, so a session is looked up again with every request.
+        let Some(digest) = self.digest else { return Ok(()) };
+
+        let actor = self.access.actor(digest).await?;
         self.actor = self.access.acting(actor, self.sudo.as_deref()).await?;
         Ok(())
     }
@@ -241,10 +247,30 @@ impl Access {
         Ok(actor)
     }
 
+    /// The user of a request, with the digest of its token. Pages pass the user of their session.
+    async fn authenticated(&self, parts: &mut Parts) -> Result<(Actor, Option<[u8; 32]>), ApiError> {
+        if let Some(SignedIn(actor)) = parts.extensions.remove() {
+            return Ok((actor, None));
+        }
+
+        let token = token(&parts.headers)?;
+        // Tokens are random, so a fast digest is sufficient, and looking it up reveals nothing about other tokens.
+        let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
+        Ok((self.actor(digest).await?, Some(digest)))
+    }
+
     /// The user of a token that the request contains. `None` if it contains no valid token.
     pub(crate) async fn actor_of(&self, headers: &HeaderMap) -> Option<Actor> {
         let digest = *TokenDigest::new(token(headers).ok()?.as_bytes()).as_bytes();
         self.actor(digest).await.ok()
+    }
+
+    /// The user of a token that a person types.
+    ///
+    /// # Errors
+    /// 401 if the token is not valid, 403 if its user is blocked.
+    pub(crate) async fn user_of_token(&self, token: &str) -> Result<Actor, ApiError> {
+        self.actor(*TokenDigest::new(token.as_bytes()).as_bytes()).await
     }
 
     /// The user as whom a request acts: the one that it names, or the user of the token.

@@ -158,8 +158,14 @@ impl ApiError {
     /// 400 with wrong parameters of `/api/v1`.
     #[must_use]
     pub fn fields(kind: Kind, errors: Vec<FieldError>) -> Self {
+        Self::fields_with(StatusCode::BAD_REQUEST, kind, errors)
+    }
+
+    /// Wrong parameters of `/api/v1`, with another status than 400.
+    #[must_use]
+    pub fn fields_with(status: StatusCode, kind: Kind, errors: Vec<FieldError>) -> Self {
         let problem = Problem::of_fields(kind, errors);
-        Self::Fields(StatusCode::BAD_REQUEST, problem.detail.clone(), Box::new(problem))
+        Self::Fields(status, problem.detail.clone(), Box::new(problem))
     }
 }
 

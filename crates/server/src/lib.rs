@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod error;
 mod extract;
+mod files;
 mod inspect;
 mod inspectors;
 mod limit;
@@ -20,11 +21,13 @@ mod places;
 pub mod process;
 pub mod receive;
 mod seats;
+mod sessions;
 pub mod settings;
 pub mod state;
 mod streams;
 mod sudo;
 pub mod telemetry;
+mod ui;
 pub mod views;
 
 use std::sync::Arc;
@@ -61,8 +64,6 @@ pub fn router(app: Arc<App>) -> Router {
 
     // It is set once: a second router of the same application would have the same description.
     let _ = app.known.set(Known::of(&description));
-    routes
-        .merge(openapi::routes(description))
-        .fallback(error::not_found)
-        .with_state(app)
+    let api = routes.merge(openapi::routes(description)).with_state(app.clone());
+    ui::beside(api, app)
 }

@@ -2,7 +2,6 @@
 
 mod errors;
 mod examples;
-mod files;
 mod flatten;
 mod page;
 mod pages;
@@ -10,7 +9,7 @@ mod pages;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
@@ -26,6 +25,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, R
 
 use self::pages::Pages;
 use crate::error::{ApiError, FieldError, Kind};
+use crate::params::refuse_all;
 use crate::state::App;
 
 /// The base of the description.
@@ -49,7 +49,8 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .description(Some(
             "Webhooks in GitLab's format. `/api/v4` is the part of GitLab's REST API that webhooks and their \
              clients need; parameters can be JSON, a form or a query. `/api/v1` has the endpoints that GitLab does \
-             not have.",
+             not have. Commands for curl read the header `PRIVATE-TOKEN: …` from a file named `token-header`, because \
+             every user of a machine can read arguments.",
         ))
         .build();
 
@@ -73,7 +74,10 @@ pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
     Router::new()
         .route(
             "/api/v1/openapi.json",
-            get(async move |headers: HeaderMap| pages.description.answer(&headers)),
+            get(async move |RawQuery(query): RawQuery, headers: HeaderMap| {
+                refuse_all(query.as_deref())?;
+                Ok::<Response, ApiError>(pages.description.answer(&headers))
+            }),
         )
         .route(
             "/api/v1/docs",
@@ -90,6 +94,7 @@ pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
                 Ok::<Response, ApiError>(file.answer(&headers))
             }),
         )
+        .layer(axum::middleware::from_fn(crate::error::shape))
 }
 
 /// Completes the description: parts that follow from paths, fields in one place, and examples.
@@ -263,6 +268,7 @@ fn path_parameter(name: &str) -> Parameter {
         "user_id" => (number(), "Id of the user."),
         "hook_id" => (number(), "Id of the hook."),
         "hook_event_id" => (number(), "Id of the entry in the hook's log."),
+        "key_id" => (number(), "Id of the SSH key."),
         "token_id" => (text(), "Id of the token; for personal tokens also `self`."),
         "key" => (
             text(),

@@ -97,7 +97,8 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
 
 /// Show that the process is running, with the state of its parts.
 ///
-/// The answer comes from memory and does not ask the database.
+/// The answer comes from memory and does not ask the database. Query parameters are ignored, because monitoring systems
+/// add their own.
 #[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
     responses((status = 200, body = Condition)))]
 async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
@@ -107,7 +108,7 @@ async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
 /// Check that the database answers.
 ///
 /// The endpoint reads from the database now, and checks that the last write of this node succeeded. That write is at
-/// most a few seconds old.
+/// most a few seconds old. Query parameters are ignored.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "Operations", security(()),
     responses((status = 200, body = Condition), (status = 503, body = Condition)))]
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -139,7 +140,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 ///
 /// Metrics about projects are shown to administrators only, because they name projects and their branches or jobs. The
 /// token needs the scope `metrics`, `read_api` or `api`. With the setting `server.metrics_token_required`, other
-/// metrics need such a token too.
+/// metrics need such a token too. Query parameters are ignored.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is invalid, or missing although it is required."), (status = 403, description = "The token lacks a scope, or a token of an administrator is required.")))]
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, caller: Result<Caller, ApiError>) -> Response {

@@ -1,7 +1,7 @@
 //! Reads request parameters as GitLab does: JSON, form and query alike. The body takes precedence over the query.
 
 mod known;
-mod near;
+pub(crate) mod near;
 mod read;
 mod shape;
 mod types;
@@ -16,7 +16,7 @@ use quickdraw_domain::tree::{self, TreeError};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub(crate) use known::Known;
+pub(crate) use known::{Known, refuse_all};
 pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 pub use when::{Wait, When};

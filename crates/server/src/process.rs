@@ -130,7 +130,9 @@ mod tests {
         let log = LastLines::default();
         let mut writer = log.clone();
         for number in 0..MAX_LINES + 10 {
-            writer.write_all(format!("line {number}\n").as_bytes()).expect("written");
+            writer
+                .write_all(format!("line {number}\n").as_bytes())
+                .expect("written");
         }
 
         let text = log.text();

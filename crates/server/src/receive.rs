@@ -85,6 +85,16 @@ impl Sources {
         &self.gates.default().source
     }
 
+    /// Logs requests over a rate limit whose log line is due.
+    pub(crate) fn log_due_refusals(&self) {
+        self.gates.log_due_refusals(Instant::now());
+    }
+
+    /// Logs all requests over a rate limit that are not logged yet.
+    pub(crate) fn log_all_refusals(&self) {
+        self.gates.log_all_refusals();
+    }
+
     fn now(&self) -> Timestamp {
         self.engine.context.clock().now()
     }

@@ -21,6 +21,7 @@ use crate::params::Known;
 use crate::places::{Requester, SharedPermits, Shares};
 use crate::process::Process;
 use crate::receive::{DefaultSource, Sources};
+use crate::sessions::Sessions;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
@@ -73,6 +74,9 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// Sessions of people who are signed in with a browser.
+    pub(crate) sessions: Sessions,
+
     /// The audit log.
     pub(crate) audit: Arc<audit::Log>,
 
@@ -111,6 +115,11 @@ impl App {
 
         let inspectors = Inspectors::new(trusted_proxies.clone());
         let access = Access::new(Arc::clone(&engine.context));
+        let sessions = Sessions::new(
+            Arc::clone(&engine.context),
+            external_url.starts_with("https://"),
+            trusted_proxies.clone(),
+        );
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -126,6 +135,7 @@ impl App {
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             inspectors,
             access,
+            sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,
@@ -150,8 +160,16 @@ impl App {
         self.streams.close();
     }
 
-    /// Waits for changes whose clients may have disconnected. It is called when no request is accepted any more.
+    /// Logs requests over a rate limit that no log line has counted yet, at most once a minute for each source. It is
+    /// called every few seconds.
+    pub fn log_refusals(&self) {
+        self.sources.log_due_refusals();
+    }
+
+    /// Waits for changes whose clients may have disconnected, and logs the last requests over a rate limit. It is
+    /// called when no request is accepted any more.
     pub async fn finish(&self) {
+        self.sources.log_all_refusals();
         self.audit.finish().await;
     }
 

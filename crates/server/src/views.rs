@@ -2,6 +2,7 @@
 
 mod history;
 mod hook;
+mod hook_status;
 mod inspector;
 mod people;
 mod replay;
@@ -21,8 +22,9 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
+pub use hook_status::{BacklogView, HookStatus, HourView, LastAttemptView};
 pub use inspector::{CredentialCheck, InspectedRequest, InspectedRequestWithBody, Inspector};
-pub use people::{CreatedToken, Member, Metadata, Token, User};
+pub use people::{CreatedToken, Member, Metadata, SshKey, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;

@@ -139,14 +139,17 @@ pub(crate) fn outcome_codes(words: &[String]) -> Vec<i16> {
         .collect()
 }
 
-/// The word that a stored outcome shows.
-pub(crate) fn outcome_word(code: i16) -> String {
+/// The outcome with a number. Details that its word does not show have any value.
+pub(crate) fn outcome_of(code: i16) -> Outcome {
     OUTCOMES
         .into_iter()
         .find(|outcome| outcome_code(*outcome) == code)
         .unwrap_or(Outcome::Unknown)
-        .word()
-        .to_owned()
+}
+
+/// The word that a stored outcome shows.
+pub(crate) fn outcome_word(code: i16) -> String {
+    outcome_of(code).word().to_owned()
 }
 
 impl LogFilter {

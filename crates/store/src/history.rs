@@ -3,6 +3,8 @@
 //! A search has two parts: a window of at most [`MAX_SCANNED`] rows in the order of the primary key, and conditions on
 //! the rows of the window. So a filter without an index costs a bounded amount of work for each page.
 
+mod list;
+
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Stage;
@@ -12,6 +14,7 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, SourceId, Timestamp, Trigger};
 use uuid::Uuid;
 
+pub(crate) use self::list::List;
 use crate::attempts::{Attempt, outcome_codes};
 use crate::columns;
 use crate::deliveries::{Delivery, id_range};
@@ -24,7 +27,7 @@ pub struct HistoryFilter {
     /// Only events in one of these projects and groups, and what belongs to them.
     pub places: Option<Vec<Place>>,
 
-    /// Only to one of these hooks.
+    /// Only to one of these hooks; in a list of events, events with a delivery to one of them.
     pub hooks: Option<Vec<HookId>>,
 
     /// Only of this event.
@@ -45,14 +48,14 @@ pub struct HistoryFilter {
     /// Only events that arrived before this time; for attempts, attempts that began before it.
     pub until: Option<Timestamp>,
 
-    /// Only deliveries in this state.
+    /// Only deliveries in this state, and events with such a delivery.
     pub state: Option<Stage>,
 
-    /// Only attempts with one of these answers, and deliveries whose last attempt had one.
+    /// Only attempts with one of these answers, deliveries whose last attempt had one, and events with such a delivery.
     pub answers: Answers,
 
-    /// Only attempts with one of these outcomes, by their words, and deliveries whose last attempt had one; empty for
-    /// all.
+    /// Only attempts with one of these outcomes, by their words, deliveries whose last attempt had one, and events with
+    /// such a delivery; empty for all.
     pub classes: Vec<String>,
 }
 
@@ -129,19 +132,34 @@ impl Dialect {
             Self::Postgres => format!("'{id}'::uuid"),
         }
     }
+
+    /// The deliveries of an event `e`, as a table. They have the first 48 bits of its id, so they are one range of ids.
+    fn deliveries_of_event(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "(SELECT * FROM deliveries WHERE id BETWEEN substr(e.id, 1, 6)
+                    AND CAST(substr(e.id, 1, 6) || x'ffffffffffffffffffff' AS BLOB))"
+            }
+            // The OFFSET keeps the planner from reading the whole table once instead of one range for each event.
+            Self::Postgres => {
+                "(SELECT * FROM deliveries WHERE id BETWEEN (left(e.id::text, 13) || '-0000-0000-000000000000')::uuid
+                    AND (left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid OFFSET 0)"
+            }
+        }
+    }
 }
 
 /// The two parts of a search, as text of statements.
 pub(crate) struct Search {
     /// The window: a condition on the primary key and indexed columns.
-    pub(crate) window: String,
+    window: String,
 
     /// The condition on the rows of the window; `None` if all of them match.
-    pub(crate) matches: Option<String>,
+    matches: Option<String>,
 }
 
 impl Search {
-    fn new(window: Vec<String>, matches: Vec<String>) -> Self {
+    pub(crate) fn new(window: Vec<String>, matches: Vec<String>) -> Self {
         let joined = |all: Vec<String>| (!all.is_empty()).then(|| all.join(" AND "));
         Self {
             window: joined(window).unwrap_or_else(|| "1 = 1".to_owned()),
@@ -152,70 +170,6 @@ impl Search {
     /// Number of rows in the window. Where every row matches, a page of them is enough.
     const fn most(&self, rows: usize) -> usize {
         if self.matches.is_some() { MAX_SCANNED } else { rows }
-    }
-}
-
-/// The columns of [`Skip`].
-pub(crate) const SKIP_COLUMNS: &str = "s.event_id, s.hook_id, s.reason";
-
-/// A search in one table.
-pub(crate) struct List {
-    pub(crate) search: Search,
-    pub(crate) columns: &'static str,
-
-    /// The table and its alias.
-    pub(crate) from: &'static str,
-    pub(crate) alias: &'static str,
-
-    /// The primary key, going down.
-    pub(crate) order: &'static str,
-
-    /// The columns of the primary key.
-    pub(crate) key: &'static str,
-    pub(crate) limit: usize,
-}
-
-impl List {
-    /// The statement that reads a page.
-    pub(crate) fn page(&self) -> String {
-        let Self {
-            search,
-            columns,
-            from,
-            alias,
-            order,
-            limit,
-            ..
-        } = self;
-        // One more row than the page has proves that another page follows.
-        let rows = limit + 1;
-        let (window, most) = (&search.window, search.most(rows));
-        let matches = search.matches.as_deref().unwrap_or("1 = 1");
-
-        format!(
-            "SELECT * FROM (SELECT {columns} FROM {from} WHERE {window} ORDER BY {order} LIMIT {most}) {alias}
-             WHERE {matches} ORDER BY {order} LIMIT {rows}"
-        )
-    }
-
-    /// Builds the page from the rows of [`List::page`]. `end` is where the search ended, if it ended early.
-    pub(crate) fn scanned<T, Id>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Id, end: Option<Id>) -> Scanned<T, Id> {
-        let is_full = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let next = if is_full { rows.last().map(id) } else { end };
-
-        Scanned { rows, next }
-    }
-
-    /// The statement that reads the key of the last row of a full window. `None` if a short page is the last one.
-    pub(crate) fn end(&self) -> Option<String> {
-        self.search.matches.as_ref()?;
-        let Self { key, from, order, .. } = self;
-        let (window, last) = (&self.search.window, MAX_SCANNED - 1);
-
-        Some(format!(
-            "SELECT {key} FROM {from} WHERE {window} ORDER BY {order} LIMIT 1 OFFSET {last}"
-        ))
     }
 }
 
@@ -232,13 +186,15 @@ impl Skip {
 
 impl HistoryFilter {
     /// The search in events, as `e`.
-    pub(crate) fn of_events(&self, dialect: Dialect, before: Option<EventId>) -> Search {
+    fn of_events(&self, dialect: Dialect, before: Option<EventId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("e.id < {}", dialect.id(id.0))));
         window.extend(self.event.map(|id| format!("e.id = {}", dialect.id(id.0))));
         window.extend(self.ids("e.id", dialect));
 
         let mut matches = self.of_event();
+        matches.extend(self.of_its_deliveries(dialect));
+
         if let Some([Place::Project(_) | Place::Group(_)]) = self.places.as_deref() {
             // One place has an index. SQLite only finds it with the index's own condition.
             let place = self.of_places();
@@ -251,7 +207,7 @@ impl HistoryFilter {
     }
 
     /// The search in deliveries, as `d`.
-    pub(crate) fn of_deliveries(&self, dialect: Dialect, before: Option<DeliveryId>) -> Search {
+    fn of_deliveries(&self, dialect: Dialect, before: Option<DeliveryId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("d.id < {}", dialect.id(id.0))));
         window.extend(self.delivery.map(|id| format!("d.id = {}", dialect.id(id.0))));
@@ -262,26 +218,14 @@ impl HistoryFilter {
             window.push(format!("d.id BETWEEN {} AND {}", dialect.id(low.0), dialect.id(high.0)));
         }
 
-        let mut matches = Vec::new();
+        let mut matches = self.of_delivery();
         matches.extend(self.event.map(|id| format!("d.event_id = {}", dialect.id(id.0))));
-        matches.extend(self.of_hooks("d.hook_id"));
-        matches.extend(self.state.map(|stage| columns::is_in(Some(stage))));
-
-        let attempt = self.of_attempt();
-        if !attempt.is_empty() {
-            matches.push(format!(
-                "EXISTS (SELECT 1 FROM (SELECT a.status, a.outcome FROM attempts a WHERE a.delivery_id = d.id
-                   ORDER BY a.id DESC LIMIT 1) a WHERE {})",
-                attempt.join(" AND ")
-            ));
-        }
-
         matches.extend(exists("FROM events e WHERE e.id = d.event_id", &self.of_event()));
         Search::new(window, matches)
     }
 
     /// The search in attempts, as `a`.
-    pub(crate) fn of_attempts(&self, dialect: Dialect, before: Option<AttemptId>) -> Search {
+    fn of_attempts(&self, dialect: Dialect, before: Option<AttemptId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| format!("a.id < {}", id.0)));
         window.extend(self.delivery.map(|id| format!("a.delivery_id = {}", dialect.id(id.0))));
@@ -311,7 +255,7 @@ impl HistoryFilter {
     }
 
     /// The search in skips, as `s`.
-    pub(crate) fn of_skips(&self, dialect: Dialect, before: Option<SkipId>) -> Search {
+    fn of_skips(&self, dialect: Dialect, before: Option<SkipId>) -> Search {
         let mut window = Vec::new();
         window.extend(before.map(|id| {
             let event = dialect.id(id.event.0);
@@ -363,6 +307,30 @@ impl HistoryFilter {
         );
         conditions.extend(self.until.map(|until| format!("e.received_at < {}", until.as_micros())));
         conditions
+    }
+
+    /// Conditions on a delivery `d` itself.
+    fn of_delivery(&self) -> Vec<String> {
+        let mut conditions = Vec::new();
+        conditions.extend(self.of_hooks("d.hook_id"));
+        conditions.extend(self.state.map(|stage| columns::is_in(Some(stage))));
+
+        let attempt = self.of_attempt();
+        if !attempt.is_empty() {
+            conditions.push(format!(
+                "EXISTS (SELECT 1 FROM (SELECT a.status, a.outcome FROM attempts a WHERE a.delivery_id = d.id
+                   ORDER BY a.id DESC LIMIT 1) a WHERE {})",
+                attempt.join(" AND ")
+            ));
+        }
+
+        conditions
+    }
+
+    /// The condition that an event `e` has a delivery to the hooks, in the state and with the answer.
+    fn of_its_deliveries(&self, dialect: Dialect) -> Option<String> {
+        let table = dialect.deliveries_of_event();
+        exists(&format!("FROM {table} d WHERE d.event_id = e.id"), &self.of_delivery())
     }
 
     /// The condition on the place of an event `e`.

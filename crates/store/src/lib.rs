@@ -12,6 +12,7 @@
 //!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod activity;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
@@ -39,9 +40,11 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod sessions;
 pub mod settings;
 pub mod sources;
 mod sqlite;
+pub mod ssh_keys;
 pub mod telemetry;
 pub mod wake;
 
@@ -62,6 +65,7 @@ pub trait Store:
     + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
+    + activity::Activity
     + audit::Audit
     + history::History
     + insights::Insights
@@ -70,7 +74,9 @@ pub trait Store:
     + access::Members
     + access::Users
     + nodes::Nodes
+    + sessions::Sessions
     + sources::Sources
+    + ssh_keys::SshKeys
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -88,6 +94,7 @@ impl<T> Store for T where
         + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
+        + activity::Activity
         + audit::Audit
         + history::History
         + insights::Insights
@@ -96,7 +103,9 @@ impl<T> Store for T where
         + access::Members
         + access::Users
         + nodes::Nodes
+        + sessions::Sessions
         + sources::Sources
+        + ssh_keys::SshKeys
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

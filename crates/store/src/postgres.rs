@@ -5,6 +5,7 @@
 //! whole database at commit: they are merged, and not sent at all by a node that is alone.
 
 mod access;
+mod activity;
 mod appends;
 mod attempts;
 mod audit;
@@ -28,9 +29,11 @@ mod partitions;
 mod replays;
 mod scopes;
 mod search;
+mod sessions;
 mod settle;
 mod shadow;
 mod sources;
+mod ssh_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -131,6 +134,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "sender_limits",
         include_str!("migrations/postgres/0032_sender_limits.sql"),
     ),
+    (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
+    (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (
         37,
         "inspectors",

@@ -80,8 +80,14 @@ pub struct ReplayFilter {
     /// Only older than this replay: the cursor.
     pub before: Option<i64>,
 
-    /// Only replays that are running.
-    pub running: bool,
+    /// Only replays with this progress.
+    pub progress: Option<Progress>,
+
+    /// Only replays that were created at this time or later.
+    pub since: Option<Timestamp>,
+
+    /// Only replays that were created before this time.
+    pub until: Option<Timestamp>,
 
     /// Maximum number of rows.
     pub limit: usize,
@@ -230,6 +236,25 @@ pub(crate) fn last_delivery(replay: &Replay) -> Uuid {
     }
 
     Uuid::from_u128(at.as_u128() | ((1 << 80) - 1))
+}
+
+impl ReplayFilter {
+    /// The conditions on progress and time, for both engines.
+    pub(crate) fn conditions(&self) -> String {
+        let mut conditions = String::new();
+        let mut add = |condition: Option<String>| conditions.extend(condition);
+
+        add(self
+            .progress
+            .map(|progress| format!(" AND progress = {}", progress.code())));
+        add(self
+            .since
+            .map(|since| format!(" AND created_at >= {}", since.as_micros())));
+        add(self
+            .until
+            .map(|until| format!(" AND created_at < {}", until.as_micros())));
+        conditions
+    }
 }
 
 /// A filter as stored.

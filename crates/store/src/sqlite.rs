@@ -8,6 +8,7 @@
 //! the journal's transactions would delay every caller that waits for an answer (`docs/decisions/0005`).
 
 mod access;
+mod activity;
 mod appends;
 mod attempts;
 mod audit;
@@ -33,9 +34,11 @@ mod replays;
 mod rows;
 mod scopes;
 mod search;
+mod sessions;
 mod settle;
 mod shadow;
 mod sources;
+mod ssh_keys;
 mod writer;
 
 use std::fs::File;
@@ -129,6 +132,8 @@ const MIGRATIONS: &[Migration] = &[
         "sender_limits",
         include_str!("migrations/sqlite/0032_sender_limits.sql"),
     ),
+    (33, "ssh_keys", include_str!("migrations/sqlite/0033_ssh_keys.sql")),
+    (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
     (37, "inspectors", include_str!("migrations/sqlite/0037_inspectors.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[

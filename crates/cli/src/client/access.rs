@@ -1,7 +1,7 @@
 //! The server that a command calls, and the token for it. Tokens come from files and the environment, because every
 //! user of a machine can read the command lines of others.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,6 +15,9 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 const ROOT_TOKEN: &str = "quickdraw-data/root-token";
 const HOW_TO_GIVE_A_TOKEN: &str = "no token: run quickdraw login, set QUICKDRAW_TOKEN, give --token-file FILE, or run \
                                    this in the directory that contains quickdraw-data/root-token";
+
+/// Environment variables with the token for a GitLab, the first one first.
+const GITLAB_VARIABLES: [&str; 2] = ["QUICKDRAW_GITLAB_TOKEN", "GITLAB_TOKEN"];
 
 /// The options for the server and the token.
 #[derive(Args)]
@@ -77,9 +80,8 @@ impl TokenFile {
 
 /// The token that the environment, the profile or the data directory of a server has for the server with this URL.
 pub(crate) fn token(url: &str) -> anyhow::Result<String> {
-    let variable = std::env::var("QUICKDRAW_TOKEN").unwrap_or_default();
-    if !variable.trim().is_empty() {
-        return usable(&variable, "QUICKDRAW_TOKEN");
+    if let Some(token) = secret_of("QUICKDRAW_TOKEN")? {
+        return Ok(token);
     }
 
     if let Some(profile) = Profile::read()?.filter(|profile| profile.is_for(url)) {
@@ -90,16 +92,44 @@ pub(crate) fn token(url: &str) -> anyhow::Result<String> {
     usable(&root, ROOT_TOKEN)
 }
 
-/// The token for a GitLab, from the file or the environment.
+/// The token for a GitLab, from the file, the environment or the terminal.
 pub(crate) fn gitlab_token(file: Option<&Path>) -> anyhow::Result<String> {
-    match (file, std::env::var("GITLAB_TOKEN")) {
-        (Some(file), _) => secret_in(file),
-        (None, Ok(token)) => usable(&token, "GITLAB_TOKEN"),
-        (None, Err(_)) => {
-            let why = "no token for GitLab: give a file with --gitlab-token-file, or set GITLAB_TOKEN";
-            Err(Misused(why.to_owned()).into())
+    if let Some(file) = file {
+        return secret_in(file);
+    }
+
+    for name in GITLAB_VARIABLES {
+        if let Some(token) = secret_of(name)? {
+            return Ok(token);
         }
     }
+
+    if std::io::stdin().is_terminal() {
+        return ask_for("Access token for GitLab");
+    }
+
+    let why = "no token for GitLab: give a file with --gitlab-token-file (- reads standard input), or set GITLAB_TOKEN";
+    Err(Misused(why.to_owned()).into())
+}
+
+/// The secret in an environment variable; `None` if the variable is empty or not set.
+pub(crate) fn secret_of(variable: &str) -> anyhow::Result<Option<String>> {
+    let text = std::env::var(variable).unwrap_or_default();
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+
+    usable(&text, variable).map(Some)
+}
+
+/// Reads a secret from the terminal, without showing it.
+pub(crate) fn ask_for(name: &str) -> anyhow::Result<String> {
+    let terminal = console::Term::stderr();
+    terminal.write_str(&format!("{name}: "))?;
+
+    let secret = terminal.read_secure_line();
+    let secret = secret.with_context(|| format!("failed to read from the terminal: {name}"))?;
+    usable(&secret, "the terminal")
 }
 
 /// Reads a secret from a file, or from standard input for `-`.

@@ -7,6 +7,11 @@ use serde_json::Value;
 #[error("{0}")]
 pub(crate) struct Unreachable(pub(crate) String);
 
+/// The certificate of the server cannot be verified. A repetition cannot succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unverified(pub(crate) String);
+
 /// The server answered with a status that is not the expected one.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {status}: {text}")]

@@ -37,7 +37,7 @@ pub(crate) enum From {
         #[arg(long)]
         branch: Option<String>,
         #[command(flatten)]
-        server: client::Server,
+        reporting: Reporting,
     },
 
     /// Backfill from GitLab's API: merge requests and issues with their history, pipelines with their jobs,
@@ -62,7 +62,7 @@ pub(crate) enum From {
         #[arg(long, default_value = "quickdraw-backfill.json")]
         position: PathBuf,
         #[command(flatten)]
-        server: client::Server,
+        reporting: Reporting,
     },
 
     /// Backfill a file of past payloads.
@@ -73,7 +73,7 @@ pub(crate) enum From {
         /// Path of the file; - reads standard input.
         file: PathBuf,
         #[command(flatten)]
-        server: client::Server,
+        reporting: Reporting,
     },
 }
 
@@ -81,6 +81,16 @@ pub(crate) enum From {
 pub(crate) struct Command {
     #[command(subcommand)]
     from: From,
+}
+
+/// The options that all backfills have.
+#[derive(Args)]
+pub(crate) struct Reporting {
+    /// Print the totals and failures as one JSON document. Progress goes to standard error.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: client::Server,
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
@@ -91,12 +101,12 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             project,
             project_id,
             branch,
-            server,
+            reporting,
         } => {
-            let reporter = report::Reporter::new(&server)?;
+            let reporter = report::Reporter::new(&reporting)?;
             let id = match project_id {
                 Some(id) => id,
-                None => number_of(&server, &project).await?,
+                None => number_of(&reporting.server, &project).await?,
             };
 
             git::run(
@@ -117,20 +127,20 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             project,
             since,
             position,
-            server,
+            reporting,
         } => {
             let token = client::gitlab_token(gitlab_token_file.as_deref())?;
-            let gitlab = super::gitlab::GitLab::new(&gitlab, &token)?;
+            let gitlab = super::gitlab::GitLab::noting(&gitlab, &token, reporting.json)?;
             let projects = if project.is_empty() {
-                all(&server).await?
+                all(&reporting.server).await?
             } else {
                 project
             };
 
             let positions = positions::Positions::read(position)?;
-            from_gitlab::run(&gitlab, &projects, since, positions, &server).await
+            from_gitlab::run(&gitlab, &projects, since, positions, report::Reporter::new(&reporting)?).await
         }
-        From::File { file, server } => file::run(&file, report::Reporter::new(&server)?).await,
+        From::File { file, reporting } => file::run(&file, report::Reporter::new(&reporting)?).await,
     }
 }
 
@@ -156,7 +166,7 @@ async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
             all.extend(item["source_project_id"].as_i64());
         }
 
-        match page["next"].as_i64() {
+        match page["next"].as_str() {
             Some(next) => after = format!("?after={next}"),
             None => break,
         }

@@ -6,7 +6,6 @@ mod hook;
 mod places;
 mod report;
 mod source;
-mod token;
 mod version;
 mod work;
 
@@ -17,8 +16,7 @@ pub(crate) enum Connect {
     /// Create, check, repair or remove the webhooks of a GitLab that post to a Quickdraw server.
     ///
     /// The command may be repeated, and interrupted at any time. It recognises its webhooks by the URL of the source,
-    /// and never creates a second one. Exit codes: 0 if every place is as it should be, 1 if one is not, and 2 for
-    /// wrong usage.
+    /// and never creates a second one. The exit code is 1 if a place is not as it should be.
     Gitlab(Box<gitlab::Gitlab>),
 }
 

@@ -28,6 +28,7 @@ use self::scenery::Scenery;
 use super::{say, serve};
 use crate::client;
 use crate::first_start::{self, FirstStart};
+use crate::output::{self, complain};
 use crate::private_file;
 use crate::settings::{self, Config, secrets};
 use crate::system;
@@ -62,6 +63,18 @@ pub(crate) struct Demo {
     /// folder of the demo has it in both cases.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Print one JSON document when the demo is ready: its URL, the file with its token, and the tour. Everything else
+    /// goes to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Demo {
+    /// The function that prints a line for people.
+    fn voice(&self) -> fn(String) {
+        if self.json { complain } else { say }
+    }
 }
 
 pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()> {
@@ -114,7 +127,10 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
 
     let mut first = FirstStart::default();
     let store = first_start::open_store(&config, &mut first).await?;
-    first.notes.iter().chain(&first.warnings).for_each(say);
+    let say = command.voice();
+    for note in first.notes.iter().chain(&first.warnings) {
+        say(note.clone());
+    }
 
     let filled = fill(&store, &command).await;
     store.close().await;
@@ -131,7 +147,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
     };
 
     tokio::select! {
-        ended = serve::run(config.clone()) => ended,
+        ended = serve::run(config.clone(), say) => ended,
         () = receiver.serve() => Ok(()),
         () = going_on => Ok(()),
     }
@@ -139,9 +155,9 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
 
 /// Fills an empty journal with the history, and returns the state of the first project. An existing history is kept.
 async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<Known> {
-    let now = system::now();
+    let (now, say) = (system::now(), command.voice());
     if !store.event_ids(EventId(Uuid::nil()), 1).await?.is_empty() {
-        say("the folder already has events: the demo continues from them");
+        say("the folder already has events: the demo continues from them".to_owned());
         return known(store).await;
     }
 
@@ -240,7 +256,11 @@ async fn go_on(config: &Config, command: &Demo, known: Known, receivers_at: &str
     }
 
     let places = scenery.places().await?;
-    say(tour::text(&base, &command.folder, &places));
+    if command.json {
+        output::json(&tour::json(&base, &command.folder, &places));
+    } else {
+        say(tour::text(&base, &command.folder, &places));
+    }
 
     if command.still {
         return Ok(());

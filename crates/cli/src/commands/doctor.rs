@@ -2,6 +2,7 @@
 //! the remedy for a problem. It changes nothing: it creates no file, migrates no database and seals nothing. With
 //! `--url` it examines a running server over HTTP instead.
 
+mod disk;
 mod findings;
 mod remote;
 mod workers;
@@ -28,6 +29,10 @@ pub(crate) struct Doctor {
     #[arg(long, visible_alias = "server")]
     url: Option<String>,
 
+    /// Print one JSON document with the result of each check.
+    #[arg(long)]
+    json: bool,
+
     /// The token is used with --url. Without one, only the public checks run.
     #[command(flatten)]
     token: client::TokenFile,
@@ -38,19 +43,19 @@ pub(crate) async fn run(command: Doctor, file: Option<&Path>) -> anyhow::Result<
         Some(url) => {
             let url = url.trim_end_matches('/');
             let given = command.token.given()?;
-            remote::examine(url, given.or_else(|| client::token(url).ok())).await
+            let token = given.or_else(|| client::token(url).ok());
+            remote::examine(url, token, Findings::new(command.json)).await
         }
-        None => examine_here(file).await,
+        None => examine_here(file, Findings::new(command.json)).await,
     }
 }
 
-async fn examine_here(file: Option<&Path>) -> anyhow::Result<()> {
-    let mut findings = Findings::default();
-
+async fn examine_here(file: Option<&Path>, mut findings: Findings) -> anyhow::Result<()> {
     let config = match settings::load(file) {
         Ok(config) => config,
         Err(error) => {
             findings.line("configuration", Err(error));
+            drop(findings.end());
             anyhow::bail!("the configuration is not valid");
         }
     };
@@ -90,6 +95,8 @@ async fn examine_here(file: Option<&Path>) -> anyhow::Result<()> {
             findings.line(name, Ok(format!("{} can be read", file.display())));
         }
     }
+
+    disk::show(&config, &mut findings);
 
     // A key that cannot be read is among the problems of the configuration.
     let (ring, key_is_readable) = match first_start::known_ring(&config) {

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::say;
+use super::{say, silent};
 use crate::client;
 use crate::output::{self, Output};
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     .await?;
     if command.output.json {
         output::json(&answer);
-        return Ok(());
+        return silent::warn(&command.server).await;
     }
 
     // The server returns an operation if it waits for further saves before it creates the event.
@@ -89,7 +89,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
         .or_else(|| answer["operation"].as_str())
         .unwrap_or_default());
 
-    Ok(())
+    silent::warn(&command.server).await
 }
 
 fn text(file: Option<PathBuf>) -> anyhow::Result<String> {

@@ -2,6 +2,7 @@
 //! checks whether GitLab still has them, and can have GitLab resend them or fetch and report them.
 
 mod compare;
+mod findings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +11,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use compare::{Compare, Tally};
+use findings::Findings;
 use quickdraw_domain::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::gitlab::GitLab;
-use super::{encoded, plain, say};
+use super::{encoded, plain};
 use crate::client;
 
 /// Number of gaps in one page of the server.
@@ -56,6 +58,10 @@ pub(crate) struct Gaps {
     /// Maximum number of events and objects to look up in GitLab. The next run continues with the rest.
     #[arg(long, requires = "gitlab", default_value_t = 1_000)]
     limit: usize,
+
+    /// Print one JSON document. Notes about waiting for GitLab go to standard error.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: client::Server,
 }
@@ -78,7 +84,7 @@ enum Gap {
 }
 
 /// The completeness of one sequence, as `/api/v1/insights/completeness` returns it.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Completeness {
     source_project_id: i64,
     path_with_namespace: Option<String>,
@@ -93,61 +99,60 @@ struct Completeness {
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let (url, token) = (command.server.url()?, command.server.token()?);
+    let findings = Findings::new(command.json);
     let ours = OurServer {
         url: &url,
         token: &token,
         kinds: command.kind.join(","),
+        wanted: command.project.as_deref(),
+        findings: &findings,
     };
 
     let gitlab = match &command.gitlab {
         Some(url) => {
             let token = client::gitlab_token(command.gitlab_token_file.as_deref())?;
-            Some(GitLab::new(url, &token)?)
+            Some(GitLab::noting(url, &token, command.json)?)
         }
         None => None,
     };
 
-    let projects = ours.projects(command.project.as_deref()).await?;
+    let projects = ours.projects().await?;
     if projects.is_empty() {
-        say("the server has no events yet, so it cannot know of gaps");
+        findings.remark("the server has no events yet, so it cannot know of gaps");
     }
 
     let compare = gitlab
         .as_ref()
         .map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
-    let (mut tally, mut failed) = (Tally::new(command.limit), 0);
+    let (mut tally, mut failed, mut missing) = (Tally::new(command.limit), 0, 0_i64);
 
     for (id, kinds) in &projects {
         let path = kinds.iter().find_map(|measured| measured.path_with_namespace.clone());
-        say(format!(
-            "{} (number {id} in GitLab)",
-            plain(path.as_deref().unwrap_or("no path"))
-        ));
-
-        for measured in kinds {
-            say(format!("  {measured}"));
-        }
+        findings.project(*id, path.as_deref(), kinds);
 
         match (&compare, path) {
             (Some(compare), Some(path)) => {
                 if let Err(error) = compare.project(*id, &path, kinds, &mut tally).await {
                     // A failure of one project does not affect the others.
-                    say(format!("    FAILED: {}", plain(&format!("{error:#}"))));
+                    findings.error(&format!("{error:#}"));
                     failed += 1;
                 }
             }
-            (Some(_), None) => say("    not compared: no event named the project's path"),
-            (None, _) => ours
-                .gaps(*id)
-                .await?
-                .iter()
-                .for_each(|gap| say(format!("    missing: {gap}"))),
+            (Some(_), None) => {
+                findings.note("not compared: no event named the project's path");
+                tally.not_compared += 1;
+            }
+            (None, _) => missing += ours.list(*id).await?,
         }
     }
 
-    if compare.is_some() {
-        say(tally.words(command.repair));
-    }
+    let is_compared = compare.is_some();
+    let (summary, words) = if is_compared {
+        (tally.json(), Some(tally.words(command.repair)))
+    } else {
+        (json!({ "missing": missing }), None)
+    };
+    findings.end(&summary, words);
 
     anyhow::ensure!(
         failed == 0,
@@ -155,22 +160,46 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
         projects.len()
     );
 
+    anyhow::ensure!(
+        missing == 0,
+        "missing events: {missing}; --gitlab URL looks for them in GitLab, and --repair fetches them"
+    );
+
+    let open = tally.open(command.repair);
+    let remedy = if command.repair {
+        "run the command again"
+    } else {
+        "--repair closes them"
+    };
+    anyhow::ensure!(open == 0, "gaps that need attention: {open}; {remedy}");
+
     Ok(())
 }
 
-/// The Quickdraw server, with the kinds of gaps that are wanted.
+/// The Quickdraw server, with the gaps that are wanted.
 struct OurServer<'a> {
     url: &'a str,
     token: &'a str,
     kinds: String,
+
+    /// Only this project: its full path, or its number in GitLab.
+    wanted: Option<&'a str>,
+    findings: &'a Findings,
+}
+
+/// The parameter that names a project, by its number in GitLab or by its full path.
+fn parameter(project: &str) -> String {
+    match project.parse::<i64>() {
+        Ok(number) => format!("source_project_id={number}"),
+        Err(_) => format!("project={}", encoded(project)),
+    }
 }
 
 impl OurServer<'_> {
-    async fn projects(&self, wanted: Option<&str>) -> anyhow::Result<BTreeMap<i64, Vec<Completeness>>> {
+    async fn projects(&self) -> anyhow::Result<BTreeMap<i64, Vec<Completeness>>> {
         let mut projects: BTreeMap<i64, Vec<Completeness>> = BTreeMap::new();
-        let mut query = wanted
-            .map(|project| format!("?project={}", encoded(project)))
-            .unwrap_or_default();
+        let only = self.wanted.map(parameter);
+        let mut query = only.as_ref().map(|only| format!("?{only}")).unwrap_or_default();
 
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
@@ -181,21 +210,43 @@ impl OurServer<'_> {
                 projects.entry(item.source_project_id).or_default().push(item);
             }
 
-            match page["next"].as_i64() {
-                Some(next) => query = format!("?after={next}"),
+            match page["next"].as_str() {
+                Some(next) => {
+                    let only = only.as_ref().map(|only| format!("&{only}")).unwrap_or_default();
+                    query = format!("?after={next}{only}");
+                }
                 None => return Ok(projects),
             }
         }
     }
 
+    /// Lists the gaps of a project, and returns the number of missing events.
+    async fn list(&self, project: i64) -> anyhow::Result<i64> {
+        let mut missing = 0;
+        for gap in self.gaps(project).await? {
+            missing += gap.events();
+
+            let event = gap.to_string();
+            self.findings.finding("missing", &event, &format!("missing: {event}"));
+        }
+
+        Ok(missing)
+    }
+
     async fn gaps(&self, project: i64) -> anyhow::Result<Vec<Gap>> {
         let (mut gaps, mut after) = (Vec::new(), String::new());
+        // Maintainers have to name their project, too.
+        let only = match self.wanted.filter(|wanted| wanted.parse::<i64>().is_err()) {
+            Some(wanted) => format!("&{}", parameter(wanted)),
+            None => String::new(),
+        };
+
         loop {
             let kinds = match self.kinds.as_str() {
                 "" => String::new(),
                 kinds => format!("&kind={}", encoded(kinds)),
             };
-            let path = format!("insights/gaps?project={project}&limit={PAGE}{kinds}{after}");
+            let path = format!("insights/gaps?source_project_id={project}{only}&limit={PAGE}{kinds}{after}");
             let mut page = client::ask(self.url, self.token, &path, None).await?;
             let items: Vec<Gap> =
                 serde_json::from_value(page["items"].take()).context("failed to read the server's list of gaps")?;
@@ -204,7 +255,7 @@ impl OurServer<'_> {
 
             match &page["next"] {
                 Value::String(_) if gaps.len() >= MAX_GAPS => {
-                    say(format!("    only the first {MAX_GAPS} gaps are read"));
+                    self.findings.note(&format!("only the first {MAX_GAPS} gaps are read"));
                     return Ok(gaps);
                 }
                 Value::String(next) => after = format!("&after={}", encoded(next)),
@@ -251,6 +302,18 @@ impl fmt::Display for Completeness {
         match (self.first_iid, self.last_iid) {
             (Some(first), Some(last)) => write!(f, ", numbers {first} to {last}"),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Gap {
+    /// Number of missing events. Every push of a gap may contain others, so it counts as one.
+    fn events(&self) -> i64 {
+        match self {
+            Self::Pushes { .. } => 1,
+            Self::Objects {
+                first_iid, last_iid, ..
+            } => last_iid - first_iid + 1,
         }
     }
 }

@@ -5,6 +5,7 @@ mod install;
 mod post_receive;
 mod send;
 mod spool;
+mod token;
 mod uninstall;
 mod updates;
 
@@ -15,9 +16,12 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum GitHook {
     /// Install a post-receive hook in a bare repository, which reports every push.
+    ///
+    /// The hook stores a token that can only report events. If your token can do more, such as the token of an
+    /// administrator or maintainer, the command creates a token of the project, which expires after one year.
     Install(install::Install),
 
-    /// Remove the installed hook, its settings and its token from a repository.
+    /// Remove the installed hook and its settings from a repository, and revoke the token that was created for it.
     ///
     /// A hook that was not installed by this program, or that was changed, is not removed.
     Uninstall(uninstall::Uninstall),
@@ -37,7 +41,7 @@ pub(crate) enum GitHook {
 pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
     match command {
         GitHook::Install(command) => install::run(command).await,
-        GitHook::Uninstall(command) => uninstall::run(&command),
+        GitHook::Uninstall(command) => uninstall::run(&command).await,
         GitHook::PostReceive => {
             post_receive::run().await;
             Ok(())

@@ -13,7 +13,8 @@ use quickdraw_egress::{Method, Trust};
 use serde_json::Value;
 
 use super::say;
-use crate::client;
+use crate::client::{self, Unverified};
+use crate::output::complain;
 use bodies::is_older;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,8 +111,16 @@ impl fmt::Display for Outcome {
 }
 
 impl GitLab {
-    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        Self::trusting(url, token, Trust::default(), |note| say(format!("    {note}")))
+    /// A GitLab whose notes about pauses are printed, on standard error if the output is JSON.
+    pub(super) fn noting(url: &str, token: &str, is_json: bool) -> anyhow::Result<Self> {
+        let note = move |note: String| {
+            if is_json {
+                complain(note);
+            } else {
+                say(format!("    {note}"));
+            }
+        };
+        Self::trusting(url, token, Trust::default(), note)
     }
 
     /// A GitLab whose certificate may come from further authorities. `note` prints notes about pauses.
@@ -378,6 +387,8 @@ impl GitLab {
                     }
                 }
 
+                // No repetition changes the certificate.
+                Err(error) if error.is::<Unverified>() => return Err(error),
                 Err(error) => {
                     tries += 1;
                     (Duration::from_secs(1 << tries), format!("{error:#}"))

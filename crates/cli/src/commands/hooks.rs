@@ -24,6 +24,8 @@ pub(crate) enum Hooks {
     Create(change::Create),
 
     /// Change attributes of a webhook.
+    ///
+    /// A new URL removes the secrets of the previous one.
     Edit(change::Edit),
 
     /// Delete a webhook.

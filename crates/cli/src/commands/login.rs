@@ -4,14 +4,18 @@ use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
+use serde_json::json;
 
 use super::{plain, say};
 use crate::api::{Api, Query};
 use crate::client::{self, Profile, Refused, Server};
+use crate::output;
 
 #[derive(Args)]
 pub(crate) struct Login {
+    /// Print one JSON document: the server, the user, and the file of the profile.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: Server,
 }
@@ -27,11 +31,18 @@ pub(crate) async fn login(command: Login) -> anyhow::Result<()> {
     let name = name_of(&url, &token).await?;
     let profile = Profile { server: url, token };
     let path = profile.write()?;
+    let file = path.display().to_string();
+
+    if command.json {
+        output::json(&json!({ "server": profile.server, "username": name, "profile": file }));
+        return Ok(());
+    }
+
+    let name = name.as_deref().unwrap_or("the user of a token with few scopes");
+    let server = &profile.server;
     say(format!(
-        "logged in to {} as {}; the token is in {}",
-        profile.server,
-        plain(&name),
-        path.display()
+        "logged in to {server} as {}; the token is in {file}",
+        plain(name)
     ));
 
     Ok(())
@@ -58,28 +69,17 @@ fn ask(url: &str) -> anyhow::Result<String> {
         return client::secret_in("-".as_ref());
     }
 
-    let terminal = console::Term::stderr();
-    terminal.write_str(&format!("Access token for {url}: "))?;
-
-    let token = terminal.read_secure_line();
-    client::usable(
-        &token.context("failed to read the token from the terminal")?,
-        "the terminal",
-    )
+    client::ask_for(&format!("Access token for {url}"))
 }
 
 /// The user whom the token belongs to. A token whose scopes do not allow this question is valid nevertheless.
-async fn name_of(url: &str, token: &str) -> anyhow::Result<String> {
+async fn name_of(url: &str, token: &str) -> anyhow::Result<Option<String>> {
     let api = Api::with(url.to_owned(), token.to_owned());
     match api.get("v4/user", &Query::new()).await {
-        Ok(user) => Ok(text(&user, "username")),
+        Ok(user) => Ok(user["username"].as_str().map(str::to_owned)),
         Err(error) => match error.downcast_ref::<Refused>() {
-            Some(refused) if refused.status() == 403 => Ok("the user of a token with few scopes".to_owned()),
+            Some(refused) if refused.status() == 403 => Ok(None),
             _ => Err(error),
         },
     }
-}
-
-fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or_default().to_owned()
 }

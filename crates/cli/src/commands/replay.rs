@@ -7,9 +7,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::moment;
+use super::{moment, silent};
 use crate::client;
-use crate::output::Output;
+use crate::output::{Output, complain, plain};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Number of checks for results after the job has ended: for half a minute. Retries can take days, so the command does
@@ -21,11 +21,11 @@ pub(crate) struct Replay {
     /// Only events that were received at this time or later: a time such as 2026-03-16T09:30:00Z, a day, or a duration
     /// such as 2h for two hours ago.
     #[arg(long, required_unless_present_any = ["follow", "pause", "resume", "cancel"])]
-    from: Option<String>,
+    since: Option<String>,
 
     /// Only events that were received before this time. Defaults to now.
     #[arg(long)]
-    to: Option<String>,
+    until: Option<String>,
 
     /// Only events of this kind, such as push_hooks.
     #[arg(long)]
@@ -34,6 +34,10 @@ pub(crate) struct Replay {
     /// Only events of this project (full path or number).
     #[arg(long)]
     project: Option<String>,
+
+    /// Only events of this group, its subgroups and projects (full path or number).
+    #[arg(long, conflicts_with = "project")]
+    group: Option<String>,
 
     /// Only deliveries to the hook with this id.
     #[arg(long)]
@@ -69,19 +73,19 @@ pub(crate) struct Replay {
     detach: bool,
 
     /// Show the progress of the running replay with this id.
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, conflicts_with = "since")]
     follow: Option<i64>,
 
     /// Pause the replay with this id.
-    #[arg(long, conflicts_with_all = ["from", "follow"])]
+    #[arg(long, conflicts_with_all = ["since", "follow"])]
     pause: Option<i64>,
 
     /// Resume the paused replay with this id.
-    #[arg(long, conflicts_with_all = ["from", "follow", "pause"])]
+    #[arg(long, conflicts_with_all = ["since", "follow", "pause"])]
     resume: Option<i64>,
 
     /// Cancel the replay with this id.
-    #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
+    #[arg(long, conflicts_with_all = ["since", "follow", "pause", "resume"])]
     cancel: Option<i64>,
     #[command(flatten)]
     output: Output,
@@ -112,6 +116,10 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
         None => {
             let mut wanted = command.wanted()?;
             wanted["dry_run"] = json!(true);
+
+            if !command.dry_run {
+                command.check_silence(&url).await?;
+            }
 
             let counted = ask("replays".to_owned(), Some(wanted.clone())).await?;
             let matched = counted["matched"].as_u64().unwrap_or_default();
@@ -163,7 +171,13 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
         if state != "running" {
             bar.finish_and_clear();
 
-            let looks = if state == "finished" { LAST_LOOKS } else { 1 };
+            // Deliveries wait in silent mode, so their results would not come.
+            let is_silent = !silent::warnings(&url).await.is_empty();
+            let looks = if state == "finished" && !is_silent {
+                LAST_LOOKS
+            } else {
+                1
+            };
             let mut ended = Value::Null;
 
             for look in 0..looks {
@@ -192,18 +206,41 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
 }
 
 impl Replay {
+    /// Refuses a replay of the events of silent mode while the mode is still on, because nothing would be delivered.
+    /// Other replays get a warning.
+    async fn check_silence(&self, url: &str) -> anyhow::Result<()> {
+        let warnings = silent::warnings(url).await;
+        let is_for_silence = self.skipped.as_deref() == Some("silent_mode");
+
+        anyhow::ensure!(
+            !is_for_silence || warnings.is_empty(),
+            "{}; switch silent mode off first with quickdraw silent off",
+            warnings.join("; ")
+        );
+
+        for warning in warnings {
+            complain(format!(
+                "warning: {}; the deliveries wait until it is off",
+                plain(&warning)
+            ));
+        }
+
+        Ok(())
+    }
+
     fn wanted(&self) -> anyhow::Result<Value> {
         let mut wanted = json!({ "rate": self.rate });
-        let from = self.from.as_deref().context("give --from")?;
-        wanted["since"] = json!(moment(from)?);
+        let since = self.since.as_deref().context("give --since")?;
+        wanted["since"] = json!(moment(since)?);
 
-        if let Some(to) = &self.to {
-            wanted["until"] = json!(moment(to)?);
+        if let Some(until) = &self.until {
+            wanted["until"] = json!(moment(until)?);
         }
 
         let texts = [
             ("trigger", &self.trigger),
             ("project", &self.project),
+            ("group", &self.group),
             ("state", &self.state),
             ("status", &self.status),
             ("text", &self.text),

@@ -11,7 +11,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
-use super::say;
 use crate::first_start::{self, FirstStart};
 use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none, in_force};
 use crate::system::now;
@@ -22,7 +21,11 @@ const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
+/// Time between two runs of the upkeep.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs the server. `say` prints a line about the start.
+pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
     ensure_none(&config.validate())?;
     let log = LastLines::default();
@@ -70,7 +73,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     });
 
     for note in first.notes.iter().chain(&first.warnings) {
-        say(note);
+        say(note.clone());
     }
 
     for warning in &first.warnings {
@@ -103,7 +106,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
 
     let ending = async {
-        let reason = signalled(signals, &metrics).await;
+        let reason = signalled(signals, &metrics, &app).await;
         app.close_streams();
 
         let _ = stop.send(true);
@@ -118,14 +121,22 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM. Meanwhile it runs the upkeep of the metrics, without which unread histograms grow.
-async fn signalled((mut interrupt, mut terminate): (Signal, Signal), metrics: &PrometheusHandle) -> &'static str {
-    let mut upkeep = tokio::time::interval(Duration::from_secs(5));
+/// Waits for SIGINT or SIGTERM. Meanwhile it runs the upkeep of the metrics, without which unread histograms grow, and
+/// logs refused requests that no later request would log.
+async fn signalled(
+    (mut interrupt, mut terminate): (Signal, Signal),
+    metrics: &PrometheusHandle,
+    app: &App,
+) -> &'static str {
+    let mut upkeep = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
             _ = interrupt.recv() => return "interrupted",
             _ = terminate.recv() => return "terminated",
-            _ = upkeep.tick() => metrics.run_upkeep(),
+            _ = upkeep.tick() => {
+                metrics.run_upkeep();
+                app.log_refusals();
+            }
         }
     }
 }

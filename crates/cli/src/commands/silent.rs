@@ -1,14 +1,19 @@
 //! `quickdraw silent`: switches silent mode on or off.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use quickdraw_egress::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Query};
+use crate::client::{self, Server};
 use crate::commands::with::With;
 use crate::output::{complain, plain};
 
 const SETTINGS: &str = "v4/application/settings";
+/// The longest wait for the warnings of a server.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub(crate) enum Silent {
@@ -35,6 +40,35 @@ pub(crate) async fn run(command: Silent) -> anyhow::Result<()> {
     }
 }
 
+/// Prints a warning if silent mode is on. A server that does not answer has none here, because the command itself fails
+/// then.
+pub(crate) async fn warn(server: &Server) -> anyhow::Result<()> {
+    for warning in warnings(&server.url()?).await {
+        complain(format!("warning: {}", plain(&warning)));
+    }
+
+    Ok(())
+}
+
+/// The warnings about silent mode of the server with this URL. They are public, so no token is sent.
+pub(crate) async fn warnings(url: &str) -> Vec<String> {
+    let health = format!("{url}/api/v1/health");
+    let Ok(answer) = client::call(Method::GET, &health, &[], Vec::new(), PATIENCE).await else {
+        return Vec::new();
+    };
+
+    let condition: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut warnings = Vec::new();
+    for warning in condition["warnings"].as_array().into_iter().flatten() {
+        let warning = warning.as_str().unwrap_or_default();
+        if warning.starts_with("silent mode") {
+            warnings.push(warning.to_owned());
+        }
+    }
+
+    warnings
+}
+
 /// Switches silent mode off, and says how the events of the silent time can be delivered.
 async fn off(with: &With) -> anyhow::Result<()> {
     let before = Api::new(&with.server)?.get(SETTINGS, &Query::new()).await?;
@@ -42,7 +76,7 @@ async fn off(with: &With) -> anyhow::Result<()> {
 
     if let Some(since) = before["silent_mode_since"].as_str() {
         complain(format!(
-            "to deliver the events of the silent time: quickdraw replay --from {} --skipped silent_mode",
+            "to deliver the events of the silent time: quickdraw replay --since {} --skipped silent_mode",
             plain(since)
         ));
     }

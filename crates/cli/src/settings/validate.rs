@@ -187,7 +187,7 @@ mod tests {
         for (text, part) in REFUSED {
             let (folder, file) = file(text);
             let checked = run(&ConfigCommand::Check, Some(&file)).expect_err(text);
-            let served = serve::run(load(Some(&file)).expect("a file that can be read"))
+            let served = serve::run(load(Some(&file)).expect("a file that can be read"), |_| ())
                 .await
                 .expect_err(text);
 

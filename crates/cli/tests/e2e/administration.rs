@@ -18,6 +18,7 @@ fn setting(server: &Server, name: &str) -> Value {
 
 pub(crate) fn settings_show_their_values_and_origins(engine: Engine) {
     let mut server = Server::new(&engine);
+    server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
     let file = server.folder.path().join("quickdraw.toml");
     std::fs::write(&file, "[delivery]\ntimeout = \"7s\"\n").expect("written");
     server.restart();

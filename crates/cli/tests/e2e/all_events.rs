@@ -199,6 +199,41 @@ pub(crate) fn a_hook_of_the_instance_is_restricted_to_groups_and_projects(engine
     });
 }
 
+/// Creates a group with a project, and returns their ids.
+fn make_wall(server: &Server) -> (Value, Value) {
+    let group = server.create("/api/v4/groups", &json!({ "name": "Wall", "path": "wall" }));
+    let project = json!({ "name": "Hold", "path": "hold", "namespace_id": group["id"] });
+    let project = server.create("/api/v4/projects", &project);
+    (group["id"].clone(), project["id"].clone())
+}
+
+pub(crate) fn a_restriction_to_deleted_objects_is_saved_as_it_was_read(engine: Engine) {
+    let server = server(&engine);
+    let source = server.create("/api/v1/sources", &json!({ "name": "old" }));
+    let (group, project) = make_wall(&server);
+
+    let body = json!({ "url": "http://127.0.0.1:8999/in", "all_events": true, "sources": ["old", "default"],
+        "groups": [group], "projects": [project] });
+    let hook = make(&server, INSTANCE, &body);
+    for path in [
+        format!("/api/v1/sources/{}", source["id"].as_str().expect("an id")),
+        format!("/api/v4/projects/{project}"),
+        format!("/api/v4/groups/{group}"),
+    ] {
+        let deleted = server.call("DELETE", &path, "");
+        assert!((200..300).contains(&deleted.status), "{path}: {}", deleted.body);
+    }
+
+    let one = format!("{INSTANCE}/{}", hook["id"]);
+    let read = server.get(&one);
+    assert!(read["sources"].to_string().contains("deleted "), "{read}");
+    assert_eq!(server.call("PUT", &one, &read.to_string()).check(200).json(), read);
+
+    // Another hook cannot be restricted to an object that does not exist.
+    let body = json!({ "url": "http://127.0.0.1:8999/in", "sources": read["sources"] });
+    server.call("POST", INSTANCE, &body.to_string()).check(400);
+}
+
 pub(crate) fn restrictions_of_other_hooks_and_of_unknown_names_are_refused(engine: Engine) {
     let server = server(&engine);
     let refused = |hooks: &str, name: &str, value: &str, text: &str| {

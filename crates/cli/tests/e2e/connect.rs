@@ -1,13 +1,7 @@
 //! `quickdraw connect gitlab`: creates, tests, checks, repairs and removes webhooks of a GitLab.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::http::eventually;
@@ -82,11 +76,9 @@ pub(crate) fn every_project_of_a_gitlab_gets_one_webhook_and_a_test(engine: Engi
     assert_eq!(event["payload"]["project"]["path_with_namespace"], "gear/rope-200");
 }
 
-pub(crate) fn a_killed_run_is_continued_without_second_webhooks(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let gitlab = StandIn::start(OLD, 200);
-
-    let mut child = command(&server, &gitlab, &["--all"])
+/// Kills a run when some webhooks exist. Returns the number of webhooks.
+fn kill_a_run(server: &Server, gitlab: &StandIn) -> usize {
+    let mut child = command(server, gitlab, &["--all"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -98,6 +90,13 @@ pub(crate) fn a_killed_run_is_continued_without_second_webhooks(engine: Engine) 
 
     let before = gitlab.count();
     assert!(before < 200, "the run was interrupted");
+    before
+}
+
+pub(crate) fn a_killed_run_is_continued_without_second_webhooks(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let gitlab = StandIn::start(OLD, 200);
+    let before = kill_a_run(&server, &gitlab);
 
     let said = connect(&server, &gitlab, &["--all"], 0);
     assert_eq!(said["summary"], json!({ "ok": before, "created": 200 - before }));
@@ -228,6 +227,45 @@ pub(crate) fn a_check_finds_what_a_repair_mends(engine: Engine) {
     connect(&server, &gitlab, &["--all", "--check"], 0);
 }
 
+/// Breaks the webhooks of thirty of the projects: a third each is deleted, edited, and disabled by GitLab.
+fn break_thirty(gitlab: &StandIn) {
+    let edited = json!({ "job_events": false, "url": "http://127.0.0.1:9/edited" });
+    let disabled = json!({ "alert_status": "disabled" });
+
+    for id in 1..=10 {
+        let project = |number: usize| format!("projects/{}", number * 6);
+        gitlab.change(&project(id), |project| project.hooks.clear());
+        gitlab.edit(&project(id + 10), &edited);
+        gitlab.edit(&project(id + 20), &disabled);
+    }
+}
+
+pub(crate) fn two_hundred_projects_are_connected_checked_repaired_and_removed(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let gitlab = StandIn::start(OLD, 200);
+    gitlab.state().limit_every = 300;
+    let run = |arguments: &[&str], code| {
+        connect(&server, &gitlab, &[&["--all"], arguments].concat(), code)["summary"].clone()
+    };
+
+    // Another check sends a test for each of 200 webhooks.
+    let before = kill_a_run(&server, &gitlab);
+    assert_eq!(run(&["--no-test"], 0), json!({ "ok": before, "created": 200 - before }));
+    assert_eq!(run(&["--check"], 0), json!({ "ok": 200 }));
+
+    break_thirty(&gitlab);
+    assert_eq!(run(&["--check"], 1), json!({ "ok": 170, "missing": 10, "differs": 20 }));
+    assert_eq!(
+        run(&["--repair"], 0),
+        json!({ "ok": 170, "created": 10, "repaired": 20 })
+    );
+    assert_eq!(run(&["--check"], 0), json!({ "ok": 200 }));
+
+    assert_eq!(run(&["--remove"], 0), json!({ "removed": 200 }));
+    assert_eq!(gitlab.count(), 0);
+    assert!(gitlab.state().limited > 2, "GitLab limited the rate of requests");
+}
+
 pub(crate) fn a_removal_leaves_the_webhooks_of_others(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let gitlab = StandIn::start(OLD, 2);
@@ -325,74 +363,6 @@ pub(crate) fn a_trigger_that_gitlab_does_not_enable_is_reported_and_can_be_left_
     connect(&server, &gitlab, &["--all", "--except", "emoji_events", "--check"], 0);
 }
 
-pub(crate) fn a_gitlab_with_a_private_authority_is_trusted_by_its_file(engine: Engine) {
-    let server = Server::start(&engine, &[]);
-    let own = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let port = tls_gitlab(&own);
-    std::fs::write(server.folder.path().join("ca.pem"), own.cert.pem()).expect("written");
-
-    let (url, to) = (
-        format!("https://localhost:{port}"),
-        format!("http://127.0.0.1:{}", server.port),
-    );
-    let arguments = [
-        "--url",
-        &url,
-        "--server",
-        &to,
-        "--system",
-        "--check",
-        "--ca-file",
-        "ca.pem",
-    ];
-    let mut command = server.command(&[&["connect", "gitlab"], &arguments[..]].concat());
-    command.env("QUICKDRAW_GITLAB_TOKEN", GITLAB_TOKEN);
-
-    let done = command.env("QUICKDRAW_TOKEN", TOKEN).output().expect("it runs");
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(
-        errors.contains(&format!("Quickdraw has no source for {url}")),
-        "{errors}"
-    );
-}
-
-/// A GitLab over TLS at `localhost`, which has a version and nothing else.
-fn tls_gitlab(own: &CertifiedKey<KeyPair>) -> u16 {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .expect("a certificate");
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
-            let mut stream = StreamOwned::new(connection, stream);
-            let mut chunk = [0; 16 << 10];
-            let length = stream.read(&mut chunk).unwrap_or_default();
-            let is_version = chunk[..length].starts_with(b"GET /api/v4/version ");
-
-            let answer = if is_version {
-                "200 OK\r\nContent-Length: 20\r\n\r\n{\"version\":\"18.5.0\"}"
-            } else {
-                "404 Not Found\r\nContent-Length: 0\r\n\r\n"
-            };
-            let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
-            stream.conn.send_close_notify();
-
-            let _ = stream.flush();
-        }
-    });
-
-    port
-}
-
 pub(crate) fn a_dry_run_changes_nothing(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let gitlab = StandIn::start(OLD, 2);
@@ -426,7 +396,7 @@ pub(crate) fn a_token_on_the_command_line_is_refused(engine: Engine) {
 
     assert_eq!(done.status.code(), Some(2), "{errors}");
     assert!(
-        errors.contains("--token-file") && !errors.contains("glpat-visible"),
+        errors.contains("--gitlab-token-file") && !errors.contains("glpat-visible"),
         "{errors}"
     );
 }

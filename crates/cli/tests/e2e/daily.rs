@@ -102,7 +102,7 @@ pub(crate) fn silent_mode_is_switched_by_a_command(engine: Engine) {
 
     let replay = [
         "replay",
-        "--from",
+        "--since",
         "1h",
         "--skipped",
         "silent_mode",
@@ -206,15 +206,17 @@ pub(crate) fn exit_codes_tell_failures_apart(engine: Engine) {
 
 pub(crate) fn a_secret_on_the_command_line_is_refused(engine: Engine) {
     let server = Server::new(&engine);
-    for option in ["--token", "--gitlab-token"] {
-        let done = server.command(&["gaps", option, TOKEN]).output().expect("it runs");
+    for (command, option, way) in [
+        ("gaps", "--token", "--token-file"),
+        ("gaps", "--gitlab-token", "--gitlab-token-file"),
+        ("listen", "--secret", "QUICKDRAW_LISTEN_SECRET"),
+    ] {
+        let done = server.command(&[command, option, TOKEN]).output().expect("it runs");
         assert_eq!(done.status.code(), Some(2), "{option}");
 
         let error = output_of(&done);
-        assert!(
-            error.contains("--token-file") && error.contains("every user"),
-            "{error}"
-        );
+        assert!(error.contains(way) && error.contains("every user"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 

@@ -110,7 +110,7 @@ fn make_inspector(server: &Server) -> (String, String) {
 }
 
 /// Creates a group with a project, a hook with secrets at each level, tokens, and a delivered event. The token of the
-/// project's bot is the first secret that is added.
+/// project's bot is the first secret that is added, and that of the group's bot the second.
 pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Objects {
     let group = number(&post(server, "/api/v4/groups", &json!({ "name": name, "path": name }))["id"]);
     let project = json!({ "name": "p", "namespace_id": group });

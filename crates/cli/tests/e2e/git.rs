@@ -61,9 +61,10 @@ struct Listener {
 
 impl Listener {
     fn start(folder: &Path) -> Self {
+        std::fs::write(folder.join("signing-token"), SIGNING_TOKEN).expect("a file");
         let mut process = Ends(
             Command::new(BINARY)
-                .args(["listen", "0", "--secret", SIGNING_TOKEN])
+                .args(["listen", "0", "--secret-file", "signing-token"])
                 .current_dir(folder)
                 .stdout(Stdio::piped())
                 .spawn()

@@ -48,21 +48,6 @@ pub(crate) fn shells_can_read_the_completions(engine: Engine) {
     }
 }
 
-pub(crate) fn bash_completes_the_verbs_of_a_noun(engine: Engine) {
-    let server = Server::new(&engine);
-    let script = print(&server, &["completions", "bash"]);
-    std::fs::write(server.folder.path().join("completions"), script).expect("a file");
-
-    let words = "source ./completions; COMP_WORDS=(quickdraw hooks pau); COMP_CWORD=2; \
-                 _quickdraw quickdraw pau hooks; echo ${COMPREPLY[@]}";
-    let done = Command::new("bash")
-        .args(["-c", words])
-        .current_dir(server.folder.path())
-        .output();
-    let output = String::from_utf8(done.expect("it runs").stdout).expect("UTF-8");
-    assert_eq!(output.trim(), "pause");
-}
-
 pub(crate) fn every_command_has_a_man_page(engine: Engine) {
     let server = Server::new(&engine);
     let folder = server.folder.path().join("man");

@@ -9,16 +9,16 @@ use crate::server::{Engine, Server};
 
 /// A server with a project whose group has a webhook too. A push was delivered to both webhooks, and a merge request
 /// to the webhook of the project, which refused it.
-struct Scene {
-    server: Server,
-    project_hook: i64,
-    group_hook: i64,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
+    pub(crate) project_hook: i64,
+    pub(crate) group_hook: i64,
     push: String,
     _sinks: [Sink; 2],
 }
 
 impl Scene {
-    fn start(engine: &Engine) -> Self {
+    pub(crate) fn start(engine: &Engine) -> Self {
         let is_push = |body: &[u8]| body.windows(6).any(|part| part == b"\"push\"");
         let sink = Sink::scripted(move |got| Some(if is_push(&got.body) { 200 } else { 404 }));
         let group_sink = Sink::start(|_| Some(200));
@@ -52,14 +52,14 @@ impl Scene {
 
     /// Checks how many rows the lists have, each given with its filters.
     #[track_caller]
-    fn check_counts(&self, expected: &[(&str, usize)]) {
+    pub(crate) fn check_counts(&self, expected: &[(&str, usize)]) {
         for (path, count) in expected {
             assert_eq!(self.list(path).len(), *count, "{path}");
         }
     }
 
     /// Creates a user with a role in the project or group, and returns a token.
-    fn member(&self, scope: &str, level: i64) -> String {
+    pub(crate) fn member(&self, scope: &str, level: i64) -> String {
         let people = People { server: &self.server };
         let (user, token) = people.make(&format!("ida{level}"), "api");
         people.add(scope, user, level);

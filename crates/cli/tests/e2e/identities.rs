@@ -129,7 +129,12 @@ impl Members {
 
 pub(crate) fn commits_are_counted_by_group_and_project_without_bots(engine: Engine) {
     let counted = count_pushes(&engine);
-    let expected = [("", 8), ("group=gear", 7), ("group=Gear/hooks", 1), ("project=8", 1)];
+    let expected = [
+        ("", 8),
+        ("group=gear", 7),
+        ("group=Gear/hooks", 1),
+        ("project=gear/hooks/sling", 1),
+    ];
     check_counts(&counted, &expected);
 
     // People who are not members are distinguished by address.
@@ -176,7 +181,7 @@ pub(crate) fn metrics_of_commits_can_be_filtered_by_member(engine: Engine) {
         ("commits?member=Ann%20Lee", 3.0),
         ("commits_landed?group=gear", 7.0),
         ("unique_changes", 8.0),
-        ("files_modified?project=8", 1.0),
+        ("files_modified?project=gear/hooks/sling", 1.0),
         ("files_touched?member=Bob", 3.0),
         ("pushes", 0.0),
     ]);

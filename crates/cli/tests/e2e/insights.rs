@@ -6,7 +6,7 @@ use crate::answers::{check_shows, items};
 use crate::counted::{Counted, Event};
 use crate::server::Engine;
 
-pub(crate) const WEEK: &str = "from=2026-03-01&to=2026-03-08&project=7";
+pub(crate) const WEEK: &str = "from=2026-03-01&to=2026-03-08&project=gear%2Frope";
 
 /// The body of an event of a merge request of project 7. The times are in March 2026.
 pub(crate) fn merge_request(

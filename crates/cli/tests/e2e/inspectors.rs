@@ -211,6 +211,18 @@ pub(crate) fn a_user_has_ten_inspectors(engine: Engine) {
         people.call(&ida, "POST", INSPECTORS, "{}").check(201);
     }
 
+    let pages = format!("{INSPECTORS}?limit=6");
+    let first = people.call(&ida, "GET", &pages, "").check(200).json();
+    let next = first["next"].as_str().expect("more");
+    let rest = people
+        .call(&ida, "GET", &format!("{pages}&before={next}"), "")
+        .check(200)
+        .json();
+    assert_eq!(
+        (rest["items"].as_array().map(Vec::len), &rest["next"]),
+        (Some(4), &Value::Null)
+    );
+
     let refused = people.call(&ida, "POST", INSPECTORS, "{}");
     refused.check_says(422, "the maximum of 10 inspectors; delete one of them");
     server.call("POST", INSPECTORS, "{}").check(201);

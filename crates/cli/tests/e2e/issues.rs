@@ -11,9 +11,13 @@ fn time(text: &str) -> String {
     format!("2026-03-{text}:00 UTC")
 }
 
+fn project() -> Value {
+    json!({ "id": 7, "path_with_namespace": "gear/rope" })
+}
+
 fn issue(iid: i64, action: &str, updated: &str, closed: Option<&str>) -> Event {
     let state = if closed.is_some() { "closed" } else { "opened" };
-    let body = json!({ "object_kind": "issue", "user": { "id": 1, "username": "jo" }, "project": { "id": 7 },
+    let body = json!({ "object_kind": "issue", "user": { "id": 1, "username": "jo" }, "project": project(),
         "object_attributes": { "iid": iid, "author_id": 1, "created_at": time("01 12:00"), "updated_at": time(updated),
             "action": action, "state": state, "closed_at": closed.map(time) } });
 
@@ -87,7 +91,7 @@ fn pipeline(status: &str, finished: Option<&str>, job: (i64, &str, &str, Option<
     let time = |text: &str| format!("2026-03-05 {text}:00 UTC");
     let (id, job_status, started, ended) = job;
 
-    let body = json!({ "object_kind": "pipeline", "project": { "id": 7 },
+    let body = json!({ "object_kind": "pipeline", "project": project(),
         "object_attributes": { "id": 31, "iid": 3, "status": status, "created_at": time("12:00"),
             "finished_at": finished.map(time), "duration": 300, "queued_duration": 4 },
         "builds": [{ "id": id, "name": "pull", "status": job_status, "created_at": time("12:00"),
@@ -125,14 +129,14 @@ pub(crate) fn a_pipeline_that_is_run_again_is_counted_once(engine: Engine) {
 
 fn deployment(id: i64, status: &str, at: &str) -> Event {
     let body = json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "environment_tier": "production",
-        "status_changed_at": format!("2026-03-{at}:00 +0100"), "environment": "eu", "project": { "id": 7 } });
+        "status_changed_at": format!("2026-03-{at}:00 +0100"), "environment": "eu", "project": project() });
 
     ("Deployment Hook", body)
 }
 
 fn incident(iid: i64, created: &str, closed: Option<&str>) -> Event {
     let state = if closed.is_some() { "closed" } else { "opened" };
-    let body = json!({ "object_kind": "work_item", "project": { "id": 7 }, "user": { "id": 8, "username": "alert-bot" },
+    let body = json!({ "object_kind": "work_item", "project": project(), "user": { "id": 8, "username": "alert-bot" },
         "object_attributes": { "iid": iid, "type": "Incident", "author_id": 8, "created_at": time(created),
             "updated_at": time(closed.unwrap_or(created)), "closed_at": closed.map(time), "action": "update",
             "state": state } });

@@ -1,9 +1,12 @@
 //! `quickdraw listen`: events of a stream are forwarded to a program, at least once and with a signature.
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::answers::check_shows;
 use crate::commands::{Running, output_of, text_of};
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, Server, TOKEN};
@@ -11,12 +14,20 @@ use crate::streams::{Stream, push, report};
 
 const SIGNING: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
+/// Writes a secret into a file in the folder of the server, and returns the name of the file.
+fn secret_file(server: &Server, secret: &str) -> &'static str {
+    let name = "listen-secret";
+    std::fs::write(server.folder.path().join(name), secret).expect("a file");
+    name
+}
+
 /// Starts `quickdraw listen --from` with `--forward`.
 fn listen(server: &Server, sink: &Sink) -> Running {
     let from = format!("http://127.0.0.1:{}", server.port);
     let url = sink.url();
     let journal = ["listen", "--from", &from, "--project", "gear/rope"];
-    let program = ["--forward", &url, "--secret", "local-secret"];
+    let secret = secret_file(server, "local-secret");
+    let program = ["--forward", &url, "--secret-file", secret];
     let start = ["--since", "1h", "--position", "taken.txt"];
 
     Running::start(server, "listen.log", &[&journal[..], &program, &start].concat())
@@ -135,7 +146,8 @@ pub(crate) fn a_listener_ends_with_an_error_that_no_retry_can_solve(engine: Engi
 
 /// Starts `quickdraw listen` as a program that verifies signatures. Returns its URL too.
 fn start_program(server: &Server) -> (Running, String) {
-    let program = Running::start(server, "program.log", &["listen", "0", "--secret", SIGNING]);
+    let secret = secret_file(server, SIGNING);
+    let program = Running::start(server, "program.log", &["listen", "0", "--secret-file", secret]);
     let mut at = None;
 
     eventually("the program listens", || {
@@ -154,7 +166,7 @@ fn follow_wip(server: &Server, at: &str) -> Running {
     let from = format!("http://127.0.0.1:{}", server.port);
     let program = ["listen", "--from", &from, "--forward", at];
     let filters = ["--trigger", "push_hooks", "--filter", r#"{"branch":"wip/*"}"#];
-    let start = ["--secret", SIGNING, "--since", "1h"];
+    let start = ["--secret-file", secret_file(server, SIGNING), "--since", "1h"];
 
     Running::start(server, "follower.log", &[&program[..], &filters, &start].concat())
 }
@@ -190,7 +202,8 @@ pub(crate) fn filtered_events_are_forwarded_with_a_signature(engine: Engine) {
 
 /// Sends a request with a wrong signature and a token to a listener, and returns what the listener prints.
 fn send_wrong(server: &Server, log: &str, more: &[&str]) -> String {
-    let listener = Running::start(server, log, &[&["listen", "0", "--secret", SIGNING], more].concat());
+    let start = ["listen", "0", "--secret-file", secret_file(server, SIGNING)];
+    let listener = Running::start(server, log, &[&start[..], more].concat());
     let port = || {
         let text = text_of(server, log);
         text.lines().next()?.rsplit(':').next()?.parse::<u16>().ok()
@@ -224,4 +237,78 @@ pub(crate) fn a_listener_prints_secrets_on_request(engine: Engine) {
     let server = Server::new(&engine);
     let log = send_wrong(&server, "shown.log", &["--show-secrets"]);
     assert!(log.contains("  x-api-key: k3y"), "{log}");
+}
+
+/// Starts `quickdraw listen` with a secret in its environment, and returns its URL too.
+fn listen_with_environment(server: &Server) -> (Child, BufReader<ChildStdout>, u16) {
+    let mut command = server.command(&["listen", "0", "--json"]);
+    command.env("QUICKDRAW_LISTEN_SECRET", "s3cret");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+
+    let mut first = String::new();
+    let mut errors = BufReader::new(child.stderr.take().expect("piped"));
+    errors.read_line(&mut first).expect("a line");
+    let port = first.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+
+    let lines = BufReader::new(child.stdout.take().expect("piped"));
+    (child, lines, port.expect("a port"))
+}
+
+pub(crate) fn a_listener_prints_each_request_as_one_line_of_json(engine: Engine) {
+    let server = Server::new(&engine);
+    let (mut child, lines, port) = listen_with_environment(&server);
+
+    let headers = [("X-Gitlab-Event", "Push Hook"), ("X-Gitlab-Token", "s3cret")];
+    send(port, "POST", "/", &headers, br#"{"a":1}"#)
+        .expect("an answer")
+        .check(200);
+    send(port, "POST", "/", &[("X-Gitlab-Token", "wrong")], b"no JSON")
+        .expect("an answer")
+        .check(401);
+
+    let mut requests: Vec<Value> = Vec::new();
+    for line in lines.lines().take(2) {
+        requests.push(serde_json::from_str(&line.expect("a line")).expect("JSON"));
+    }
+
+    let _ = (child.kill(), child.wait());
+    check_shows(
+        &requests[0],
+        &json!({ "event": "Push Hook", "verification": "token", "body": { "a": 1 }, "bytes": 7, "forwarded": null }),
+    );
+    check_shows(
+        &requests[1],
+        &json!({ "event": null, "verification": "refused", "reason": "wrong token", "body": "no JSON" }),
+    );
+    assert!(!requests[0].to_string().contains("s3cret"), "{}", requests[0]);
+}
+
+pub(crate) fn a_followed_event_is_one_line_of_json(engine: Engine) {
+    let server = start(&engine);
+    push(&server, 7);
+
+    let from = format!("http://127.0.0.1:{}", server.port);
+    let arguments = ["listen", "--from", &from, "--since", "1h", "--json"];
+    let mut command = server.command(&arguments);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+
+    let mut line = String::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    while !line.contains("Push Hook") {
+        line.clear();
+        lines.read_line(&mut line).expect("a line");
+    }
+
+    let _ = (child.kill(), child.wait());
+    let event: Value = serde_json::from_str(&line).expect("JSON");
+    check_shows(
+        &event,
+        &json!({ "event": "Push Hook", "forwarded": null, "body": { "number": 7 } }),
+    );
+    assert!(event["position"].is_string(), "{event}");
 }

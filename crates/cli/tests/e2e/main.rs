@@ -17,17 +17,21 @@ mod certificates;
 mod chains;
 mod clients;
 mod commands;
+mod completions;
 mod compose;
 mod connect;
+mod connect_tls;
 mod counted;
 mod daily;
 mod demo;
 mod directory_commands;
 mod directory_events;
 mod doctor;
+mod documents;
 mod event_filters;
 mod forge;
 mod furniture;
+mod gap_codes;
 mod gaps;
 mod git;
 mod gitlab;
@@ -35,8 +39,10 @@ mod guard;
 mod health;
 mod help;
 mod history;
+mod hook_form_pages;
 mod hook_log;
 mod hook_tests;
+mod hook_tokens;
 mod hooks;
 mod http;
 mod identities;
@@ -61,6 +67,7 @@ mod namespaces;
 mod operation;
 mod order;
 mod outages;
+mod pages;
 mod pauses;
 mod privacy;
 mod pushes;
@@ -79,13 +86,16 @@ mod secrets;
 mod server;
 mod server_memory;
 mod silence;
+mod silent_commands;
 mod source_limits;
 mod source_settings;
 mod sources;
+mod ssh_keys;
 mod stand_in;
 mod streams;
 mod sudo;
 mod tokens;
+mod visitor;
 mod workers;
 
 use libtest_mimic::{Arguments, Trial};
@@ -100,15 +110,13 @@ macro_rules! checks {
 }
 
 mod administration_list;
+mod api_lists;
 mod commands_list;
+mod operation_list;
+mod page_data;
 mod rights_list;
 
 const CHECKS: &[(&str, Check)] = checks![
-    git::uninstalling_removes_the_hook_and_its_token,
-    git::a_hook_of_somebody_else_is_not_removed,
-    git::a_git_push_becomes_a_signed_delivery,
-    git::a_pushed_commit_is_counted_once,
-    git::pushes_during_an_outage_are_reported_later,
     compose::image_links_with_the_path_of_the_project_are_absolute,
     compose::image_links_with_the_id_of_the_project_are_absolute,
     compose::a_confidential_body_reaches_only_hooks_for_confidential_events,
@@ -154,17 +162,6 @@ const CHECKS: &[(&str, Check)] = checks![
     clients::a_rate_limit_says_when_it_ends,
     clients::a_trigger_that_a_level_lacks_is_refused,
     clients::an_empty_attribute_that_a_level_lacks_is_accepted,
-    history::every_list_of_history_has_the_same_filters,
-    history::deliveries_and_attempts_are_found_by_their_result,
-    history::skips_are_listed_with_their_reason,
-    history::only_the_last_page_has_no_next,
-    history::a_maintainer_sees_deliveries_to_the_hooks_of_the_project_only,
-    history::an_owner_sees_the_history_of_everything_in_the_group,
-    history::a_list_needs_a_project_or_group_that_the_user_manages,
-    history::foreign_events_and_deliveries_are_not_found,
-    history::a_wrong_value_is_refused_with_the_choices,
-    history::all_unknown_parameters_are_named_at_once,
-    history::a_question_can_wait_until_reported_events_are_counted,
     namespaces::namespaces_are_found_by_id_and_by_path,
     namespaces::a_namespace_exists_in_its_parent_group_only,
     namespaces::full_names_of_groups_contain_the_names_of_parent_groups,
@@ -398,13 +395,6 @@ const CHECKS: &[(&str, Check)] = checks![
     repositories::a_push_to_a_shallow_repository_lists_its_new_commits,
     repositories::a_push_of_thousands_of_commits_is_counted,
     repositories::hundreds_of_moved_files_are_added_and_removed,
-    listen::events_of_a_stream_are_forwarded_at_least_once,
-    listen::a_new_listener_continues_at_the_stored_position,
-    listen::an_event_that_the_program_refuses_does_not_block_later_events,
-    listen::a_listener_ends_with_an_error_that_no_retry_can_solve,
-    listen::filtered_events_are_forwarded_with_a_signature,
-    listen::a_listener_prints_headers_and_the_reason_for_a_refusal,
-    listen::a_listener_prints_secrets_on_request,
     event_filters::a_filter_can_be_tried_on_past_events,
     event_filters::a_filter_selects_the_events_of_a_hook,
     event_filters::a_filter_is_kept_until_it_is_changed_or_removed,
@@ -422,14 +412,6 @@ const CHECKS: &[(&str, Check)] = checks![
     instances::a_request_does_not_bind_a_source_to_the_instance_of_another_source,
     instances::the_binding_survives_a_restart_and_the_settings_override_it,
     instances::a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header,
-    source_limits::requests_with_a_right_token_are_no_strangers,
-    source_limits::requests_with_a_right_signature_are_no_strangers,
-    source_limits::wrong_requests_do_not_limit_right_ones_beside_them,
-    source_limits::wrong_signatures_of_an_address_are_limited,
-    source_limits::strangers_are_limited_by_address,
-    source_limits::a_sender_over_its_limit_is_refused_with_a_warning,
-    source_limits::refusals_of_a_minute_share_a_row_of_the_list_of_requests,
-    source_limits::new_sources_have_the_limits_of_the_default_source,
     source_settings::each_source_has_its_own_secret_which_is_shown_once,
     source_settings::a_replaced_secret_stays_valid_for_the_overlap,
     source_settings::a_source_for_signatures_refuses_old_signatures_and_tokens,
@@ -439,6 +421,23 @@ const CHECKS: &[(&str, Check)] = checks![
     source_settings::a_removed_source_accepts_nothing,
     source_settings::the_source_command_manages_a_source,
     source_settings::a_source_for_signatures_gets_a_signing_token,
+    hook_form_pages::a_webhook_is_added_in_the_browser,
+    hook_form_pages::the_sensitive_portion_of_a_url_is_masked_by_the_form,
+    hook_form_pages::a_refused_form_keeps_its_values_but_no_secret,
+    hook_form_pages::a_webhook_is_edited_in_the_browser_and_keeps_its_secrets,
+    hook_form_pages::a_signing_token_is_made_and_shown_once,
+    hook_form_pages::the_form_previews_the_guard_the_template_and_the_filters,
+    pages::a_page_leads_strangers_to_the_sign_in_page_and_back,
+    pages::nobody_returns_to_another_server,
+    pages::a_wrong_token_does_not_sign_in,
+    pages::a_session_ends_when_the_person_signs_out,
+    pages::a_form_without_the_token_of_its_session_is_refused,
+    pages::a_form_of_another_site_is_refused,
+    pages::the_cookie_is_no_credential_for_the_api,
+    pages::a_session_ends_with_its_token,
+    pages::every_page_is_protected_by_its_headers,
+    pages::pages_answer_to_their_own_host_names_only,
+    pages::the_webhooks_of_all_levels_have_the_addresses_of_gitlab,
     api_page::the_page_of_the_api_is_compressed_and_cached,
     api_page::the_files_of_the_api_page_are_kept_by_browsers,
     api_page::the_page_of_the_api_has_no_inline_script_and_shows_operations_without_scripts,
@@ -454,6 +453,7 @@ const CHECKS: &[(&str, Check)] = checks![
     all_events::a_received_event_without_a_known_project_reaches_a_hook_for_everything,
     all_events::a_hook_of_the_instance_is_restricted_to_sources,
     all_events::a_hook_of_the_instance_is_restricted_to_groups_and_projects,
+    all_events::a_restriction_to_deleted_objects_is_saved_as_it_was_read,
     all_events::restrictions_of_other_hooks_and_of_unknown_names_are_refused,
     all_events::one_gitlab_is_relayed_to_five_services,
     all_events::a_hook_of_the_instance_for_all_events_is_disabled_and_holds_like_a_project_hook,
@@ -465,13 +465,6 @@ const CHECKS: &[(&str, Check)] = checks![
     pauses::events_of_a_paused_hook_are_dropped_where_the_settings_say_so,
     pauses::system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook,
     pauses::a_pause_outlives_a_crash,
-    silence::silent_mode_stores_events_with_the_reason_and_calls_nobody,
-    silence::retries_wait_for_the_end_of_silent_mode,
-    silence::skipped_events_are_delivered_later_by_a_replay,
-    silence::tests_are_refused_in_silent_mode,
-    silence::silent_mode_is_shown_to_operators,
-    silence::the_setting_of_silent_mode_wins_over_the_api,
-    silence::a_replay_of_skipped_events_refuses_other_reasons_and_states,
 ];
 
 fn main() {
@@ -490,8 +483,11 @@ fn main() {
     let all = CHECKS
         .iter()
         .chain(rights_list::CHECKS)
+        .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
+        .chain(page_data::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

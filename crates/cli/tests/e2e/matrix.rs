@@ -27,7 +27,7 @@ fn ask(server: &Server, role: &Role, method: &str, address: &str) -> Reply {
     send(server.port, method, address, &headers, body.as_bytes()).expect("an answer")
 }
 
-/// The body of a request. The address of a new replay ends with its project.
+/// The body of a request. The address of a new replay ends with its project, and the address of a preview too.
 fn body(method: &str, address: &str) -> String {
     if method == "GET" {
         return String::new();
@@ -39,6 +39,15 @@ fn body(method: &str, address: &str) -> String {
 
     if address.starts_with("/api/v1/replays/") {
         return String::new();
+    }
+
+    if let Some(preview) = address.strip_prefix("/api/v1/previews/") {
+        let body = match preview.split('?').next() {
+            Some("url") => json!({ "url": "https://example.com/" }),
+            Some("template") => json!({ "custom_webhook_template": "{}", "trigger": "push_hooks" }),
+            _ => json!({ "push_events_branch_filter": "main" }),
+        };
+        return body.to_string();
     }
 
     r#"{"name":"n","value":"v","access_level":10}"#.to_owned()
@@ -75,6 +84,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{hook_id}", &there(objects.hooks[level]))
         .replace("{hook_event_id}", &there(attempt))
         .replace("{token_id}", &token)
+        .replace("{key_id}", &NOWHERE.to_string())
         .replace("{user_id}", &there(users[usize::from(level == 2)]))
         .replace("{trigger}", "push_events")
         .replace("{trigger_name}", "push_hooks")
@@ -90,7 +100,8 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     let project = objects.project.to_string();
-    if path == "/api/v1/replays" && !reading {
+    let names_project = path == "/api/v1/replays" || path.starts_with("/api/v1/previews/");
+    if names_project && !reading {
         return format!("{filled}?project={project}");
     }
 
@@ -103,7 +114,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
     let wanted = if path.contains("/insights/") {
         &insights[..]
     } else {
-        &[("trigger", "push_hooks"), ("project", &project)]
+        &[("trigger", "push_hooks"), ("project", &project), ("q", "p")]
     };
     let given = wanted
         .iter()
@@ -201,10 +212,10 @@ impl Matrix {
         let mut secrets: Vec<String> = known.map(str::to_owned).into();
         let own = furnish(&server, &sink, "own", &mut secrets);
 
-        // The bot's token is the first one that was added.
-        let bot = secrets[known.len()].clone();
+        // The tokens of the bots are the first ones that were added.
+        let bots = [0, 1].map(|at| secrets[known.len() + at].clone());
         let foreign = furnish(&server, &sink, "foreign", &mut secrets);
-        let (roles, guest) = make_roles(&server, &own, bot);
+        let (roles, guest) = make_roles(&server, &own, bots);
 
         secrets.extend(roles.iter().filter_map(|role| role.token.clone()));
 
@@ -292,12 +303,15 @@ fn describe(role: &Role, operation: &Operation, address: &str, reply: &Reply) ->
     )
 }
 
-/// A request that passes the access check must succeed, with two exceptions.
+/// A request that passes the access check must succeed, with three exceptions.
 fn must_answer(operation: &Operation, reply: &Reply, is_foreign: bool) -> bool {
     let path = &operation.path;
 
     // The guest is not a member of the foreign project, so a passed check may end with 404.
     let may_miss = path.contains("/members/") && path.ends_with("{user_id}") && is_foreign;
+
+    // No user of the matrix has an SSH key.
+    let may_miss = may_miss || path.ends_with("/keys/{key_id}");
 
     // Streams have a test of their own. These requests do not ask for an event stream.
     let is_stream = path.ends_with("/stream") && reply.status == 406;
@@ -317,7 +331,7 @@ fn role(name: &'static str, token: Option<String>, levels: [i64; 2]) -> Role {
 }
 
 /// Creates the users of all roles, and returns the roles and the id of the guest.
-fn make_roles(server: &Server, own: &Objects, bot: String) -> (Vec<Role>, i64) {
+fn make_roles(server: &Server, own: &Objects, bots: [String; 2]) -> (Vec<Role>, i64) {
     let people = People { server };
     let mut roles = vec![role("nobody", None, [0, 0])];
     let (_, stranger) = people.make("stranger", "api");
@@ -351,8 +365,10 @@ fn make_roles(server: &Server, own: &Objects, bot: String) -> (Vec<Role>, i64) {
     metrics.scope = "metrics";
     roles.push(metrics);
 
-    // The bot of the project has no role in the group.
-    roles.push(role("project bot", Some(bot), [40, 0]));
+    // The bot of the project has no role in the group. The bot of the group is a maintainer of both.
+    let [of_project, of_group] = bots;
+    roles.push(role("project bot", Some(of_project), [40, 0]));
+    roles.push(role("group bot", Some(of_group), [40, 40]));
 
     let mut administrator = role("administrator", Some(TOKEN.to_owned()), [0, 0]);
     administrator.is_admin = true;

@@ -267,9 +267,9 @@ pub(crate) fn facts_of_a_project_are_deleted_after_its_retention(engine: Engine)
     counted.server.kill();
     counted.server.restart();
     wait_for_commits(&counted, 3);
-    counted.check_values(&[("commits?project=9", 0.0)]);
-    assert_eq!(counted.get("commits?project=7")["commits"], 3);
+    counted.check_values(&[("commits?project=other/thing", 0.0)]);
+    assert_eq!(counted.get("commits?project=gear/rope")["commits"], 3);
 
-    let ended = keep(&counted, &json!({ "project": "9", "days": null }));
+    let ended = keep(&counted, &json!({ "project": "other/thing", "days": null }));
     assert_eq!(ended.checked(200).json()["kept_days"], json!({}));
 }

@@ -146,7 +146,7 @@ pub(crate) fn invalid_parameters_of_a_replay_are_refused(engine: Engine) {
         assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);
     }
 
-    let (succeeded, text) = command(&server, "--from 1h --trigger pull_hooks");
+    let (succeeded, text) = command(&server, "--since 1h --trigger pull_hooks");
     assert!(!succeeded, "{text}");
     assert!(text.contains("trigger does not have a valid value"), "{text}");
 }
@@ -169,11 +169,11 @@ pub(crate) fn the_replay_command_counts_starts_and_follows_a_replay(engine: Engi
     }
 
     eventually("all attempts are recorded", || {
-        command(&server, "--from 1h --dry-run").1 == "matching deliveries: 3\n"
+        command(&server, "--since 1h --dry-run").1 == "matching deliveries: 3\n"
     });
     assert_eq!(sink.got().len(), 3);
 
-    let all = "--from 1h --trigger push_hooks --project gear/rope --rate 1000";
+    let all = "--since 1h --trigger push_hooks --project gear/rope --rate 1000";
     let (succeeded, text) = command(&server, all);
     let end = "rescheduled: 3, then delivered: 3, failed for good: 0, still pending: 0\n";
 

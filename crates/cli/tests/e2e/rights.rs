@@ -40,14 +40,13 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 20] = [
+const OF_ADMINS: [&str; 19] = [
     "active_hooks",
     "audit",
     "event_filters/",
+    "guard/",
     "insights/alerts",
     "insights/backfill",
-    "insights/completeness",
-    "insights/gaps",
     "insights/identities",
     "insights/members",
     "insights/privacy",
@@ -67,6 +66,10 @@ const OF_ADMINS: [&str; 20] = [
 fn need_of_v1(method: &str, path: &str) -> Need {
     match path {
         "health" | "ready" | "schemas" | "schemas/{trigger_name}" => Need::Open,
+        "triggers" | "triggers/{trigger_name}" => Need::Open,
+        "hooks/status" | "overview" | "search" => Need::ManagerOfNamed,
+        "hooks/{hook_id}/status" => Need::HiddenFromMembers,
+        "previews/url" | "previews/template" | "previews/filter" => Need::ManagerOfNamed,
         "webhooks/gitlab" | "webhooks/gitlab/{key}" => Need::Secret,
         "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,
         "groups/{id}/events" | "groups/{id}/active_hooks" => Need::Manager,
@@ -74,6 +77,7 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "insights/metrics/{name}" | "insights/metrics/{name}/explain" => Need::ManagerOfNamed,
         "insights/metrics/{name}/events" => Need::ManagerOfNamed,
         "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,
+        "insights/completeness" | "insights/gaps" => Need::ManagerOfNamed,
         "replays" | "stream" => Need::ManagerOfNamed,
         "inspectors" => Need::SignedIn,
         "events" if method == "POST" => Need::Admin,
@@ -104,6 +108,9 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
         }
         ("GET", ["personal_access_tokens"]) | ("POST", ["user", "personal_access_tokens"]) => Need::SignedIn,
         (_, ["personal_access_tokens", "{token_id}", ..]) => Need::OwnToken,
+        // Every user reads and changes the own keys.
+        (_, ["user", "keys", ..]) | ("GET", ["users", "{id}", "keys", ..]) => Need::SignedIn,
+        ("POST" | "DELETE", ["users", "{id}", "keys", ..]) => Need::Admin,
         ("POST", ["groups" | "projects"]) | ("DELETE", ["groups" | "projects", "{id}"]) => Need::Admin,
         ("GET" | "POST", ["users"]) | ("PUT" | "DELETE", ["users", "{id}"]) => Need::Admin,
         ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,
@@ -179,6 +186,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
         404 if reply.body.contains("there is no inspector with this id") => Door::Hidden,
         404 if reply.body.contains("there is no event with this id") => Door::Hidden,
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no hook with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
@@ -199,7 +207,7 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         _ if role.token.is_none() => Door::Unknown,
         _ if lacks_scope => Door::Forbidden,
         _ if role.is_admin => Door::Passed,
-        Need::SignedIn if role.name == "project bot" && method == "POST" => Door::Forbidden,
+        Need::SignedIn if role.name.ends_with(" bot") && method == "POST" => Door::Forbidden,
         Need::SignedIn => Door::Passed,
         Need::Admin => Door::Forbidden,
         Need::OwnToken | Need::HiddenFromMembers => Door::Hidden,

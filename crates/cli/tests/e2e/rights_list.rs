@@ -1,6 +1,6 @@
 //! The list of tests about users, their tokens and their rights.
 
-use crate::{Check, access, audit, managed, matrix, members, reporting, scopes, sudo, tokens};
+use crate::{Check, access, audit, managed, matrix, members, reporting, scopes, ssh_keys, sudo, tokens};
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
     access::each_role_gets_the_statuses_of_its_row,
@@ -21,6 +21,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     audit::changes_and_refusals_are_audited,
     audit::the_audit_log_is_for_administrators_and_contains_no_values,
     audit::a_refused_read_of_a_hidden_object_is_audited,
+    audit::the_audit_log_is_filtered_by_user_method_path_and_status,
     members::a_username_and_an_email_address_belong_to_one_user,
     members::a_blocked_user_is_refused,
     members::a_blocked_user_is_listed_and_stays_blocked,
@@ -52,5 +53,12 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     managed::a_replay_of_a_maintainer_sends_only_to_hooks_of_the_project,
     managed::replays_of_others_do_not_exist_for_a_maintainer,
     managed::a_project_has_two_running_replays_of_members,
+    ssh_keys::a_user_adds_lists_and_deletes_keys,
+    ssh_keys::an_administrator_manages_the_keys_of_others,
+    ssh_keys::a_key_of_another_form_is_refused,
+    ssh_keys::a_key_belongs_to_one_user,
+    ssh_keys::a_user_has_at_most_a_hundred_keys,
+    ssh_keys::keys_reach_system_hooks,
+    ssh_keys::a_deleted_user_reports_the_keys,
     matrix::every_endpoint_follows_the_role_matrix_and_shows_no_secret,
 ];

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use crate::http::{Sink, eventually, stays};
-use crate::server::{Engine, Server};
+use crate::server::{Engine, Server, TOKEN};
 
 const SETTINGS: &str = "/api/v4/application/settings";
 
@@ -160,6 +160,52 @@ pub(crate) fn the_setting_of_silent_mode_wins_over_the_api(engine: Engine) {
     let refused = server.call("PUT", SETTINGS, r#"{"silent_mode_enabled":false}"#);
     assert_eq!(refused.status, 422, "{}", refused.body);
     assert!(refused.body.contains("delivery.silent"), "{}", refused.body);
+}
+
+/// The value of the metric.
+fn shown(server: &Server) -> Option<String> {
+    let text = server.call("GET", "/metrics", "").check(200).body;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("quickdraw_silent_mode "));
+    value.map(str::to_owned)
+}
+
+pub(crate) fn the_metric_of_silent_mode_follows_the_switch_at_once(engine: Engine) {
+    let (server, _) = server(&engine);
+    assert_eq!(shown(&server).as_deref(), Some("0"));
+
+    set(&server, true);
+    assert_eq!(shown(&server).as_deref(), Some("1"));
+
+    set(&server, false);
+    assert_eq!(shown(&server).as_deref(), Some("0"));
+}
+
+pub(crate) fn silent_mode_stops_the_deliveries_of_all_nodes(engine: Engine) {
+    if !matches!(engine, Engine::Postgres(_)) {
+        // SQLite has one node.
+        return;
+    }
+
+    let (first, sink) = server(&engine);
+    let mut second = first.other_node(&engine);
+    second.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+    second.restart();
+    first.make_hook(&sink.url(), "");
+    second.report(0).expect("accepted");
+    eventually("the second node delivers", || sink.got().len() == 1);
+
+    set(&first, true);
+    eventually("the second node is silent", || shown(&second).as_deref() == Some("1"));
+    let event = second.report(1).expect("accepted");
+    stays("the second node delivers nothing", || sink.got().len() == 1);
+    assert_eq!(reasons(&second, &event)[0]["reason"], "silent_mode");
+
+    set(&first, false);
+    let replay = json!({ "since": "2020-01-01", "skipped": "silent_mode" }).to_string();
+    first.call("POST", "/api/v1/replays", &replay).check(201);
+    eventually("a replay delivers the event", || sink.got().len() == 2);
 }
 
 pub(crate) fn a_replay_of_skipped_events_refuses_other_reasons_and_states(engine: Engine) {

@@ -97,6 +97,45 @@ pub(crate) fn strangers_are_limited_by_address(engine: Engine) {
     assert_eq!(output.matches("with 429").count(), 1, "one log line for all: {output}");
 }
 
+/// The numbers of requests in log lines that match a text.
+fn logged(output: &str, text: &str) -> Vec<usize> {
+    let lines = output.lines().filter(|line| line.contains(text));
+    let counts = lines.filter_map(|line| line.split("refused ").nth(1)?.split(' ').next()?.parse().ok());
+    counts.collect()
+}
+
+pub(crate) fn a_stop_logs_refusals_that_no_line_has_counted(engine: Engine) {
+    let mut server = Server::start(&engine, &[(LIMIT, "3/min"), (SENDER_LIMIT, "3/min")]);
+    let [_, strangers] = use_up(&server, 20);
+    let [_, senders] = count((0..20).map(|_| post(&server, SECRET)), [200, 429]);
+    server.terminate();
+
+    let output = server.output();
+    assert_eq!(logged(&output, "(rate_limit)"), [1, strangers - 1], "{output}");
+    assert_eq!(logged(&output, "(sender_rate_limit)"), [1, senders - 1], "{output}");
+}
+
+pub(crate) fn a_changed_source_logs_the_refusals_under_its_old_limits(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let made = server.create("/api/v1/sources", &json!({ "name": "ci", "sender_rate_limit": 3 }));
+    let (id, secret) = (
+        made["id"].as_str().expect("an id"),
+        made["secret"].as_str().expect("a text"),
+    );
+    let post = || {
+        let path = format!("{DEFAULT}/{id}");
+        send(server.port, "POST", &path, &[("X-Gitlab-Token", secret)], PUSH).expect("an answer")
+    };
+
+    let [_, refused] = count((0..20).map(|_| post()), [200, 429]);
+    let change = json!({ "sender_rate_limit": 6_000 }).to_string();
+    server.call("PUT", &format!("/api/v1/sources/{id}"), &change).check(200);
+    post().check(200);
+
+    let output = server.output();
+    assert_eq!(logged(&output, "(sender_rate_limit)"), [1, refused - 1], "{output}");
+}
+
 /// A server that accepts three events a minute, after five.
 fn limited(engine: &Engine) -> Server {
     let server = Server::start(engine, &[(SENDER_LIMIT, "3/min")]);

@@ -212,6 +212,28 @@ fn users_are_reported_to_system_hooks_without_their_addresses() {
 }
 
 #[test]
+fn keys_are_reported_to_system_hooks() {
+    let key = KeyChange {
+        id: 4,
+        key: "ssh-ed25519 AAAAC3Nz jo@rope",
+        username: "jo",
+        created_at: AT,
+    };
+    check(&Change::KeyRemoved(key), &[("key_destroy", SYSTEM)]);
+
+    let fired = &Change::KeyAdded(key).fires()[0];
+    let expected = json!({
+        "event_name": "key_create",
+        "created_at": "2025-12-01T00:00:00Z",
+        "updated_at": "2025-12-01T00:00:00Z",
+        "username": "jo",
+        "key": "ssh-ed25519 AAAAC3Nz jo@rope",
+        "id": 4,
+    });
+    assert_eq!(body(fired, Scene::Instance), expected);
+}
+
+#[test]
 fn a_renamed_project_has_its_old_path_and_its_owners() {
     let project = a_project("gear/ropes");
     let owners = ["Jo Belay".to_owned()];

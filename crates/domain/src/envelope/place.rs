@@ -238,15 +238,21 @@ impl Envelope<'_> {
     /// project alike. Unlike the headers, the body is signed.
     #[must_use]
     pub fn dedupe_key(&self, key: &str) -> String {
-        // A header's value contains no line break, so no key can look like another key with its project.
         if let Some(number) = self.project_id() {
-            return format!("project {number}\n{key}");
+            return Self::dedupe_key_in_project(number, key);
         }
 
         match self.group_path() {
             Some(path) => format!("group {path}\n{key}"),
             None => key.to_owned(),
         }
+    }
+
+    /// The sender's key with the project that a body names by this number.
+    #[must_use]
+    pub fn dedupe_key_in_project(number: i64, key: &str) -> String {
+        // A header's value contains no line break, so no key can look like another key with its project.
+        format!("project {number}\n{key}")
     }
 }
 

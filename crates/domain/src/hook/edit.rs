@@ -1,9 +1,11 @@
 //! Changes of a hook, and the rule that secrets do not follow its URL to another address.
 
+mod dropped;
 mod refusal;
 
 use std::time::Duration;
 
+pub use dropped::Dropped;
 pub use refusal::EditError;
 
 use super::body_template;
@@ -106,7 +108,16 @@ impl Hook {
     /// # Errors
     /// Every reason of [`EditError`].
     pub fn edited(&self, edit: HookEdit, now: Timestamp) -> Result<Self, EditError> {
+        self.edited_with_drops(edit, now).map(|(hook, _)| hook)
+    }
+
+    /// The hook after a change, and the secrets that it no longer has because its address changed.
+    ///
+    /// # Errors
+    /// Every reason of [`EditError`].
+    pub fn edited_with_drops(&self, edit: HookEdit, now: Timestamp) -> Result<(Self, Vec<Dropped>), EditError> {
         let mut hook = self.clone();
+        let mut dropped = Vec::new();
         let may_collide = edit.url.is_some() || !edit.custom_headers.is_empty() || !edit.url_variables.is_empty();
 
         // Clients that save whole objects send back the URL that they read, so a masked URL means the stored one.
@@ -154,11 +165,11 @@ impl Hook {
                 merge(&NamedValues::default(), &fresh)
             };
 
+            // The variables were merged above, so those of the stored hook are the ones that are dropped.
             hook.url_since = now;
-            hook.token = None;
-            hook.signing_token = None;
-            hook.previous_signing_token = None;
-            hook.client_certificate = None;
+            hook.url_variables = self.url_variables.clone();
+            hook.custom_headers = self.custom_headers.clone();
+            dropped = hook.drop_secrets();
             hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
             hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
             hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
@@ -223,8 +234,9 @@ impl Hook {
         hook.name = edit.name.apply(hook.name);
         hook.description = edit.description.apply(hook.description);
         hook.updated_at = now;
+        dropped.retain(|secret| !hook.has_again(secret));
 
-        Ok(hook)
+        Ok((hook, dropped))
     }
 }
 
@@ -400,14 +412,21 @@ mod tests {
     #[test]
     fn another_address_drops_secrets_that_are_not_sent_again() {
         let hook = hook("https://h.example/{path}", &[("path", "a")]);
-        let moved = edited(
-            &hook,
-            HookEdit {
-                url: Some("https://evil.example/".to_owned()),
-                ..HookEdit::default()
-            },
-        );
+        let elsewhere = HookEdit {
+            url: Some("https://evil.example/".to_owned()),
+            ..HookEdit::default()
+        };
+        let moved = edited(&hook, elsewhere.clone());
         assert!(moved.token.is_none() && moved.custom_headers.is_empty() && moved.url_variables.is_empty());
+
+        let (_, dropped) = hook
+            .edited_with_drops(elsewhere, Timestamp::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<String> = dropped.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            names,
+            ["the secret token", "the custom header X-Key", "the URL variable path"]
+        );
 
         let leak = HookEdit {
             url: Some("https://evil.example/{path}".to_owned()),
@@ -424,6 +443,15 @@ mod tests {
             custom_headers: pairs(&[("X-Key", "again")]),
             ..HookEdit::default()
         };
+        let (_, dropped) = hook
+            .edited_with_drops(typed.clone(), Timestamp::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            dropped,
+            [Dropped::UrlVariable("path".to_owned())],
+            "others were sent again"
+        );
+
         let typed = edited(&hook, typed);
         assert_eq!(typed.token.as_ref().map(Secret::expose), Some("again"));
         assert_eq!(typed.custom_headers.get("X-Key").map(Secret::expose), Some("again"));

@@ -21,6 +21,7 @@ pub(super) static DEPLOYMENT: Kind = Kind {
     row: Row {
         code: 11,
         name: "deployment_hooks",
+        meaning: "A deployment started, succeeded, failed or was canceled.",
         attribute: Some("deployment_events"),
         header: "Deployment Hook",
         object_kinds: &["deployment"],

@@ -14,6 +14,7 @@ pub(super) static EMOJI: Kind = Kind {
     row: Row {
         code: 15,
         name: "emoji_hooks",
+        meaning: "Somebody added or removed an emoji reaction.",
         attribute: Some("emoji_events"),
         header: "Emoji Hook",
         object_kinds: &["emoji"],

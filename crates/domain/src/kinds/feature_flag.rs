@@ -12,6 +12,7 @@ pub(super) static FEATURE_FLAG: Kind = Kind {
     row: Row {
         code: 12,
         name: "feature_flag_hooks",
+        meaning: "A feature flag was switched on or off.",
         attribute: Some("feature_flag_events"),
         header: "Feature Flag Hook",
         object_kinds: &["feature_flag"],

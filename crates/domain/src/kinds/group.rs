@@ -21,6 +21,7 @@ pub(super) static SUBGROUP: Kind = Kind::without_object(
     Row {
         code: 20,
         name: "subgroup_hooks",
+        meaning: "A subgroup was created or deleted.",
         attribute: Some("subgroup_events"),
         header: "Subgroup Hook",
         event_names: &["subgroup_create", "subgroup_destroy"],
@@ -31,9 +32,9 @@ pub(super) static SUBGROUP: Kind = Kind::without_object(
     &NEW_SUBGROUP,
 );
 
-pub(super) static GROUP_CREATE: Kind = Kind::system(44, &["group_create"], &GROUP);
-pub(super) static GROUP_DESTROY: Kind = Kind::system(45, &["group_destroy"], &GROUP);
-pub(super) static GROUP_RENAME: Kind = Kind::system(46, &["group_rename"], &RENAMED_GROUP);
+pub(super) static GROUP_CREATE: Kind = Kind::system(44, &["group_create"], "A group was created.", &GROUP);
+pub(super) static GROUP_DESTROY: Kind = Kind::system(45, &["group_destroy"], "A group was deleted.", &GROUP);
+pub(super) static GROUP_RENAME: Kind = Kind::system(46, &["group_rename"], "A group got a new path.", &RENAMED_GROUP);
 
 const NEW_SUBGROUP: Shape = Shape {
     fields: &[

@@ -19,6 +19,7 @@ pub(super) static HOOK_STATE: Kind = Kind {
         ..Row::system(
             49,
             "hook_state_hooks",
+            "A webhook was disabled, paused, or enabled again.",
             &[
                 "hook_paused",
                 "hook_disabled",

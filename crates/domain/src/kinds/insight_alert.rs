@@ -15,7 +15,12 @@ pub(super) static INSIGHT_ALERT: Kind = Kind {
     row: Row {
         attribute: Some("insight_alert_events"),
         on_by_default: Levels::NONE,
-        ..Row::system(50, "insight_alert_hooks", &["insight_alert"])
+        ..Row::system(
+            50,
+            "insight_alert_hooks",
+            "An alert about a metric began or ended.",
+            &["insight_alert"],
+        )
     },
     ..Kind::USUAL
 };

@@ -20,6 +20,7 @@ pub(super) static ISSUE: Kind = Kind {
     row: Row {
         code: 3,
         name: "issue_hooks",
+        meaning: "An issue was opened, changed, closed or reopened.",
         attribute: Some("issues_events"),
         header: "Issue Hook",
         object_kinds: &["issue", "work_item"],
@@ -34,6 +35,7 @@ pub(super) static CONFIDENTIAL_ISSUE: Kind = Kind {
     row: Row {
         code: 4,
         name: "confidential_issue_hooks",
+        meaning: "A confidential issue was opened, changed, closed or reopened.",
         attribute: Some("confidential_issues_events"),
         header: "Confidential Issue Hook",
         object_kinds: &["issue", "work_item"],

@@ -22,6 +22,7 @@ pub(super) static JOB: Kind = Kind {
     row: Row {
         code: 8,
         name: "job_hooks",
+        meaning: "A CI job changed its status.",
         attribute: Some("job_events"),
         header: "Job Hook",
         object_kinds: &["build"],

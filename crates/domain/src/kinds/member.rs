@@ -28,6 +28,7 @@ pub(super) static MEMBER: Kind = Kind::without_object(
     Row {
         code: 19,
         name: "member_hooks",
+        meaning: "A member was added to the group, changed or removed.",
         attribute: Some("member_events"),
         header: "Member Hook",
         event_names: &[
@@ -44,20 +45,66 @@ pub(super) static MEMBER: Kind = Kind::without_object(
     &MEMBER_HOOK,
 );
 
-pub(super) static USER_ADD_TO_TEAM: Kind = Kind::system(28, &["user_add_to_team"], &MEMBER_OF_PROJECT);
-pub(super) static USER_REMOVE_FROM_TEAM: Kind = Kind::system(29, &["user_remove_from_team"], &MEMBER_OF_PROJECT);
-pub(super) static USER_UPDATE_FOR_TEAM: Kind = Kind::system(30, &["user_update_for_team"], &MEMBER_OF_PROJECT);
-pub(super) static USER_ACCESS_REQUEST_TO_PROJECT: Kind =
-    Kind::system(31, &["user_access_request_to_project"], &MEMBER_OF_PROJECT);
-pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_PROJECT: Kind =
-    Kind::system(32, &["user_access_request_revoked_for_project"], &MEMBER_OF_PROJECT);
-pub(super) static USER_ADD_TO_GROUP: Kind = Kind::system(33, &["user_add_to_group"], &MEMBER_OF_GROUP);
-pub(super) static USER_REMOVE_FROM_GROUP: Kind = Kind::system(34, &["user_remove_from_group"], &MEMBER_OF_GROUP);
-pub(super) static USER_UPDATE_FOR_GROUP: Kind = Kind::system(35, &["user_update_for_group"], &MEMBER_OF_GROUP);
-pub(super) static USER_ACCESS_REQUEST_TO_GROUP: Kind =
-    Kind::system(36, &["user_access_request_to_group"], &MEMBER_OF_GROUP);
-pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_GROUP: Kind =
-    Kind::system(37, &["user_access_request_revoked_for_group"], &MEMBER_OF_GROUP);
+pub(super) static USER_ADD_TO_TEAM: Kind = Kind::system(
+    28,
+    &["user_add_to_team"],
+    "A user became a member of a project.",
+    &MEMBER_OF_PROJECT,
+);
+pub(super) static USER_REMOVE_FROM_TEAM: Kind = Kind::system(
+    29,
+    &["user_remove_from_team"],
+    "A user is no longer a member of a project.",
+    &MEMBER_OF_PROJECT,
+);
+pub(super) static USER_UPDATE_FOR_TEAM: Kind = Kind::system(
+    30,
+    &["user_update_for_team"],
+    "The role of a member of a project changed.",
+    &MEMBER_OF_PROJECT,
+);
+pub(super) static USER_ACCESS_REQUEST_TO_PROJECT: Kind = Kind::system(
+    31,
+    &["user_access_request_to_project"],
+    "A user asked for access to a project.",
+    &MEMBER_OF_PROJECT,
+);
+pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_PROJECT: Kind = Kind::system(
+    32,
+    &["user_access_request_revoked_for_project"],
+    "A request for access to a project was withdrawn or denied.",
+    &MEMBER_OF_PROJECT,
+);
+pub(super) static USER_ADD_TO_GROUP: Kind = Kind::system(
+    33,
+    &["user_add_to_group"],
+    "A user became a member of a group.",
+    &MEMBER_OF_GROUP,
+);
+pub(super) static USER_REMOVE_FROM_GROUP: Kind = Kind::system(
+    34,
+    &["user_remove_from_group"],
+    "A user is no longer a member of a group.",
+    &MEMBER_OF_GROUP,
+);
+pub(super) static USER_UPDATE_FOR_GROUP: Kind = Kind::system(
+    35,
+    &["user_update_for_group"],
+    "The role of a member of a group changed.",
+    &MEMBER_OF_GROUP,
+);
+pub(super) static USER_ACCESS_REQUEST_TO_GROUP: Kind = Kind::system(
+    36,
+    &["user_access_request_to_group"],
+    "A user asked for access to a group.",
+    &MEMBER_OF_GROUP,
+);
+pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_GROUP: Kind = Kind::system(
+    37,
+    &["user_access_request_revoked_for_group"],
+    "A request for access to a group was withdrawn or denied.",
+    &MEMBER_OF_GROUP,
+);
 
 const MEMBER_HOOK: Shape = Shape {
     fields: &[

@@ -15,7 +15,12 @@ pub(super) static MEMBER_APPROVAL: Kind = Kind {
         objects: &["object_attributes"],
         actions: &["enqueue"],
         times: Times::ISO,
-        ..Row::system(47, "gitlab_subscription_member_approval", &[])
+        ..Row::system(
+            47,
+            "gitlab_subscription_member_approval",
+            "A change of a member's role waits for approval by an administrator.",
+            &[],
+        )
     },
     composer: Some(Composer::Anywhere(compose_request)),
     ..Kind::USUAL
@@ -27,7 +32,12 @@ pub(super) static MEMBER_APPROVALS: Kind = Kind {
         objects: &["object_attributes"],
         actions: &["approve", "deny"],
         times: Times::ISO,
-        ..Row::system(48, "gitlab_subscription_member_approvals", &[])
+        ..Row::system(
+            48,
+            "gitlab_subscription_member_approvals",
+            "An administrator decided about changes of members' roles.",
+            &[],
+        )
     },
     composer: Some(Composer::Anywhere(compose_decision)),
     ..Kind::USUAL

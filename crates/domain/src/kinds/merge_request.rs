@@ -20,6 +20,7 @@ pub(super) static MERGE_REQUEST: Kind = Kind {
     row: Row {
         code: 7,
         name: "merge_request_hooks",
+        meaning: "A merge request was opened, changed, approved, merged or closed.",
         attribute: Some("merge_requests_events"),
         header: "Merge Request Hook",
         object_kinds: &["merge_request"],

@@ -13,6 +13,7 @@ pub(super) static MILESTONE: Kind = Kind {
     row: Row {
         code: 14,
         name: "milestone_hooks",
+        meaning: "A milestone was created, closed, reopened or deleted.",
         attribute: Some("milestone_events"),
         header: "Milestone Hook",
         object_kinds: &["milestone"],

@@ -21,6 +21,7 @@ pub(super) static NOTE: Kind = Kind {
     row: Row {
         code: 5,
         name: "note_hooks",
+        meaning: "Somebody commented on a commit, merge request, issue or snippet.",
         attribute: Some("note_events"),
         header: "Note Hook",
         object_kinds: &["note"],
@@ -35,6 +36,7 @@ pub(super) static CONFIDENTIAL_NOTE: Kind = Kind {
     row: Row {
         code: 6,
         name: "confidential_note_hooks",
+        meaning: "Somebody commented on a confidential issue, or wrote an internal comment.",
         attribute: Some("confidential_note_events"),
         header: "Confidential Note Hook",
         object_kinds: &["note"],

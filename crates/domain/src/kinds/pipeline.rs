@@ -18,6 +18,7 @@ pub(super) static PIPELINE: Kind = Kind {
     row: Row {
         code: 9,
         name: "pipeline_hooks",
+        meaning: "A CI pipeline changed its status.",
         attribute: Some("pipeline_events"),
         header: "Pipeline Hook",
         object_kinds: &["pipeline"],

@@ -25,6 +25,7 @@ pub(super) static PROJECT: Kind = Kind::without_object(
     Row {
         code: 21,
         name: "project_hooks",
+        meaning: "A project of the group was created or deleted.",
         attribute: Some("project_events"),
         header: "Project Hook",
         event_names: &["project_create", "project_destroy"],
@@ -35,11 +36,24 @@ pub(super) static PROJECT: Kind = Kind::without_object(
     &PROJECT_OF_GROUP,
 );
 
-pub(super) static PROJECT_CREATE: Kind = Kind::system(23, &["project_create"], &OWNED_PROJECT);
-pub(super) static PROJECT_DESTROY: Kind = Kind::system(24, &["project_destroy"], &OWNED_PROJECT);
-pub(super) static PROJECT_UPDATE: Kind = Kind::system(25, &["project_update"], &OWNED_PROJECT);
-pub(super) static PROJECT_RENAME: Kind = Kind::system(26, &["project_rename"], &MOVED_PROJECT);
-pub(super) static PROJECT_TRANSFER: Kind = Kind::system(27, &["project_transfer"], &MOVED_PROJECT);
+pub(super) static PROJECT_CREATE: Kind =
+    Kind::system(23, &["project_create"], "A project was created.", &OWNED_PROJECT);
+pub(super) static PROJECT_DESTROY: Kind =
+    Kind::system(24, &["project_destroy"], "A project was deleted.", &OWNED_PROJECT);
+pub(super) static PROJECT_UPDATE: Kind = Kind::system(
+    25,
+    &["project_update"],
+    "The settings of a project changed.",
+    &OWNED_PROJECT,
+);
+pub(super) static PROJECT_RENAME: Kind =
+    Kind::system(26, &["project_rename"], "A project got a new path.", &MOVED_PROJECT);
+pub(super) static PROJECT_TRANSFER: Kind = Kind::system(
+    27,
+    &["project_transfer"],
+    "A project moved to another namespace.",
+    &MOVED_PROJECT,
+);
 
 const PROJECT_OF_GROUP: Shape = Shape {
     fields: &[

@@ -26,6 +26,7 @@ pub(super) static PUSH: Kind = Kind {
     row: Row {
         code: 1,
         name: "push_hooks",
+        meaning: "Commits were pushed to a branch, or a branch was created or deleted.",
         attribute: Some("push_events"),
         header: "Push Hook",
         object_kinds: &["push"],

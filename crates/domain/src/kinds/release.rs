@@ -20,6 +20,7 @@ pub(super) static RELEASE: Kind = Kind {
     row: Row {
         code: 13,
         name: "release_hooks",
+        meaning: "A release was created, changed or deleted.",
         attribute: Some("releases_events"),
         header: "Release Hook",
         object_kinds: &["release"],

@@ -18,7 +18,12 @@ pub(super) static REPOSITORY_UPDATE: Kind = Kind {
     row: Row {
         attribute: Some("repository_update_events"),
         lists: &["changes"],
-        ..Row::system(22, "repository_update_hooks", &["repository_update"])
+        ..Row::system(
+            22,
+            "repository_update_hooks",
+            "A push changed refs of a repository; one event for all refs.",
+            &["repository_update"],
+        )
     },
     composer: Some(Composer::InProject(compose)),
     ..Kind::USUAL

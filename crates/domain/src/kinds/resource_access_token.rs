@@ -14,6 +14,7 @@ pub(super) static RESOURCE_ACCESS_TOKEN: Kind = Kind {
     row: Row {
         code: 16,
         name: "resource_access_token_hooks",
+        meaning: "An access token of a project or group expires soon.",
         attribute: Some("resource_access_token_events"),
         header: "Resource Access Token Hook",
         object_kinds: &["access_token"],

@@ -12,6 +12,7 @@ pub(super) static RESOURCE_DEPLOY_TOKEN: Kind = Kind {
     row: Row {
         code: 17,
         name: "resource_deploy_token_hooks",
+        meaning: "A deploy token of a project expires soon.",
         attribute: Some("resource_deploy_token_events"),
         header: "Resource Deploy Token Hook",
         object_kinds: &["deploy_token"],

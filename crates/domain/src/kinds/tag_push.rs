@@ -16,6 +16,7 @@ pub(super) static TAG_PUSH: Kind = Kind {
     row: Row {
         code: 2,
         name: "tag_push_hooks",
+        meaning: "A tag was created or deleted.",
         attribute: Some("tag_push_events"),
         header: "Tag Push Hook",
         object_kinds: &["tag_push"],

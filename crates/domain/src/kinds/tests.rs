@@ -17,6 +17,17 @@ fn names_are_unique() {
 }
 
 #[test]
+fn each_kind_says_its_meaning_in_a_sentence_of_its_own() {
+    let meanings: HashSet<&str> = KINDS.iter().map(|kind| kind.row.meaning).collect();
+    assert_eq!(meanings.len(), KINDS.len());
+    assert!(
+        meanings
+            .iter()
+            .all(|meaning| meaning.ends_with('.') && meaning.len() <= 100)
+    );
+}
+
+#[test]
 fn headers_are_the_trigger_names_in_the_singular_and_in_title_case() {
     let has_own_header = |kind: &&&Kind| kind.row.attribute.is_some() && kind.row.header != SYSTEM_HOOK;
     for kind in KINDS.iter().skip(1).filter(has_own_header) {

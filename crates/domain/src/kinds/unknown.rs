@@ -14,6 +14,7 @@ pub(super) static UNKNOWN: Kind = Kind {
     row: Row {
         code: 0,
         name: "unknown",
+        meaning: "An event of a kind that this version does not know.",
         attribute: Some("other_events"),
         header: "Other Hook",
         levels: Levels::PGS,

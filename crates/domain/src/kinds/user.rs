@@ -13,10 +13,15 @@ impl Trigger {
     pub const USER_RENAME: Self = Self::of(&USER_RENAME.row);
 }
 
-pub(super) static USER_CREATE: Kind = Kind::system(38, &["user_create"], &USER);
-pub(super) static USER_DESTROY: Kind = Kind::system(39, &["user_destroy"], &USER);
-pub(super) static USER_RENAME: Kind = Kind::system(40, &["user_rename"], &RENAMED_USER);
-pub(super) static USER_FAILED_LOGIN: Kind = Kind::system(41, &["user_failed_login"], &BLOCKED_USER);
+pub(super) static USER_CREATE: Kind = Kind::system(38, &["user_create"], "A user account was created.", &USER);
+pub(super) static USER_DESTROY: Kind = Kind::system(39, &["user_destroy"], "A user account was deleted.", &USER);
+pub(super) static USER_RENAME: Kind = Kind::system(40, &["user_rename"], "A user got a new username.", &RENAMED_USER);
+pub(super) static USER_FAILED_LOGIN: Kind = Kind::system(
+    41,
+    &["user_failed_login"],
+    "A blocked user tried to sign in.",
+    &BLOCKED_USER,
+);
 
 const USER: Shape = Shape {
     fields: &[

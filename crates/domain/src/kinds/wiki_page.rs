@@ -12,6 +12,7 @@ pub(super) static WIKI_PAGE: Kind = Kind {
     row: Row {
         code: 10,
         name: "wiki_page_hooks",
+        meaning: "A wiki page was created, changed or deleted.",
         attribute: Some("wiki_page_events"),
         header: "Wiki Page Hook",
         object_kinds: &["wiki_page"],

@@ -11,6 +11,8 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// The words that stand for several answers.
+    pub const WORDS: [&'static str; 3] = ["successful", "client_failure", "server_failure"];
     /// The maximum number of words in a set: each becomes a condition of an SQL statement.
     pub const MAX_WORDS: usize = 100;
 

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use super::compose;
 use crate::compose::{ComposeError, Happened, Instance, Scene, User};
 use crate::kinds::Kind;
-use crate::{Timestamp, Trigger};
+use crate::scope::Project;
+use crate::{GroupId, ProjectId, Timestamp, Trigger};
 
 #[derive(Deserialize)]
 struct Report {
@@ -42,4 +43,51 @@ pub fn sample(
         at,
     };
     compose(&happened).map(Some)
+}
+
+/// Whether a kind has a realistic body.
+#[must_use]
+pub fn has_sample(trigger: Trigger) -> bool {
+    Kind::of(trigger).report.is_some()
+}
+
+/// A realistic body of a kind in an invented project, for people who choose kinds; nothing for kinds without one.
+///
+/// # Errors
+/// None that the reports can have.
+pub fn example(trigger: Trigger, instance: Instance<'_>, at: Timestamp) -> Result<Option<Vec<u8>>, ComposeError> {
+    let project = Project {
+        id: ProjectId(1),
+        group: GroupId(1),
+        name: "Rocket".to_owned(),
+        path_with_namespace: "acme/rocket".to_owned(),
+        namespace: "Acme".to_owned(),
+        description: None,
+        default_branch: Some("main".to_owned()),
+        visibility_level: 0,
+        created_at: at,
+    };
+    sample(trigger, Scene::Project(&project), instance, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::UploadLinks;
+    use crate::trigger::Testable;
+
+    #[test]
+    fn each_kind_that_can_be_tested_has_an_example() {
+        let instance = Instance {
+            base_url: "https://gitlab.example",
+            upload_links: UploadLinks::ProjectPath,
+        };
+        for trigger in Trigger::all() {
+            let example = example(trigger, instance, Timestamp::default()).expect("it is composed");
+            assert_eq!(example.is_some(), has_sample(trigger), "{trigger}");
+
+            let is_testable = trigger.row().test == Testable::Yes;
+            assert!(!is_testable || example.is_some(), "{trigger}");
+        }
+    }
 }

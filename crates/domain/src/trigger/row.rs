@@ -14,6 +14,9 @@ pub struct Row {
     /// hooks receive, and that no attribute selects, go by their `event_name`.
     pub name: &'static str,
 
+    /// The meaning of an event in one sentence, for people who choose kinds.
+    pub meaning: &'static str,
+
     /// The REST attribute that selects it. `None`: every system hook gets it.
     pub attribute: Option<&'static str>,
 
@@ -77,6 +80,7 @@ impl Row {
     pub(crate) const USUAL: Self = Self {
         code: 0,
         name: "",
+        meaning: "",
         attribute: None,
         header: "",
         object_kinds: &[],
@@ -94,10 +98,16 @@ impl Row {
     };
 
     /// A kind that every system hook receives, and no other hook.
-    pub(crate) const fn system(code: u8, name: &'static str, event_names: &'static [&'static str]) -> Self {
+    pub(crate) const fn system(
+        code: u8,
+        name: &'static str,
+        meaning: &'static str,
+        event_names: &'static [&'static str],
+    ) -> Self {
         Self {
             code,
             name,
+            meaning,
             header: super::SYSTEM_HOOK,
             event_names,
             levels: Levels::S,

@@ -1,14 +1,14 @@
 //! The way out: what carries a built request to a receiver. The real one is the guarded client; a simulation has its
 //! own receivers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
-use quickdraw_domain::hook::ClientCertificate;
+use quickdraw_domain::hook::{ClientCertificate, HookUrl};
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
@@ -45,11 +45,29 @@ pub struct Sent {
     pub response_body: Option<Vec<u8>>,
 }
 
+/// The addresses of a URL's host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resolved {
+    /// The host has these addresses now.
+    Addresses(Vec<IpAddr>),
+
+    /// The look-up failed, for this reason.
+    Failed(String),
+
+    /// The proxy resolves names, or there is no resolver.
+    Elsewhere,
+}
+
 /// Carries requests out.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends one request; takes no longer than the deadline. Never fails: a failure is a verdict.
     async fn send(&self, request: Request, now: Timestamp) -> Sent;
+
+    /// Looks up the host of a URL as an attempt would, for a person who tests the guard.
+    async fn resolve(&self, _url: &HookUrl) -> Resolved {
+        Resolved::Elsewhere
+    }
 
     /// Called now and then, to drop what is no longer needed.
     fn sweep(&self) {}
@@ -171,6 +189,19 @@ impl Transport for Guarded {
         sent
     }
 
+    async fn resolve(&self, url: &HookUrl) -> Resolved {
+        let host = url.host().to_string();
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return Resolved::Addresses(vec![address]);
+        }
+
+        match self.client.resolve(&host).await {
+            Some(Ok(addresses)) => Resolved::Addresses(addresses),
+            Some(Err(error)) => Resolved::Failed(error.to_string()),
+            None => Resolved::Elsewhere,
+        }
+    }
+
     fn sweep(&self) {
         self.client.sweep();
         self.learn_own();
@@ -191,7 +222,7 @@ pub fn open_certificate(pem: &Secret, password: &Secret) -> Result<ClientCertifi
     opened(pem.expose(), password.expose()).map(|pem| ClientCertificate::new(Secret::new(pem)))
 }
 
-fn literal(request: &Request) -> Option<std::net::IpAddr> {
+fn literal(request: &Request) -> Option<IpAddr> {
     // `Host` is the URL crate's; its text form is the only thing both sides of this crate need to agree on.
     request.url.host().to_string().trim_matches(['[', ']']).parse().ok()
 }
@@ -243,7 +274,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
                 Failure::Proxy(_) | Failure::TimedOut(Stage::Proxying) => Unreachable::Proxy,
                 Failure::Connect(_) => Unreachable::Connect,
                 Failure::TimedOut(_) => Unreachable::TimedOut,
-                Failure::Tls(_) => Unreachable::Tls,
+                Failure::Tls(_) | Failure::Certificate(_) => Unreachable::Tls,
                 Failure::Broken(_) => Unreachable::Broken,
                 Failure::InvalidAnswer(_) => Unreachable::InvalidAnswer,
                 Failure::Request(_) => Unreachable::Request,

@@ -1,7 +1,11 @@
 //! Trying a filter on events of the journal.
 
-use quickdraw_domain::hook::EventFilter;
+use std::sync::Arc;
+
+use quickdraw_domain::audience::Filtered;
+use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::filter::{Answer, LARGEST_BODY};
+use quickdraw_domain::hook::{EventFilter, Hook};
 use quickdraw_domain::work::Work;
 use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events;
@@ -45,7 +49,62 @@ pub struct Trial {
     pub stopped: Vec<EventId>,
 }
 
+/// The result of the filters of a hook for a past event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilteredEvent {
+    /// The event.
+    pub event: Event,
+
+    /// The result.
+    pub filtered: Filtered,
+}
+
 impl Journal {
+    /// Asks the filters of a hook, which need not be stored, about past events. Events that would exceed the work of a
+    /// trial are missing in the answer.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn preview_filters(
+        &self,
+        asker: i64,
+        hook: Hook,
+        events: Vec<Event>,
+    ) -> anyhow::Result<Vec<FilteredEvent>> {
+        // One at a time: it reads many bodies. Never closed.
+        let _one = TRYING.acquire().await?;
+        let hook = Arc::new(hook);
+        let (mut work, mut found) = (Work::new(MAX_WORK), Vec::new());
+
+        for event in events {
+            if work.left() == 0 {
+                break;
+            }
+
+            let body = match hook.event_filter {
+                Some(_) => self.body_to_ask(event.id).await?,
+                None => None,
+            };
+            let asked = self.turns.ask_hook(asker, &hook, &event, body, &mut work);
+            let Some(filtered) = asked.await else { break };
+            found.push(FilteredEvent { event, filtered });
+        }
+
+        Ok(found)
+    }
+
+    /// The body of an event, if it is there and no larger than filters look into.
+    async fn body_to_ask(&self, id: EventId) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some((_, payload)) = self.context.store.find_event(id).await? else {
+            return Ok(None);
+        };
+        if payload.unpacked_len() > LARGEST_BODY {
+            return Ok(None);
+        }
+
+        Ok(Some(payload.unpack()?.to_vec()))
+    }
+
     /// Tries a filter on the events since a time, the newest first.
     ///
     /// # Errors

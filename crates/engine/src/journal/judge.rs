@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use quickdraw_domain::audience::{Filtered, SkipReason, ask_filters};
+use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::filter::Answer;
 use quickdraw_domain::hook::{EventFilter, Hook, filter};
 use quickdraw_domain::scope::Place;
@@ -260,6 +261,34 @@ impl Turns {
                 waiting = costly;
             }
         }
+    }
+
+    /// Asks the filters of one hook about an event in a turn, with what is left of some work. `None` while the runtime
+    /// ends.
+    pub(super) async fn ask_hook(
+        &self,
+        asker: i64,
+        hook: &Arc<Hook>,
+        event: &Event,
+        body: Option<impl AsRef<[u8]> + Send + 'static>,
+        work: &mut Work,
+    ) -> Option<Filtered> {
+        let _queue = self.queue(Asker::User(asker)).await;
+        let (hook, trigger) = (Arc::clone(hook), event.trigger);
+        let branch = event.branch().map(str::to_owned);
+        let parsed = body.as_ref().map_or(0, |body| body.as_ref().len());
+        let mut one = Work::new(work.left().min(TURN));
+
+        let answer = self.people.take(move || {
+            let tree = body.and_then(|body| take_apart(body.as_ref()));
+            let filtered = ask_filters(&hook, trigger, branch.as_deref(), tree.as_ref(), &mut one);
+            (filtered, one.taken())
+        });
+        let (filtered, taken) = answer.await?;
+
+        // Reading a byte takes about as long as a step.
+        let _ = work.spend(usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(parsed));
+        Some(filtered)
     }
 
     /// Asks one filter about a body in a turn, with what is left of some work. `None` if that was not enough.

@@ -2,7 +2,7 @@
 
 mod skipped;
 
-use quickdraw_domain::replay::{Filter, Known};
+use quickdraw_domain::replay::{Filter, Known, Progress};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{DeliveryId, GroupId, HookId, Timestamp};
 use quickdraw_store::replays::{Candidate, Look, Replay, ReplayFilter, Step};
@@ -40,7 +40,9 @@ async fn running_replays(context: &Context) -> quickdraw_store::Result<Vec<Repla
     let filter = ReplayFilter {
         within: Scope::Instance,
         before: None,
-        running: true,
+        progress: Some(Progress::Running),
+        since: None,
+        until: None,
         limit: SIDE_BY_SIDE,
     };
     context.store.list_replays(filter).await

@@ -71,7 +71,6 @@ impl Journal {
         let index = self.context.directory();
         let paused = u32::try_from(index.paused().len()).unwrap_or(u32::MAX);
         metrics::gauge!(telemetry::HOOKS_PAUSED).set(f64::from(paused));
-        metrics::gauge!(telemetry::SILENT_MODE).set(f64::from(u8::from(index.silence().is_on())));
 
         let oldest = backlog.oldest_due_at.map_or(Duration::ZERO, |due| now.since(due));
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest);

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{BranchFilter, EventFilter, Hook};
-use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::request::Request;
 use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
-use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp};
-use quickdraw_engine::{Clock as _, Engine, Sent, Transport};
+use quickdraw_domain::{EventId, HookId, ProjectId};
+use quickdraw_engine::{Clock as _, Engine};
 use quickdraw_store::deliveries::DeliveryFilter;
 use quickdraw_store::documents::Document;
 use quickdraw_store::scopes::Name;
@@ -20,25 +17,7 @@ use serde_json::json;
 
 use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::parts;
-
-/// A transport that is never used here.
-struct Nobody;
-
-#[async_trait]
-impl Transport for Nobody {
-    async fn send(&self, _: Request, _: Timestamp) -> Sent {
-        let outcome = Outcome::Delivered { status: 200 };
-        Sent {
-            outcome,
-            address: None,
-            phases: None,
-            error: None,
-            response_headers: None,
-            response_body: None,
-        }
-    }
-}
+use crate::parts::{self, Nobody};
 
 struct Place {
     home: Home,

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "the seed of a failure must be printed")]
 
 mod chance;
+mod counted;
 mod database;
 mod health;
 mod large;
@@ -101,6 +102,19 @@ fn main() -> std::process::ExitCode {
         ("a_large_event_is_read_by_one_node_at_a_time", |database| {
             Box::pin(large::a_large_event_is_read_by_one_node_at_a_time(database))
         }),
+        ("the_time_until_which_events_are_counted_never_goes_back", |database| {
+            Box::pin(counted::the_time_until_which_events_are_counted_never_goes_back(
+                database,
+            ))
+        }),
+        (
+            "the_number_of_requests_that_wait_for_the_count_is_limited",
+            |database| {
+                Box::pin(counted::the_number_of_requests_that_wait_for_the_count_is_limited(
+                    database,
+                ))
+            },
+        ),
         ("several_saves_are_one_event", |database| {
             Box::pin(reports::several_saves_are_one_event(database))
         }),

@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::{Happened, Scene, User};
 use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::request::Request;
 use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Project};
 use quickdraw_domain::settle::Policies;
-use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{Clock as _, Engine, Filing, ReportError, Reported, Sent, Step, Transport};
+use quickdraw_engine::{Clock as _, Engine, Filing, ReportError, Reported, Step};
 use quickdraw_store::events::EventFilter;
 use quickdraw_store::scopes::{Name, ProjectEdit};
 use serde_json::value::to_raw_value;
@@ -22,25 +19,7 @@ use serde_json::{Value, json};
 
 use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::parts;
-
-/// A transport that is never used here.
-struct Nobody;
-
-#[async_trait]
-impl Transport for Nobody {
-    async fn send(&self, _: Request, _: Timestamp) -> Sent {
-        let outcome = Outcome::Delivered { status: 200 };
-        Sent {
-            outcome,
-            address: None,
-            phases: None,
-            error: None,
-            response_headers: None,
-            response_body: None,
-        }
-    }
-}
+use crate::parts::{self, Nobody};
 
 struct Forge {
     home: Home,

@@ -1,23 +1,33 @@
-//! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before`, and `next`
-//! in the answer.
+//! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before` or `after`,
+//! and `next` in the answer.
 
 mod alerts;
+mod answers;
 mod audit;
 mod backfill;
+mod body_faults;
 mod events;
 mod evidence;
 mod export;
+mod filter_faults;
 mod filters;
 mod gaps;
+mod guard;
 mod history;
+mod hook_status;
 mod identities;
 mod insights;
 mod inspectors;
 mod item_filters;
+mod lookup;
 mod managed;
 mod metrics;
 mod named;
+mod overview;
+mod period;
+mod previews;
 mod privacy;
+mod projects;
 mod reach;
 mod rebuild;
 mod replays;
@@ -25,12 +35,15 @@ mod reviews;
 mod roster;
 mod schemas;
 mod scope;
+mod search;
 mod set_aside;
 mod settings;
 mod sources;
 mod status;
 mod stream;
 mod support_bundle;
+mod triggers;
+mod whole;
 mod workers;
 
 use std::sync::Arc;
@@ -52,23 +65,29 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(export::routes())
         .merge(filters::routes())
         .merge(gaps::routes())
+        .merge(guard::routes())
         .merge(history::routes())
+        .merge(hook_status::routes())
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(inspectors::routes())
         .merge(metrics::routes())
+        .merge(overview::routes())
+        .merge(previews::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
         .merge(sources::routes())
         .merge(replays::routes())
         .merge(reviews::routes())
         .merge(schemas::routes())
+        .merge(search::routes())
         .merge(set_aside::routes())
         .merge(settings::routes())
         .merge(status::routes())
         .merge(support_bundle::routes())
         .merge(roster::routes())
         .merge(stream::routes())
+        .merge(triggers::routes())
         .merge(workers::routes())
 }
 
@@ -89,14 +108,46 @@ fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
         })
 }
 
-/// Builds a page of a list. `next` is the id of the last row, and is set only if the page is full.
+/// Builds a page of a list from at most `limit` rows and the row after them, which proves that another page follows.
+/// `next` is the id of the last row of the page.
 fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, id: impl Fn(&R) -> String) -> Page<T> {
+    let has_more = rows.len() > limit;
+    let rows = &rows[..rows.len().min(limit)];
+
     Page {
         items: rows.iter().map(T::from).collect(),
-        next: rows.last().filter(|_| rows.len() == limit).map(id),
+        next: rows.last().filter(|_| has_more).map(id),
     }
 }
 
 fn invalid(text: impl Into<String>) -> ApiError {
     ApiError::problem(StatusCode::BAD_REQUEST, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_page(rows: &[i64], limit: usize, items: &[i64], next: Option<&str>) {
+        let page: Page<Row> = page(rows, limit, ToString::to_string);
+        let shown: Vec<i64> = page.items.iter().map(|row| row.0).collect();
+        assert_eq!((shown.as_slice(), page.next.as_deref()), (items, next), "{rows:?}");
+    }
+
+    #[derive(serde::Serialize, utoipa::ToSchema)]
+    struct Row(i64);
+
+    impl From<&i64> for Row {
+        fn from(number: &i64) -> Self {
+            Self(*number)
+        }
+    }
+
+    #[test]
+    fn a_full_last_page_has_no_next() {
+        check_page(&[], 2, &[], None);
+        check_page(&[3], 2, &[3], None);
+        check_page(&[3, 2], 2, &[3, 2], None);
+        check_page(&[3, 2, 1], 2, &[3, 2], Some("2"));
+    }
 }

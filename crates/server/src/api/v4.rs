@@ -1,4 +1,4 @@
-//! GitLab's REST API v4: groups, projects, members, users, tokens, hooks.
+//! GitLab's REST API v4: groups, projects, members, users, tokens, SSH keys, hooks.
 
 mod changes;
 mod groups;
@@ -9,6 +9,7 @@ mod page;
 mod projects;
 mod settings;
 mod shown;
+mod ssh_keys;
 mod target;
 mod tokens;
 mod users;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(projects::routes())
         .merge(settings::routes())
         .merge(users::routes())
+        .merge(ssh_keys::routes())
         .merge(tokens::routes())
         .nest("/projects/{id}/members", members::routes())
         .nest("/groups/{id}/members", members::routes())

@@ -164,6 +164,10 @@ mod tests {
         );
         assert_eq!(
             statuses("/api/v1/sources", "get"),
+            ["200", "400", "401", "403", "429", "5XX", "4XX"]
+        );
+        assert_eq!(
+            statuses("/api/v1/workers", "get"),
             ["200", "401", "403", "429", "5XX", "4XX"]
         );
         assert!(!statuses("/api/v1/health", "get").contains(&"401".to_owned()));

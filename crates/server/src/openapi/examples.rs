@@ -14,13 +14,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
     include_str!("../../examples/tokens.json"),
     include_str!("../../examples/hooks.json"),
     include_str!("../../examples/reports.json"),
     include_str!("../../examples/history.json"),
+    include_str!("../../examples/status.json"),
     include_str!("../../examples/sources.json"),
     include_str!("../../examples/metrics.json"),
     include_str!("../../examples/insights.json"),
@@ -43,6 +44,21 @@ struct Example {
 
     /// Status of the answer, if the operation has several.
     status: Option<u16>,
+
+    /// Answers with other statuses, to other bodies.
+    #[serde(default)]
+    others: Vec<OtherAnswer>,
+}
+
+/// An answer of the same operation with another status.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherAnswer {
+    /// Status of the answer.
+    status: u16,
+
+    /// Body of the answer.
+    answer: Value,
 }
 
 /// Reads all examples, by operation id.
@@ -94,7 +110,11 @@ impl Example {
             contents.for_each(|(_, content)| content["example"] = body.clone());
         }
 
-        if let (Some(answer), Some(response)) = (&self.answer, self.response(operation)) {
+        for (answer, status) in self.answers() {
+            let Some(response) = response(operation, status) else {
+                continue;
+            };
+
             let contents = response["content"].as_object_mut().into_iter().flatten();
             if let Some((_, content)) = contents.into_iter().next() {
                 content["example"] = answer.clone();
@@ -102,17 +122,10 @@ impl Example {
         }
     }
 
-    /// Finds the answer that the example shows: the one with its status, or the first success.
-    fn response<'a>(&self, operation: &'a mut Value) -> Option<&'a mut Value> {
-        let responses = operation["responses"].as_object_mut()?;
-        let wanted = self.status.map(|status| status.to_string());
-        let is_wanted = |status: &str| {
-            wanted
-                .as_ref()
-                .map_or(status.starts_with('2'), |wanted| wanted == status)
-        };
-        let (_, response) = responses.iter_mut().find(|(status, _)| is_wanted(status))?;
-        Some(response)
+    /// All answers with a body, with their statuses.
+    fn answers(&self) -> impl Iterator<Item = (&Value, Option<u16>)> {
+        let first = self.answer.iter().map(|answer| (answer, self.status));
+        first.chain(self.others.iter().map(|other| (&other.answer, Some(other.status))))
     }
 
     /// Returns the values of all parameters in path and query, without percent encoding.
@@ -134,6 +147,19 @@ impl Example {
 
         values
     }
+}
+
+/// Finds the answer with a status, or the first success.
+fn response(operation: &mut Value, status: Option<u16>) -> Option<&mut Value> {
+    let responses = operation["responses"].as_object_mut()?;
+    let wanted = status.map(|status| status.to_string());
+    let is_wanted = |status: &str| {
+        wanted
+            .as_ref()
+            .map_or(status.starts_with('2'), |wanted| wanted == status)
+    };
+    let (_, response) = responses.iter_mut().find(|(status, _)| is_wanted(status))?;
+    Some(response)
 }
 
 /// Turns the text of a parameter into a value of its type.
@@ -202,6 +228,7 @@ mod tests {
             let mut checker = Checker::new(&description);
             check_request(&example, path, operation, &mut checker);
             check_answer(&example, operation, &mut checker);
+            check_other_answers(&example, operation, &mut checker);
             problems.extend(checker.problems.into_iter().map(|problem| format!("{id}: {problem}")));
         }
 
@@ -242,9 +269,23 @@ mod tests {
         }
     }
 
+    fn check_other_answers(example: &Example, operation: &Value, checker: &mut Checker<'_>) {
+        for other in &example.others {
+            let status = other.status.to_string();
+            let contents = operation["responses"][status.as_str()]["content"].as_object();
+
+            match contents.and_then(|all| all.values().next()) {
+                Some(content) => checker.check(&other.answer, &content["schema"], &format!("answer {status}")),
+                None => checker
+                    .problems
+                    .push(format!("answer {status}: the operation has none with a body")),
+            }
+        }
+    }
+
     fn check_answer(example: &Example, operation: &Value, checker: &mut Checker<'_>) {
         let mut operation = operation.clone();
-        let Some(response) = example.response(&mut operation) else {
+        let Some(response) = response(&mut operation, example.status) else {
             checker
                 .problems
                 .push("answer: the operation has no such status".to_owned());

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use utoipa::openapi::OpenApi;
 
 use super::complete;
-use super::files::{File, Keep};
 use super::page::{Names, Page};
+use crate::files::{File, Keep};
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";

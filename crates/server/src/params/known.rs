@@ -4,6 +4,7 @@
 //! attributes of other versions and editions. It refuses two kinds of them: misspelled names of known parameters, and
 //! GitLab's list filters that are not supported, because an unfiltered list would be a wrong answer.
 
+mod inapplicable;
 mod lacking;
 
 use std::collections::{BTreeMap, HashMap};
@@ -68,6 +69,18 @@ fn fields_of(operation: &Value, description: &Value) -> Fields {
     fields
 }
 
+/// Refuses every query parameter, for paths of `/api/v1` that the description does not have.
+pub(crate) fn refuse_all(query: Option<&str>) -> Result<(), ApiError> {
+    let fields = Fields(BTreeMap::new());
+    let mut faults = Faults::default();
+
+    for (name, _) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        fields.check(None, &name, &Value::Null, &mut faults);
+    }
+
+    faults.into_result()
+}
+
 /// An operation and its parameters.
 #[derive(Clone, Copy)]
 pub(crate) struct Operation<'a> {
@@ -83,10 +96,14 @@ impl Operation<'_> {
         for (name, value) in params {
             let name = name.split('[').next().unwrap_or(name);
 
-            if self.pattern.starts_with("/api/v1") {
-                self.fields.check(None, name, value, &mut faults);
-            } else {
+            if !self.pattern.starts_with("/api/v1") {
                 self.check_as_gitlab(name, value)?;
+                continue;
+            }
+
+            match inapplicable::reason(self.pattern, name) {
+                Some(reason) if !self.fields.0.contains_key(name) => faults.add_inapplicable(name, reason),
+                _ => self.fields.check(None, name, value, &mut faults),
             }
         }
 
@@ -195,6 +212,15 @@ mod tests {
             answer("/api/v4/projects", "simple", &json!("true")),
             Ok(()),
             "it changes nothing here"
+        );
+    }
+
+    #[test]
+    fn a_filter_that_cannot_apply_to_a_list_is_refused_with_the_reason() {
+        let words = "state does not apply to this list: a skipped event has no delivery and no attempt";
+        assert_eq!(
+            answer("/api/v1/skips", "state", &json!("waiting")),
+            Err(words.to_owned())
         );
     }
 

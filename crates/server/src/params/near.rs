@@ -4,7 +4,7 @@
 pub(super) const LONGEST: usize = 64;
 
 /// Names of parameters that other lists of this API once had, or that other APIs have, with their names here.
-const ALIASES: [(&str, &str); 22] = [
+const ALIASES: [(&str, &str); 24] = [
     ("created_after", "since"),
     ("created_before", "until"),
     ("cursor", "before"),
@@ -24,8 +24,10 @@ const ALIASES: [(&str, &str); 22] = [
     ("receiver", "source"),
     ("search", "text"),
     ("response_status", "status"),
+    ("since", "from"),
     ("status", "state"),
     ("to", "until"),
+    ("until", "to"),
     ("url", "hook"),
 ];
 
@@ -43,6 +45,15 @@ pub(super) fn find<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone)
         }
     }
 
+    nearest(name, known)
+}
+
+/// Finds the known name or value of which an unknown one is probably a misspelling or a part.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
+
     let slip = known.clone().find(|known| is_slip(name, known));
 
     // `project` instead of `project_id` counts as misspelled too.
@@ -51,7 +62,7 @@ pub(super) fn find<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone)
 }
 
 /// The part of an unknown name that an error shows.
-pub(super) fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }
 
@@ -106,6 +117,13 @@ mod tests {
         ] {
             assert_eq!(find(name, known.iter().copied()), meant, "{name}");
         }
+    }
+
+    #[test]
+    fn the_period_of_insights_has_other_names_than_the_period_of_lists() {
+        let known = ["from", "project", "to"];
+        assert_eq!(find("since", known.iter().copied()), Some("from"));
+        assert_eq!(find("until", known.iter().copied()), Some("to"));
     }
 
     #[test]

@@ -53,6 +53,13 @@ impl Faults {
         }
     }
 
+    /// Adds a filter that cannot apply to a list.
+    pub(super) fn add_inapplicable(&mut self, name: &str, reason: &str) {
+        self.has_unknown = true;
+        let detail = format!("{name} does not apply to this list: {reason}");
+        self.add(FieldError::new(name, detail));
+    }
+
     /// All errors as one problem.
     pub(super) fn into_result(self) -> Result<(), ApiError> {
         let kind = if self.has_unknown {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use quickdraw_domain::source::Source;
@@ -30,6 +31,13 @@ impl Gate {
             share: body::share(),
             source,
         })
+    }
+}
+
+/// A source that was changed or removed gets no further requests, so its last refusals are logged here.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.limits.log_rest(&self.source);
     }
 }
 
@@ -77,5 +85,25 @@ impl Gates {
         }
 
         others.1.get(key).cloned()
+    }
+
+    /// Logs refusals over a rate limit whose log line is due.
+    pub(super) fn log_due_refusals(&self, now: Instant) {
+        for gate in self.all() {
+            gate.limits.log_due(&gate.source, now);
+        }
+    }
+
+    /// Logs all refusals over a rate limit that are not logged yet.
+    pub(super) fn log_all_refusals(&self) {
+        for gate in self.all() {
+            gate.limits.log_rest(&gate.source);
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Gate>> {
+        let others = self.others.read();
+        let others = others.1.values().cloned();
+        std::iter::once(Arc::clone(&self.default)).chain(others).collect()
     }
 }

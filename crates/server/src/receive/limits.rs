@@ -2,7 +2,8 @@
 //! by source, so that neither kind can use up the limit of the other.
 //!
 //! `governor` limits requests. Log lines about refusals have a small counter of their own: it takes the time as an
-//! argument, and it reports how many refusals it left out.
+//! argument, and it reports how many refusals it left out. The rest is logged when the next line is due, even if no
+//! further request is refused.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -38,6 +39,8 @@ pub(super) enum Client {
 }
 
 impl Client {
+    const ALL: [Self; 2] = [Self::Stranger, Self::Sender];
+
     /// Label of the metric.
     const fn label(self) -> &'static str {
         match self {
@@ -47,27 +50,49 @@ impl Client {
     }
 }
 
+/// Refusals that no log line has counted yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Unlogged {
+    count: u64,
+
+    /// The address of the last refused request.
+    address: IpAddr,
+}
+
 /// Counts requests over a rate limit between two log lines.
 #[derive(Default)]
 struct Refusals {
     logged_at: Option<Instant>,
-    unlogged: u64,
+    unlogged: Option<Unlogged>,
 }
 
 impl Refusals {
-    /// Counts a refusal. If a log line is due, returns the number of refusals since the last one.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.unlogged += 1;
+    /// Counts a refusal. Returns the refusals since the last log line if the next one is due.
+    fn count(&mut self, address: IpAddr, now: Instant) -> Option<Unlogged> {
+        let earlier = self.unlogged.map_or(0, |unlogged| unlogged.count);
+        self.unlogged = Some(Unlogged {
+            count: earlier + 1,
+            address,
+        });
 
-        if self
-            .logged_at
-            .is_some_and(|logged_at| now.duration_since(logged_at) < LOG_INTERVAL)
-        {
+        self.take_due(now)
+    }
+
+    /// Returns the refusals since the last log line if there are some and the next line is due.
+    fn take_due(&mut self, now: Instant) -> Option<Unlogged> {
+        let is_recent = |logged_at: Instant| now.duration_since(logged_at) < LOG_INTERVAL;
+        if self.logged_at.is_some_and(is_recent) {
             return None;
         }
 
+        let unlogged = self.unlogged.take()?;
         self.logged_at = Some(now);
-        Some(std::mem::take(&mut self.unlogged))
+        Some(unlogged)
+    }
+
+    /// Returns the refusals since the last log line, whether the next one is due or not.
+    const fn take_rest(&mut self) -> Option<Unlogged> {
+        self.unlogged.take()
     }
 }
 
@@ -178,35 +203,65 @@ impl Limits {
 
     /// Counts a refusal in the metric and logs it, or counts it for the next log line.
     pub(super) fn note_refusal(&self, client: Client, source: &Source, address: IpAddr, now: Instant) {
-        let name = &source.name;
-        metrics::counter!(SOURCE_LIMITED, "source" => name.clone(), "kind" => client.label()).increment(1);
+        let name = source.name.clone();
+        metrics::counter!(SOURCE_LIMITED, "source" => name, "kind" => client.label()).increment(1);
 
-        let refusals = match client {
+        let unlogged = self.refusals(client).lock().count(address, now);
+        if let Some(unlogged) = unlogged {
+            log(client, source, unlogged);
+        }
+    }
+
+    /// Logs refusals that are not logged yet and whose log line is due.
+    pub(super) fn log_due(&self, source: &Source, now: Instant) {
+        for client in Client::ALL {
+            let unlogged = self.refusals(client).lock().take_due(now);
+            if let Some(unlogged) = unlogged {
+                log(client, source, unlogged);
+            }
+        }
+    }
+
+    /// Logs all refusals that are not logged yet.
+    pub(super) fn log_rest(&self, source: &Source) {
+        for client in Client::ALL {
+            let unlogged = self.refusals(client).lock().take_rest();
+            if let Some(unlogged) = unlogged {
+                log(client, source, unlogged);
+            }
+        }
+    }
+
+    const fn refusals(&self, client: Client) -> &Mutex<Refusals> {
+        match client {
             Client::Stranger => &self.refused_strangers,
             Client::Sender => &self.refused_senders,
-        };
-        let Some(count) = refusals.lock().count(now) else {
-            return;
-        };
+        }
+    }
+}
 
-        match client {
-            Client::Stranger => {
-                let limit = source.per_minute.unwrap_or_default();
-                tracing::warn!(
-                    source.name = %name, %address, count,
-                    "refused {count} requests without a valid credential to source {name} with 429, the last from \
-                     {address}: one address can send {limit} a minute (rate_limit)"
-                );
-            }
-            Client::Sender => {
-                let limit = source.sender_per_minute.unwrap_or_default();
-                tracing::error!(
-                    source.name = %name, %address, count,
-                    "refused {count} events with a valid credential to source {name} with 429, the last from \
-                     {address}: the source accepts {limit} a minute (sender_rate_limit). GitLab does not send them \
-                     again; raise the limit"
-                );
-            }
+/// Writes the log line about refused requests.
+fn log(client: Client, source: &Source, refused: Unlogged) {
+    let name = &source.name;
+    let Unlogged { count, address } = refused;
+
+    match client {
+        Client::Stranger => {
+            let limit = source.per_minute.unwrap_or_default();
+            tracing::warn!(
+                source.name = %name, %address, count,
+                "refused {count} requests without a valid credential to source {name} with 429, the last from \
+                 {address}: one address can send {limit} a minute (rate_limit)"
+            );
+        }
+        Client::Sender => {
+            let limit = source.sender_per_minute.unwrap_or_default();
+            tracing::error!(
+                source.name = %name, %address, count,
+                "refused {count} events with a valid credential to source {name} with 429, the last from \
+                 {address}: the source accepts {limit} a minute (sender_rate_limit). GitLab does not send them \
+                 again; raise the limit"
+            );
         }
     }
 }
@@ -221,14 +276,51 @@ mod tests {
         StrangerLimit::new(Quota::per_minute(NonZeroU32::new(per_minute).expect("not zero")))
     }
 
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
     #[test]
     fn refusals_are_logged_at_once_and_then_once_a_minute_with_their_count() {
         let (mut refusals, start) = (Refusals::default(), Instant::now());
+        let mut count = |seconds| {
+            let unlogged = refusals.count(ADDRESS, start + Duration::from_secs(seconds));
+            unlogged.map(|unlogged| unlogged.count)
+        };
+
+        assert_eq!(count(0), Some(1));
+        assert_eq!([count(1), count(59)], [None, None]);
+        assert_eq!(count(60), Some(3));
+        assert_eq!(count(61), None);
+    }
+
+    #[test]
+    fn refusals_are_logged_without_a_further_refusal() {
+        let (mut refusals, start) = (Refusals::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(refusals.count(at(0)), Some(1));
-        assert_eq!((refusals.count(at(1)), refusals.count(at(59))), (None, None));
-        assert_eq!(refusals.count(at(60)), Some(3));
-        assert_eq!(refusals.count(at(61)), None);
+        let rest = Unlogged {
+            count: 2,
+            address: ADDRESS,
+        };
+
+        assert_eq!(refusals.take_due(at(0)), None);
+        refusals.count(ADDRESS, at(0));
+        refusals.count(ADDRESS, at(1));
+        refusals.count(ADDRESS, at(2));
+
+        assert_eq!(refusals.take_due(at(59)), None);
+        assert_eq!(refusals.take_due(at(60)), Some(rest));
+        assert_eq!(refusals.take_due(at(120)), None);
+        assert_eq!(refusals.take_rest(), None);
+    }
+
+    #[test]
+    fn the_rest_of_the_refusals_is_logged_at_a_stop() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        refusals.count(ADDRESS, now);
+        assert_eq!(refusals.take_rest(), None);
+
+        refusals.count(ADDRESS, now);
+        assert_eq!(refusals.take_rest().map(|rest| rest.count), Some(1));
+        assert_eq!(refusals.take_rest(), None);
     }
 
     #[test]

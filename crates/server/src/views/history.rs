@@ -343,7 +343,7 @@ pub struct Page<T: ToSchema> {
     /// Rows of the page.
     pub items: Vec<T>,
 
-    /// Value of `before` for the next page; null on the last page.
+    /// Value of `before`, or of `after` in lists that have it, for the next page; null on the last page.
     pub next: Option<String>,
 }
 

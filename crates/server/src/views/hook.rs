@@ -121,7 +121,8 @@ pub struct Hook {
 /// Sources, groups and projects that a system hook is restricted to. Absent without a restriction.
 #[derive(Serialize, ToSchema)]
 pub struct ShownRestriction {
-    /// Ids of sources, `default`, and `reports` for reported events.
+    /// Ids of sources, `default`, and `reports` for reported events. A source that was deleted is `deleted` and its
+    /// number, which a change of the hook accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<String>>,
 

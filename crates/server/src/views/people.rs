@@ -1,8 +1,10 @@
-//! Views of users, members and access tokens.
+//! Views of users, members, access tokens and SSH keys.
 
 use quickdraw_domain::Timestamp;
 use quickdraw_store::access;
+use quickdraw_store::ssh_keys::UserKey;
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use super::Iso;
@@ -166,6 +168,47 @@ pub struct CreatedToken {
 
     /// The secret text of the token.
     pub token: String,
+}
+
+/// An SSH key of a user.
+#[derive(Serialize, ToSchema)]
+pub struct SshKey {
+    /// Id of the key.
+    pub id: i64,
+
+    /// Name of the key.
+    pub title: String,
+
+    /// Time at which the key was added.
+    pub created_at: Iso,
+
+    /// Time at which the key expires.
+    pub expires_at: Option<Iso>,
+
+    /// The key, with the name of the user and the host of this server in place of its comment, which is often an e-mail
+    /// address.
+    pub key: String,
+
+    /// `auth`, `signing` or `auth_and_signing`.
+    pub usage_type: &'static str,
+}
+
+impl SshKey {
+    /// Builds the view of a key of the user with this name.
+    #[must_use]
+    pub fn new(key: &UserKey, name: &str, base_url: &str) -> Self {
+        let url = Url::parse(base_url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+
+        Self {
+            id: key.id,
+            title: key.title.clone(),
+            created_at: Iso(key.created_at),
+            expires_at: key.expires_at.map(Iso),
+            key: format!("{} {name} ({host})", key.key.public()),
+            usage_type: key.usage.word(),
+        }
+    }
 }
 
 /// Version of the API, which clients compare before other requests.

@@ -14,7 +14,7 @@ use crate::columns;
 const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id,
     u.blocked";
 
-fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
+pub(super) fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
     Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
 }
 

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
-use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS, behalf_of};
+use crate::audit::{Audit, AuditEntry, AuditFilter, behalf_of};
 use crate::columns;
 use crate::error::Result;
+use crate::lists::Scanned;
 
 #[async_trait]
 impl Audit for Postgres {
@@ -16,32 +17,9 @@ impl Audit for Postgres {
         write(&**client, &entry).await
     }
 
-    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
-        let client = self.client().await?;
-        let who = if filter.user.is_some() {
-            "(user_id = $2 OR behalf_user_id = $2)"
-        } else {
-            "$2::bigint IS NULL"
-        };
-        let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < $1 AND {who} ORDER BY id DESC LIMIT $3");
-        let before = filter.before.unwrap_or(i64::MAX);
-        let rows = client
-            .query(&sql, &[&before, &filter.user, &columns::limit(filter.limit)])
-            .await?;
-
-        let entry = |row: &tokio_postgres::Row| AuditEntry {
-            id: row.get("id"),
-            at: Timestamp::from_micros(row.get("at")),
-            user_id: row.get("user_id"),
-            username: row.get("username"),
-            behalf: behalf_of(row.get("behalf_user_id"), row.get("behalf_username")),
-            address: row.get("address"),
-            method: row.get("method"),
-            path: row.get("path"),
-            status: row.get("status"),
-            attributes: row.get("attributes"),
-        };
-        Ok(rows.iter().map(entry).collect())
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Scanned<AuditEntry, i64>> {
+        let list = filter.list();
+        list.fetch(self, entry, |entry| entry.id, |row| row.get("id")).await
     }
 
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize> {
@@ -79,4 +57,19 @@ pub(super) async fn write(client: &impl GenericClient, entry: &AuditEntry) -> Re
         .await?;
 
     Ok(())
+}
+
+fn entry(row: &Row) -> AuditEntry {
+    AuditEntry {
+        id: row.get("id"),
+        at: Timestamp::from_micros(row.get("at")),
+        user_id: row.get("user_id"),
+        username: row.get("username"),
+        behalf: behalf_of(row.get("behalf_user_id"), row.get("behalf_username")),
+        address: row.get("address"),
+        method: row.get("method"),
+        path: row.get("path"),
+        status: row.get("status"),
+        attributes: row.get("attributes"),
+    }
 }

@@ -10,11 +10,10 @@ use super::Postgres;
 use super::attempts::attempt;
 use super::deliveries::delivery;
 use super::events::event;
-use crate::attempts::{Attempt, COLUMNS};
-use crate::deliveries::{DELIVERY_COLUMNS, Delivery};
+use crate::attempts::Attempt;
+use crate::deliveries::Delivery;
 use crate::error::Result;
-use crate::events::EVENT_COLUMNS;
-use crate::history::{Dialect, History, HistoryFilter, List, SKIP_COLUMNS, Skip, SkipId};
+use crate::history::{Dialect, History, HistoryFilter, List, Skip, SkipId};
 use crate::lists::Scanned;
 
 #[async_trait]
@@ -25,15 +24,7 @@ impl History for Postgres {
         before: Option<EventId>,
         limit: usize,
     ) -> Result<Scanned<Event, EventId>> {
-        let list = List {
-            search: filter.of_events(Dialect::Postgres, before),
-            columns: EVENT_COLUMNS,
-            from: "events e",
-            alias: "e",
-            order: "e.id DESC",
-            key: "e.id AS id",
-            limit,
-        };
+        let list = filter.events(Dialect::Postgres, before, limit);
         list.fetch(self, event, |event| event.id, |row| EventId(row.get("id")))
             .await
     }
@@ -44,15 +35,7 @@ impl History for Postgres {
         before: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Scanned<Delivery, DeliveryId>> {
-        let list = List {
-            search: filter.of_deliveries(Dialect::Postgres, before),
-            columns: DELIVERY_COLUMNS,
-            from: "deliveries d",
-            alias: "d",
-            order: "d.id DESC",
-            key: "d.id AS id",
-            limit,
-        };
+        let list = filter.deliveries(Dialect::Postgres, before, limit);
         list.fetch(self, delivery, |delivery| delivery.id, |row| DeliveryId(row.get("id")))
             .await
     }
@@ -63,15 +46,7 @@ impl History for Postgres {
         before: Option<AttemptId>,
         limit: usize,
     ) -> Result<Scanned<Attempt, AttemptId>> {
-        let list = List {
-            search: filter.of_attempts(Dialect::Postgres, before),
-            columns: COLUMNS,
-            from: "attempts a",
-            alias: "a",
-            order: "a.id DESC",
-            key: "a.id AS id",
-            limit,
-        };
+        let list = filter.attempts(Dialect::Postgres, before, limit);
         list.fetch(self, attempt, |attempt| attempt.id, |row| AttemptId(row.get("id")))
             .await
     }
@@ -82,22 +57,14 @@ impl History for Postgres {
         before: Option<SkipId>,
         limit: usize,
     ) -> Result<Scanned<Skip, SkipId>> {
-        let list = List {
-            search: filter.of_skips(Dialect::Postgres, before),
-            columns: SKIP_COLUMNS,
-            from: "skips s",
-            alias: "s",
-            order: "s.event_id DESC, s.hook_id DESC",
-            key: "s.event_id, s.hook_id",
-            limit,
-        };
+        let list = filter.skips(Dialect::Postgres, before, limit);
         list.fetch(self, skip, Skip::id, skip_id).await
     }
 }
 
 impl List {
     /// Reads a page. Statements differ with every filter, so they are not cached.
-    async fn fetch<T, Id>(
+    pub(super) async fn fetch<T, Id>(
         &self,
         store: &Postgres,
         row: impl Fn(&Row) -> T,

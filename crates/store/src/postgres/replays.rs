@@ -112,16 +112,16 @@ impl Replays for Postgres {
     }
 
     async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
-        let only = if asked.running { " AND progress = 0" } else { "" };
+        let only = asked.conditions();
         let sql = format!(
             "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < $3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT $4"
         );
         let (project, group) = columns::scope_columns(asked.within);
         let before = asked.before.unwrap_or(i64::MAX);
         let client = self.client().await?;
-        let statement = client.prepare_cached(&sql).await?;
+        // The times are part of the text, so the statement is not cached.
         let rows = client
-            .query(&statement, &[&project, &group, &before, &columns::limit(asked.limit)])
+            .query(&sql, &[&project, &group, &before, &columns::limit(asked.limit)])
             .await?;
 
         rows.iter().map(replay).collect()

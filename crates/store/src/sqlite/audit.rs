@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::Sqlite;
-use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS, behalf_of};
+use crate::audit::{Audit, AuditEntry, AuditFilter, behalf_of};
 use crate::columns;
 use crate::error::Result;
+use crate::lists::Scanned;
 
 #[async_trait]
 impl Audit for Sqlite {
@@ -15,39 +16,10 @@ impl Audit for Sqlite {
         self.write(move |tx| write(tx.connection, entry)).await
     }
 
-    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
-        self.read(move |connection| {
-            let who = if filter.user.is_some() {
-                "(user_id = ?2 OR behalf_user_id = ?2)"
-            } else {
-                "?2 IS NULL"
-            };
-            let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < ?1 AND {who} ORDER BY id DESC LIMIT ?3");
-            let mut statement = connection.prepare_cached(&sql)?;
-
-            let parameters = (
-                filter.before.unwrap_or(i64::MAX),
-                filter.user,
-                columns::limit(filter.limit),
-            );
-
-            let found = statement.query_map(parameters, |row| {
-                Ok(AuditEntry {
-                    id: row.get("id")?,
-                    at: Timestamp::from_micros(row.get("at")?),
-                    user_id: row.get("user_id")?,
-                    username: row.get("username")?,
-                    behalf: behalf_of(row.get("behalf_user_id")?, row.get("behalf_username")?),
-                    address: row.get("address")?,
-                    method: row.get("method")?,
-                    path: row.get("path")?,
-                    status: row.get("status")?,
-                    attributes: row.get("attributes")?,
-                })
-            })?;
-            Ok(found.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Scanned<AuditEntry, i64>> {
+        let list = filter.list();
+        self.read(move |connection| list.read(connection, entry, |entry| entry.id, |row| row.get("id")))
+            .await
     }
 
     async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize> {
@@ -85,4 +57,19 @@ pub(super) fn write(connection: &Connection, entry: AuditEntry) -> Result<()> {
         ))?;
 
     Ok(())
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: row.get("id")?,
+        at: Timestamp::from_micros(row.get("at")?),
+        user_id: row.get("user_id")?,
+        username: row.get("username")?,
+        behalf: behalf_of(row.get("behalf_user_id")?, row.get("behalf_username")?),
+        address: row.get("address")?,
+        method: row.get("method")?,
+        path: row.get("path")?,
+        status: row.get("status")?,
+        attributes: row.get("attributes")?,
+    })
 }

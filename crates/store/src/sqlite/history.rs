@@ -10,11 +10,10 @@ use super::Sqlite;
 use super::attempts::attempt;
 use super::deliveries::delivery;
 use super::rows;
-use crate::attempts::{Attempt, COLUMNS};
-use crate::deliveries::{DELIVERY_COLUMNS, Delivery};
+use crate::attempts::Attempt;
+use crate::deliveries::Delivery;
 use crate::error::Result;
-use crate::events::EVENT_COLUMNS;
-use crate::history::{Dialect, History, HistoryFilter, List, SKIP_COLUMNS, Skip, SkipId};
+use crate::history::{Dialect, History, HistoryFilter, List, Skip, SkipId};
 use crate::lists::Scanned;
 
 #[async_trait]
@@ -25,15 +24,7 @@ impl History for Sqlite {
         before: Option<EventId>,
         limit: usize,
     ) -> Result<Scanned<Event, EventId>> {
-        let list = List {
-            search: filter.of_events(Dialect::Sqlite, before),
-            columns: EVENT_COLUMNS,
-            from: "events e",
-            alias: "e",
-            order: "e.id DESC",
-            key: "e.id AS id",
-            limit,
-        };
+        let list = filter.events(Dialect::Sqlite, before, limit);
         self.read(move |connection| {
             list.read(
                 connection,
@@ -51,15 +42,7 @@ impl History for Sqlite {
         before: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Scanned<Delivery, DeliveryId>> {
-        let list = List {
-            search: filter.of_deliveries(Dialect::Sqlite, before),
-            columns: DELIVERY_COLUMNS,
-            from: "deliveries d",
-            alias: "d",
-            order: "d.id DESC",
-            key: "d.id AS id",
-            limit,
-        };
+        let list = filter.deliveries(Dialect::Sqlite, before, limit);
         self.read(move |connection| {
             list.read(
                 connection,
@@ -77,15 +60,7 @@ impl History for Sqlite {
         before: Option<AttemptId>,
         limit: usize,
     ) -> Result<Scanned<Attempt, AttemptId>> {
-        let list = List {
-            search: filter.of_attempts(Dialect::Sqlite, before),
-            columns: COLUMNS,
-            from: "attempts a",
-            alias: "a",
-            order: "a.id DESC",
-            key: "a.id AS id",
-            limit,
-        };
+        let list = filter.attempts(Dialect::Sqlite, before, limit);
         self.read(move |connection| {
             list.read(
                 connection,
@@ -103,15 +78,7 @@ impl History for Sqlite {
         before: Option<SkipId>,
         limit: usize,
     ) -> Result<Scanned<Skip, SkipId>> {
-        let list = List {
-            search: filter.of_skips(Dialect::Sqlite, before),
-            columns: SKIP_COLUMNS,
-            from: "skips s",
-            alias: "s",
-            order: "s.event_id DESC, s.hook_id DESC",
-            key: "s.event_id, s.hook_id",
-            limit,
-        };
+        let list = filter.skips(Dialect::Sqlite, before, limit);
         self.read(move |connection| list.read(connection, skip, Skip::id, skip_id))
             .await
     }
@@ -119,7 +86,7 @@ impl History for Sqlite {
 
 impl List {
     /// Reads a page. Statements differ with every filter, so they are not cached.
-    fn read<T, Id>(
+    pub(super) fn read<T, Id>(
         &self,
         connection: &Connection,
         row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,

@@ -92,11 +92,12 @@ impl Replays for Sqlite {
 
     async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
         self.read(move |connection| {
-            let only = if asked.running { " AND progress = 0" } else { "" };
+            let only = asked.conditions();
             let sql = format!(
                 "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < ?3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT ?4"
             );
-            let mut statement = connection.prepare_cached(&sql)?;
+            // The times are part of the text, so the statement is not cached.
+            let mut statement = connection.prepare(&sql)?;
             let (project, group) = columns::scope_columns(asked.within);
             let parameters = (
                 project,

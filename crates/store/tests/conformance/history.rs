@@ -179,6 +179,29 @@ pub(crate) async fn events_are_found_by_each_filter(fixture: Fixture) {
     assert_eq!(scene.events(both).await, [2]);
 }
 
+pub(crate) async fn events_are_found_by_their_deliveries(fixture: Fixture) {
+    let scene = Scene::new(fixture).await;
+
+    let hooks = Some(vec![scene.hooks[1]]);
+    assert_eq!(scene.events(HistoryFilter { hooks, ..any() }).await, [0]);
+
+    let state = Some(Stage::Retrying);
+    assert_eq!(scene.events(HistoryFilter { state, ..any() }).await, [1]);
+
+    let answers = Answers::parse(&["successful"]).expect("answers");
+    assert_eq!(scene.events(HistoryFilter { answers, ..any() }).await, [0]);
+
+    let classes = vec!["failed".to_owned()];
+    assert_eq!(scene.events(HistoryFilter { classes, ..any() }).await, [1]);
+
+    let no_delivery_meets_both = HistoryFilter {
+        hooks: Some(vec![scene.hooks[1]]),
+        state,
+        ..any()
+    };
+    assert_eq!(scene.events(no_delivery_meets_both).await, Vec::<usize>::new());
+}
+
 pub(crate) async fn deliveries_are_found_by_each_filter(fixture: Fixture) {
     let scene = Scene::new(fixture).await;
     assert_eq!(scene.deliveries(any()).await, [(0, 0), (0, 1), (1, 0)]);

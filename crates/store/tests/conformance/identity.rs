@@ -87,6 +87,7 @@ async fn audited(store: &SharedStore) -> Vec<String> {
         .list_audit(filter)
         .await
         .expect("listed")
+        .rows
         .into_iter()
         .map(|entry| entry.path)
         .collect()

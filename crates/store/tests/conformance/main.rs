@@ -4,8 +4,10 @@
 
 mod access;
 mod access_filters;
+mod activity;
 mod appends;
 mod attempts;
+mod audit;
 mod deliveries;
 mod documents;
 mod events;
@@ -27,8 +29,10 @@ mod rebuild;
 mod replays;
 mod schema;
 mod scopes;
+mod sessions;
 mod shown;
 mod sources;
+mod ssh_keys;
 
 use fixture::Fixture;
 use libtest_mimic::{Arguments, Trial};
@@ -57,6 +61,10 @@ const CHECKS: &[(&str, Check)] = checks![
     events::events_are_listed_page_by_page,
     events::a_rare_kind_is_searched_in_steps,
     events::pruning_deletes_old_events_and_keeps_owed_ones,
+    activity::the_calls_of_a_hook_are_those_since_a_time,
+    activity::a_hook_with_many_attempts_shows_a_sample,
+    activity::the_newest_calls_of_all_hooks_come_first,
+    activity::open_deliveries_are_counted_with_the_oldest_and_the_next,
     appends::events_follow_in_the_order_of_commits_whatever_their_ids,
     appends::following_can_start_at_a_time,
     appends::a_position_before_the_retained_events_is_reported_as_lost,
@@ -75,11 +83,15 @@ const CHECKS: &[(&str, Check)] = checks![
     attempts::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
     history::events_are_found_by_each_filter,
+    history::events_are_found_by_their_deliveries,
     history::deliveries_are_found_by_each_filter,
     history::attempts_are_found_by_each_filter,
     history::skips_are_found_by_each_filter,
     history::only_the_last_page_of_a_search_has_no_next,
     history::a_search_examines_a_bounded_number_of_rows_for_a_page,
+    audit::audit_entries_are_found_by_user_and_time,
+    audit::audit_entries_are_found_by_login_method_path_and_answer,
+    audit::only_the_last_page_of_the_audit_log_has_no_next,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
     ordering::listing_queues_continues_where_it_ended,
@@ -99,6 +111,10 @@ const CHECKS: &[(&str, Check)] = checks![
     overview::sums_of_commits_agree_with_the_facts,
     overview::the_newest_items_are_read_within_a_budget,
     overview::branches_are_listed_in_pages_with_the_moves_of_deleted_branches,
+    ssh_keys::keys_are_listed_by_user_and_deleted_with_the_user,
+    ssh_keys::a_key_belongs_to_one_user,
+    ssh_keys::a_user_has_a_bounded_number_of_keys,
+    ssh_keys::two_users_who_add_the_same_key_at_once_get_it_once,
     sources::sources_are_read_with_their_secrets_and_listed_in_the_directory,
     sources::a_source_is_bound_to_an_instance_once_and_keeps_its_projects,
     sources::the_default_secret_is_generated_once_and_sealed,
@@ -124,6 +140,7 @@ const CHECKS: &[(&str, Check)] = checks![
     scopes::searches_find_text_in_names_and_paths,
     replays::a_replay_reads_deliveries_in_order,
     replays::replays_are_listed_by_their_scope,
+    replays::replays_are_listed_by_the_time_of_their_creation,
     replays::results_of_a_replay_count_only_hooks_of_its_scope,
     replays::a_replay_reschedules_ended_deliveries_and_stores_its_position,
     replays::replays_are_paused_cancelled_and_listed,
@@ -135,6 +152,12 @@ const CHECKS: &[(&str, Check)] = checks![
     replays::skipped_events_are_read_by_reason_in_the_order_of_events,
     replays::deliveries_of_skipped_events_are_made_once_with_their_position,
     access::the_root_token_is_found_by_its_digest_only,
+    sessions::a_session_is_found_until_it_was_idle_for_too_long,
+    sessions::a_used_session_ends_after_its_longest_time,
+    sessions::a_session_has_the_scopes_of_its_token_and_ends_with_it,
+    sessions::a_blocked_user_has_no_session,
+    sessions::sessions_are_ended_one_by_one_or_together,
+    sessions::a_further_session_ends_the_one_that_was_unused_for_the_longest_time,
     nodes::a_wrong_key_is_refused_at_the_start,
     examine::an_examination_shows_whether_the_key_fits,
     examine::an_examination_creates_no_database,

@@ -62,7 +62,9 @@ pub(crate) async fn replays_are_listed_by_their_scope(fixture: Fixture) {
         let filter = ReplayFilter {
             within,
             before: None,
-            running: false,
+            progress: None,
+            since: None,
+            until: None,
             limit: 10,
         };
         let found = fixture.store.list_replays(filter).await.expect("listed");
@@ -73,6 +75,30 @@ pub(crate) async fn replays_are_listed_by_their_scope(fixture: Fixture) {
     assert!(list(Scope::Group(group)).await.contains(&ids[0]));
     assert!(!list(Scope::Group(group)).await.contains(&ids[3]));
     assert_eq!(list(Scope::Instance).await.len(), 4);
+}
+
+pub(crate) async fn replays_are_listed_by_the_time_of_their_creation(fixture: Fixture) {
+    let store = &fixture.store;
+    for second in [0, 60] {
+        let made = store.create_replay(new(Scope::Instance, 1), at(second)).await;
+        made.expect("made");
+    }
+
+    let list = async |since, until| {
+        let filter = ReplayFilter {
+            within: Scope::Instance,
+            before: None,
+            progress: None,
+            since,
+            until,
+            limit: 10,
+        };
+        let found = store.list_replays(filter).await.expect("listed");
+        found.iter().map(|replay| replay.created_at).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Some(at(60)), None).await, [at(60)]);
+    assert_eq!(list(None, Some(at(60))).await, [at(0)]);
+    assert_eq!(list(Some(at(0)), Some(at(61))).await, [at(60), at(0)]);
 }
 
 pub(crate) async fn results_of_a_replay_count_only_hooks_of_its_scope(fixture: Fixture) {
@@ -304,11 +330,13 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         .expect("the replay runs");
     assert_eq!((gone.progress, gone.finished_at), (Progress::Cancelled, Some(at(1))));
 
-    let list = async |before, running| {
+    let list = async |before, running: bool| {
         let filter = ReplayFilter {
             within: Scope::Instance,
             before,
-            running,
+            progress: running.then_some(Progress::Running),
+            since: None,
+            until: None,
             limit: 10,
         };
         let found = store.list_replays(filter).await.expect("listed");

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::report::{Reported, Reporter};
-use crate::commands::{plain, say};
 
 /// A record of the file: a payload in one of two wrappers, or a bare body without any of these fields.
 #[derive(Deserialize)]
@@ -59,14 +58,14 @@ pub(super) async fn run(file: &Path, mut reporter: Reporter) -> anyhow::Result<(
                 Ok(event) => reporter.report(event).await?,
                 Err(why) => {
                     failed += 1;
-                    bar.suspend(|| say(format!("FAILED: record {number}: {}", plain(&why))));
+                    bar.suspend(|| reporter.fail(&format!("record {number}"), &why));
                 }
             }
         }
     }
 
     bar.finish_and_clear();
-    say(reporter.end().await?);
+    reporter.end().await?;
 
     anyhow::ensure!(
         failed == 0,

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use super::positions::Positions;
 use super::report::{Failed, Reported, Reporter};
 use super::timeline::Thing;
-use crate::client;
+use crate::commands::encoded;
 use crate::commands::gitlab::bodies::{commit_of, ended_until, pipeline_with, spelled, text, user};
 use crate::commands::gitlab::{GitLab, Home};
-use crate::commands::{encoded, plain, say};
 
 const PAGE: usize = 100;
 const ZEROS: &str = "0000000000000000000000000000000000000000";
@@ -24,15 +23,15 @@ pub(super) async fn run(
     projects: &[String],
     since: Option<jiff::civil::Date>,
     positions: Positions,
-    server: &client::Server,
+    reporter: Reporter,
 ) -> anyhow::Result<()> {
-    let url = server.url()?;
+    let url = reporter.url().to_owned();
     let mut one = One {
         gitlab,
         url,
         since,
         positions,
-        reporter: Reporter::new(server)?,
+        reporter,
         left_out: 0,
     };
 
@@ -42,24 +41,20 @@ pub(super) async fn run(
             let home = gitlab.any_project(name).await?;
             let home = home.context("GitLab has no such project, or the token cannot read it")?;
 
-            say(format!(
-                "{} (project {})",
-                plain(&home.project.path_with_namespace),
-                home.project.id
-            ));
-
+            let path = &home.project.path_with_namespace;
+            one.reporter.note(&format!("{path} (project {})", home.project.id));
             one.project(&home).await
         };
 
         if let Err(error) = done.await {
             // A failure of one project does not affect the others.
-            say(format!("  FAILED: {}: {}", plain(name), plain(&format!("{error:#}"))));
+            one.reporter.fail(name, &format!("{error:#}"));
             failed += 1;
         }
     }
 
     let left_out = one.left_out;
-    say(one.reporter.end().await?);
+    one.reporter.end().await?;
 
     anyhow::ensure!(
         left_out == 0,
@@ -208,7 +203,8 @@ impl One<'_> {
 
             let Some(rows) = self.gitlab.rows(&path).await? else {
                 bar.finish_and_clear();
-                say(format!("  {name}: not available, or the token cannot read it"));
+                let text = format!("  {name}: not available, or the token cannot read it");
+                self.reporter.note(&text);
                 return Ok(());
             };
 
@@ -255,7 +251,7 @@ impl One<'_> {
 
         let count = bar.position();
         bar.finish_and_clear();
-        say(format!("  {name}: {count}"));
+        self.reporter.note(&format!("  {name}: {count}"));
 
         Ok(())
     }
@@ -360,7 +356,7 @@ impl One<'_> {
     /// Records a failure and continues, because other objects may still succeed.
     fn leave_out(&mut self, name: &str, error: &anyhow::Error) {
         self.left_out += 1;
-        say(format!("  FAILED: {name}: {}", plain(&format!("{error:#}"))));
+        self.reporter.fail(name, &format!("{error:#}"));
     }
 
     async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
@@ -469,7 +465,7 @@ impl One<'_> {
 
             let count = bar.position();
             bar.finish_and_clear();
-            say(format!("  {name}: {count}"));
+            self.reporter.note(&format!("  {name}: {count}"));
         }
 
         Ok(())

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::report::{Reported, Reporter};
 use crate::commands::git_hook::commits::{self, describe, walk};
-use crate::commands::say;
 
 /// Maximum number of commits in one event, and the size in bytes from which an event is sent.
 const TOGETHER: usize = 50;
@@ -37,7 +36,7 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut reporter: Reporter) ->
     landed.reverse();
     others.reverse();
 
-    say(format!(
+    reporter.note(&format!(
         "{} commits on {branch}, {} elsewhere",
         landed.len(),
         others.len()
@@ -80,8 +79,7 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut reporter: Reporter) ->
     }
 
     bar.finish_and_clear();
-    say(reporter.end().await?);
-    Ok(())
+    reporter.end().await
 }
 
 fn described(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {

@@ -1,22 +1,26 @@
 //! Reports past events to a server, many in one request.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
 use quickdraw_domain::Trigger;
 use quickdraw_egress::Method;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
+use super::Reporting;
 use crate::client;
 use crate::commands::gitlab::bodies::Found;
+use crate::commands::{plain, say};
+use crate::output::{self, complain};
 
 /// Maximum number of events in one request, and of bytes of their payloads.
 const MAX_EVENTS: usize = 500;
 const MAX_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum number of failures in the JSON document.
+const MAX_FAILURES: usize = 1_000;
 /// Number of attempts to send a request to a server that is busy or unreachable.
 const TRIES: u32 = 7;
 
@@ -89,42 +93,74 @@ impl From<Failed> for anyhow::Error {
 
 /// The number of events by result.
 #[derive(Default)]
-pub(super) struct Tally {
+struct Tally {
     added: u64,
     known: u64,
     ignored: u64,
 }
 
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { added, known, ignored } = self;
-
-        write!(
-            f,
-            "events reported: {added}, already known: {known}, of kinds that no metric uses: {ignored}"
-        )
-    }
+/// An object that could not be reported.
+#[derive(Serialize)]
+struct Failure {
+    object: String,
+    error: String,
 }
 
-/// A server, and the events that have not been sent to it yet.
+/// A server, the events that have not been sent to it yet, and the results so far.
 pub(super) struct Reporter {
     url: String,
     token: String,
     waiting: Vec<Reported>,
     bytes: usize,
     tally: Tally,
+
+    /// The first failures, up to [`MAX_FAILURES`], and their number.
+    failures: Vec<Failure>,
+    failed: usize,
+
+    /// The result is printed as JSON.
+    json: bool,
 }
 
 impl Reporter {
-    pub(super) fn new(server: &client::Server) -> anyhow::Result<Self> {
-        let (token, tally) = (server.token()?, Tally::default());
+    pub(super) fn new(reporting: &Reporting) -> anyhow::Result<Self> {
         Ok(Self {
-            url: server.url()?,
-            token,
+            url: reporting.server.url()?,
+            token: reporting.server.token()?,
             waiting: Vec::new(),
             bytes: 0,
-            tally,
+            tally: Tally::default(),
+            failures: Vec::new(),
+            failed: 0,
+            json: reporting.json,
         })
+    }
+
+    /// Base URL of the server.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Prints a line about the progress. With JSON, it goes to standard error.
+    pub(super) fn note(&self, text: &str) {
+        if self.json {
+            complain(plain(text));
+        } else {
+            say(plain(text));
+        }
+    }
+
+    /// Records and prints that an object could not be reported.
+    pub(super) fn fail(&mut self, object: &str, error: &str) {
+        self.note(&format!("FAILED: {object}: {error}"));
+        self.failed += 1;
+
+        if self.failures.len() < MAX_FAILURES {
+            self.failures.push(Failure {
+                object: object.to_owned(),
+                error: error.to_owned(),
+            });
+        }
     }
 
     /// Queues an event. Sends the queue if it is full.
@@ -145,8 +181,8 @@ impl Reporter {
             return Ok(());
         }
 
-        let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))
-            .map_err(|error| Failed::Refused(error.into()))?;
+        let body =
+            serde_json::to_vec(&json!({ "events": self.waiting })).map_err(|error| Failed::Refused(error.into()))?;
         let answer = self.post(body).await;
         if let Err(Failed::Away(_)) = &answer {
             return answer.map(drop);
@@ -165,10 +201,26 @@ impl Reporter {
         Ok(())
     }
 
-    /// Sends the queued events and returns the totals.
-    pub(super) async fn end(mut self) -> anyhow::Result<Tally> {
+    /// Sends the queued events and prints the totals.
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
         self.flush().await?;
-        Ok(self.tally)
+        let Tally { added, known, ignored } = self.tally;
+
+        if self.json {
+            output::json(&json!({
+                "added": added,
+                "known": known,
+                "ignored": ignored,
+                "failed": self.failed,
+                "failures": self.failures,
+            }));
+        } else {
+            say(format!(
+                "events reported: {added}, already known: {known}, of kinds that no metric uses: {ignored}"
+            ));
+        }
+
+        Ok(())
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<Value, Failed> {

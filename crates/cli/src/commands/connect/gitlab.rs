@@ -16,9 +16,9 @@ use super::hook::{Level, Wanted};
 use super::places::{Place, Places, Wish};
 use super::report::{Row, State, items, summary, table};
 use super::source::{Quickdraw, Source};
-use super::token;
 use super::version::{Credential, Version};
 use super::work::{Task, Work};
+use crate::client::{self, Misused, Server, Unverified};
 use crate::commands::gitlab::GitLab;
 use crate::commands::{plain, say};
 
@@ -38,11 +38,7 @@ pub(crate) struct Gitlab {
     /// File with an access token for GitLab with the scope api; - reads standard input. Defaults to the environment
     /// variable QUICKDRAW_GITLAB_TOKEN or GITLAB_TOKEN, and then to a prompt.
     #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-
-    /// Refused, with the reason.
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "")]
-    token: Option<String>,
+    gitlab_token_file: Option<PathBuf>,
 
     /// Full path or number of a group; may be repeated. A GitLab without webhooks for groups gets one in each project
     /// of the group and its subgroups.
@@ -95,20 +91,6 @@ pub(crate) struct Gitlab {
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 
-    /// Base URL of the Quickdraw server.
-    #[arg(
-        long,
-        env = "QUICKDRAW_URL",
-        default_value = "http://127.0.0.1:8000",
-        value_name = "URL"
-    )]
-    server: String,
-
-    /// File with an administrator's token for Quickdraw. Defaults to the environment variable QUICKDRAW_TOKEN, and then
-    /// to ./quickdraw-data/root-token.
-    #[arg(long, value_name = "FILE")]
-    server_token_file: Option<PathBuf>,
-
     /// File with certificate authorities (PEM) of the GitLab, in addition to the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -120,25 +102,19 @@ pub(crate) struct Gitlab {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+
+    /// The token for Quickdraw must be an administrator's.
+    #[command(flatten)]
+    server: Server,
 }
 
 pub(crate) async fn run(command: Gitlab) -> anyhow::Result<()> {
-    if command.token.is_some() {
-        token::refuse(
-            "--token is not accepted, because every user of this machine can read command lines: put the token into a \
-             file and give --token-file, or set QUICKDRAW_GITLAB_TOKEN",
-        );
-    }
-
     let bar = ProgressBar::no_length();
     let gitlab = command.gitlab(&bar)?;
 
-    let quickdraw = Quickdraw::new(
-        &command.server,
-        token::for_quickdraw(command.server_token_file.as_deref(), &command.server)?,
-    )?;
+    let quickdraw = Quickdraw::new(&command.server.url()?, command.server.token()?)?;
 
-    let version = version(&gitlab).await?;
+    let version = version(&gitlab).await.map_err(explained)?;
     let places = Places::find(&gitlab, &command.wish()).await?;
     let instance = places.base_url.clone().unwrap_or_else(|| gitlab.url().to_owned());
 
@@ -255,6 +231,18 @@ async fn work_on(work: &Work<'_>, places: &[Place], bar: &ProgressBar) -> anyhow
     Ok(Ended { rows, is_interrupted })
 }
 
+/// Adds the remedy to an error about the certificate of the GitLab.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<Unverified>() {
+        return error;
+    }
+
+    error.context(
+        "the certificate of the GitLab cannot be verified; --ca-file names a file with its authority if that is a \
+         private one",
+    )
+}
+
 /// The version of GitLab.
 async fn version(gitlab: &GitLab) -> anyhow::Result<Version> {
     let mut status = 0;
@@ -304,7 +292,7 @@ impl Gitlab {
     /// The client for GitLab. It prints notes above the progress bar, to standard error.
     fn gitlab(&self, bar: &ProgressBar) -> anyhow::Result<GitLab> {
         if let Err(error) = HookUrl::parse(&self.url) {
-            token::refuse(&format!("--url {error}"));
+            return Err(Misused(format!("--url {error}")).into());
         }
 
         let mut trust = Trust::default();
@@ -318,7 +306,8 @@ impl Gitlab {
             // A closed standard error is no reason to end.
             bar.suspend(|| drop(writeln!(std::io::stderr().lock(), "{}", plain(&note))));
         };
-        GitLab::trusting(&self.url, &token::for_gitlab(self.token_file.as_deref())?, trust, note)
+        let token = client::gitlab_token(self.gitlab_token_file.as_deref())?;
+        GitLab::trusting(&self.url, &token, trust, note)
     }
 
     /// Finds the source for the GitLab, or creates it. `None` for a run that must not create the missing source.

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::api::{Api, parameters};
 use crate::client::Server;
 use crate::commands::history::{Filters, History, Shown};
+use crate::commands::silent;
 use crate::output::{Column, column};
 
 const COLUMNS: [Column; 6] = [
@@ -62,5 +63,7 @@ pub(super) async fn run(command: List) -> anyhow::Result<()> {
         columns: &COLUMNS,
         nothing: "there is no such delivery",
     };
+    // A list that is followed has no end, so the warning comes first.
+    silent::warn(&command.server).await?;
     history.show(&command.shown).await
 }

@@ -1,6 +1,8 @@
 //! The tour that a demo prints: ten commands that work as they are printed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
 
 /// The name of the program in the commands.
 const PROGRAM: &str = "quickdraw";
@@ -23,10 +25,8 @@ pub(super) fn text(base: &str, folder: &Path, places: &Places) -> String {
         format!("  export QUICKDRAW_URL={base}"),
         format!(
             "  export QUICKDRAW_TOKEN=$(cat {})",
-            quoted(&folder.join("root-token").display().to_string())
+            quoted(&token_file(folder).display().to_string())
         ),
-        r#"  api() { curl -sSfg -H "PRIVATE-TOKEN: $QUICKDRAW_TOKEN" "$QUICKDRAW_URL/api/$1"; echo; }"#.to_owned(),
-        r#"  ask() { api "v1/insights/query?interval=none&format=csv&$1" | cut -d, -f2-5,10; }"#.to_owned(),
     ];
 
     if let Some(line) = path_line() {
@@ -44,40 +44,57 @@ pub(super) fn text(base: &str, folder: &Path, places: &Places) -> String {
     lines.join("\n")
 }
 
+/// The tour for programs.
+pub(super) fn json(base: &str, folder: &Path, places: &Places) -> Value {
+    let mut tour = Vec::new();
+    for (question, command) in stops(places) {
+        tour.push(json!({ "question": question, "command": command }));
+    }
+
+    json!({ "url": base, "token_file": token_file(folder).display().to_string(), "tour": tour })
+}
+
+/// The file with the token of the administrator.
+fn token_file(folder: &Path) -> PathBuf {
+    folder.join("root-token")
+}
+
 /// Questions with the commands that answer them.
 fn stops(places: &Places) -> [(&'static str, String); 10] {
     let Places { source, failing_hook } = places;
-    let dora = "deployment_frequency,lead_time_for_changes,change_failure_rate,time_to_restore";
-    let hook_words = r#"grep -oE '"(name|url|alert_status)":"[^"]*"'"#;
+    let dora = "deployment_frequency lead_time_for_changes change_failure_rate time_to_restore";
+    // No command reads this list. The token is in no argument, because all users of the machine can read arguments.
+    let reviews = r#"printf 'PRIVATE-TOKEN: %s' "$QUICKDRAW_TOKEN" |
+    curl -sSfg -H @- "$QUICKDRAW_URL/api/v1/insights/reviews?format=csv" | cut -d, -f1,3,5-7"#;
 
     [
         (
             "How much does each team merge, and how long does it take (in seconds)?",
-            "ask 'metric=mr_merged,time_to_merge&group_by=team'".to_owned(),
+            "quickdraw insights query mr_merged time_to_merge --group-by team".to_owned(),
         ),
         (
             "How is the work divided between people?",
-            "ask 'metric=commits,mr_merged,mr_reviewed_by&group_by=member'".to_owned(),
+            "quickdraw insights query commits mr_merged mr_reviewed_by --group-by member".to_owned(),
         ),
         (
             "How often is it deployed, how fast, how often does that fail, and how long until it works again?",
-            format!("ask 'metric={dora}&group_by=project'"),
+            format!("quickdraw insights query {dora} --group-by project"),
         ),
         (
             "Who reviews whom (author, reviewer, merge requests, comments, approvals)?",
-            "api 'v1/insights/reviews?format=csv' | cut -d, -f1,3,5-7".to_owned(),
+            reviews.to_owned(),
         ),
         (
             "Do the webhooks of a project work? One is paused (temporarily_disabled), one is disabled.",
-            format!("api 'v4/projects/gear%2Frope/hooks' | {hook_words}"),
+            "quickdraw hooks list --project gear/rope".to_owned(),
         ),
         (
             "Which deliveries wait for the receivers that fail?",
-            "api 'v1/deliveries?state=retrying&limit=3'".to_owned(),
+            "quickdraw deliveries list --state retrying --limit 3".to_owned(),
         ),
         (
             "Which request did the build server get, and what did it answer?",
-            format!("api 'v4/projects/gear%2Frope/hooks/{failing_hook}/events?per_page=1'"),
+            format!("quickdraw hooks events {failing_hook} --project gear/rope --limit 1 --json"),
         ),
         (
             "Why did a source refuse requests?",

@@ -8,13 +8,13 @@ use anyhow::Context;
 use quickdraw_domain::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Completeness, Gap, OurServer};
 use crate::client;
 use crate::commands::gitlab::bodies::{self, Found, Lookup};
 use crate::commands::gitlab::{GitLab, Home};
-use crate::commands::{plain, say};
 
 /// Time in which the server counts the events that GitLab resent.
 const COUNTED: Duration = Duration::from_secs(2);
@@ -40,6 +40,15 @@ pub(super) struct Tally {
     gone: usize,
     older: usize,
     left: usize,
+
+    /// Failed requests that a comparison found.
+    failed: usize,
+
+    /// Resent requests that Quickdraw did not accept.
+    not_accepted: usize,
+
+    /// Projects that cannot be compared with this GitLab.
+    pub(super) not_compared: usize,
 }
 
 impl Tally {
@@ -51,7 +60,30 @@ impl Tally {
             gone: 0,
             older: 0,
             left: 0,
+            failed: 0,
+            not_accepted: 0,
+            not_compared: 0,
         }
+    }
+
+    /// The number of gaps that the user can do something about. Events that GitLab does not have stay missing, so they
+    /// are not among them.
+    pub(super) const fn open(&self, repair: bool) -> usize {
+        let closed_by_repair = if repair { 0 } else { self.failed + self.fetched };
+        closed_by_repair + self.not_accepted + self.left + self.not_compared
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "resent": self.sent_again,
+            "not_accepted": self.not_accepted,
+            "failed_requests": self.failed,
+            "found": self.fetched,
+            "not_found": self.gone,
+            "too_old": self.older,
+            "skipped_by_limit": self.left,
+            "projects_not_compared": self.not_compared,
+        })
     }
 
     /// Uses up one lookup. Returns false if none is left.
@@ -108,7 +140,8 @@ impl<'a> Compare<'a> {
         let home = match self.gitlab.project(id, path).await? {
             Ok(home) => home,
             Err(why) => {
-                say(format!("    not compared: {}", plain(&why)));
+                self.ours.findings.note(&format!("not compared: {why}"));
+                tally.not_compared += 1;
                 return Ok(());
             }
         };
@@ -221,9 +254,8 @@ impl<'a> Compare<'a> {
         }
 
         if older > 0 {
-            say(format!(
-                "    {kind}: older than the first event, so not missing: {older}"
-            ));
+            let text = format!("{kind}: older than the first event, so not missing: {older}");
+            self.ours.findings.note(&text);
             tally.older += older;
         }
 
@@ -245,29 +277,35 @@ impl<'a> Compare<'a> {
             hooks += again.hooks;
 
             for note in &again.notes {
-                say(format!("    {}", plain(note)));
+                self.ours.findings.note(note);
             }
 
             for event in &again.events {
-                let what = format!("{} of hook {} of {place}", plain(&event.trigger), event.hook);
+                let what = format!("{} of hook {} of {place}", event.trigger, event.hook);
                 if !self.repair {
-                    say(format!(
-                        "    failed ({}): {what}; --repair resends it",
-                        plain(&event.status)
-                    ));
+                    let text = format!("failed ({}): {what}; --repair resends it", event.status);
+                    self.ours.findings.finding("failed_request", &what, &text);
+                    tally.failed += 1;
                 } else if !tally.take() {
                     tally.left += 1;
                 } else {
                     let outcome = self.gitlab.send_again(place, event).await?;
-                    say(format!("    resent: {what}: {}", plain(&outcome.to_string())));
-                    tally.sent_again += usize::from(outcome.is_accepted());
+                    let text = format!("resent: {what}: {outcome}");
+                    self.ours.findings.finding("resent", &what, &text);
                     sent = true;
+
+                    if outcome.is_accepted() {
+                        tally.sent_again += 1;
+                    } else {
+                        tally.not_accepted += 1;
+                    }
                 }
             }
         }
 
         if hooks == 0 {
-            say("    failed requests are not compared: the token can see no webhook that posts to Quickdraw");
+            let text = "failed requests are not compared: the token can see no webhook that posts to Quickdraw";
+            self.ours.findings.note(text);
         }
 
         Ok(sent)
@@ -278,12 +316,13 @@ impl<'a> Compare<'a> {
         let found = match there {
             Lookup::Found(found) => found,
             Lookup::Gone | Lookup::Older => {
-                say(format!("    {name}: not found in GitLab, or the token cannot read it"));
+                let text = format!("{name}: not found in GitLab, or the token cannot read it");
+                self.ours.findings.finding("not_found", name, &text);
                 tally.gone += 1;
                 return Ok(());
             }
             Lookup::Unclear(why) => {
-                say(format!("    {name}: {why}"));
+                self.ours.findings.finding("unclear", name, &format!("{name}: {why}"));
                 tally.gone += 1;
                 return Ok(());
             }
@@ -291,14 +330,16 @@ impl<'a> Compare<'a> {
 
         tally.fetched += 1;
 
-        let shown = plain(&found.name);
+        let shown = found.name.clone();
         if !self.repair {
-            say(format!("    {name}: in GitLab: {shown}"));
+            let text = format!("{name}: in GitLab: {shown}");
+            self.ours.findings.finding("found", name, &text);
             return Ok(());
         }
 
         let id = self.report(home, name, found).await?;
-        say(format!("    {name}: reported as {id}: {shown}"));
+        let text = format!("{name}: reported as {id}: {shown}");
+        self.ours.findings.finding("reported", name, &text);
         Ok(())
     }
 

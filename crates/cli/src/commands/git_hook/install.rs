@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::complain;
-use crate::client;
-use crate::commands::say;
+use super::token::{self, Origin};
+use crate::commands::{plain, say};
+use crate::{client, output};
 
 /// Name of the file with the settings of the hook, in the git directory. It contains a token, so only the owner can
 /// read it, or also the group if the repository is shared.
@@ -26,6 +28,10 @@ pub(super) struct Target {
     pub(super) project: String,
     pub(super) url: String,
     pub(super) token: String,
+
+    /// Number of the token, if it was created for this repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) token_id: Option<i64>,
 }
 
 #[derive(Args)]
@@ -37,33 +43,91 @@ pub(crate) struct Install {
     #[arg(long)]
     project: String,
 
+    /// Print one JSON document: the hook, its server and project, and its token without the secret.
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     server: client::Server,
 }
 
 pub(super) async fn run(command: Install) -> anyhow::Result<()> {
-    let target = Target {
+    let mut target = Target {
         project: command.project,
         url: command.server.url()?,
         token: command.server.token()?,
+        token_id: None,
     };
-    let file = install(&command.repository, &target)?;
-    say(format!("installed {}", file.display()));
+    quickdraw_domain::hook::HookUrl::parse(&target.url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+
+    // Checked first, so that no token is created for a repository that cannot have the hook.
+    let opened = super::commits::open(&command.repository)?;
+    let hook = place_for_hook(&opened, &command.repository)?;
+
+    let earlier = read(opened.git_dir()).ok();
+    let found = token::find(&target, earlier.as_ref(), &name_of(&command.repository)).await?;
+    target.token = found.token;
+
+    target.token_id = match found.origin {
+        Origin::Made => found.shown["id"].as_i64(),
+        Origin::Kept => earlier.as_ref().and_then(|earlier| earlier.token_id),
+        Origin::Given => None,
+    };
+
+    write(&opened, &hook, &target)?;
+
+    if found.origin != Origin::Kept
+        && let Some(earlier) = &earlier
+    {
+        token::revoke_made(earlier).await;
+    }
 
     // A problem is shown now and not at the first push.
-    if let Err(error) = client::check(&target.url, &target.token, &target.project).await {
+    let problem = client::check(&target.url, &target.token, &target.project).await.err();
+    let problem = problem.map(|error| format!("{error:#}"));
+
+    if command.json {
+        output::json(&json!({
+            "hook": hook.display().to_string(),
+            "server": target.url,
+            "project": target.project,
+            "token_origin": found.origin.word(),
+            "token": found.shown,
+            "problem": problem,
+        }));
+    } else {
+        say(format!("installed {}", hook.display()));
+        say(plain(&words(found.origin, &found.shown)));
+    }
+
+    if let Some(problem) = problem {
         complain(&format!(
-            "reports of pushes wait in the repository until this problem is solved: {error:#}"
+            "reports of pushes wait in the repository until this problem is solved: {problem}"
         ));
     }
 
     Ok(())
 }
 
-fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
-    let opened = super::commits::open(repository)?;
-    quickdraw_domain::hook::HookUrl::parse(&target.url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+/// The sentence about the token of the hook.
+fn words(origin: Origin, shown: &Value) -> String {
+    let expiry = match shown["expires_at"].as_str() {
+        Some(day) => format!("expires on {day}; run this again in the 30 days before"),
+        None => "does not expire".to_owned(),
+    };
 
+    format!("its token ({}) can only report events, and {expiry}", origin.word())
+}
+
+/// The name of a repository in the name of its token.
+fn name_of(repository: &Path) -> String {
+    let whole = repository.canonicalize().unwrap_or_else(|_| repository.to_owned());
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    name.chars().filter(|letter| !letter.is_control()).take(100).collect()
+}
+
+/// The file of the hook. A repository in which the hook would not run, or that has another hook, is refused.
+fn place_for_hook(opened: &gix::Repository, repository: &Path) -> anyhow::Result<PathBuf> {
     let folder = opened.git_dir();
     let settings = opened.config_snapshot();
 
@@ -92,7 +156,13 @@ fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
         );
     }
 
-    let mode = file_mode(&opened);
+    Ok(hook)
+}
+
+/// Writes the settings of the hook, and then the hook.
+fn write(opened: &gix::Repository, hook: &Path, target: &Target) -> anyhow::Result<()> {
+    let folder = opened.git_dir();
+    let mode = file_mode(opened);
     let mut options = std::fs::OpenOptions::new();
 
     let mut file = options
@@ -112,10 +182,10 @@ fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
         .replace('\'', "'\\''");
 
     std::fs::create_dir_all(folder.join("hooks"))?;
-    std::fs::write(&hook, format!("{BEGINNING}{program}{END}"))?;
+    std::fs::write(hook, format!("{BEGINNING}{program}{END}"))?;
 
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755))?;
-    Ok(hook)
+    std::fs::set_permissions(hook, std::fs::Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// The mode of files in the git directory: for the owner, and for the group if git shares the repository

@@ -243,7 +243,9 @@ impl Spool {
             return Ok(Next::Gone);
         };
 
-        let Target { url, token, project } = target;
+        let Target {
+            url, token, project, ..
+        } = target;
         if report["trigger"] == ONLY_IF_SUBSCRIBED.row().name
             && client::has_subscriber(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
         {

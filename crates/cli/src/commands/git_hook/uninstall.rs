@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::spool::Spool;
-use super::{commits, install};
+use super::{commits, install, token};
 use crate::commands::say;
 
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Uninstall {
     discard: bool,
 }
 
-pub(super) fn run(Uninstall { repository, discard }: &Uninstall) -> anyhow::Result<()> {
+pub(super) async fn run(Uninstall { repository, discard }: &Uninstall) -> anyhow::Result<()> {
     let opened = commits::open(repository)?;
     let folder = opened.git_dir();
     let hook = folder.join("hooks").join("post-receive");
@@ -46,6 +46,10 @@ pub(super) fn run(Uninstall { repository, discard }: &Uninstall) -> anyhow::Resu
         "reports that wait: {waiting}; send them with quickdraw git-hook send {}, or give --discard",
         repository.display()
     );
+
+    if let Ok(target) = install::read(folder) {
+        token::revoke_made(&target).await;
+    }
 
     // The settings are removed last, so that a second run can finish an interrupted one.
     std::fs::remove_file(&hook).with_context(|| format!("failed to remove {}", hook.display()))?;

@@ -47,8 +47,32 @@ struct Settings {
     others: Attributes,
 }
 
+/// The options for the URL of a webhook.
+#[derive(Args)]
+struct Address {
+    /// URL that the webhook calls. A URL with a password, or with another secret, belongs into --url-file.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// File with the URL that the webhook calls; - reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    url_file: Option<PathBuf>,
+}
+
+impl Address {
+    fn url(&self) -> anyhow::Result<Option<String>> {
+        if let Some(file) = &self.url_file {
+            return client::secret_in(file).map(Some);
+        }
+
+        let Some(url) = &self.url else { return Ok(None) };
+        client::refuse_password("--url", url, "put the URL into a file and give --url-file FILE")?;
+        Ok(Some(url.clone()))
+    }
+}
+
 impl Settings {
-    fn body(&self, url: Option<&String>) -> anyhow::Result<Map<String, Value>> {
+    fn body(&self, url: Option<String>) -> anyhow::Result<Map<String, Value>> {
         let secret = self.secret_file.as_deref().map(client::secret_in).transpose()?;
         let signing = self.signing_token_file.as_deref().map(client::secret_in).transpose()?;
         let pattern = self.branch_filter.as_ref();
@@ -87,9 +111,8 @@ pub(crate) struct Create {
     #[command(flatten)]
     level: Level,
 
-    /// URL that the webhook calls.
-    #[arg(long)]
-    url: String,
+    #[command(flatten)]
+    address: Address,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -100,7 +123,9 @@ pub(crate) struct Create {
 
 pub(super) async fn create(command: Create) -> anyhow::Result<()> {
     let api = Api::new(&command.server)?;
-    let mut body = command.settings.body(Some(&command.url))?;
+    let url = command.address.url()?;
+    let url = url.ok_or_else(|| Misused("give the URL of the webhook with --url URL or --url-file FILE".to_owned()))?;
+    let mut body = command.settings.body(Some(url))?;
 
     // GitLab enables pushes by default. Triggers that are named here are all that is wanted.
     if !command.settings.triggers.is_empty() && !body.contains_key("push_events") {
@@ -108,7 +133,9 @@ pub(super) async fn create(command: Create) -> anyhow::Result<()> {
     }
 
     let hook = api.send(Method::POST, &command.level.hooks(), body.into()).await?;
-    let sentence = format!("created webhook {} for {}", hook["id"], command.url);
+    // The answer has the URL without its credentials.
+    let url = hook["url"].as_str().unwrap_or_default();
+    let sentence = format!("created webhook {} for {url}", hook["id"]);
     command.output.done(&hook, sentence);
 
     Ok(())
@@ -121,9 +148,8 @@ pub(crate) struct Edit {
     #[command(flatten)]
     level: Level,
 
-    /// URL that the webhook calls. Secrets of the previous URL are removed.
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    address: Address,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -133,7 +159,7 @@ pub(crate) struct Edit {
 }
 
 pub(super) async fn edit(command: Edit) -> anyhow::Result<()> {
-    let body = some(command.settings.body(command.url.as_ref())?)?;
+    let body = some(command.settings.body(command.address.url()?)?)?;
     let api = Api::new(&command.server)?;
 
     let path = path_of(&command.level, command.id);

@@ -6,6 +6,7 @@ use super::path_of;
 use crate::api::{Api, Query};
 use crate::client::Server;
 use crate::commands::place::Level;
+use crate::commands::silent;
 use crate::output::{Column, Output, Rows, column};
 
 const COLUMNS: [Column; 5] = [
@@ -34,7 +35,7 @@ pub(super) async fn list(command: List) -> anyhow::Result<()> {
     let list = api.list(&path, &Query::new(), command.rows.limit(), "").await?;
     command.output.list(&list, &COLUMNS, "there is no webhook here");
 
-    Ok(())
+    silent::warn(&command.server).await
 }
 
 #[derive(Args)]
@@ -54,5 +55,5 @@ pub(super) async fn show(command: Show) -> anyhow::Result<()> {
     let hook = api.get(&path_of(&command.level, command.id), &Query::new()).await?;
     command.output.object(&hook);
 
-    Ok(())
+    silent::warn(&command.server).await
 }

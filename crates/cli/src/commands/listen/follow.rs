@@ -24,7 +24,7 @@ use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
 use super::position::PositionFile;
-use super::{print_body, print_event};
+use super::{add_forwarded, json_of_event, note, print_body, print_event};
 use crate::commands::{moment, say};
 use crate::{client, system};
 
@@ -97,15 +97,18 @@ struct StreamedHeaders {
     key: Uuid,
 }
 
+/// The local program to which events are forwarded.
+pub(super) struct Program<'a> {
+    pub(super) url: Option<&'a str>,
+
+    /// The secret token or signing token of the requests.
+    pub(super) secret: Option<&'a str>,
+}
+
 /// Follows the journal until the server refuses for good or the user stops the program.
-pub(super) async fn run(
-    follow: &Follow,
-    from: &str,
-    forward: Option<&str>,
-    secret: Option<&str>,
-) -> anyhow::Result<()> {
+pub(super) async fn run(follow: &Follow, from: &str, program: &Program<'_>, json: bool) -> anyhow::Result<()> {
     let token = follow.token.token(from)?;
-    let hook = forward.map(|url| local_hook(url, secret)).transpose()?;
+    let hook = program.url.map(|url| local_hook(url, program.secret)).transpose()?;
     let (url, since) = (follow.url(from)?, follow.since.as_deref().map(moment).transpose()?);
 
     let file = follow.position.as_deref().map(|file| PositionFile {
@@ -121,12 +124,8 @@ pub(super) async fn run(
     loop {
         match open(url.clone(), &token, position.as_deref(), since.as_deref()).await? {
             Ok(stream) => {
-                say(format!(
-                    "following {from}{}",
-                    position
-                        .as_ref()
-                        .map_or(String::new(), |at| format!(" after position {at}"))
-                ));
+                let after = position.as_ref().map(|at| format!(" after position {at}"));
+                note(json, format!("following {from}{}", after.unwrap_or_default()));
 
                 let read = Cell::new(0);
                 let pieces = BodyDataStream::new(stream).map_err(io::Error::other).and_then(|piece| {
@@ -148,7 +147,7 @@ pub(super) async fn run(
                             read.set(0);
 
                             let Some(at) = event.id.clone() else { continue };
-                            take(&event, hook.as_ref()).await?;
+                            take(&event, hook.as_ref(), json).await?;
 
                             if let Some(file) = &file {
                                 file.write(&at)?;
@@ -160,9 +159,9 @@ pub(super) async fn run(
                         Err(error) => break error.to_string(),
                     }
                 };
-                say(format!("the stream was interrupted ({broken}); reconnecting"));
+                note(json, format!("the stream was interrupted ({broken}); reconnecting"));
             }
-            Err(why) => say(format!("{why}; next attempt in {:.1} s", wait.as_secs_f64())),
+            Err(why) => note(json, format!("{why}; next attempt in {:.1} s", wait.as_secs_f64())),
         }
 
         tokio::time::sleep(wait).await;
@@ -225,7 +224,7 @@ async fn open(
 
 /// Prints an event and forwards it. When this returns, the local program has accepted the event or has refused it for
 /// good.
-async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
+async fn take(event: &Sse, hook: Option<&Hook>, json: bool) -> anyhow::Result<()> {
     let (kind, data) = (
         event.event.as_deref().unwrap_or_default(),
         event.data.as_deref().unwrap_or_default(),
@@ -236,23 +235,43 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
     }
 
     if kind == "lost" {
-        say("LOST: the server has deleted some of the events that follow this position");
+        note(
+            json,
+            "LOST: the server has deleted some of the events that follow this position",
+        );
+
         return Ok(());
     }
 
     let came: StreamedEvent =
         serde_json::from_str(data).with_context(|| format!("failed to read an event of the server: {data:.200}"))?;
-    print_event(
-        &came.headers.event,
-        &came.headers.key.to_string(),
-        came.body.as_bytes(),
-        "from the stream",
-    );
-    if hook.is_none() {
-        print_body(came.body.as_bytes());
+    let key = came.headers.key.to_string();
+    let mut line = json.then(|| json_of_event(Some(&came.headers.event), Some(&key), came.body.as_bytes()));
+
+    if !json {
+        print_event(&came.headers.event, &key, came.body.as_bytes(), "from the stream");
+        if hook.is_none() {
+            print_body(came.body.as_bytes());
+        }
     }
 
-    let Some(hook) = hook else { return Ok(()) };
+    let forwarded = match hook {
+        Some(hook) => Some(forward(hook, came, json).await?),
+        None => None,
+    };
+
+    if let Some(line) = &mut line {
+        line["position"] = event.id.as_deref().into();
+        add_forwarded(line, forwarded.as_ref());
+        say(line);
+    }
+
+    Ok(())
+}
+
+/// Forwards an event until the local program accepts it or has refused it for good. Returns the status of the answer,
+/// or the reason for which the event was given up.
+async fn forward(hook: &Hook, came: StreamedEvent, json: bool) -> anyhow::Result<Result<u16, String>> {
     let body = Bytes::from(came.body);
     let trigger = Trigger::by_name(&came.trigger).unwrap_or(Trigger::UNKNOWN);
 
@@ -278,8 +297,8 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
 
         let why = match sent {
             Ok(answer) if (200..300).contains(&answer.status) => {
-                say(format!("forwarded: {}", answer.status));
-                return Ok(());
+                note(json, format!("forwarded: {}", answer.status));
+                return Ok(Ok(answer.status));
             }
             Ok(answer) => {
                 // The program answers but refuses this event. Retries without a limit would block all later events.
@@ -290,18 +309,13 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         };
 
         if unwanted >= TRIES {
-            say(format!(
-                "GIVEN UP after {TRIES} attempts: {why}, key {}",
-                came.headers.key
-            ));
-
-            return Ok(());
+            let key = came.headers.key;
+            note(json, format!("GIVEN UP after {TRIES} attempts: {why}, key {key}"));
+            return Ok(Err(why));
         }
 
-        say(format!(
-            "failed to forward: {why}; next attempt in {:.1} s",
-            wait.as_secs_f64()
-        ));
+        let pause = wait.as_secs_f64();
+        note(json, format!("failed to forward: {why}; next attempt in {pause:.1} s"));
 
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::scope;
+use super::projects;
+use super::whole::WholeQuery;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line, Params};
@@ -86,7 +87,7 @@ struct NewAlert {
     #[serde(default)]
     cool_down: u64,
 
-    /// Only this project: its path, or its id in received bodies.
+    /// Only this project: its id in Quickdraw, or its full path. The rule is stored with the path.
     project: Option<String>,
 
     /// Evaluate the rule for each project separately.
@@ -197,7 +198,7 @@ struct AlertView {
     /// Minimum time between two reports of this alert, in seconds.
     cool_down: u64,
 
-    /// Only this project.
+    /// Only this project, by its full path.
     project: Option<String>,
 
     /// The rule is evaluated for each project separately.
@@ -281,16 +282,19 @@ impl AlertView {
 }
 
 /// List alert rules with their current states. Administrators only.
-#[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = Page<AlertView>)))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<AlertView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/alerts", tag = "Insights", params(WholeQuery),
+    responses((status = 200, body = Page<AlertView>)))]
+async fn list(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<WholeQuery>,
+) -> Result<Json<Page<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
     let statuses = app.engine.insights.alert_statuses().await.map_err(ApiError::internal)?;
 
     let projects = app.store().insights_projects().await?;
-    let rules = rules.all.into_iter();
-    Ok(Json(Page::whole(
-        rules.map(|rule| AlertView::new(rule, &statuses, &projects)),
-    )))
+    let view = |rule: Rule| AlertView::new(rule, &statuses, &projects);
+    Ok(Json(query.page(rules.all.into_iter(), |rule| rule.id, view)?))
 }
 
 /// Create an alert rule. Administrators only.
@@ -429,10 +433,11 @@ async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<Status
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Checks that the project of a rule is known from events. A rule with a misspelled project would never fire.
-async fn known(app: &App, rule: Rule) -> Result<Rule, ApiError> {
+/// Checks that the project of a rule is known, and writes it as its path. A rule with a misspelled project would never
+/// fire.
+async fn known(app: &App, mut rule: Rule) -> Result<Rule, ApiError> {
     if let Some(project) = &rule.project {
-        scope::project(app, project).await?;
+        rule.project = Some(projects::of_project(app, project).await?.path);
     }
 
     Ok(rule)

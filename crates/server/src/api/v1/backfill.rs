@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body_faults::{self, Expected, Field};
 use crate::auth::Admin;
 use crate::body;
 use crate::error::ApiError;
@@ -82,6 +83,16 @@ struct BackfillEvent<'a> {
     payload: &'a RawValue,
 }
 
+/// The fields of [`GivenBackfill`], for errors.
+const BACKFILL: &[Field] = &[Field::required("events", Expected::Items(EVENT))];
+
+/// The fields of an event to import.
+const EVENT: &[Field] = &[
+    Field::optional("trigger", Expected::Text),
+    Field::optional("received_at", Expected::Text),
+    Field::required("payload", Expected::Anything),
+];
+
 /// Events to import.
 #[derive(ToSchema)]
 #[schema(as = Backfill)]
@@ -135,10 +146,8 @@ async fn backfill(
     let held = body::read(&app.bodies, &headers, body, LIMIT, body::Kind::Reported)
         .await
         .map_err(refused)?;
-    let given: GivenBackfill<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
-        let text = format!("the body is not a backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
-        ApiError::problem(StatusCode::BAD_REQUEST, text)
-    })?;
+    let given: GivenBackfill<'_> = serde_json::from_slice(&held.bytes)
+        .map_err(|error| body_faults::explain(&held.bytes, BACKFILL, &error, r#"{"events":[{"payload":{…}}]}"#))?;
 
     if given.events.len() > MAX_EVENTS {
         return Err(unprocessable(format!(

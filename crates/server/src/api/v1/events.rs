@@ -22,12 +22,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::body_faults::{self, Expected, Field};
 use crate::api::{find_group, find_project};
 use crate::aside;
 use crate::auth::{Admin, Caller};
 use crate::body::{self, Held, Kind};
-use crate::error::ApiError;
-use crate::params::Input;
+use crate::error::{self, ApiError, FieldError};
+use crate::params::{Input, near};
 use crate::receive::{ambiguous, idempotency_key, text};
 use crate::state::App;
 
@@ -60,6 +61,26 @@ struct GivenReport<'a> {
     #[serde(default)]
     more: bool,
 }
+
+/// The fields of [`GivenReport`], for errors.
+const REPORT: &[Field] = &[
+    Field::required("trigger", Expected::Text),
+    Field::optional("payload", Expected::Anything),
+    Field::optional("object", Expected::Anything),
+    Field::optional("user", Expected::Open(USER)),
+    Field::optional("previous", Expected::Anything),
+    Field::optional("operation", Expected::Text),
+    Field::with_default("more", Expected::Flag),
+];
+
+/// The fields of the user of a report.
+const USER: &[Field] = &[
+    Field::with_default("id", Expected::Number),
+    Field::with_default("name", Expected::Text),
+    Field::with_default("username", Expected::Text),
+    Field::optional("email", Expected::Text),
+    Field::optional("avatar_url", Expected::Text),
+];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -270,8 +291,8 @@ async fn accept_report(
             id: None,
             operation: reported.operation.as_deref().map(str::to_owned),
         },
-        Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
-        Err(ReportError::Foreign(error)) => return Err(unprocessable(error)),
+        Err(ReportError::Compose(error)) => return Err(wrong("object", &error)),
+        Err(ReportError::Foreign(error)) => return Err(wrong("object", &error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
     Ok((StatusCode::ACCEPTED, Json(accepted)))
@@ -315,12 +336,12 @@ async fn accept(
 
     let body = payload.get().as_bytes();
     let trigger = trigger(reported)?;
-    let envelope = Envelope::read(body).map_err(unprocessable)?;
+    let envelope = Envelope::read(body).map_err(|error| wrong("payload", &error))?;
     let journal = &app.engine.journal;
     let trigger = trigger.for_body(&envelope);
 
     if let Some(scope) = within {
-        check_projects(&app.engine.context, trigger, body, scope).map_err(unprocessable)?;
+        check_projects(&app.engine.context, trigger, body, scope).map_err(|error| wrong("payload", &error))?;
     }
 
     let event = Event {
@@ -355,20 +376,44 @@ fn parse(held: &Held) -> Result<GivenReport<'_>, ApiError> {
         let name = Trigger::PUSH.row().name;
         let complete = format!(r#"{{"trigger":"{name}","payload":{{…}}}}"#);
         let composed = format!(r#"{{"trigger":"{name}","user":{{…}},"object":{{…}}}}"#);
-        let text = format!("the body is not a report ({error}); send {complete} or {composed}");
 
-        ApiError::problem(StatusCode::BAD_REQUEST, text)
+        body_faults::explain(&held.bytes, REPORT, &error, &format!("{complete} or {composed}"))
     })
 }
 
 fn trigger(reported: &GivenReport<'_>) -> Result<Trigger, ApiError> {
-    Trigger::by_name(&reported.trigger).ok_or_else(|| {
-        let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
-        unprocessable(format!(
-            "there is no trigger with this name; use one of {}",
-            names.join(", ")
-        ))
-    })
+    Trigger::by_name(&reported.trigger).ok_or_else(|| unknown_trigger(&reported.trigger))
+}
+
+/// The 422 for a trigger that does not exist, with the names of all triggers.
+fn unknown_trigger(given: &str) -> ApiError {
+    let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
+    let meant = near::nearest(given, names.iter().copied());
+    let choices: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+
+    let hint = meant.map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
+    let detail = format!(
+        "there is no trigger with this name; {hint}use one of {}",
+        choices.join(", ")
+    );
+
+    let error = FieldError {
+        field: "trigger".to_owned(),
+        detail,
+        choices,
+        did_you_mean: meant.map(str::to_owned),
+    };
+    refused(error)
+}
+
+/// The 422 for a field with a wrong value.
+fn wrong(field: &str, error: &impl ToString) -> ApiError {
+    refused(FieldError::new(field, error.to_string()))
+}
+
+fn refused(fault: FieldError) -> ApiError {
+    let kind = error::Kind::InvalidParameter;
+    ApiError::fields_with(StatusCode::UNPROCESSABLE_ENTITY, kind, vec![fault])
 }
 
 fn missing_body() -> ApiError {
@@ -444,7 +489,7 @@ async fn active_on_instance(
 
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
-    let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
+    let trigger = trigger.ok_or_else(|| unknown_trigger(&query.trigger))?;
     Ok(Json(Active {
         active: app.engine.context.is_subscribed(place, trigger),
     }))

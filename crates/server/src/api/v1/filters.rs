@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::find_project;
+use super::{filter_faults, lookup};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Invalid, Params, TriggerName};
@@ -79,10 +79,10 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
         Some(value) => value.to_string(),
     };
     let filter = EventFilter::parse(&text)
-        .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("event_filter {error}")))?;
+        .map_err(|error| filter_faults::explain(StatusCode::UNPROCESSABLE_ENTITY, "event_filter", &text, &error))?;
 
     let project = match params.one::<String>("project")? {
-        Some(name) => Some(find_project(&app, &name).await?.id),
+        Some(name) => Some(lookup::find_for_admin(&app, &name).await?.id),
         None => None,
     };
 

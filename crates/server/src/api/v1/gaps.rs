@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_insights::gaps::{After, Completeness, Gap, Sequence};
@@ -13,15 +14,17 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
-use super::scope::project;
-use crate::auth::Admin;
+use super::period::Period;
+use super::{invalid, projects};
+use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::params::Input;
+use crate::params::{Input, Invalid, When};
 use crate::state::App;
 
 const DEFAULT: usize = 100;
 const LARGEST: usize = 1_000;
+/// Largest number of projects of a group in a page of completeness.
+const MAX_PROJECTS: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(completeness)).routes(routes!(gaps))
@@ -30,8 +33,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct CompletenessQuery {
-    /// Only this project: its id in received bodies, or its path.
+    /// Only this project: its id in Quickdraw, or its full path. Users who are no administrators must give a project or
+    /// a group.
     project: Option<String>,
+
+    /// Only projects of this group and its subgroups: the id of the group, or its full path.
+    group: Option<String>,
+
+    /// Only the project with this id in received bodies, which is GitLab's. Users who are no administrators must also
+    /// give its project or group.
+    source_project_id: Option<i64>,
 
     /// Position after which the page begins: `next` of the previous page.
     after: Option<i64>,
@@ -83,8 +94,8 @@ struct CompletenessList {
     /// One entry per project and sequence, at most 1,000.
     items: Vec<CompletenessView>,
 
-    /// Value of `after` for the next page; absent on the last page.
-    next: Option<i64>,
+    /// Value of `after` for the next page; null on the last page.
+    next: Option<String>,
 }
 
 impl From<Completeness> for CompletenessView {
@@ -103,51 +114,151 @@ impl From<Completeness> for CompletenessView {
     }
 }
 
-/// Show how complete the received events of each project are. Administrators only.
+/// Show how complete the received events of each project are. Maintainers of the project, owners of the group, and
+/// administrators.
 ///
 /// The answer covers pushes, merge requests, issues and CI pipelines. Missing events are found from payloads alone: by
 /// pushes that do not begin where the last push to their branch ended, and by skipped numbers.
 #[utoipa::path(get, path = "/insights/completeness", tag = "Insights", params(CompletenessQuery),
     responses((status = 200, body = CompletenessList)))]
 async fn completeness(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Input(query): Input<CompletenessQuery>,
 ) -> Result<Json<CompletenessList>, ApiError> {
-    let projects = match query.project {
-        Some(name) => Projects::One(project(&app, &name).await?),
-        None => query.after.map_or(Projects::ALL, Projects::After),
-    };
+    let (project, group) = (query.project.as_deref(), query.group.as_deref());
+    let ids = chosen(&app, &caller, project, group, query.source_project_id).await?;
 
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    let mut found = app.store().completeness(projects, LARGEST).await?;
-    let mut next = None;
+    let (found, next) = match ids {
+        Some(ids) => page_of(&app, &ids, query.after).await?,
+        None => page_of_all(&app, query.after).await?,
+    };
 
-    if found.len() == LARGEST {
-        // The last project may have more sequences, so it goes to the next page.
-        let last = found.last().map(|one| one.project);
-        found.retain(|one| Some(one.project) != last);
-        next = found.last().map(|one| one.project);
-    }
-
-    let items = found.into_iter().map(CompletenessView::from).collect();
     Ok(Json(CompletenessList {
         as_of,
         definition_version: DEFINITION_VERSION,
-        items,
-        next,
+        items: found.into_iter().map(CompletenessView::from).collect(),
+        next: next.map(|project| project.to_string()),
     }))
+}
+
+/// Returns the ids by which insights know the projects that a request names; `None` for all projects. Ids of several
+/// GitLab instances can be equal, so only administrators can name a project by such an id alone.
+async fn chosen(
+    app: &App,
+    caller: &Caller,
+    project: Option<&str>,
+    group: Option<&str>,
+    source_project_id: Option<i64>,
+) -> Result<Option<Vec<i64>>, ApiError> {
+    let Some(id) = source_project_id else {
+        return projects::chosen(app, caller, project, group).await;
+    };
+
+    let is_known = if caller.actor.is_admin && project.is_none() && group.is_none() {
+        !app.store().completeness(Projects::One(id), 1).await?.is_empty()
+    } else {
+        let ids = projects::chosen(app, caller, project, group).await?;
+        ids.is_some_and(|ids| ids.contains(&id))
+    };
+    if !is_known {
+        let text = format!("no event has named a project with the source_project_id {id} here");
+        return Err(ApiError::problem(StatusCode::NOT_FOUND, text));
+    }
+
+    Ok(Some(vec![id]))
+}
+
+/// Reads a page of some projects. Returns the last project of the page if more follow.
+async fn page_of(app: &App, ids: &[i64], after: Option<i64>) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
+    let mut ids: Vec<i64> = ids
+        .iter()
+        .copied()
+        .filter(|id| after.is_none_or(|after| *id > after))
+        .collect();
+
+    ids.sort_unstable();
+
+    let has_more = ids.len() > MAX_PROJECTS;
+    ids.truncate(MAX_PROJECTS);
+
+    let mut found = Vec::new();
+    for id in &ids {
+        found.extend(app.store().completeness(Projects::One(*id), LARGEST).await?);
+    }
+
+    Ok((found, ids.last().copied().filter(|_| has_more)))
+}
+
+/// Reads a page of all projects. Returns the last project of the page if more follow.
+async fn page_of_all(app: &App, after: Option<i64>) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
+    let projects = after.map_or(Projects::ALL, Projects::After);
+    let mut found = app.store().completeness(projects, LARGEST).await?;
+    if found.len() < LARGEST {
+        return Ok((found, None));
+    }
+
+    // The last project may have more sequences, so it goes to the next page.
+    let last = found.last().map(|one| one.project);
+    found.retain(|one| Some(one.project) != last);
+
+    let next = found.last().map(|one| one.project);
+
+    Ok((found, next))
+}
+
+/// A sequence of events whose gaps are listed.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum SequenceWord {
+    /// Pushes of a branch.
+    Push,
+
+    /// Merge requests by number.
+    MergeRequest,
+
+    /// Issues by number.
+    Issue,
+
+    /// CI pipelines by number.
+    Pipeline,
+}
+
+impl From<SequenceWord> for Sequence {
+    fn from(word: SequenceWord) -> Self {
+        match word {
+            SequenceWord::Push => Self::Push,
+            SequenceWord::MergeRequest => Self::MergeRequest,
+            SequenceWord::Issue => Self::Issue,
+            SequenceWord::Pipeline => Self::Pipeline,
+        }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct GapsQuery {
-    /// The project: its id in received bodies, or its path.
-    project: String,
+    /// The project: its id in Quickdraw, or its full path.
+    project: Option<String>,
 
-    /// Only these sequences: `push`, `merge_request`, `issue`, `pipeline`.
+    /// The project by its id in received bodies, which is GitLab's. Users who are no administrators must also give
+    /// `project`.
+    source_project_id: Option<i64>,
+
+    /// Only these sequences, separated by commas.
     #[serde(default)]
-    kind: Vec<String>,
+    #[param(inline)]
+    kind: Vec<SequenceWord>,
+
+    /// Only pushes whose next known push was received at this time or later: `2026-03-16T09:30:00Z`, a day, or a
+    /// span back from now such as `2h`. Other missing events have no time, so only pushes are listed.
+    #[param(value_type = Option<String>)]
+    since: Option<When>,
+
+    /// Only pushes whose next known push was received before this time, written like `since`.
+    #[param(value_type = Option<String>)]
+    until: Option<When>,
 
     /// Position after which the page begins: `next` of the previous page.
     after: Option<String>,
@@ -194,7 +305,7 @@ struct GapList {
     /// The gaps. Pushes are ordered by `received_at`, other objects by number.
     items: Vec<GapView>,
 
-    /// Value of `after` for the next page; absent on the last page.
+    /// Value of `after` for the next page; null on the last page.
     next: Option<String>,
 }
 
@@ -224,11 +335,11 @@ impl From<&Gap> for GapView {
     }
 }
 
-/// List the gaps of a project. Administrators only.
+/// List the gaps of a project. Maintainers of the project, and administrators.
 #[utoipa::path(get, path = "/insights/gaps", tag = "Insights", params(GapsQuery),
     responses((status = 200, body = GapList)))]
 async fn gaps(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Input(query): Input<GapsQuery>,
 ) -> Result<Json<GapList>, ApiError> {
@@ -240,24 +351,23 @@ async fn gaps(
             .ok_or_else(|| ApiError::field("limit", format!("limit must be from 1 to {LARGEST}")))?,
     };
 
-    let kind = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("kind does not have a valid value"));
-    let mut wanted = query.kind.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
-    if wanted.is_empty() {
-        wanted = Sequence::ALL.to_vec();
-    }
-
+    let period = Period::read(query.since, query.until, app.now())?;
+    let wanted = sequences(&query.kind, period)?;
     let after_gap = query.after.as_deref().map(parse).transpose()?;
-    let project = project(&app, &query.project).await?;
+    let project = project(&app, &caller, &query).await?;
     let (mut found, mut next) = (Vec::new(), None);
 
-    for kind in Sequence::ALL.into_iter().filter(|kind| wanted.contains(kind)) {
+    for kind in wanted {
         let after = match &after_gap {
             Some(after_gap) if kind < of(after_gap) => continue,
             Some(after_gap) if kind == of(after_gap) => after_gap.clone(),
             _ => After::start(kind),
         };
+
         // Reads one gap more than fits, to see whether a next page exists.
-        let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
+        let most = limit - found.len() + 1;
+        let mut more = app.store().gaps(project, beginning(after, period), most).await?;
+        more.retain(|gap| is_in(gap, period));
 
         if found.len() + more.len() > limit {
             more.truncate(limit - found.len());
@@ -273,6 +383,57 @@ async fn gaps(
         items: found.iter().map(GapView::from).collect(),
         next,
     }))
+}
+
+/// Returns the sequences that a request selects, in the order of the list.
+fn sequences(asked: &[SequenceWord], period: Period) -> Result<Vec<Sequence>, ApiError> {
+    let asked: Vec<Sequence> = asked.iter().copied().map(Sequence::from).collect();
+
+    if !period.is_any() && asked.iter().any(|kind| *kind != Sequence::Push) {
+        let name = if period.since.is_some() { "since" } else { "until" };
+        let detail = format!("{name} applies to pushes only, because other missing events have no time; use kind=push");
+        return Err(ApiError::field(name, detail));
+    }
+
+    let is_wanted = |kind: &Sequence| {
+        if asked.is_empty() {
+            period.is_any() || *kind == Sequence::Push
+        } else {
+            asked.contains(kind)
+        }
+    };
+    Ok(Sequence::ALL.into_iter().filter(is_wanted).collect())
+}
+
+/// Returns the id in received bodies of the project that a request names. Of several projects that had the path one
+/// after the other, it is the newest.
+async fn project(app: &App, caller: &Caller, query: &GapsQuery) -> Result<i64, ApiError> {
+    let project = query.project.as_deref();
+    if project.is_none() && query.source_project_id.is_none() {
+        return Err(Invalid::missing("project").into());
+    }
+
+    let ids = chosen(app, caller, project, None, query.source_project_id).await?;
+    ids.unwrap_or_default()
+        .into_iter()
+        .max()
+        .ok_or_else(|| ApiError::not_found("Project"))
+}
+
+/// The position after which a page begins: that of the request, or the beginning of the period.
+fn beginning(after: After, period: Period) -> After {
+    match (after, period.since) {
+        (After::Pushes(time, _), Some(since)) if time < since => After::Pushes(since, String::new()),
+        (after, _) => after,
+    }
+}
+
+/// Checks whether a gap is in the period. Only pushes have a time.
+fn is_in(gap: &Gap, period: Period) -> bool {
+    match gap {
+        Gap::Pushes { received_at, .. } => period.contains(*received_at),
+        Gap::Objects { .. } => period.is_any(),
+    }
 }
 
 const fn of(after: &After) -> Sequence {

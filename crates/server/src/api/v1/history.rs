@@ -1,4 +1,5 @@
-//! Lists of events, deliveries, attempts and skips. All of them have the same filters, as far as they apply.
+//! Lists of events, deliveries, attempts and skips. All of them have the same filters, as far as they apply. A filter
+//! that cannot apply to a list is refused with the reason (`params/known/inapplicable.rs`).
 
 mod filter;
 mod listed;
@@ -11,6 +12,8 @@ use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::event;
+use quickdraw_domain::history::{BodyFilter, ObjectReference};
+use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId};
 use quickdraw_store::history::HistoryFilter;
 use quickdraw_store::lists::Scanned;
@@ -21,9 +24,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::filter::EventConditions;
+use self::filter::{EventConditions, Search};
 use self::listed::Listed;
 use self::one::put_off;
+use super::answers::answers;
 use super::limit;
 use crate::audit::Note;
 use crate::auth::Caller;
@@ -53,15 +57,55 @@ struct PageQuery {
     limit: Option<i64>,
 }
 
+/// Conditions on the deliveries of events. All of them apply to the same delivery.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventDeliveryConditions {
+    /// Only events with a delivery to this hook.
+    hook: Option<i64>,
+
+    /// Only events with a delivery in this state.
+    #[param(inline)]
+    state: Option<StateWord>,
+
+    /// Only events with a delivery whose last attempt got one of these statuses: HTTP statuses, or `successful`,
+    /// `client_failure`, `server_failure`; separated by commas, at most 100.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    status: Vec<String>,
+
+    /// Only events with a delivery whose last attempt had one of these outcomes, such as `rejected` or `timed_out`,
+    /// separated by commas.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    class: Vec<Class>,
+}
+
 /// List events of the journal, newest first.
 ///
 /// A page examines at most 20,000 events, and at most 1,000 bodies with `text` or `object`, so it can be short, even
 /// empty, although more follow: `next` is null on the last page only. Users who are no administrators name a project
-/// that they maintain or a group that they own.
-#[utoipa::path(get, path = "/events", tag = "History", params(EventConditions, PageQuery),
+/// that they maintain or a group that they own; for them, the filters on deliveries apply to the hooks of these.
+#[utoipa::path(get, path = "/events", tag = "History", params(EventDeliveryConditions, EventConditions, PageQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn events(caller: Caller, State(app): State<Arc<App>>, params: Params) -> Result<Json<Page<Event>>, ApiError> {
-    let found = search::<event::Event>(&app, &caller, &params, None, Ok).await?;
+    let asked: EventDeliveryConditions = params.read()?;
+    let found = search::<event::Event>(&app, &caller, &params, asked.hook, |filter| {
+        let answers = answers(&asked.status)?;
+        let is_of_deliveries =
+            asked.hook.is_some() || asked.state.is_some() || !answers.is_any() || !asked.class.is_empty();
+
+        Ok(HistoryFilter {
+            // Events without deliveries are shown too, unless the request has a condition on deliveries.
+            hooks: filter.hooks.filter(|_| is_of_deliveries),
+            state: asked.state.map(Stage::from),
+            answers,
+            classes: asked.class.into_iter().map(|class| class.0).collect(),
+            ..filter
+        })
+    })
+    .await?;
+
     Ok(Json(shown(&found)))
 }
 
@@ -146,7 +190,7 @@ async fn deliveries(
         Ok(HistoryFilter {
             event: asked.event.map(EventId),
             state: asked.state.map(Stage::from),
-            answers: filter::answers(&asked.status)?,
+            answers: answers(&asked.status)?,
             classes: asked.class.into_iter().map(|class| class.0).collect(),
             ..filter
         })
@@ -171,6 +215,10 @@ struct AttemptConditions {
 
     /// Only attempts of this delivery.
     delivery: Option<Uuid>,
+
+    /// Only attempts of deliveries that are in this state now.
+    #[param(inline)]
+    state: Option<StateWord>,
 
     /// Only attempts that got one of these statuses: HTTP statuses, or `successful`, `client_failure`,
     /// `server_failure`; separated by commas, at most 100.
@@ -203,7 +251,8 @@ async fn attempts(
         Ok(HistoryFilter {
             event: asked.event.map(EventId),
             delivery: asked.delivery.map(DeliveryId),
-            answers: filter::answers(&asked.status)?,
+            state: asked.state.map(Stage::from),
+            answers: answers(&asked.status)?,
             classes: asked.class.into_iter().map(|class| class.0).collect(),
             ..filter
         })
@@ -243,6 +292,26 @@ async fn skips(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
     .await?;
 
     Ok(Json(shown(&found)))
+}
+
+/// Finds the newest events about an object, as far as one page examines events and bodies.
+pub(super) async fn about(
+    app: &Arc<App>,
+    places: Option<Vec<Place>>,
+    object: ObjectReference,
+    most: usize,
+) -> Result<Scanned<event::Event, EventId>, ApiError> {
+    let search = Search {
+        rows: HistoryFilter {
+            places,
+            ..HistoryFilter::default()
+        },
+        body: BodyFilter {
+            text: None,
+            object: Some(object),
+        },
+    };
+    filter::list::<event::Event>(app, &search, None, most).await
 }
 
 /// Reads a page of a list. `narrow` adds the conditions that only this list has.

@@ -39,6 +39,10 @@ struct IdentityQuery {
     #[serde(default)]
     unmatched: bool,
 
+    /// Only identities after this position: `next` of the previous page.
+    #[param(minimum = 0)]
+    after: Option<i64>,
+
     /// Maximum number of identities. Those with the most commits come first.
     #[param(default = 100, minimum = 1, maximum = 1_000)]
     limit: Option<i64>,
@@ -122,8 +126,12 @@ struct AccountView {
 /// Committers, and the share of commits that belong to no member.
 #[derive(Serialize, ToSchema)]
 struct Identities {
-    /// The requested identities.
+    /// The identities of the page, those with the most commits first.
     items: Vec<IdentityView>,
+
+    /// Value of `after` for the next page; null on the last page. It is a number of identities, so new commits can move
+    /// an identity from one page to another.
+    next: Option<String>,
 
     /// Number of all identities that match the request.
     total: usize,
@@ -137,7 +145,7 @@ struct Identities {
     /// Share of `unmatched_commits` in `commits`, from 0 to 1; null without commits.
     unmatched_share: Option<f64>,
 
-    /// Accounts that belong to no member and no bot.
+    /// The first accounts that belong to no member and no bot, at most `limit`.
     unmatched_accounts: Vec<AccountView>,
 }
 
@@ -195,7 +203,12 @@ async fn list(
     items.sort_by_key(|one| std::cmp::Reverse((one.commits, one.merge_commits)));
 
     let total = items.len();
+    let start = usize::try_from(query.after.unwrap_or(0)).unwrap_or(0).min(total);
+    items.drain(..start);
+
+    let has_more = items.len() > limit;
     items.truncate(limit);
+    let next = has_more.then(|| (start + limit).to_string());
 
     let nobodys = |user: &&User| resolver.user(user.id) == Who::Unmatched;
     let account = |user: &User| AccountView {
@@ -206,6 +219,7 @@ async fn list(
 
     Ok(Json(Identities {
         items,
+        next,
         total,
         commits,
         unmatched_commits: unmatched,

@@ -16,10 +16,11 @@ use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{Edit, Secret};
 use quickdraw_store::inspectors::ListedInspector;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::limit;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Clearable, Input, Line, Params, Prose};
@@ -75,15 +76,47 @@ struct InspectorSettings {
     delay_ms: Option<i64>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Query {
+    /// Only inspectors that were created before this one: `next` of the previous page.
+    before: Option<String>,
+
+    /// Maximum number of rows.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
 /// List your inspectors, newest first. Administrators see the inspectors of all users.
-#[utoipa::path(get, path = "/inspectors", tag = "Inspectors", responses((status = 200, body = Page<Inspector>)))]
-async fn list(caller: Caller, State(app): State<Arc<App>>) -> Result<Json<Page<Inspector>>, ApiError> {
+#[utoipa::path(get, path = "/inspectors", tag = "Inspectors", params(Query),
+    responses((status = 200, body = Page<Inspector>)))]
+async fn list(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Input(query): Input<Query>,
+) -> Result<Json<Page<Inspector>>, ApiError> {
+    let limit = limit(query.limit)?;
     let owner = (!caller.actor.is_admin).then_some(caller.actor.user_id);
     let now = app.now();
-    let found = app.store().list_inspectors(owner).await?;
-    let alive = found.iter().filter(|listed| listed.inspector.is_alive(now));
 
-    Ok(Json(Page::whole(alive.map(|listed| view(&app, listed)))))
+    // There are never many, so the page is taken from all of them.
+    let mut found = app.store().list_inspectors(owner).await?;
+    found.retain(|listed| listed.inspector.is_alive(now));
+    if let Some(before) = &query.before {
+        let last = found.iter().position(|listed| listed.inspector.key == *before);
+        let last =
+            last.ok_or_else(|| ApiError::field("before", "before is not the id of an inspector in this list"))?;
+        found.drain(..=last);
+    }
+
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| has_more);
+
+    Ok(Json(Page {
+        next: last.map(|listed| listed.inspector.key.clone()),
+        items: found.iter().map(|listed| view(&app, listed)).collect(),
+    }))
 }
 
 /// Create an inspector: an address that keeps the requests which it gets.

@@ -9,8 +9,8 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_engine::BodyNames;
 use quickdraw_store::scopes::Name;
 
-use super::invalid;
-use crate::api::{find_group, find_project};
+use super::{invalid, lookup};
+use crate::api::find_group;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
@@ -29,7 +29,7 @@ pub(super) async fn scope_of(
 ) -> Result<Scope, ApiError> {
     let scope = match (project, group) {
         (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
-        (Some(project), None) => Scope::Project(find_project(app, project).await?.id),
+        (Some(project), None) => Scope::Project(lookup::find(app, caller, project).await?.id),
         (None, Some(group)) => Scope::Group(find_group(app, group).await?.id),
         (None, None) if caller.actor.is_admin => return Ok(Scope::Instance),
         (None, None) => {
@@ -48,6 +48,21 @@ pub(super) async fn scope_of(
 /// # Errors
 /// 404 if insights know no project of the scope.
 pub(super) async fn ids_in_insights(app: &App, scope: Scope) -> Result<Vec<i64>, ApiError> {
+    let found = ids_of(app, scope).await?;
+    if found.is_empty() {
+        let text = "insights do not know a project of this name yet, or its id also stands for a project of another \
+            instance";
+        return Err(ApiError::problem(StatusCode::NOT_FOUND, text));
+    }
+
+    Ok(found)
+}
+
+/// Returns the ids by which insights know the projects of a scope. The list is empty if insights know none of them.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn ids_of(app: &App, scope: Scope) -> Result<Vec<i64>, ApiError> {
     let ids = BodyNames(&app.engine.context.directory()).of(scope);
     let mut found = ids.of_instances;
 
@@ -59,12 +74,6 @@ pub(super) async fn ids_in_insights(app: &App, scope: Scope) -> Result<Vec<i64>,
         // A backfill can contain a project of another instance with the same id and another path.
         let is_here = |id: &i64| paths.get(id).is_none_or(|path| place.contains(path));
         found.extend(ids.own.into_iter().map(|project| project.0).filter(is_here));
-    }
-
-    if found.is_empty() {
-        let text = "insights do not know a project of this name yet, or its id also stands for a project of another \
-            instance";
-        return Err(ApiError::problem(StatusCode::NOT_FOUND, text));
     }
 
     found.sort_unstable();

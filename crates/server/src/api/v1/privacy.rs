@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{invalid, roster, scope};
+use super::{invalid, projects, roster};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -143,7 +143,7 @@ fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
 /// Retention of a project's facts.
 #[derive(Deserialize, ToSchema)]
 struct RetentionChange {
-    /// The project: its id in received bodies, or its path.
+    /// The project: its id in Quickdraw, or its full path.
     project: String,
 
     /// Retention in days; null for no limit.
@@ -175,7 +175,7 @@ async fn keep(
         )));
     }
 
-    let project = scope::project(&app, &asked.project).await?;
+    let project = projects::of_project(&app, &asked.project).await?.newest();
     let decide = |privacy: &mut Privacy| {
         match asked.days {
             Some(days) => privacy.kept_days.insert(project, days),

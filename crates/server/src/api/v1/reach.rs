@@ -3,17 +3,22 @@
 
 use axum::http::StatusCode;
 use quickdraw_domain::HookId;
-use quickdraw_domain::access::Action;
+use quickdraw_domain::access::{AccessLevel, Action};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_engine::places;
+use quickdraw_store::lists::{Page, Start};
+use quickdraw_store::scopes::ScopeFilter;
 
-use crate::api::{find_group, find_project};
+use super::lookup;
+use crate::api::find_group;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
 
 /// Largest number of projects and groups in a group whose history is searched.
-const MAX_PLACES: usize = 10_000;
+pub(super) const MAX_PLACES: usize = 10_000;
+/// Largest number of projects, and of groups, that a search of a user covers if it names none.
+const MAX_MANAGED: i64 = 100;
 
 /// The part of history that a list shows.
 pub(super) struct Reach {
@@ -39,7 +44,7 @@ impl Reach {
     /// # Errors
     /// 404 for a project or group that the caller may not see, and 403 if a caller who is no administrator names none.
     pub(super) async fn of(app: &App, caller: &Caller, named: Named<'_>) -> Result<Self, ApiError> {
-        let Some(place) = place(app, &named).await? else {
+        let Some(place) = place(app, caller, &named).await? else {
             if caller.actor.is_admin {
                 return Ok(Self {
                     places: None,
@@ -73,6 +78,39 @@ impl Reach {
         })
     }
 
+    /// Finds the projects that a caller who is no administrator maintains, and the groups that they own; at most 100 of
+    /// each.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn of_member(app: &App, caller: &Caller) -> Result<Self, ApiError> {
+        let page = Page {
+            start: Start::Offset(0),
+            limit: MAX_MANAGED,
+        };
+        let filter = |role| ScopeFilter {
+            visible_to: caller.sees(),
+            least_role: Some(role),
+            ..ScopeFilter::default()
+        };
+
+        let projects = app.store().list_projects(filter(AccessLevel::Maintainer), page).await?;
+        let groups = app.store().list_groups(filter(AccessLevel::Owner), page).await?;
+        let index = app.engine.context.directory();
+        let mut places: Vec<Place> = projects.rows.iter().map(|project| Place::Project(project.id)).collect();
+        for group in &groups.rows {
+            places.push(Place::Group(group.id));
+        }
+
+        let hooks = places.iter().flat_map(|place| places::hooks_of(&index, *place));
+        let hooks = hooks.map(|hook| hook.id).collect();
+
+        Ok(Self {
+            places: Some(places),
+            hooks: Some(hooks),
+        })
+    }
+
     /// Limits the hooks to one that the request names.
     pub(super) fn with_hook(mut self, hook: Option<i64>) -> Self {
         let Some(hook) = hook.map(HookId) else { return self };
@@ -83,7 +121,7 @@ impl Reach {
     }
 }
 
-async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> {
+async fn place(app: &App, caller: &Caller, named: &Named<'_>) -> Result<Option<Place>, ApiError> {
     let given = [("project", named.project), ("group", named.group), ("path", named.path)];
     let mut given = given.iter().filter(|(_, value)| value.is_some());
     if let (Some((one, _)), Some((other, _))) = (given.next(), given.next()) {
@@ -92,7 +130,7 @@ async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> 
     }
 
     if let Some(project) = named.project {
-        return Ok(Some(Place::Project(find_project(app, project).await?.id)));
+        return Ok(Some(Place::Project(lookup::find(app, caller, project).await?.id)));
     }
 
     if let Some(group) = named.group {
@@ -105,7 +143,7 @@ async fn place(app: &App, named: &Named<'_>) -> Result<Option<Place>, ApiError> 
         return Ok(Some(Place::Group(group)));
     }
 
-    Ok(Some(Place::Project(find_project(app, path).await?.id)))
+    Ok(Some(Place::Project(lookup::find(app, caller, path).await?.id)))
 }
 
 const fn scope_of(place: Place) -> Scope {

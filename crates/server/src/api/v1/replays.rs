@@ -6,10 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::Trigger;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::replay::{self, Filter, Progress};
 use quickdraw_domain::scope::Scope;
 use quickdraw_engine::may_replay;
@@ -19,10 +17,12 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answers::answers;
+use super::period::Period;
 use super::{invalid, limit, managed, page};
 use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::params::{Input, Invalid, Line, Moment, Params};
+use crate::error::{ApiError, FieldError, Kind};
+use crate::params::{Input, Invalid, Line, Moment, Params, TriggerName, When, near};
 use crate::state::App;
 use crate::views::{Page, Replay};
 
@@ -59,7 +59,8 @@ struct ReplayToMake {
     until: Option<Moment>,
 
     /// Only events of this kind, such as `push_hooks`.
-    trigger: Option<String>,
+    #[schema(value_type = Option<String>)]
+    trigger: Option<TriggerName>,
 
     /// Only events of this project: id or full path. Users who are no administrators must give a project or a group.
     project: Option<Line<255>>,
@@ -127,11 +128,7 @@ async fn create(
     let named = managed::scope_of(&app, &caller, project.map(|name| &*name.0), group.map(|name| &*name.0)).await?;
     let scope = if caller.actor.is_admin { Scope::Instance } else { named };
     let now = app.now();
-    let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
-
-    if Answers::parse(&asked.status).is_none() {
-        return Err(Invalid::value("status").into());
-    }
+    answers(&asked.status)?;
 
     let rate = asked.rate.unwrap_or(DEFAULT_RATE);
     if !(1..=MAX_RATE).contains(&rate) {
@@ -154,12 +151,7 @@ async fn create(
         skipped: skipped.map(SkipReason::code),
         from: asked.since.0.as_micros(),
         to: asked.until.map_or(now, |to| to.0.min(now)).as_micros(),
-        trigger: asked
-            .trigger
-            .as_ref()
-            .map(kind)
-            .transpose()?
-            .map(|trigger| trigger.row().code),
+        trigger: asked.trigger.map(|trigger| trigger.0.row().code),
         project: match named {
             Scope::Project(id) => Some(id.0),
             Scope::Group(_) | Scope::Instance => None,
@@ -210,11 +202,41 @@ fn skip_reason(word: &str) -> Result<SkipReason, ApiError> {
     let known = SkipReason::from_word(word).filter(|reason| Filter::deliverable().contains(reason));
     known.ok_or_else(|| {
         let words: Vec<&str> = Filter::deliverable().iter().map(|reason| reason.word()).collect();
-        invalid(format!(
-            "skipped does not have a valid value; use {}",
-            words.join(" or ")
-        ))
+        let meant = near::nearest(word, words.iter().copied()).map(str::to_owned);
+        let choices = words.into_iter().map(str::to_owned).collect();
+        ApiError::fields(
+            Kind::InvalidParameter,
+            vec![FieldError::choice("skipped", choices, meant)],
+        )
     })
+}
+
+/// Progress of a replay.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ProgressWord {
+    /// Sends deliveries.
+    Running,
+
+    /// A user paused it.
+    Paused,
+
+    /// Has rescheduled all its deliveries.
+    Finished,
+
+    /// A user cancelled it.
+    Cancelled,
+}
+
+impl From<ProgressWord> for Progress {
+    fn from(word: ProgressWord) -> Self {
+        match word {
+            ProgressWord::Running => Self::Running,
+            ProgressWord::Paused => Self::Paused,
+            ProgressWord::Finished => Self::Finished,
+            ProgressWord::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -226,7 +248,20 @@ struct ReplayQuery {
     /// Only replays of this group, its subgroups and projects: id or full path.
     group: Option<String>,
 
-    /// Only replays before this id.
+    /// Only replays in this state.
+    #[param(inline)]
+    state: Option<ProgressWord>,
+
+    /// Only replays that were created at this time or later: `2026-03-16T09:30:00Z`, a day, or a span back from now
+    /// such as `2h`.
+    #[param(value_type = Option<String>)]
+    since: Option<When>,
+
+    /// Only replays that were created before this time, written like `since`.
+    #[param(value_type = Option<String>)]
+    until: Option<When>,
+
+    /// Only replays before this id: `next` of the previous page.
     before: Option<i64>,
 
     /// Maximum number of rows.
@@ -245,12 +280,16 @@ async fn list(
     Input(query): Input<ReplayQuery>,
 ) -> Result<Json<Page<Replay>>, ApiError> {
     let limit = limit(query.limit)?;
+    let period = Period::read(query.since, query.until, app.now())?;
     let within = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
     let filter = ReplayFilter {
         within,
         before: query.before,
-        running: false,
-        limit,
+        progress: query.state.map(Progress::from),
+        since: period.since,
+        until: period.until,
+        // The row after the page proves that another page follows.
+        limit: limit + 1,
     };
     let replays = app.store().list_replays(filter).await?;
     Ok(Json(page(&replays, limit, |replay| replay.id.to_string())))

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::invalid;
+use super::whole::WholeQuery;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line, Params};
@@ -186,10 +187,16 @@ struct MergeInto {
 }
 
 /// List the members of the roster. Administrators only.
-#[utoipa::path(get, path = "/insights/members", tag = "Insights", responses((status = 200, body = Page<MemberView>)))]
-async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<MemberView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/members", tag = "Insights", params(WholeQuery),
+    responses((status = 200, body = Page<MemberView>)))]
+async fn list_members(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<WholeQuery>,
+) -> Result<Json<Page<MemberView>>, ApiError> {
     let roster = read(&app).await?;
-    Ok(Json(Page::whole(roster.members().iter().map(MemberView::from))))
+    let page = query.page(roster.members().iter(), |(id, _)| **id, MemberView::from)?;
+    Ok(Json(page))
 }
 
 /// Create a member of the roster. Administrators only.
@@ -355,10 +362,16 @@ struct NewEnrolment {
 }
 
 /// List the teams of the roster. Administrators only.
-#[utoipa::path(get, path = "/insights/teams", tag = "Insights", responses((status = 200, body = Page<TeamView>)))]
-async fn list_teams(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<TeamView>>, ApiError> {
+#[utoipa::path(get, path = "/insights/teams", tag = "Insights", params(WholeQuery),
+    responses((status = 200, body = Page<TeamView>)))]
+async fn list_teams(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<WholeQuery>,
+) -> Result<Json<Page<TeamView>>, ApiError> {
     let roster = read(&app).await?;
-    Ok(Json(Page::whole(roster.teams().iter().map(TeamView::from))))
+    let page = query.page(roster.teams().iter(), |(id, _)| **id, TeamView::from)?;
+    Ok(Json(page))
 }
 
 /// Create a team of the roster. Administrators only.

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::App;
 use crate::views::Page;
 
@@ -23,9 +24,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
+/// Checks whether the bodies of a kind have a schema.
+pub(super) fn has(trigger: &str) -> bool {
+    SCHEMAS.contains_key(trigger)
+}
+
 /// List the kinds of events whose bodies have a schema.
 #[utoipa::path(get, path = "/schemas", tag = "Reports", security(()), responses((status = 200, body = Page<String>)))]
-async fn list() -> Json<Page<String>> {
+async fn list(_: Params) -> Json<Page<String>> {
     Json(Page::whole(SCHEMAS.keys().cloned()))
 }
 
@@ -33,7 +39,7 @@ async fn list() -> Json<Page<String>> {
 ///
 /// Later versions can add fields to a schema, and never remove any.
 #[utoipa::path(get, path = "/schemas/{trigger_name}", tag = "Reports", security(()), responses((status = 200, body = serde_json::Value)))]
-async fn show(Path(name): Path<String>) -> Result<Json<&'static RawValue>, ApiError> {
+async fn show(Path(name): Path<String>, _: Params) -> Result<Json<&'static RawValue>, ApiError> {
     SCHEMAS
         .get(&name)
         .map(|schema| Json(&**schema))

@@ -13,12 +13,11 @@ use quickdraw_insights::people::{People, Times, Whose, times_of};
 use quickdraw_insights::privacy::Privacy;
 use quickdraw_insights::question::{Answer, Days, DaysError, Every, Grouping, NamedPeople, Output, Question, TooLarge};
 use quickdraw_insights::roster::{Resolver, Roster, Team};
-use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::item_filters::ItemFilters;
-use super::{invalid, managed, named, roster};
+use super::{invalid, named, projects, roster};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Wait;
@@ -41,12 +40,11 @@ pub(super) struct ScopeQuery {
     /// Time zone of the days, an IANA name such as `Europe/Bratislava`. Default: UTC.
     zone: Option<String>,
 
-    /// Only this project. Administrators: its id in received bodies, or its path. Maintainers: its id here, or its full
-    /// path.
+    /// Only this project: its id in Quickdraw, or its full path.
     project: Option<String>,
 
-    /// Only projects of this group and its subgroups: the path of the group. Owners can also give its id. Users who are
-    /// no administrators must give a project or a group.
+    /// Only projects of this group and its subgroups: the id of the group, or its full path. Users who are no
+    /// administrators must give a project or a group.
     group: Option<String>,
 
     /// Only work of this team's members while they belonged to it: id or name of the team, in any case.
@@ -106,7 +104,7 @@ impl ScopeQuery {
         wait(app, self.wait).await?;
 
         let window = days(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
-        let projects = self.projects(app, caller).await?;
+        let projects = projects::chosen(app, caller, self.project.as_deref(), self.group.as_deref()).await?;
 
         let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
@@ -179,21 +177,6 @@ impl ScopeQuery {
             privacy,
             incident_labels,
         })
-    }
-
-    /// Finds the selected projects; `None` for all.
-    async fn projects(&self, app: &App, caller: &Caller) -> Result<Option<Vec<i64>>, ApiError> {
-        if !caller.actor.is_admin {
-            let scope = managed::scope_of(app, caller, self.project.as_deref(), self.group.as_deref()).await?;
-            return Ok(Some(managed::ids_in_insights(app, scope).await?));
-        }
-
-        match (&self.project, &self.group) {
-            (Some(_), Some(_)) => Err(invalid("project and group cannot be combined; remove one of them")),
-            (Some(name), None) => Ok(Some(projects(app, name).await?)),
-            (None, Some(path)) => Ok(Some(group(app, path).await?)),
-            (None, None) => Ok(None),
-        }
     }
 
     /// Reads whose work counts.
@@ -375,52 +358,6 @@ fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError>
     times_of(roster, team, zone).ok_or_else(|| invalid("a date of the team is out of range"))
 }
 
-/// Finds projects by their id in received bodies, or by path. A path can have had several projects, one after the
-/// other.
-async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
-    if let Ok(number) = name.parse() {
-        return Ok(vec![number]);
-    }
-
-    let all = app.store().insights_projects().await?;
-    let found: Vec<i64> = all
-        .into_iter()
-        .filter(|project| project.path.eq_ignore_ascii_case(name))
-        .map(|project| project.id)
-        .collect();
-
-    if found.is_empty() {
-        return Err(ApiError::problem(
-            StatusCode::NOT_FOUND,
-            "no event has named a project with this path yet",
-        ));
-    }
-
-    Ok(found)
-}
-
-/// Finds one project, where several make no sense: that with the highest id, which is the newest.
-pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
-    Ok(projects(app, name).await?.into_iter().max().unwrap_or_default())
-}
-
-/// Finds the projects of a group and its subgroups.
-async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
-    let start = format!("{}/", path.trim_matches('/').to_ascii_lowercase());
-    let all = app.store().insights_projects().await?;
-    let is_in = |project: &NamedProject| project.path.to_ascii_lowercase().starts_with(&start);
-    let found: Vec<i64> = all.into_iter().filter(is_in).map(|project| project.id).collect();
-
-    if found.is_empty() {
-        return Err(ApiError::problem(
-            StatusCode::NOT_FOUND,
-            "no event has named a project of this group yet",
-        ));
-    }
-
-    Ok(found)
-}
-
 /// Reads `from`, `to` and `zone` of a request.
 fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp) -> Result<Days, ApiError> {
     let zone_name = zone.unwrap_or("UTC").to_owned();
@@ -490,7 +427,12 @@ fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
 pub(super) async fn wait(app: &App, asked: Option<Wait>) -> Result<(), ApiError> {
     let Some(Wait(most)) = asked else { return Ok(()) };
 
-    match app.engine.insights.wait_until_counted(most).await? {
+    ended(app.engine.insights.wait_until_counted(most).await?)
+}
+
+/// Turns the end of a wait into the answer.
+fn ended(waited: Waited) -> Result<(), ApiError> {
+    match waited {
         Waited::Counted => Ok(()),
         Waited::TimedOut => Err(ApiError::problem(
             StatusCode::GATEWAY_TIMEOUT,
@@ -501,5 +443,24 @@ pub(super) async fn wait(app: &App, asked: Option<Wait>) -> Result<(), ApiError>
             StatusCode::SERVICE_UNAVAILABLE,
             "too many requests wait for events to be counted; try again, or leave out wait and compare as_of",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    fn check(waited: Waited, status: StatusCode) {
+        let error = ended(waited).expect_err("the events are not counted");
+        assert_eq!(error.into_response().status(), status, "{waited:?}");
+    }
+
+    #[test]
+    fn a_wait_that_ends_early_has_a_status_of_its_own() {
+        assert!(ended(Waited::Counted).is_ok());
+        check(Waited::TimedOut, StatusCode::GATEWAY_TIMEOUT);
+        check(Waited::Refused, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::EventId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::{MAX_PER_PAGE, limit, page};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -33,18 +34,43 @@ struct SetAside {
     reason: String,
 }
 
+/// The page of the list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SetAsideQuery {
+    /// Only events before this id: `next` of the previous page.
+    before: Option<uuid::Uuid>,
+
+    /// Maximum number of rows.
+    #[param(default = 100, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
 /// List the newest 100 events that insights could not read, newest first. Administrators only.
 ///
 /// Reasons are JSON that cannot be represented, too many parts, or a large event during whose reading the server
 /// stopped twice. These events are still delivered.
-#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = Page<SetAside>)))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<SetAside>>, ApiError> {
-    let found = app.store().list_set_aside(MAX_EVENTS).await?;
-    let items = found.into_iter().map(|(event, reason)| SetAside {
-        event_id: event.to_string(),
-        reason,
-    });
-    Ok(Json(Page::whole(items)))
+#[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", params(SetAsideQuery),
+    responses((status = 200, body = Page<SetAside>)))]
+async fn list(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<SetAsideQuery>,
+) -> Result<Json<Page<SetAside>>, ApiError> {
+    let limit = limit(query.limit.or(Some(MAX_PER_PAGE)))?;
+    let mut found = app.store().list_set_aside(MAX_EVENTS).await?;
+    found.retain(|(event, _)| query.before.is_none_or(|before| event.0 < before));
+
+    Ok(Json(page(&found, limit, |(event, _)| event.to_string())))
+}
+
+impl From<&(EventId, String)> for SetAside {
+    fn from((event, reason): &(EventId, String)) -> Self {
+        Self {
+            event_id: event.to_string(),
+            reason: reason.clone(),
+        }
+    }
 }
 
 /// The events to read again.

@@ -10,17 +10,20 @@ use axum::http::StatusCode;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source as Settings};
 use quickdraw_domain::{Edit, Secret, SourceId, Timestamp};
-use quickdraw_engine::Traffic;
+use quickdraw_engine::{RequestRecord, Traffic};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
+use super::answers::answers;
+use super::period::Period;
+use super::whole::WholeQuery;
+use super::{MAX_PER_PAGE, invalid, limit};
 use crate::api::v4::refresh;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Clearable, Input, Invalid, Line, Params};
+use crate::params::{Clearable, Input, Invalid, Line, Params, TriggerName, When};
 use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
 
@@ -135,14 +138,20 @@ struct SecretToReplace {
 }
 
 /// List sources, the default source first. Administrators only.
-#[utoipa::path(get, path = "/sources", tag = "Sources", responses((status = 200, body = Page<Source>)))]
-async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>>, ApiError> {
+#[utoipa::path(get, path = "/sources", tag = "Sources", params(WholeQuery),
+    responses((status = 200, body = Page<Source>)))]
+async fn list(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<WholeQuery>,
+) -> Result<Json<Page<Source>>, ApiError> {
     let now = app.now();
     let others = app.store().list_sources().await?;
     let all = std::iter::once(app.sources.default_source()).chain(&others);
     let traffic = traffic(&app).await?;
 
-    Ok(Json(Page::whole(all.map(|one| view(&app, one, &traffic, now)))))
+    let page = query.page(all, |source| source.id.0, |source| view(&app, source, &traffic, now))?;
+    Ok(Json(page))
 }
 
 /// Create a source. Administrators only.
@@ -327,14 +336,51 @@ async fn show_secret(
     }))
 }
 
+/// Conditions on requests to a source.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RequestQuery {
+    /// Only requests that named this kind of event in `X-Gitlab-Event`, such as `push_hooks`; several separated by
+    /// commas.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    trigger: Vec<TriggerName>,
+
+    /// Only requests that were answered with these statuses: HTTP statuses, or `successful`, `client_failure`,
+    /// `server_failure`; separated by commas, at most 100.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    status: Vec<String>,
+
+    /// Only requests of this time or later: `2026-03-16T09:30:00Z`, a day, or a span back from now such as `2h`.
+    #[param(value_type = Option<String>)]
+    since: Option<When>,
+
+    /// Only requests before this time, written like `since`.
+    #[param(value_type = Option<String>)]
+    until: Option<When>,
+
+    /// Maximum number of rows. The list has no further page.
+    #[param(default = 100, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
 /// List the last 100 requests to a source, newest first, including refused ones with the reason. Administrators only.
-#[utoipa::path(get, path = "/sources/{source_id}/requests", tag = "Sources",
+///
+/// Filters select among these requests. Earlier requests are not kept.
+#[utoipa::path(get, path = "/sources/{source_id}/requests", tag = "Sources", params(RequestQuery),
     responses((status = 200, body = Page<SourceRequest>)))]
 async fn requests(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Input(query): Input<RequestQuery>,
 ) -> Result<Json<Page<SourceRequest>>, ApiError> {
+    let limit = limit(query.limit.or(Some(MAX_PER_PAGE)))?;
+    let answers = answers(&query.status)?;
+    let period = Period::read(query.since, query.until, app.now())?;
+    let headers: Vec<&str> = query.trigger.iter().map(|trigger| trigger.0.row().header).collect();
+
     let source = find(&app, &id).await?;
     let seen = app
         .engine
@@ -342,7 +388,14 @@ async fn requests(
         .last_requests(source.id)
         .await
         .map_err(ApiError::internal)?;
-    Ok(Json(Page::whole(seen.iter().map(SourceRequest::from))))
+
+    let is_wanted = |request: &&RequestRecord| {
+        let header = request.event.as_deref().unwrap_or_default();
+        let is_of_kind = headers.is_empty() || headers.contains(&header);
+        is_of_kind && answers.contain(Some(request.status)) && period.contains(Timestamp::from_micros(request.at))
+    };
+    let wanted = seen.iter().filter(is_wanted).take(limit);
+    Ok(Json(Page::whole(wanted.map(SourceRequest::from))))
 }
 
 /// The requests of the last hour of all sources.

@@ -28,10 +28,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{invalid, managed};
+use super::{filter_faults, invalid, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::params::{Input, Moment};
+use crate::params::{Input, Moment, TriggerName};
 use crate::places::SharedPermit;
 use crate::receive::text;
 use crate::state::App;
@@ -101,7 +101,8 @@ struct StreamQuery {
 
     /// Only events of these kinds, such as `push_hooks,tag_push_hooks`.
     #[serde(default)]
-    trigger: Vec<String>,
+    #[param(value_type = Vec<String>)]
+    trigger: Vec<TriggerName>,
 
     /// Only events that pass this filter: JSON in the format of a hook's `event_filter`. An event passes if the
     /// filter exceeds its budget of work.
@@ -166,10 +167,14 @@ async fn follow(
 ) -> Result<Response, ApiError> {
     let scope = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
 
-    let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
-    let triggers = query.trigger.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
-    let filter = query.filter.as_deref().map(EventFilter::parse).transpose();
-    let filter = filter.map_err(|error| invalid(format!("filter {error}")))?;
+    let triggers = query.trigger.iter().map(|trigger| trigger.0).collect();
+    let filter = match query.filter.as_deref() {
+        Some(text) => {
+            let filter = EventFilter::parse(text);
+            Some(filter.map_err(|error| filter_faults::explain(StatusCode::BAD_REQUEST, "filter", text, &error))?)
+        }
+        None => None,
+    };
     let last = text(&headers, "last-event-id")
         .filter(|id| !id.is_empty())
         .or(query.after.as_deref());

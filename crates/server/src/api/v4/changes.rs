@@ -1,14 +1,16 @@
-//! Reports changes of projects, groups, users and members as events, before the answer is sent.
+//! Reports changes of projects, groups, users, SSH keys and members as events, before the answer is sent.
 
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::compose;
-use quickdraw_domain::directory::{Account, Change, GroupChange, MemberOf, Membership, ProjectChange};
+use quickdraw_domain::directory::{Account, Change, GroupChange, KeyChange, MemberOf, Membership, ProjectChange};
 use quickdraw_domain::scope::{Group, Project, Scope};
+use quickdraw_domain::ssh_key::MAX_KEYS;
 use quickdraw_engine::ChangeReporter;
 use quickdraw_store::access::{Actor, Member, MemberFilter, User};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{Name, ScopeFilter};
+use quickdraw_store::ssh_keys::UserKey;
 
 use crate::error::ApiError;
 use crate::state::App;
@@ -86,6 +88,21 @@ pub(super) fn account(user: &User) -> Account<'_> {
         name: &user.name,
         username: &user.username,
         created_at: user.created_at,
+    }
+}
+
+/// The SSH keys of a user who is about to be deleted.
+pub(super) async fn keys(app: &App, user: i64) -> Result<Vec<UserKey>, ApiError> {
+    Ok(app.store().list_ssh_keys(user, first(MAX_KEYS)).await?.rows)
+}
+
+/// An SSH key as events describe it.
+pub(super) fn key<'a>(key: &'a UserKey, username: &'a str) -> KeyChange<'a> {
+    KeyChange {
+        id: key.id,
+        key: key.key.text(),
+        username,
+        created_at: key.created_at,
     }
 }
 

@@ -20,7 +20,7 @@ use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
-use quickdraw_domain::hook::{self, HookEdit, HookUrl, MAX_STATES_OF_SCOPE};
+use quickdraw_domain::hook::{self, HookEdit, HookUrl, MAX_STATES_OF_SCOPE, Restriction};
 use quickdraw_domain::scope::Scope;
 use quickdraw_engine::delivery::transport::open_certificate;
 use quickdraw_store::Error;
@@ -134,7 +134,7 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
     let mut change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
-    restriction::read(&app, at.scope(), &params, &mut change).await?;
+    restriction::read(&app, at.scope(), &params, &Restriction::default(), &mut change).await?;
     read::pause(&params, &at.0.caller.actor.username, &mut change)?;
 
     let now = app.now();
@@ -185,7 +185,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     }
 
     let mut change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
-    restriction::read(&app, at.scope(), &params, &mut change).await?;
+    restriction::read(&app, at.scope(), &params, &before.hook.only, &mut change).await?;
     read::pause(&params, &at.0.caller.actor.username, &mut change)?;
 
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;

@@ -183,7 +183,8 @@ async fn create(
     Ok((StatusCode::CREATED, Json(User::in_full(&user, &app.external_url))))
 }
 
-async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
+/// Finds the user with an id.
+pub(super) async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
     let id: i64 = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
     app.store()
         .find_user(id)
@@ -258,7 +259,7 @@ async fn edit(
     Ok(Json(User::in_full(&changed, &app.external_url)))
 }
 
-/// Delete a user with their tokens and memberships. Administrators only.
+/// Delete a user with their tokens, SSH keys and memberships. Administrators only.
 ///
 /// Administrators cannot delete themselves.
 #[utoipa::path(delete, path = "/users/{id}", tag = "Users", responses((status = 204)))]
@@ -274,11 +275,18 @@ async fn delete(
         return Err(ApiError::forbidden());
     }
 
+    let keys = changes::keys(&app, user.id).await?;
     let is_deleted = app.store().delete_user(user.id).await?;
     app.access.forget();
 
     if is_deleted {
-        changes::report(&app, &actor, &[Change::UserRemoved(changes::account(&user))]).await;
+        let mut removed = Vec::new();
+        for key in &keys {
+            removed.push(Change::KeyRemoved(changes::key(key, &user.username)));
+        }
+
+        removed.push(Change::UserRemoved(changes::account(&user)));
+        changes::report(&app, &actor, &removed).await;
     }
 
     Ok(StatusCode::NO_CONTENT)

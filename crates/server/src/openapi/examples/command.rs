@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// Builds the command. The token stands in a variable of the shell.
+/// Builds the command. The token is in a file with the header, because every user of a machine can read arguments.
 pub(super) fn curl(method: &str, url: &str, body: Option<&Value>, security: &Value) -> String {
     let mut command = "curl".to_owned();
     let usual = if body.is_some() { "post" } else { "get" };
@@ -13,9 +13,9 @@ pub(super) fn curl(method: &str, url: &str, body: Option<&Value>, security: &Val
     }
 
     if security.is_null() {
-        command += " -H \"PRIVATE-TOKEN: $TOKEN\"";
+        command += " -H @token-header";
     } else if security.to_string().contains("gitlab_token") {
-        command += " -H \"X-Gitlab-Token: $SECRET\" -H 'X-Gitlab-Event: Push Hook'";
+        command += " -H @secret-header -H 'X-Gitlab-Event: Push Hook'";
     }
 
     if let Some(body) = body {
@@ -42,11 +42,11 @@ mod tests {
         let none = Value::Null;
         assert_eq!(
             curl("get", "https://q.example/a?b=c", None, &none),
-            "curl -H \"PRIVATE-TOKEN: $TOKEN\" \\\n  'https://q.example/a?b=c'"
+            "curl -H @token-header \\\n  'https://q.example/a?b=c'"
         );
         assert_eq!(
             curl("put", "https://q.example/a", Some(&json!("it's")), &none),
-            "curl -X PUT -H \"PRIVATE-TOKEN: $TOKEN\" \\\n  --json '\"it'\\''s\"' \\\n  'https://q.example/a'"
+            "curl -X PUT -H @token-header \\\n  --json '\"it'\\''s\"' \\\n  'https://q.example/a'"
         );
         assert_eq!(
             curl("get", "https://q.example/a", None, &json!([{}])),

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use quickdraw_domain::history::{BodyFilter, ObjectReference};
-use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::{EventId, SourceId};
 use quickdraw_store::history::HistoryFilter;
 use quickdraw_store::lists::Scanned;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::super::period::Period;
 use super::super::reach::{Named, Reach};
 use super::listed::Listed;
 use crate::aside;
 use crate::auth::Caller;
-use crate::error::{ApiError, FieldError, Kind};
+use crate::error::ApiError;
 use crate::params::{Line, TriggerName, When};
 use crate::state::App;
 
@@ -91,13 +91,7 @@ impl EventConditions {
         };
         let reach = Reach::of(app, caller, named).await?.with_hook(hook);
 
-        let now = app.now();
-        let (since, until) = (self.since.map(|at| at.at(now)), self.until.map(|at| at.at(now)));
-        if let (Some(since), Some(until)) = (since, until)
-            && since >= until
-        {
-            return Err(ApiError::field("since", "since must be before until"));
-        }
+        let period = Period::read(self.since, self.until, app.now())?;
 
         let object = match text(&self.object) {
             Some(text) => Some(ObjectReference::parse(&text).ok_or_else(|| {
@@ -118,8 +112,8 @@ impl EventConditions {
                 hooks: reach.hooks,
                 source,
                 triggers: self.trigger.iter().map(|trigger| trigger.0).collect(),
-                since,
-                until,
+                since: period.since,
+                until: period.until,
                 ..HistoryFilter::default()
             },
             body: BodyFilter {
@@ -155,13 +149,6 @@ fn source(app: &App, name: &str) -> Result<SourceId, ApiError> {
         }
         (None, _) => Err(ApiError::field("source", format!("there is no source {name}"))),
     }
-}
-
-/// Reads the statuses of a filter.
-pub(super) fn answers(status: &[String]) -> Result<Answers, ApiError> {
-    let detail = "status must have HTTP statuses, or successful, client_failure, server_failure; at most 100";
-    Answers::parse(status)
-        .ok_or_else(|| ApiError::fields(Kind::InvalidParameter, vec![FieldError::new("status", detail)]))
 }
 
 /// Reads the `before` of a list.

@@ -17,9 +17,18 @@ const MOST: usize = 100;
 const REPORTS: &str = "reports";
 /// The word for the source of the settings.
 const DEFAULT: &str = "default";
+/// The beginning of the word for a source that was deleted. Its number follows.
+const DELETED: &str = "deleted ";
 
-/// Reads the restriction of a change.
-pub(super) async fn read(app: &App, scope: Scope, params: &Params, change: &mut HookEdit) -> Result<(), ApiError> {
+/// Reads the restriction of a change. Clients that save whole hooks send the restriction back as they read it, so
+/// objects that were deleted are accepted if the hook is already restricted to them.
+pub(super) async fn read(
+    app: &App,
+    scope: Scope,
+    params: &Params,
+    before: &Restriction,
+    change: &mut HookEdit,
+) -> Result<(), ApiError> {
     let (sources, groups, projects) = (
         names(params, "sources")?,
         names(params, "groups")?,
@@ -38,13 +47,14 @@ pub(super) async fn read(app: &App, scope: Scope, params: &Params, change: &mut 
         return Ok(());
     }
 
-    change.sources = sources.try_map(|names| senders(app, &names))?;
+    change.sources = sources.try_map(|names| senders(app, &names, before))?;
     change.groups = match groups {
         Edit::Set(names) => {
             let mut ids = Vec::new();
             for name in names {
-                let found = find_group(app, &name).await.map_err(|_| unknown("groups", &name))?;
-                ids.push(found.id.0);
+                let found = find_group(app, &name).await.ok().map(|group| group.id.0);
+                let kept = || kept(&name, before.groups.as_deref());
+                ids.push(found.or_else(kept).ok_or_else(|| unknown("groups", &name))?);
             }
             Edit::Set(ids)
         }
@@ -55,8 +65,9 @@ pub(super) async fn read(app: &App, scope: Scope, params: &Params, change: &mut 
         Edit::Set(names) => {
             let mut ids = Vec::new();
             for name in names {
-                let found = find_project(app, &name).await.map_err(|_| unknown("projects", &name))?;
-                ids.push(found.id.0);
+                let found = find_project(app, &name).await.ok().map(|project| project.id.0);
+                let kept = || kept(&name, before.projects.as_deref());
+                ids.push(found.or_else(kept).ok_or_else(|| unknown("projects", &name))?);
             }
             Edit::Set(ids)
         }
@@ -115,7 +126,14 @@ fn unknown(list: &str, name: &str) -> ApiError {
     ApiError::bad_parameter(format!("{list}: there is no {one} {name:?}; use {how}"))
 }
 
-fn senders(app: &App, names: &[String]) -> Result<Senders, ApiError> {
+/// Reads the id of an object that was deleted, if the hook is already restricted to it.
+fn kept(name: &str, before: Option<&[i64]>) -> Option<i64> {
+    let id = name.parse().ok()?;
+    before?.contains(&id).then_some(id)
+}
+
+fn senders(app: &App, names: &[String], before: &Restriction) -> Result<Senders, ApiError> {
+    let before = before.sources.as_ref().map(|senders| senders.sources.as_slice());
     let directory = app.engine.context.directory();
     let mut senders = Senders::default();
 
@@ -126,8 +144,12 @@ fn senders(app: &App, names: &[String]) -> Result<Senders, ApiError> {
             _ => {
                 let mut known = directory.sources().iter();
                 let found = known.find(|source| source.key == *name || source.name == *name);
-                let found = found.ok_or_else(|| unknown("sources", name))?;
-                senders.sources.push(found.id.0);
+
+                let id = match name.strip_prefix(DELETED) {
+                    Some(number) if found.is_none() => kept(number, before),
+                    _ => found.map(|source| source.id.0),
+                };
+                senders.sources.push(id.ok_or_else(|| unknown("sources", name))?);
             }
         }
     }
@@ -146,7 +168,7 @@ pub(super) fn shown(app: &App, only: &Restriction) -> ShownRestriction {
             shown.push(match known {
                 _ if app.sources.default_source().id.0 == *id => DEFAULT.to_owned(),
                 Some(source) => source.key.clone(),
-                None => format!("deleted {id}"),
+                None => format!("{DELETED}{id}"),
             });
         }
 

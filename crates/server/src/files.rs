@@ -1,5 +1,5 @@
-//! The files of the API page, compressed, with their content types and entity tags. They contain nothing that depends
-//! on the client.
+//! Files that are the same for all clients, compressed, with their content types and entity tags: scripts, styles, and
+//! the API page.
 
 use std::io::{Read, Write};
 
@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 
 /// Scripts and styles come from this server only, and none is part of a page. Swagger UI needs pictures in its style
 /// sheet.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Time for which clients may keep a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(crate) enum Keep {
     /// The client asks each time whether its copy is current.
     Ask,
 
@@ -28,7 +28,7 @@ pub(super) enum Keep {
 }
 
 /// A file in its compressed form.
-pub(super) struct File {
+pub(crate) struct File {
     packed: Bytes,
     kind: &'static str,
     keep: Keep,
@@ -39,7 +39,7 @@ pub(super) struct File {
 
 impl File {
     /// Compresses a file that the server made.
-    pub(super) fn pack(content: &[u8], kind: &'static str, keep: Keep) -> Self {
+    pub(crate) fn pack(content: &[u8], kind: &'static str, keep: Keep) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(content).expect("memory takes every byte");
         let packed = encoder.finish().expect("memory takes every byte");
@@ -48,7 +48,7 @@ impl File {
     }
 
     /// Takes a file that is compressed already.
-    pub(super) fn packed(packed: Bytes, kind: &'static str, keep: Keep) -> Self {
+    pub(crate) fn packed(packed: Bytes, kind: &'static str, keep: Keep) -> Self {
         let hash = hex::encode(&Sha256::digest(&packed)[..8]);
         Self {
             packed,
@@ -59,12 +59,12 @@ impl File {
     }
 
     /// Returns the name of a file with the hash of its content, such as `api-0123456789abcdef.css`.
-    pub(super) fn name(&self, stem: &str, end: &str) -> String {
+    pub(crate) fn name(&self, stem: &str, end: &str) -> String {
         format!("{stem}-{}.{end}", self.hash)
     }
 
     /// Answers a request for the file.
-    pub(super) fn answer(&self, request: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
         let tag = format!("W/\"{}\"", self.hash);
         let mut response = if has_copy(request, &tag) {
             let mut response = Response::new(Body::empty());

@@ -1,0 +1,40 @@
+//! The navigation of a place: its sections, in the order in which they are shown.
+
+use super::place::{Level, Place};
+
+/// A section of a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Section {
+    Hooks,
+}
+
+impl Section {
+    /// The sections of a level with their names and addresses.
+    const fn of(level: Level) -> &'static [(Self, &'static str, &'static str)] {
+        match level {
+            Level::Project | Level::Group | Level::Instance => &[(Self::Hooks, "Webhooks", "hooks")],
+        }
+    }
+}
+
+/// The sections of a place, as the navigation shows them.
+#[derive(Default)]
+pub(super) struct Sections(pub(super) Vec<Entry>);
+
+/// A section with its address.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) href: String,
+    pub(super) is_current: bool,
+}
+
+impl Sections {
+    pub(super) fn of(place: &Place, current: Section) -> Self {
+        let entries = Section::of(place.level).iter().map(|(section, name, page)| Entry {
+            name,
+            href: place.page(page),
+            is_current: *section == current,
+        });
+        Self(entries.collect())
+    }
+}
