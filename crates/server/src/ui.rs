@@ -7,9 +7,11 @@
 mod assets;
 mod client;
 mod error;
+mod events;
 mod form;
 mod frame;
 mod guard;
+mod history;
 mod home;
 mod hooks;
 mod live;
@@ -19,6 +21,7 @@ mod person;
 mod place;
 mod scopes;
 mod sign_in;
+mod tree;
 
 use std::sync::Arc;
 
@@ -75,6 +78,9 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
         )
+        .route("/{level}/{path}/events", get(events::list))
+        .route("/{level}/{path}/events/live", get(events::follow))
+        .route("/{level}/{path}/events/{event_id}", get(events::one::show))
         .fallback(error::missing)
 }
 

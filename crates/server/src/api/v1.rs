@@ -22,6 +22,7 @@ mod lookup;
 mod managed;
 mod metrics;
 mod named;
+mod names;
 mod overview;
 mod period;
 mod previews;
@@ -67,6 +68,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(metrics::routes())
+        .merge(names::routes())
         .merge(overview::routes())
         .merge(previews::routes())
         .merge(privacy::routes())
