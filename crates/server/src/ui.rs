@@ -5,7 +5,9 @@
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
 mod assets;
+mod catalog;
 mod client;
+mod deliveries;
 mod error;
 mod events;
 mod form;
@@ -19,6 +21,7 @@ mod navigation;
 mod parts;
 mod person;
 mod place;
+mod replays;
 mod scopes;
 mod sign_in;
 mod tree;
@@ -58,6 +61,8 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
         .route("/-/sign_out", post(sign_in::leave))
+        .route("/-/catalog", get(catalog::list))
+        .route("/-/catalog/{name}", get(catalog::show).post(catalog::send))
         .route("/-/assets/{name}", get(assets::show))
         .with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);
@@ -81,6 +86,16 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/events", get(events::list))
         .route("/{level}/{path}/events/live", get(events::follow))
         .route("/{level}/{path}/events/{event_id}", get(events::one::show))
+        .route("/{level}/{path}/deliveries", get(deliveries::list))
+        .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
+        .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
+        .route("/{level}/{path}/replays", get(replays::list).post(replays::form::create))
+        .route("/{level}/{path}/replays/new", get(replays::form::new))
+        .route(
+            "/{level}/{path}/replays/{replay_id}",
+            get(replays::one::show).post(replays::one::change),
+        )
+        .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
         .fallback(error::missing)
 }
 

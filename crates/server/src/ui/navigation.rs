@@ -7,6 +7,8 @@ use super::place::{Level, Place};
 pub(super) enum Section {
     Hooks,
     Events,
+    Deliveries,
+    Replays,
 }
 
 impl Section {
@@ -16,6 +18,8 @@ impl Section {
             Level::Project | Level::Group | Level::Instance => &[
                 (Self::Hooks, "Webhooks", "hooks"),
                 (Self::Events, "Events", "events"),
+                (Self::Deliveries, "Deliveries", "deliveries"),
+                (Self::Replays, "Replays", "replays"),
             ],
         }
     }
