@@ -22,6 +22,7 @@ mod parts;
 mod person;
 mod place;
 mod replays;
+mod report;
 mod scopes;
 mod sign_in;
 mod tree;
@@ -86,10 +87,14 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/events", get(events::list))
         .route("/{level}/{path}/events/live", get(events::follow))
         .route("/{level}/{path}/events/{event_id}", get(events::one::show))
+        .route("/{level}/{path}/report", get(report::show).post(report::send))
         .route("/{level}/{path}/deliveries", get(deliveries::list))
         .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
         .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
-        .route("/{level}/{path}/replays", get(replays::list).post(replays::form::create))
+        .route(
+            "/{level}/{path}/replays",
+            get(replays::list).post(replays::form::create),
+        )
         .route("/{level}/{path}/replays/new", get(replays::form::new))
         .route(
             "/{level}/{path}/replays/{replay_id}",

@@ -109,6 +109,7 @@ macro_rules! checks {
 
 mod api_lists;
 mod commands_list;
+mod history_pages;
 mod operation_list;
 mod page_data;
 mod rights_list;
@@ -484,7 +485,8 @@ fn main() {
         .chain(directory_events::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
-        .chain(page_data::CHECKS);
+        .chain(page_data::CHECKS)
+        .chain(history_pages::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

@@ -139,7 +139,11 @@ pub(super) async fn show(
 }
 
 /// Sends a sample to a webhook.
-pub(super) async fn send(State(ui): State<Arc<Ui>>, Path(name): Path<String>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn send(
+    State(ui): State<Arc<Ui>>,
+    Path(name): Path<String>,
+    sent: Sent,
+) -> Result<Response, PageError> {
     let kind: Kind = sent.person.api.get(&api_path(&name)).await?;
     let attribute = kind.attribute.as_deref().ok_or(PageError::Missing)?;
     let hook = sent.fields.text("hook");
@@ -235,7 +239,12 @@ mod tests {
     #[test]
     fn a_sample_is_sent_to_webhooks_of_projects_and_groups_only() {
         assert!(is_hook("/api/v4/projects/1/hooks/2") && is_hook("/api/v4/groups/1/hooks/2"));
-        for path in ["/api/v4/hooks/2", "/api/v4/projects/1/hooks/2/x", "/api/v4/projects/a/hooks/2", ""] {
+        for path in [
+            "/api/v4/hooks/2",
+            "/api/v4/projects/1/hooks/2/x",
+            "/api/v4/projects/a/hooks/2",
+            "",
+        ] {
             assert!(!is_hook(path), "{path}");
         }
     }

@@ -193,8 +193,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Res
 
     let is_refused = form.is_refused();
     let live = (before.is_none() && !is_refused).then(|| format!("{}/live?{}", asked.base, asked.filters.of_page(&[])));
-    let frame =
-        Frame::at(&ui, &at.person, &at.place, Section::Deliveries, "Deliveries").json(asked.address(before));
+    let frame = Frame::at(&ui, &at.person, &at.place, Section::Deliveries, "Deliveries").json(asked.address(before));
     let list = ListPage {
         frame,
         form,

@@ -59,6 +59,9 @@ struct ListPage {
     /// The address of the stream. Older pages do not change.
     live: Option<String>,
     next: Option<String>,
+
+    /// The form that reports an event.
+    report: String,
     is_instance: bool,
 }
 
@@ -144,6 +147,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Res
         rows,
         live,
         next: next.map(|next| format!("{}?{}", asked.base, asked.filters.of_page(&[("before", &next)]))),
+        report: at.place.page("report"),
         is_instance: at.place.level == Level::Instance,
         base: asked.base,
     };

@@ -344,9 +344,8 @@ pub(super) const STATES: [(&str, &str); 6] = [
 pub(super) fn state(word: &str) -> Badge {
     match word {
         "waiting" => Badge::waiting("Waiting").because("The receiver has not answered yet."),
-        "blocked" => {
-            Badge::waiting("Held").because("An earlier event about the same object has to be delivered before this one.")
-        }
+        "blocked" => Badge::waiting("Held")
+            .because("An earlier event about the same object has to be delivered before this one."),
         "retrying" => Badge::warning("Retrying").because("An attempt failed, and another one follows."),
         "delivered" => Badge::good("Delivered").because("The receiver accepted it."),
         "given_up" => Badge::bad("Given up").because("All attempts failed. No other one follows."),

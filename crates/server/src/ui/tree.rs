@@ -97,7 +97,11 @@ fn node(key: &str, value: &Value, level: usize, left: &mut usize) -> Node {
 
     let key = cut(key);
     *left = left.saturating_sub(AROUND + escaped(&key) + escaped(&text));
-    let nodes = if count > 0 { nodes(value, level + 1, left) } else { Vec::new() };
+    let nodes = if count > 0 {
+        nodes(value, level + 1, left)
+    } else {
+        Vec::new()
+    };
     Node {
         key,
         text,
@@ -121,7 +125,9 @@ fn cut(text: &str) -> String {
 
 /// The size of a text in HTML.
 fn escaped(text: &str) -> usize {
-    let special = text.bytes().filter(|byte| matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&'));
+    let special = text
+        .bytes()
+        .filter(|byte| matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&'));
     text.len() + special.count() * 4
 }
 
@@ -148,16 +154,31 @@ mod tests {
     #[test]
     fn a_body_folds_and_its_texts_are_escaped() {
         let html = Tree::new(&json!({"a<b": {"c": "<script>"}, "d": [], "e": null})).to_string();
-        assert!(html.contains("<details open><summary><span class=\"key\">a&#60;b</span>"), "{html}");
-        assert!(html.contains("&#60;script&#62;") && !html.contains("<script>"), "{html}");
-        assert!(html.contains("<code>[]</code>") && html.contains("<code>null</code>"), "{html}");
+        assert!(
+            html.contains("<details open><summary><span class=\"key\">a&#60;b</span>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("&#60;script&#62;") && !html.contains("<script>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<code>[]</code>") && html.contains("<code>null</code>"),
+            "{html}"
+        );
     }
 
     #[test]
     fn a_large_body_is_cut() {
-        let many: Vec<_> = (0..10_000).map(|number| json!({"number": number, "text": "\"".repeat(900)})).collect();
+        let many: Vec<_> = (0..10_000)
+            .map(|number| json!({"number": number, "text": "\"".repeat(900)}))
+            .collect();
         let html = Tree::new(&json!({ "many": many })).to_string();
-        assert!(html.len() < 60_000 && html.contains("larger than a page shows"), "{}", html.len());
+        assert!(
+            html.len() < 60_000 && html.contains("larger than a page shows"),
+            "{}",
+            html.len()
+        );
     }
 
     #[test]

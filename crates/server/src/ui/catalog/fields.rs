@@ -28,7 +28,11 @@ fn add(schema: &Value, path: &str, found: &mut Vec<FieldLine>) {
     }
 
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         found.push(FieldLine {
             path: path.clone(),
             kind: kind(field),
@@ -53,7 +57,12 @@ fn kind(field: &Value) -> String {
 
     let words: Vec<&str> = types.into_iter().map(word).collect();
     let mut words = words.join(" or ");
-    let allowed: Vec<&str> = field["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let allowed: Vec<&str> = field["enum"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     if !allowed.is_empty() {
         words.push_str(": ");
         words.push_str(&allowed.join(", "));
@@ -86,8 +95,16 @@ mod tests {
             "any": {},
         }});
         let found = lines(&schema);
-        let found: Vec<String> = found.iter().map(|line| format!("{}: {}", line.path, line.kind)).collect();
-        let expected = ["object_kind: text: push", "commits: list or null", "commits[].id: text or null", "any: any value"];
+        let found: Vec<String> = found
+            .iter()
+            .map(|line| format!("{}: {}", line.path, line.kind))
+            .collect();
+        let expected = [
+            "object_kind: text: push",
+            "commits: list or null",
+            "commits[].id: text or null",
+            "any: any value",
+        ];
         assert_eq!(found, expected);
     }
 }

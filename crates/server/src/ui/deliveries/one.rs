@@ -84,7 +84,9 @@ pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>) -> Result<Res
             Some((_, words)) => *words,
             None => attempt.outcome.as_str(),
         };
-        let words = attempt.error.map_or_else(|| outcome.to_owned(), |error| format!("{outcome}: {error}"));
+        let words = attempt
+            .error
+            .map_or_else(|| outcome.to_owned(), |error| format!("{outcome}: {error}"));
         rows.push(Row {
             href: hook.attempt(attempt.id),
             number: attempt.number,

@@ -14,7 +14,7 @@ use crate::ui::Ui;
 use crate::ui::client::Items;
 use crate::ui::error::PageError;
 use crate::ui::form::Query;
-use crate::ui::frame::{Frame, page};
+use crate::ui::frame::{Frame, Notice, page};
 use crate::ui::history::{Event, HookLink, Names, PlaceLink, Wanted, reason, state};
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
@@ -133,10 +133,7 @@ pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query)
         return Err(PageError::Missing);
     }
 
-    let attempts = format!(
-        "/api/v1/attempts?event={id}&limit=100{}",
-        prefixed(&at.place.filter())
-    );
+    let attempts = format!("/api/v1/attempts?event={id}&limit=100{}", prefixed(&at.place.filter()));
     let hooks = format!("{}?per_page=100", hooks_of(&found.event));
     let kind = format!("/api/v1/triggers/{}", found.event.trigger);
     let (attempts, hooks, kind) = futures_util::join!(
@@ -164,7 +161,8 @@ pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query)
     let title = found.event.kind();
     let frame = Frame::at(&ui, &at.person, &at.place, Section::Events, title.as_str())
         .crumb("Events", &base)
-        .json(address.as_str());
+        .json(address.as_str())
+        .notice((query.0.text("done") == "reported").then(|| Notice::good("The event is reported.")));
     Ok(page(&EventPage {
         frame,
         kind: title,
@@ -203,20 +201,17 @@ fn hooks_of(event: &Event) -> String {
 fn wanted(found: &Found, hooks: &[Hook]) -> Wanted {
     let mut wanted = Wanted::default();
     wanted.place_of(&found.event);
-    found.deliveries.iter().for_each(|delivery| wanted.hook(delivery.hook_id));
+    found
+        .deliveries
+        .iter()
+        .for_each(|delivery| wanted.hook(delivery.hook_id));
     found.skipped.iter().for_each(|skipped| wanted.hook(skipped.hook_id));
     hooks.iter().for_each(|hook| wanted.hook(hook.id));
     wanted
 }
 
 /// The decisions about all webhooks: deliveries first, then skips, then webhooks that are not subscribed.
-fn verdicts(
-    found: &Found,
-    hooks: &[Hook],
-    attempts: &[Attempt],
-    kind: Option<&Kind>,
-    names: &Names,
-) -> Vec<Verdict> {
+fn verdicts(found: &Found, hooks: &[Hook], attempts: &[Attempt], kind: Option<&Kind>, names: &Names) -> Vec<Verdict> {
     let mut by_delivery: HashMap<&str, Vec<&Attempt>> = HashMap::new();
     for attempt in attempts {
         by_delivery.entry(&attempt.delivery_id).or_default().push(attempt);

@@ -71,7 +71,9 @@ pub(in crate::ui) async fn new(at: At, State(ui): State<Arc<Ui>>, query: Query) 
     let left_out: Vec<&str> = left_out.map(|(_, words)| *words).collect();
     let notice = (!left_out.is_empty()).then(|| {
         let names = left_out.join(" and ");
-        Notice::bad(format!("A replay cannot choose deliveries by {names}, so this filter was left out."))
+        Notice::bad(format!(
+            "A replay cannot choose deliveries by {names}, so this filter was left out."
+        ))
     });
 
     let shown = at.replay_form(&ui, form, None).await?;
@@ -92,7 +94,9 @@ pub(in crate::ui) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent)
     if sent.fields.text("do") != "start" {
         let mut dry = body;
         dry.insert("dry_run".to_owned(), Value::Bool(true));
-        let counted = api.send::<Counted>(Method::POST, "/api/v1/replays", &Value::Object(dry)).await;
+        let counted = api
+            .send::<Counted>(Method::POST, "/api/v1/replays", &Value::Object(dry))
+            .await;
         return Ok(match counted {
             Ok(counted) => page(&at.replay_form(&ui, form, Some(&counted)).await?),
             Err(refusal) => {
@@ -102,7 +106,10 @@ pub(in crate::ui) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent)
         });
     }
 
-    match api.send::<Replay>(Method::POST, "/api/v1/replays", &Value::Object(body)).await {
+    match api
+        .send::<Replay>(Method::POST, "/api/v1/replays", &Value::Object(body))
+        .await
+    {
         Ok(made) => {
             let of = sent.fields.filled("of").and_then(|of| of.parse::<u64>().ok());
             let of = of.map(|of| format!("&of={of}")).unwrap_or_default();
@@ -186,7 +193,9 @@ impl At {
             states: choices(&ENDED),
             reasons: choices(&SKIPPED),
             counted: words,
-            of: counted.filter(|counted| counted.complete).map(|counted| counted.matched),
+            of: counted
+                .filter(|counted| counted.complete)
+                .map(|counted| counted.matched),
             form,
         })
     }

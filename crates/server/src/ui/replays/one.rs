@@ -170,8 +170,8 @@ pub(in crate::ui) async fn change(
         step @ ("pause" | "resume") => step,
         "cancel" if sent.fields.has("confirmed") => "cancel",
         "cancel" => {
-            let frame = Frame::at(&ui, &at.person, &at.place, Section::Replays, "Cancel the replay?")
-                .crumb("Replays", &base);
+            let frame =
+                Frame::at(&ui, &at.person, &at.place, Section::Replays, "Cancel the replay?").crumb("Replays", &base);
             let action = page_of_replay;
             return Ok(page(&CancelPage { frame, action }));
         }
