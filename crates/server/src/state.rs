@@ -7,6 +7,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::source::Addresses;
 use quickdraw_engine::Engine;
+use quickdraw_engine::oidc::Oidc;
 use quickdraw_store::SharedStore;
 use quickdraw_store::access::Actor;
 
@@ -14,10 +15,14 @@ use crate::aside::HeavyWork;
 use crate::audit;
 use crate::auth::Access;
 use crate::body::BodyMemory;
+use crate::inspectors::Inspectors;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
+use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
+use crate::portals::Portals;
+use crate::process::Process;
 use crate::receive::{DefaultSource, Sources};
 use crate::sessions::Sessions;
 use crate::streams::Streams;
@@ -33,6 +38,18 @@ pub(crate) const KEYS: Shares = Shares {
 };
 /// Number of questions about insights that are computed at once.
 const CALCULATIONS_AT_ONCE: usize = 4;
+
+/// How people reach this server and sign in.
+pub struct Entrance {
+    /// Base URL of this server, without a slash at its end.
+    pub external_url: String,
+
+    /// Origins whose pages may show the pages of a portal session in an iframe.
+    pub portal_origins: Vec<String>,
+
+    /// The OpenID Connect provider, if there is one.
+    pub oidc: Option<Oidc>,
+}
 
 /// The application.
 pub struct App {
@@ -66,8 +83,20 @@ pub struct App {
     /// Limit on questions about insights that are computed at once.
     pub(crate) calculations: HeavyWork,
 
+    /// Inspectors.
+    pub(crate) inspectors: Inspectors,
+
     /// Users and roles.
     pub(crate) access: Arc<Access>,
+
+    /// The passwords of local accounts.
+    pub(crate) passwords: Arc<Passwords>,
+
+    /// Portal sessions.
+    pub(crate) portals: Portals,
+
+    /// The OpenID Connect provider, if there is one.
+    pub(crate) oidc: Option<Oidc>,
 
     /// Sessions of people who are signed in with a browser.
     pub(crate) sessions: Sessions,
@@ -81,6 +110,9 @@ pub struct App {
     /// Limits that the operator sets.
     pub limits: Limits,
 
+    /// Facts about this process; set by the program that starts it.
+    process: OnceLock<Process>,
+
     /// The parameters of each operation; set when the router is built.
     pub(crate) known: OnceLock<Known>,
 }
@@ -92,11 +124,16 @@ impl App {
         engine: Arc<Engine>,
         source: DefaultSource,
         trusted_proxies: Addresses,
-        external_url: String,
+        entrance: Entrance,
         metrics: PrometheusHandle,
         metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
+        let Entrance {
+            external_url,
+            portal_origins,
+            oidc,
+        } = entrance;
         let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
@@ -105,12 +142,12 @@ impl App {
             Arc::clone(&bodies),
         );
 
+        let inspectors = Inspectors::new(trusted_proxies.clone());
         let access = Access::new(Arc::clone(&engine.context));
-        let sessions = Sessions::new(
-            Arc::clone(&engine.context),
-            external_url.starts_with("https://"),
-            trusted_proxies.clone(),
-        );
+        let passwords = Passwords::new(Arc::clone(&engine.context));
+        let is_secure = external_url.starts_with("https://");
+        let portals = Portals::new(Arc::clone(&engine.context), is_secure, portal_origins);
+        let sessions = Sessions::new(Arc::clone(&engine.context), is_secure, trusted_proxies.clone());
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -124,13 +161,34 @@ impl App {
             streams: Streams::new(),
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
+            inspectors,
             access,
+            passwords,
+            portals,
+            oidc,
             sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,
+            process: OnceLock::new(),
             known: OnceLock::new(),
         })
+    }
+
+    /// True if browsers reach the server over TLS only.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.external_url.starts_with("https://")
+    }
+
+    /// Sets the facts about this process. Only the first call has an effect.
+    pub fn set_process(&self, process: Process) {
+        // It is set once, before the first request.
+        let _ = self.process.set(process);
+    }
+
+    /// Facts about this process.
+    pub(crate) fn process(&self) -> &Process {
+        self.process.get_or_init(Process::default)
     }
 
     /// Ends all streams, which would otherwise never end. Clients reconnect and continue at their position.

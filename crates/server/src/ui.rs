@@ -18,12 +18,17 @@ mod home;
 mod hooks;
 mod live;
 mod navigation;
+mod notifications;
+mod oidc;
 mod parts;
 mod person;
 mod place;
+mod portal;
+mod profile;
 mod replays;
 mod report;
 mod scopes;
+mod setup;
 mod sign_in;
 mod tree;
 
@@ -61,9 +66,15 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
     let pages = Router::new()
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
+        .route("/-/sign_in/oidc", get(oidc::begin))
+        .route("/-/sign_in/oidc/callback", get(oidc::callback))
         .route("/-/sign_out", post(sign_in::leave))
         .route("/-/catalog", get(catalog::list))
         .route("/-/catalog/{name}", get(catalog::show).post(catalog::send))
+        .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
+        .route("/-/start", get(setup::start))
+        .route("/-/portal/{secret}", get(portal::open))
+        .merge(profile::routes())
         .route("/-/assets/{name}", get(assets::show))
         .with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);
@@ -101,6 +112,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             get(replays::one::show).post(replays::one::change),
         )
         .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
+        .route("/{level}/{path}/notifications", get(notifications::list))
+        .route(
+            "/{level}/{path}/notifications/new",
+            get(notifications::new).post(notifications::create),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}",
+            get(notifications::show).post(notifications::edit),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}/test",
+            post(notifications::test),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}/delete",
+            get(notifications::ask).post(notifications::delete),
+        )
         .fallback(error::missing)
 }
 

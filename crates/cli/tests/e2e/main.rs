@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod administration;
 mod alerts;
 mod all_events;
 mod answers;
@@ -46,6 +47,7 @@ mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod inspectors;
 mod instances;
 mod invalid;
 mod issues;
@@ -55,6 +57,7 @@ mod large;
 mod lead_times;
 mod listen;
 mod lists;
+mod mailbox;
 mod managed;
 mod matrix;
 mod members;
@@ -62,12 +65,17 @@ mod metrics;
 mod misbehaving;
 mod monitoring;
 mod namespaces;
+mod oidc;
+mod oidc_provider;
 mod operation;
 mod order;
 mod outages;
 mod pages;
+mod passwords;
 mod pauses;
+mod portal;
 mod privacy;
+mod profile;
 mod pushes;
 mod rebuild;
 mod receivers;
@@ -83,6 +91,7 @@ mod scopes;
 mod secrets;
 mod server;
 mod server_memory;
+mod sign_in;
 mod silence;
 mod silent_commands;
 mod source_limits;
@@ -107,9 +116,12 @@ macro_rules! checks {
     };
 }
 
+mod administration_list;
 mod api_lists;
 mod commands_list;
 mod history_pages;
+mod notification_pages;
+mod notifications;
 mod operation_list;
 mod page_data;
 mod rights_list;
@@ -483,10 +495,13 @@ fn main() {
         .chain(rights_list::CHECKS)
         .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(notifications::CHECKS)
+        .chain(notification_pages::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS)
-        .chain(history_pages::CHECKS);
+        .chain(history_pages::CHECKS)
+        .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

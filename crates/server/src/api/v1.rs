@@ -1,6 +1,7 @@
 //! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before` or `after`,
 //! and `next` in the answer.
 
+mod account;
 mod alerts;
 mod answers;
 mod audit;
@@ -17,14 +18,17 @@ mod history;
 mod hook_status;
 mod identities;
 mod insights;
+mod inspectors;
 mod item_filters;
 mod lookup;
 mod managed;
 mod metrics;
 mod named;
 mod names;
+mod notifications;
 mod overview;
 mod period;
+mod portal_sessions;
 mod previews;
 mod privacy;
 mod projects;
@@ -37,8 +41,12 @@ mod schemas;
 mod scope;
 mod search;
 mod set_aside;
+mod settings;
+mod setup_links;
 mod sources;
+mod status;
 mod stream;
+mod support_bundle;
 mod triggers;
 mod whole;
 mod workers;
@@ -54,6 +62,7 @@ use crate::views::Page;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .merge(account::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
@@ -67,9 +76,12 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(hook_status::routes())
         .merge(identities::routes())
         .merge(insights::routes())
+        .merge(inspectors::routes())
         .merge(metrics::routes())
         .merge(names::routes())
+        .merge(notifications::routes())
         .merge(overview::routes())
+        .merge(portal_sessions::routes())
         .merge(previews::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
@@ -79,6 +91,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(schemas::routes())
         .merge(search::routes())
         .merge(set_aside::routes())
+        .merge(setup_links::routes())
+        .merge(settings::routes())
+        .merge(status::routes())
+        .merge(support_bundle::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(triggers::routes())
