@@ -5,11 +5,15 @@
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
 mod assets;
+mod catalog;
 mod client;
+mod deliveries;
 mod error;
+mod events;
 mod form;
 mod frame;
 mod guard;
+mod history;
 mod home;
 mod hooks;
 mod live;
@@ -21,9 +25,12 @@ mod person;
 mod place;
 mod portal;
 mod profile;
+mod replays;
+mod report;
 mod scopes;
 mod setup;
 mod sign_in;
+mod tree;
 
 use std::sync::Arc;
 
@@ -62,6 +69,8 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/-/sign_in/oidc", get(oidc::begin))
         .route("/-/sign_in/oidc/callback", get(oidc::callback))
         .route("/-/sign_out", post(sign_in::leave))
+        .route("/-/catalog", get(catalog::list))
+        .route("/-/catalog/{name}", get(catalog::show).post(catalog::send))
         .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
         .route("/-/start", get(setup::start))
         .route("/-/portal/{secret}", get(portal::open))
@@ -86,6 +95,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
         )
+        .route("/{level}/{path}/events", get(events::list))
+        .route("/{level}/{path}/events/live", get(events::follow))
+        .route("/{level}/{path}/events/{event_id}", get(events::one::show))
+        .route("/{level}/{path}/report", get(report::show).post(report::send))
+        .route("/{level}/{path}/deliveries", get(deliveries::list))
+        .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
+        .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
+        .route(
+            "/{level}/{path}/replays",
+            get(replays::list).post(replays::form::create),
+        )
+        .route("/{level}/{path}/replays/new", get(replays::form::new))
+        .route(
+            "/{level}/{path}/replays/{replay_id}",
+            get(replays::one::show).post(replays::one::change),
+        )
+        .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
         .route("/{level}/{path}/notifications", get(notifications::list))
         .route(
             "/{level}/{path}/notifications/new",

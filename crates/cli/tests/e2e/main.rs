@@ -119,6 +119,7 @@ macro_rules! checks {
 mod administration_list;
 mod api_lists;
 mod commands_list;
+mod history_pages;
 mod notification_pages;
 mod notifications;
 mod operation_list;
@@ -499,6 +500,7 @@ fn main() {
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS)
+        .chain(history_pages::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

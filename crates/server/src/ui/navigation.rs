@@ -6,6 +6,9 @@ use super::place::{Level, Place};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
     Hooks,
+    Events,
+    Deliveries,
+    Replays,
     Notifications,
 }
 
@@ -20,6 +23,9 @@ impl Section {
         match level {
             Level::Project | Level::Group | Level::Instance => &[
                 (Self::Hooks, "Webhooks", "hooks"),
+                (Self::Events, "Events", "events"),
+                (Self::Deliveries, "Deliveries", "deliveries"),
+                (Self::Replays, "Replays", "replays"),
                 (Self::Notifications, "Notifications", "notifications"),
             ],
         }
