@@ -17,19 +17,28 @@ mod history;
 mod home;
 mod hooks;
 mod live;
+mod members;
 mod navigation;
+mod new_scope;
 mod notifications;
 mod oidc;
+mod overview;
 mod parts;
 mod person;
 mod place;
 mod portal;
 mod profile;
+mod question;
 mod replays;
 mod report;
+mod roles;
+mod scope_settings;
+mod scope_tokens;
 mod scopes;
+mod search;
 mod setup;
 mod sign_in;
+mod start;
 mod tree;
 
 use std::sync::Arc;
@@ -75,6 +84,12 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/-/start", get(setup::start))
         .route("/-/portal/{secret}", get(portal::open))
         .merge(profile::routes())
+        .route("/-/search", get(search::show))
+        .route("/-/groups/new", get(new_scope::group).post(new_scope::create_group))
+        .route(
+            "/-/projects/new",
+            get(new_scope::project).post(new_scope::create_project),
+        )
         .route("/-/assets/{name}", get(assets::show))
         .with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);
@@ -89,6 +104,9 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
 /// the page; `Address` makes them from the address in the browser.
 fn pages_of_places() -> Router<Arc<Ui>> {
     Router::new()
+        .route("/{level}/{path}/start", get(start::show))
+        .route("/{level}/{path}/projects", get(start::show))
+        .route("/{level}/{path}/overview", get(overview::show))
         .route("/{level}/{path}/hooks", get(hooks::list).post(hooks::form::create))
         .route("/{level}/{path}/hooks/new", get(hooks::form::new))
         .route(
@@ -129,12 +147,31 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/notifications/{notification}/delete",
             get(notifications::ask).post(notifications::delete),
         )
+        .route("/{level}/{path}/members", get(members::list).post(members::add))
+        .route(
+            "/{level}/{path}/members/{user_id}",
+            get(members::edit).post(members::change),
+        )
+        .route(
+            "/{level}/{path}/access_tokens",
+            get(scope_tokens::list).post(scope_tokens::create),
+        )
+        .route("/{level}/{path}/access_tokens/{token_id}", post(scope_tokens::revoke))
+        .route(
+            "/{level}/{path}/settings",
+            get(scope_settings::show).post(scope_settings::save),
+        )
+        .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
+        .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
+        .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
         .fallback(error::missing)
 }
 
 /// Opens the page of a place. Other paths belong to the API.
 async fn open(places: Router, mut request: Request) -> Response {
-    let Some(uri) = Address::read(request.uri().path()).and_then(|address| address.inner(request.uri())) else {
+    let is_page = |address: &Address<'_>| request.method().is_safe() || !address.is_start();
+    let address = Address::read(request.uri().path()).filter(is_page);
+    let Some(uri) = address.and_then(|address| address.inner(request.uri())) else {
         return not_found(request.uri().clone()).await.into_response();
     };
 
