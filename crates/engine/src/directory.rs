@@ -226,11 +226,6 @@ impl Index {
         self.known_groups.get(instance)?.get(&number)
     }
 
-    /// Projects that stand for those of other instances.
-    pub fn known_projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
-        self.known.values().flat_map(HashMap::values).map(|known| known.project)
-    }
-
     /// The group of another instance that a body names only by its path: with the instance's host in front, as it is,
     /// or as the only group whose path ends so. `None` where the path proves nothing.
     #[must_use]
@@ -278,13 +273,6 @@ impl Index {
         self.hooks_around(place).filter(asked).cloned().collect()
     }
 
-    /// States of the expressions of all hooks of a scope but one.
-    #[must_use]
-    pub fn states_beside(&self, scope: Scope, hook: Option<HookId>) -> usize {
-        let hooks = self.by_scope.get(&scope).into_iter().flatten();
-        hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
-    }
-
     /// Whether a place belongs to a scope.
     #[must_use]
     pub fn is_in(&self, place: Place, scope: Scope) -> bool {
@@ -315,15 +303,6 @@ impl Index {
             Scope::Instance => return None,
         };
         self.groups_of(place).last().copied()
-    }
-
-    /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
-    pub(crate) fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
-        if hook == Scope::Instance {
-            None
-        } else {
-            self.groups_of(place).last().copied()
-        }
     }
 
     /// The hooks in whose scope a place is, from the project up to the instance.

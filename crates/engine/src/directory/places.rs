@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, ProjectId};
+use quickdraw_domain::{GroupId, HookId, ProjectId};
 
 use super::Index;
 
@@ -46,4 +46,25 @@ pub fn hooks_of(index: &Index, place: Place) -> impl Iterator<Item = &Arc<Hook>>
     };
 
     scope.and_then(|scope| index.by_scope.get(&scope)).into_iter().flatten()
+}
+
+/// Projects that stand for those of other instances.
+pub(crate) fn of_other_instances(index: &Index) -> impl Iterator<Item = ProjectId> + '_ {
+    let known = index.known.values().flat_map(HashMap::values);
+    known.map(|known| known.project)
+}
+
+/// States of the expressions of all hooks of a scope but one.
+pub(crate) fn states_beside(index: &Index, scope: Scope, hook: Option<HookId>) -> usize {
+    let hooks = index.by_scope.get(&scope).into_iter().flatten();
+    hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
+}
+
+/// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
+pub(crate) fn counted_for(index: &Index, place: Place, hook: Scope) -> Option<GroupId> {
+    if hook == Scope::Instance {
+        return None;
+    }
+
+    index.groups_of(place).last().copied()
 }

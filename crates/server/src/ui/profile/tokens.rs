@@ -102,7 +102,7 @@ pub(super) async fn change(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
         return Ok(page(&shown));
     }
 
-    let scopes: Vec<&str> = fields.all("scopes").collect();
+    let scopes: Vec<&str> = fields.all("scopes");
     let mut body = json!({ "name": fields.text("name").trim(), "scopes": scopes });
     if let Some(day) = fields.filled("expires_at") {
         body["expires_at"] = Value::from(day);
@@ -146,7 +146,7 @@ impl TokensPage {
         let choices = offered.map(|scope| Choice {
             word: scope.word(),
             help: help(scope),
-            is_chosen: fields.all("scopes").any(|word| word == scope.word()),
+            is_chosen: fields.all("scopes").contains(&scope.word()),
         });
 
         Ok(Self {
