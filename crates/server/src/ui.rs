@@ -6,6 +6,8 @@
 
 mod assets;
 mod client;
+#[cfg(debug_assertions)]
+mod components;
 mod error;
 mod form;
 mod frame;
@@ -55,8 +57,11 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
         .route("/-/sign_out", post(sign_in::leave))
-        .route("/-/assets/{name}", get(assets::show))
-        .with_state(Arc::clone(&ui));
+        .route("/-/assets/{name}", get(assets::show));
+    #[cfg(debug_assertions)]
+    let pages = pages.route("/-/components", get(components::show));
+
+    let pages = pages.with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);
 
     let pages_of_places = Router::new()

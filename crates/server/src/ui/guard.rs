@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use super::Ui;
+use super::client::Calls;
 use crate::files::POLICY;
 
 /// Refuses requests that no page of ours can have made, and adds the headers that protect a page.
-pub(super) async fn check(State(ui): State<Arc<Ui>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(ui): State<Arc<Ui>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !is_own_host(headers, &ui.app.external_url) {
         let text = "This server has another name. Use the address in the setting server.external_url.";
@@ -26,9 +27,20 @@ pub(super) async fn check(State(ui): State<Arc<Ui>>, request: Request, next: Nex
         return refuse(StatusCode::FORBIDDEN, text);
     }
 
+    let calls = Calls::default();
+    request.extensions_mut().insert(calls.clone());
+
     let mut response = next.run(request).await;
     protect(response.headers_mut(), ui.app.external_url.starts_with("https://"));
+    name_calls(response.headers_mut(), calls.count());
     response
+}
+
+/// Names the number of calls of the API that made the page, which browsers show beside its time.
+fn name_calls(headers: &mut HeaderMap, calls: u32) {
+    if let Ok(value) = HeaderValue::try_from(format!("api;desc=\"{calls} calls\"")) {
+        headers.insert(HeaderName::from_static("server-timing"), value);
+    }
 }
 
 fn refuse(status: StatusCode, text: &'static str) -> Response {
