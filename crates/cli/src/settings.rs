@@ -13,7 +13,7 @@ use std::path::Path;
 
 use quickdraw_domain::guard::GuardSection;
 use quickdraw_domain::settings::{Problem, Reference};
-use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection};
+use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection, OidcSection};
 use quickdraw_server::settings::{LimitsSection, ServerSection, SourceSection};
 use quickdraw_store::settings::DatabaseSection;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsSection,
     pub(crate) history: HistorySection,
     pub(crate) insights: InsightsSection,
+    pub(crate) oidc: OidcSection,
     pub(crate) telemetry: TelemetrySection,
 
     /// `server.external_url` is not set and was made from `server.listen`.
@@ -60,7 +61,7 @@ impl Config {
 }
 
 /// The sections in the order in which the reference shows them.
-pub(crate) const SECTIONS: [Reference; 9] = [
+pub(crate) const SECTIONS: [Reference; 10] = [
     ServerSection::REFERENCE,
     DatabaseSection::REFERENCE,
     SourceSection::REFERENCE,
@@ -69,6 +70,7 @@ pub(crate) const SECTIONS: [Reference; 9] = [
     LimitsSection::REFERENCE,
     HistorySection::REFERENCE,
     InsightsSection::REFERENCE,
+    OidcSection::REFERENCE,
     TelemetrySection::REFERENCE,
 ];
 

@@ -8,8 +8,9 @@ use quickdraw_domain::guard::{self, OwnAddresses};
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::source::{ActiveSecret, Source};
 use quickdraw_domain::{Secret, SourceId, Timestamp};
-use quickdraw_egress::{Client, Hickory, Limits, own_addresses};
+use quickdraw_egress::{Client, Hickory, Limits, Trust, own_addresses};
 use quickdraw_engine::delivery::transport::Guarded;
+use quickdraw_engine::oidc::{self, Oidc};
 use quickdraw_engine::{Engine, Settings, System};
 use quickdraw_server::DefaultSource;
 use quickdraw_store::SharedStore;
@@ -157,6 +158,28 @@ fn own(config: &Config) -> OwnAddresses {
 
     own.set(addresses);
     own
+}
+
+/// The OpenID Connect provider, if the settings name one. It is called directly, because the proxy of deliveries may not
+/// reach it, and without the client certificate of deliveries.
+pub(crate) fn oidc(config: &Config) -> anyhow::Result<Option<Oidc>> {
+    if !config.oidc.is_enabled() {
+        return Ok(None);
+    }
+
+    let trust = read_trust(&config.delivery).map_err(|problems| refusal(&problems))?;
+    let trust = Trust {
+        roots: trust.roots,
+        identity: None,
+    };
+
+    let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
+    let client = Client::new(oidc::limits(), Arc::new(resolver), trust).context("failed to set TLS up")?;
+    Ok(Some(Oidc::new(
+        config.oidc.clone(),
+        &config.server.external_url,
+        client,
+    )))
 }
 
 /// The engine. Its workers do not run yet.

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
-use crate::directory::Index;
+use crate::directory::{Index, places};
 use crate::settings::Settings;
 use crate::store_watch::{StoreStatus, StoreWatch};
 use crate::telemetry;
@@ -161,7 +161,7 @@ impl Context {
     /// States of the expressions of all hooks of a scope but one.
     #[must_use]
     pub fn states_beside(&self, scope: Scope, hook: Option<HookId>) -> usize {
-        self.index().states_beside(scope, hook)
+        places::states_beside(&self.index(), scope, hook)
     }
 
     /// Whether a place belongs to a scope.

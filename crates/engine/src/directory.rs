@@ -166,11 +166,6 @@ impl Index {
         self.newest_hook
     }
 
-    /// All hooks, in no order.
-    pub fn hooks(&self) -> impl Iterator<Item = &Arc<Hook>> {
-        self.hooks.values()
-    }
-
     /// One hook.
     #[must_use]
     pub fn hook(&self, id: HookId) -> Option<&Arc<Hook>> {
@@ -187,20 +182,6 @@ impl Index {
     #[must_use]
     pub fn on_host(&self, host: &str) -> &[HookId] {
         self.by_host.get(host).map_or(&[], Vec::as_slice)
-    }
-
-    /// All projects and groups, in no order.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
-        let groups = self.parents.keys().map(|id| Place::Group(*id));
-        groups.chain(self.projects.keys().map(|id| Place::Project(*id)))
-    }
-
-    /// The numbers by which bodies of other instances name a project.
-    pub fn numbers_of(&self, project: ProjectId) -> impl Iterator<Item = i64> {
-        let known = self.known.values().flat_map(HashMap::values);
-        known
-            .filter(move |known| known.project == project)
-            .map(|known| known.number)
     }
 
     /// Whether there is such a project.
@@ -243,11 +224,6 @@ impl Index {
     #[must_use]
     pub fn known_group(&self, instance: &str, number: i64) -> Option<&KnownGroup> {
         self.known_groups.get(instance)?.get(&number)
-    }
-
-    /// Projects that stand for those of other instances.
-    pub fn known_projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
-        self.known.values().flat_map(HashMap::values).map(|known| known.project)
     }
 
     /// The group of another instance that a body names only by its path: with the instance's host in front, as it is,
@@ -297,13 +273,6 @@ impl Index {
         self.hooks_around(place).filter(asked).cloned().collect()
     }
 
-    /// States of the expressions of all hooks of a scope but one.
-    #[must_use]
-    pub fn states_beside(&self, scope: Scope, hook: Option<HookId>) -> usize {
-        let hooks = self.by_scope.get(&scope).into_iter().flatten();
-        hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
-    }
-
     /// Whether a place belongs to a scope.
     #[must_use]
     pub fn is_in(&self, place: Place, scope: Scope) -> bool {
@@ -334,15 +303,6 @@ impl Index {
             Scope::Instance => return None,
         };
         self.groups_of(place).last().copied()
-    }
-
-    /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
-    pub(crate) fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
-        if hook == Scope::Instance {
-            None
-        } else {
-            self.groups_of(place).last().copied()
-        }
     }
 
     /// The hooks in whose scope a place is, from the project up to the instance.

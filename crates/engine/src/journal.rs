@@ -60,11 +60,11 @@ impl Journal {
             relay,
         }
     }
+}
 
-    /// The projects whose last received event came between two times, the latest first; of at most 500 projects. Other
-    /// nodes can have received later events.
-    #[must_use]
-    pub fn last_received_between(&self, from: Timestamp, to: Timestamp) -> Vec<(ProjectId, Timestamp)> {
-        self.last_events.between(from, to)
-    }
+/// The projects whose last received event came between two times, the latest first; of at most 500 projects. Other
+/// nodes can have received later events.
+#[must_use]
+pub fn last_received_between(journal: &Journal, from: Timestamp, to: Timestamp) -> Vec<(ProjectId, Timestamp)> {
+    journal.last_events.between(from, to)
 }

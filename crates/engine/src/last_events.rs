@@ -10,6 +10,7 @@ use quickdraw_domain::{ProjectId, Timestamp};
 use quickdraw_store::events::EventFilter;
 
 use crate::context::Context;
+use crate::directory::places;
 use crate::telemetry;
 
 /// Projects whose last event is shown.
@@ -44,7 +45,7 @@ impl LastEvents {
             return Ok(());
         }
 
-        let known: Vec<ProjectId> = context.index().known_projects().take(MAX_SHOWN).collect();
+        let known: Vec<ProjectId> = places::of_other_instances(&context.index()).take(MAX_SHOWN).collect();
         for project in known {
             let filter = EventFilter {
                 project: Some(project),

@@ -1,5 +1,6 @@
 //! The operator's choices for the pipeline. The command line fills them from its configuration.
 
+mod oidc;
 mod sections;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use quickdraw_domain::guard;
 use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::settle::Policies;
 
+pub use oidc::OidcSection;
 pub use sections::{DeliverySection, HistorySection, HoldOrDrop, InsightsSection};
 
 /// The operator's choices for the pipeline.

@@ -279,6 +279,7 @@ fn path_parameter(name: &str) -> Parameter {
         "delivery_id" => (text(), "Id of the delivery."),
         "source_id" => (text(), "Id of the source."),
         "replay_id" => (text(), "Id of the replay."),
+        "session_id" => (number(), "Id of the session."),
         "member_id" => (text(), "Id of the member."),
         "team_id" => (text(), "Id of the team."),
         "trigger_name" => (text(), "Kind of event, such as `push_hooks`."),

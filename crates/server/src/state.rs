@@ -7,6 +7,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::source::Addresses;
 use quickdraw_engine::Engine;
+use quickdraw_engine::oidc::Oidc;
 use quickdraw_store::SharedStore;
 use quickdraw_store::access::Actor;
 
@@ -17,7 +18,9 @@ use crate::body::BodyMemory;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
+use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
+use crate::portals::Portals;
 use crate::receive::{DefaultSource, Sources};
 use crate::sessions::Sessions;
 use crate::streams::Streams;
@@ -33,6 +36,18 @@ pub(crate) const KEYS: Shares = Shares {
 };
 /// Number of questions about insights that are computed at once.
 const CALCULATIONS_AT_ONCE: usize = 4;
+
+/// How people reach this server and sign in.
+pub struct Entrance {
+    /// Base URL of this server, without a slash at its end.
+    pub external_url: String,
+
+    /// Origins whose pages may show the pages of a portal session in an iframe.
+    pub portal_origins: Vec<String>,
+
+    /// The OpenID Connect provider, if there is one.
+    pub oidc: Option<Oidc>,
+}
 
 /// The application.
 pub struct App {
@@ -69,6 +84,15 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// The passwords of local accounts.
+    pub(crate) passwords: Arc<Passwords>,
+
+    /// Portal sessions.
+    pub(crate) portals: Portals,
+
+    /// The OpenID Connect provider, if there is one.
+    pub(crate) oidc: Option<Oidc>,
+
     /// Sessions of people who are signed in with a browser.
     pub(crate) sessions: Sessions,
 
@@ -92,11 +116,16 @@ impl App {
         engine: Arc<Engine>,
         source: DefaultSource,
         trusted_proxies: Addresses,
-        external_url: String,
+        entrance: Entrance,
         metrics: PrometheusHandle,
         metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
+        let Entrance {
+            external_url,
+            portal_origins,
+            oidc,
+        } = entrance;
         let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
@@ -106,11 +135,10 @@ impl App {
         );
 
         let access = Access::new(Arc::clone(&engine.context));
-        let sessions = Sessions::new(
-            Arc::clone(&engine.context),
-            external_url.starts_with("https://"),
-            trusted_proxies.clone(),
-        );
+        let passwords = Passwords::new(Arc::clone(&engine.context));
+        let is_secure = external_url.starts_with("https://");
+        let portals = Portals::new(Arc::clone(&engine.context), is_secure, portal_origins);
+        let sessions = Sessions::new(Arc::clone(&engine.context), is_secure, trusted_proxies.clone());
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -125,12 +153,20 @@ impl App {
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             access,
+            passwords,
+            portals,
+            oidc,
             sessions,
             audit,
             manual: ManualLimit::new(limits),
             limits,
             known: OnceLock::new(),
         })
+    }
+
+    /// True if browsers reach the server over TLS only.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.external_url.starts_with("https://")
     }
 
     /// Ends all streams, which would otherwise never end. Clients reconnect and continue at their position.

@@ -16,10 +16,14 @@ mod home;
 mod hooks;
 mod live;
 mod navigation;
+mod oidc;
 mod parts;
 mod person;
 mod place;
+mod portal;
+mod profile;
 mod scopes;
+mod setup;
 mod sign_in;
 
 use std::sync::Arc;
@@ -56,7 +60,13 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
     let pages = Router::new()
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
+        .route("/-/sign_in/oidc", get(oidc::begin))
+        .route("/-/sign_in/oidc/callback", get(oidc::callback))
         .route("/-/sign_out", post(sign_in::leave))
+        .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
+        .route("/-/start", get(setup::start))
+        .route("/-/portal/{secret}", get(portal::open))
+        .merge(profile::routes())
         .route("/-/assets/{name}", get(assets::show));
     #[cfg(debug_assertions)]
     let pages = pages.route("/-/components", get(components::show));

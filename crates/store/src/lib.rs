@@ -69,7 +69,10 @@ pub trait Store:
     + history::History
     + insights::Insights
     + access::AccessTokens
+    + access::Identities
     + access::Members
+    + access::Passwords
+    + access::PortalSessions
     + access::Users
     + nodes::Nodes
     + sessions::Sessions
@@ -97,7 +100,10 @@ impl<T> Store for T where
         + history::History
         + insights::Insights
         + access::AccessTokens
+        + access::Identities
         + access::Members
+        + access::Passwords
+        + access::PortalSessions
         + access::Users
         + nodes::Nodes
         + sessions::Sessions

@@ -135,6 +135,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
+    (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
+use quickdraw_server::state::Entrance;
 use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -47,6 +48,7 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
 
     let source = wiring::source(&config, &store, &mut first).await?;
     wiring::bind(&config, &source.source, &store).await?;
+    first.make_setup_link(&config, &store).await?;
 
     let engine = wiring::engine(&config, store, address).await?;
     let lifecycle = Lifecycle::start(engine.clone());
@@ -57,7 +59,11 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
         engine,
         source,
         proxies,
-        config.server.external_url.clone(),
+        Entrance {
+            external_url: config.server.external_url.clone(),
+            portal_origins: config.server.portal_origins.clone(),
+            oidc: wiring::oidc(&config)?,
+        },
         metrics.clone(),
         config.server.metrics_token_required,
         limits,

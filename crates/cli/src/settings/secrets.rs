@@ -12,7 +12,7 @@ use super::Config;
 
 /// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a
 /// number, and blanks would be cut off.
-pub(super) const LITERAL: [&str; 8] = [
+pub(super) const LITERAL: [&str; 9] = [
     "database.url",
     "server.root_token",
     "server.key",
@@ -21,6 +21,7 @@ pub(super) const LITERAL: [&str; 8] = [
     "delivery.tls_client_cert_password",
     "delivery.proxy_user",
     "delivery.proxy_password",
+    "oidc.client_secret",
 ];
 
 /// The error if no key is known and none may be generated.

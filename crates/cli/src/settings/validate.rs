@@ -19,6 +19,7 @@ impl Config {
         found.extend(self.source.problems());
         found.extend(self.delivery.problems());
         found.extend(self.guard.problems());
+        found.extend(self.oidc.problems());
         found.extend(self.telemetry.problems());
         found.extend(secrets::problems(self));
         found.extend(read_trust(&self.delivery).err().unwrap_or_default());
@@ -126,7 +127,7 @@ mod tests {
     use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
-    const REFUSED: [(&str, &str); 21] = [
+    const REFUSED: [(&str, &str); 24] = [
         (
             "server.listen = 'nonsense'",
             "server.listen \"nonsense\" is not an address with a port",
@@ -144,6 +145,10 @@ mod tests {
         (
             "server.trusted_proxies = ['moon']",
             "server.trusted_proxies has \"moon\"",
+        ),
+        (
+            "server.portal_origins = ['https://platform.example.com/x']",
+            "server.portal_origins has \"https://platform.example.com/x\"",
         ),
         ("database.url = 'mysql://x'", "database.url is not usable"),
         ("database.url = 'postgres://db/quickdraw'", "server.key is not set"),
@@ -169,6 +174,11 @@ mod tests {
             "delivery.tls_ca_file \"no-such-file\" cannot be read",
         ),
         ("guard.allowlist = ['*']", "guard.allowlist entry"),
+        (
+            "oidc = { issuer = 'http://id.example.com', client_id = 'c' }",
+            "oidc.issuer \"http://id.example.com\" is not the URL of a provider",
+        ),
+        ("oidc.issuer = 'https://id.example.com'", "oidc.client_id is not set"),
         (
             "telemetry.log = 'quickdraw=loud'",
             "telemetry.log \"quickdraw=loud\" is not a log filter",

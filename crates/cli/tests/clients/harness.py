@@ -63,9 +63,9 @@ def free_port():
 
 
 @contextlib.contextmanager
-def server(program, database=None, **settings):
+def server(program, database=None, port=None, **settings):
     """Starts a server in an empty folder and yields its base URL. The process must still run at the end."""
-    base = f"http://127.0.0.1:{free_port()}"
+    base = f"http://127.0.0.1:{port or free_port()}"
     with tempfile.TemporaryDirectory() as folder:
         environment = {"QUICKDRAW_LISTEN": base.removeprefix("http://"), "QUICKDRAW_ROOT_TOKEN": TOKEN,
                        "QUICKDRAW_EXTERNAL_URL": base, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",

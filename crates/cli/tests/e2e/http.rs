@@ -14,6 +14,9 @@ pub(crate) struct Reply {
 
     /// Status line and header fields, in lower case.
     head: String,
+
+    /// The same as the server sent it.
+    sent_head: String,
     pub(crate) body: String,
 }
 
@@ -29,6 +32,13 @@ impl Reply {
         self.head
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The value of a header field in its own case.
+    pub(crate) fn header_as_sent(&self, name: &str) -> Option<String> {
+        let lines = self.sent_head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.to_owned())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -68,6 +78,7 @@ pub(crate) fn send(
             Ok(Reply {
                 status,
                 head: head.to_ascii_lowercase(),
+                sent_head: head.to_owned(),
                 body: body.to_owned(),
             })
         }

@@ -1,24 +1,40 @@
-//! The places inside a group, and the hooks of a place.
+//! The places of the instance and inside a group, and their hooks and numbers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use quickdraw_domain::GroupId;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::{GroupId, HookId, ProjectId};
 
 use super::Index;
 
 /// The group, and all groups and projects below it. `None` if they are more than `most`.
 #[must_use]
 pub fn inside(index: &Index, group: GroupId, most: usize) -> Option<Vec<Place>> {
-    let groups = index.parents.keys().map(|id| Place::Group(*id));
-    let projects = index.projects.keys().map(|id| Place::Project(*id));
-    let inside = groups
-        .chain(projects)
-        .filter(|place| index.groups_of(*place).contains(&group));
+    let inside = all(index).filter(|place| index.groups_of(*place).contains(&group));
 
     let places: Vec<Place> = inside.take(most + 1).collect();
     (places.len() <= most).then_some(places)
+}
+
+/// All projects and groups, in no order.
+pub fn all(index: &Index) -> impl Iterator<Item = Place> {
+    let groups = index.parents.keys().map(|id| Place::Group(*id));
+    groups.chain(index.projects.keys().map(|id| Place::Project(*id)))
+}
+
+/// All hooks, in no order.
+pub fn all_hooks(index: &Index) -> impl Iterator<Item = &Arc<Hook>> {
+    index.hooks.values()
+}
+
+/// The numbers by which bodies of other instances name a project.
+pub fn numbers_of(index: &Index, project: ProjectId) -> impl Iterator<Item = i64> {
+    let known = index.known.values().flat_map(HashMap::values);
+    known
+        .filter(move |known| known.project == project)
+        .map(|known| known.number)
 }
 
 /// The hooks of a project or group itself, and not those of the groups above it.
@@ -30,4 +46,25 @@ pub fn hooks_of(index: &Index, place: Place) -> impl Iterator<Item = &Arc<Hook>>
     };
 
     scope.and_then(|scope| index.by_scope.get(&scope)).into_iter().flatten()
+}
+
+/// Projects that stand for those of other instances.
+pub(crate) fn of_other_instances(index: &Index) -> impl Iterator<Item = ProjectId> + '_ {
+    let known = index.known.values().flat_map(HashMap::values);
+    known.map(|known| known.project)
+}
+
+/// States of the expressions of all hooks of a scope but one.
+pub(crate) fn states_beside(index: &Index, scope: Scope, hook: Option<HookId>) -> usize {
+    let hooks = index.by_scope.get(&scope).into_iter().flatten();
+    hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
+}
+
+/// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
+pub(crate) fn counted_for(index: &Index, place: Place, hook: Scope) -> Option<GroupId> {
+    if hook == Scope::Instance {
+        return None;
+    }
+
+    index.groups_of(place).last().copied()
 }

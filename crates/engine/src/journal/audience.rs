@@ -9,7 +9,7 @@ use quickdraw_domain::recursion::Chain;
 use quickdraw_store::events::FannedOut;
 
 use super::limits::NamespaceLimit;
-use crate::directory::Index;
+use crate::directory::{Index, places};
 
 /// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped, and in
 /// silent mode all are. The hooks
@@ -33,7 +33,12 @@ pub(super) fn audience(
                 audience.skip.push((hook.id, SkipReason::HookPaused));
             }
             Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
-            Decision::Deliver if !limit.count(|| index.namespace(event.place, hook.scope), event.received_at) => {
+            Decision::Deliver
+                if !limit.count(
+                    || places::counted_for(index, event.place, hook.scope),
+                    event.received_at,
+                ) =>
+            {
                 audience.skip.push((hook.id, SkipReason::RateLimit));
             }
             Decision::Deliver => {

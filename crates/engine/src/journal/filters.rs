@@ -59,52 +59,52 @@ pub struct FilteredEvent {
     pub filtered: Filtered,
 }
 
-impl Journal {
-    /// Asks the filters of a hook, which need not be stored, about past events. Events that would exceed the work of a
-    /// trial are missing in the answer.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn preview_filters(
-        &self,
-        asker: i64,
-        hook: Hook,
-        events: Vec<Event>,
-    ) -> anyhow::Result<Vec<FilteredEvent>> {
-        // One at a time: it reads many bodies. Never closed.
-        let _one = TRYING.acquire().await?;
-        let hook = Arc::new(hook);
-        let (mut work, mut found) = (Work::new(MAX_WORK), Vec::new());
+/// Asks the filters of a hook, which need not be stored, about past events. Events that would exceed the work of a
+/// trial are missing in the answer.
+///
+/// # Errors
+/// When the store fails.
+pub async fn preview_filters(
+    journal: &Journal,
+    asker: i64,
+    hook: Hook,
+    events: Vec<Event>,
+) -> anyhow::Result<Vec<FilteredEvent>> {
+    // One at a time: it reads many bodies. Never closed.
+    let _one = TRYING.acquire().await?;
+    let hook = Arc::new(hook);
+    let (mut work, mut found) = (Work::new(MAX_WORK), Vec::new());
 
-        for event in events {
-            if work.left() == 0 {
-                break;
-            }
-
-            let body = match hook.event_filter {
-                Some(_) => self.body_to_ask(event.id).await?,
-                None => None,
-            };
-            let asked = self.turns.ask_hook(asker, &hook, &event, body, &mut work);
-            let Some(filtered) = asked.await else { break };
-            found.push(FilteredEvent { event, filtered });
+    for event in events {
+        if work.left() == 0 {
+            break;
         }
 
-        Ok(found)
-    }
-
-    /// The body of an event, if it is there and no larger than filters look into.
-    async fn body_to_ask(&self, id: EventId) -> anyhow::Result<Option<Vec<u8>>> {
-        let Some((_, payload)) = self.context.store.find_event(id).await? else {
-            return Ok(None);
+        let body = match hook.event_filter {
+            Some(_) => body_to_ask(journal, event.id).await?,
+            None => None,
         };
-        if payload.unpacked_len() > LARGEST_BODY {
-            return Ok(None);
-        }
-
-        Ok(Some(payload.unpack()?.to_vec()))
+        let asked = journal.turns.ask_hook(asker, &hook, &event, body, &mut work);
+        let Some(filtered) = asked.await else { break };
+        found.push(FilteredEvent { event, filtered });
     }
 
+    Ok(found)
+}
+
+/// The body of an event, if it is there and no larger than filters look into.
+async fn body_to_ask(journal: &Journal, id: EventId) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some((_, payload)) = journal.context.store.find_event(id).await? else {
+        return Ok(None);
+    };
+    if payload.unpacked_len() > LARGEST_BODY {
+        return Ok(None);
+    }
+
+    Ok(Some(payload.unpack()?.to_vec()))
+}
+
+impl Journal {
     /// Tries a filter on the events since a time, the newest first.
     ///
     /// # Errors

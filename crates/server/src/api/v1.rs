@@ -1,6 +1,7 @@
 //! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before` or `after`,
 //! and `next` in the answer.
 
+mod account;
 mod alerts;
 mod answers;
 mod audit;
@@ -24,6 +25,7 @@ mod metrics;
 mod named;
 mod overview;
 mod period;
+mod portal_sessions;
 mod previews;
 mod privacy;
 mod projects;
@@ -36,6 +38,7 @@ mod schemas;
 mod scope;
 mod search;
 mod set_aside;
+mod setup_links;
 mod sources;
 mod stream;
 mod triggers;
@@ -53,6 +56,7 @@ use crate::views::Page;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .merge(account::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
@@ -68,6 +72,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(insights::routes())
         .merge(metrics::routes())
         .merge(overview::routes())
+        .merge(portal_sessions::routes())
         .merge(previews::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
@@ -77,6 +82,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(schemas::routes())
         .merge(search::routes())
         .merge(set_aside::routes())
+        .merge(setup_links::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(triggers::routes())

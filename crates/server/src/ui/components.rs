@@ -77,7 +77,7 @@ fn frame() -> Frame {
     });
 
     Frame {
-        sections: Sections::of(&place, Section::Hooks),
+        sections: Sections::of(&place, Section::Hooks, false),
         crumbs: crumbs.into(),
         notice: Some(Notice::good("The webhook was saved.")),
         warnings: vec!["Silent mode is on: no webhook is called.".to_owned()],

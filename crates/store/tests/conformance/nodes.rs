@@ -51,7 +51,7 @@ pub(crate) async fn only_running_nodes_are_counted(fixture: Fixture) {
     store.ping().await.expect("reachable");
 
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 34));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 35));
     store.node_stopped(node).await.expect("stopped");
 
     assert_eq!(

@@ -105,5 +105,5 @@ pub(crate) fn the_overview_of_a_project_knows_only_the_project(engine: Engine) {
     server.call_as(&token, "GET", "/api/v1/overview", "").check(403);
     server
         .call_as(&token, "GET", "/api/v1/overview?group=gear", "")
-        .check(403);
+        .check(404);
 }

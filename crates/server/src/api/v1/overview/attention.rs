@@ -7,6 +7,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::hook::{HookState, LastCall};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::source::Source;
+use quickdraw_engine::last_received_between;
 use quickdraw_store::events::EventFilter;
 use quickdraw_store::insights::Projects;
 use quickdraw_store::scopes::Name;
@@ -187,7 +188,7 @@ pub(super) async fn gaps(app: &App) -> Result<Vec<GapView>, ApiError> {
 /// The projects that fell silent, the latest first.
 pub(super) async fn silent_projects(app: &App, subject: &Subject) -> Result<Vec<SilentProject>, ApiError> {
     let (from, to) = (subject.now.minus(FORGOTTEN), subject.now.minus(SILENT));
-    let known = app.engine.journal.last_received_between(from, to);
+    let known = last_received_between(&app.engine.journal, from, to);
     let mut shown = Vec::new();
 
     for (id, at) in known {

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use quickdraw_domain::audience::{Filtered, SkipReason};
 use quickdraw_domain::hook::{EventFilter, HookEdit};
 use quickdraw_domain::{Edit, Trigger};
-use quickdraw_engine::FilteredEvent;
+use quickdraw_engine::{FilteredEvent, preview_filters};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,8 +44,7 @@ struct FiltersToPreview {
     #[schema(value_type = Option<Object>)]
     event_filter: (),
 
-    /// Kind of event, such as `push_hooks`.
-    #[schema(default = "push_hooks")]
+    /// Kind of event. Pushes by default.
     trigger: Option<String>,
 
     /// Project of the hook: id or full path.
@@ -130,7 +129,7 @@ async fn preview(
     let events = recent(&app, scope, trigger, EVENTS).await?;
     let wanted = events.len();
     let asker = caller.actor.user_id;
-    let filtered = app.engine.journal.preview_filters(asker, edited, events).await;
+    let filtered = preview_filters(&app.engine.journal, asker, edited, events).await;
     let filtered = filtered.map_err(ApiError::internal)?;
 
     let items: Vec<FilteredView> = filtered.iter().map(FilteredView::from).collect();
