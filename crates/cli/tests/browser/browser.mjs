@@ -88,8 +88,8 @@ export class Visitor {
 
   /** Confirms what was just asked: in a dialog with scripts, and on a page of its own without. */
   async confirm() {
-    const yes = this.page.locator(this.scripts ? "dialog button.danger" : "main form button.danger").first();
-    await yes.click();
+    if (this.scripts) await this.page.locator("dialog button.danger").click();
+    else await this.page.locator("main form:has([name=confirmed]) button").first().click();
     await this.page.waitForLoadState("load");
   }
 

@@ -50,6 +50,53 @@ export async function a_wrong_token_is_refused_with_the_way_to_mend_it(all) {
   });
 }
 
+export async function a_person_signs_in_with_a_password(all) {
+  await journey(all, null, async (visitor) => {
+    await visitor.go("/gear/rope/-/hooks");
+    await field(visitor, "Username").fill("maintainer");
+    await field(visitor, "Password").fill("a wrong password");
+    await press(visitor, "Sign in");
+    await visitor.page.locator("[role=alert]").waitFor();
+    assert.equal(await field(visitor, "Username").inputValue(), "maintainer");
+    await field(visitor, "Password").fill(canary("maintainer"));
+    await press(visitor, "Sign in");
+    await visitor.page.waitForURL("**/gear/rope/-/hooks");
+  });
+}
+
+export async function an_access_token_is_shown_once_and_revoked(all) {
+  await journey(all, "owner", async (visitor, name) => {
+    await visitor.go("/-/profile/tokens");
+    await field(visitor, "Name").fill(hostile(name));
+    await visitor.page.getByLabel("read_api", { exact: true }).check();
+    await press(visitor, "Create token");
+    const token = await visitor.page.locator("#new-token").innerText();
+    assert.equal((await new Api(all.base, token).get("/api/v4/user")).username, "owner");
+    await visitor.go("/-/profile/tokens");
+    assert.ok(!(await visitor.page.content()).includes(token), "the token is shown again");
+
+    await visitor.page.getByRole("row").filter({ hasText: word(name) }).getByRole("button").click();
+    await visitor.confirm();
+    await visitor.page.getByRole("row").filter({ hasText: word(name) }).waitFor({ state: "detached" });
+    await assert.rejects(new Api(all.base, token).get("/api/v4/user"), /401/);
+  });
+}
+
+export async function a_portal_link_shows_the_webhooks_of_its_project_only(all) {
+  await journey(all, null, async (visitor) => {
+    await visitor.go(`/-/portal/${all.world.names.portal}`);
+    assert.equal(new URL(visitor.page.url()).pathname, "/gear/rope/-/hooks");
+    await shows(visitor, word("hook"));
+    for (const page of ["/gear/sea/-/hooks", "/groups/gear/-/hooks", "/admin/hooks", "/-/profile"]) {
+      assert.ok((await visitor.go(page)).status() >= 400, page);
+    }
+    // An altered link, and one that never was.
+    for (const link of [`${all.world.names.portal}0`, `${all.world.names.portal.slice(0, -1)}0`, "x"]) {
+      assert.ok((await visitor.go(`/-/portal/${link}`)).status() >= 400, link);
+    }
+  });
+}
+
 export async function a_person_signs_out(all) {
   await journey(all, "maintainer", async (visitor) => {
     await visitor.go("/");

@@ -1,14 +1,10 @@
 // What every page must fulfil: roles, accessibility, width, weight, hostile texts, secrets.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { NARROW, Visitor, WIDE } from "./browser.mjs";
-import { NO_PAGES, PAGES, ROLES, address } from "./pages.mjs";
+import { NO_PAGES, PAGES, ROLES, ROUTES, ROWS, address } from "./pages.mjs";
 import { CANARY, word } from "./texts.mjs";
 
-const UI = fileURLToPath(new URL("../../../server/src/ui", import.meta.url));
 const MAX_HTML = 60 << 10;
 const MAX_ASSETS = 40 << 10;
 const MAX_CALLS = 12;
@@ -16,26 +12,16 @@ const MAX_CALLS = 12;
 /** Fails with all lines, if there are any. */
 const none = (lines, what) => assert.equal(lines.length, 0, `${what}:\n  ${lines.join("\n  ")}`);
 
-/** The sources below a folder, and the file beside it with the same name. */
-const sources = (folder) => readdirSync(folder).flatMap((name) => {
-  const file = path.join(folder, name);
-  return statSync(file).isDirectory() ? sources(file) : [file];
-});
-
 export async function every_route_is_in_the_table() {
-  const routes = [`${UI}.rs`, ...sources(UI)]
-    .flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\.route\(\s*"([^"]+)"/g)])
-    .map(([, route]) => route);
-  assert.ok(routes.length > 5, "routes were found");
-  const known = new Set([...PAGES.map(({ route }) => route), ...Object.keys(NO_PAGES)]);
-  none(routes.filter((route) => !known.has(route)), "routes without a row");
-  none([...known].filter((route) => !routes.includes(route)), "rows without a route");
+  assert.ok(ROUTES.length > 5, "routes were found");
+  const known = new Set([...ROWS.map(({ route }) => route), ...Object.keys(NO_PAGES)]);
+  none(ROUTES.filter((route) => !known.has(route)), "routes without a row");
 }
 
 export async function each_role_sees_its_pages_and_no_secret({ world, base }) {
   const wrong = [];
   const cookies = {};
-  for (const role of ROLES) cookies[role] = await cookie(base, world.tokens[role]);
+  for (const role of ROLES) cookies[role] = await cookie(base, world, role);
 
   for (const row of PAGES) {
     const at = address(row, world.names);
@@ -62,11 +48,12 @@ export async function each_role_sees_its_pages_and_no_secret({ world, base }) {
   none(wrong, "pages");
 }
 
-/** Signs in without a browser, and returns the cookie. */
-async function cookie(base, token) {
-  const body = new URLSearchParams({ token });
-  const answer = await fetch(`${base}/-/sign_in`, { method: "POST", body, redirect: "manual" });
-  assert.equal(answer.status, 303, "signed in");
+/** Signs in without a browser, or opens a portal link, and returns the cookie. */
+async function cookie(base, world, role) {
+  const answer = role === "portal"
+    ? await fetch(`${base}/-/portal/${world.names.portal}`, { redirect: "manual" })
+    : await fetch(`${base}/-/sign_in`, { method: "POST", body: new URLSearchParams({ token: world.tokens[role] }), redirect: "manual" });
+  assert.equal(answer.status, 303, `${role} is signed in`);
   return answer.headers.getSetCookie()[0].split(";")[0];
 }
 
@@ -130,4 +117,23 @@ export async function style_and_script_are_light({ base }) {
   let bytes = 0;
   for (const asset of assets) bytes += (await (await fetch(base + asset)).arrayBuffer()).byteLength;
   assert.ok(bytes <= MAX_ASSETS, `${bytes} bytes of style and script`);
+}
+
+export async function the_checks_find_what_they_look_for({ browser, base }) {
+  const visitor = await Visitor.open(browser, base);
+  await visitor.go("/-/sign_in");
+  await visitor.page.evaluate(() => {
+    const main = document.querySelector("main");
+    main.insertAdjacentHTML("beforeend", "<img src=x onerror=alert(1)><a href='javascript:alert(2)'>link</a>");
+    main.insertAdjacentHTML("beforeend", "<p class=pale>pale</p><div class=wide>wide</div>");
+    main.querySelector(".pale").style.color = "#eee";
+    main.querySelector(".wide").style.width = "5000px";
+  });
+  await visitor.page.waitForTimeout(200);
+  const found = (await visitor.axe()).map((line) => line.split(":")[0]);
+  assert.ok(found.includes("image-alt") && found.includes("color-contrast"), found.join());
+  assert.ok(await visitor.sideways() > 0);
+  assert.equal((await foreignMarkup(visitor.page)).length >= 3, true);
+  assert.ok(visitor.takeFaults().some((line) => line.includes("script-src")), "the policy stopped the handler");
+  await visitor.close();
 }

@@ -75,9 +75,9 @@ export async function fill(base, rootToken) {
   const other = await admin.post("/api/v4/groups", { name: "Other", path: "other" });
 
   const tokens = { admin: rootToken };
-  const people = {};
+  const people = { admin: await admin.get("/api/v4/user") };
   const person = async (name) => {
-    const user = await admin.post("/api/v4/users", { username: name, name: hostile(`user-${name}`, 2), email: `${name}@example.com` });
+    const user = await admin.post("/api/v4/users", { username: name, name: hostile(`user-${name}`, 2), email: `${name}@example.com`, password: canary(name) });
     const token = { name: hostile("token-name", 3), scopes: ["api"] };
     tokens[name] = (await admin.post(`/api/v4/users/${user.id}/personal_access_tokens`, token)).token;
     people[name] = user;
@@ -122,7 +122,14 @@ export async function fill(base, rootToken) {
     const [one, two] = await Promise.all([admin.get(`${hooks}/${good.id}/events`), admin.get(`${hooks}/${bad.id}/events`)]);
     return one.length > 0 && two.length > 0 && [one[0], two[0]];
   });
+  await admin.post(`/api/v4/users/${people.admin.id}/personal_access_tokens`, { name: hostile("token-name", 3), scopes: ["read_api"] });
+  const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}`);
+  const replay = await admin.post("/api/v1/replays", { project: "gear/rope", hook: good.id, since: new Date(Date.now() - 3_600_000).toISOString(), rate: 5 });
+  const setup = await admin.post("/api/v1/setup_links", {});
+  const portal = await admin.post("/api/v1/portal_sessions", { project: "gear/rope", access: "manage" });
   const names = {
+    setup: setup.url.split("/").at(-1),
+    portal: portal.url.split("/").at(-1),
     project: "gear/rope",
     group: "gear",
     hook: good.id,
@@ -132,6 +139,8 @@ export async function fill(base, rootToken) {
     attempt: attempts[0].id,
     failure: attempts[1].id,
     event: events[0],
+    delivery: deliveries.items[0].id,
+    replay: replay.id,
     source: source.id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };
