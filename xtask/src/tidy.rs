@@ -82,6 +82,7 @@ const OWNED: &[(&str, &str)] = &[
     ("rusqlite", "store"),
     ("tokio-postgres", "store"),
     ("hickory-resolver", "egress"),
+    ("lettre", "egress"),
     ("gix", "cli"),
 ];
 

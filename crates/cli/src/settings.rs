@@ -3,21 +3,24 @@
 //! Defaults are overridden by `quickdraw.toml`, then by `QUICKDRAW__SECTION__KEY`, then by the short names. An unknown
 //! setting is refused, because a misspelt setting that is silently ignored is worse than an error.
 
+mod in_force;
 mod reading;
 pub(crate) mod secrets;
 mod telemetry;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use quickdraw_domain::guard::GuardSection;
 use quickdraw_domain::settings::{Problem, Reference};
-use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection, OidcSection};
+use quickdraw_engine::settings::{DeliverySection, HistorySection, InsightsSection, MailSection, OidcSection};
 use quickdraw_server::settings::{LimitsSection, ServerSection, SourceSection};
 use quickdraw_store::settings::DatabaseSection;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use in_force::in_force;
 pub(crate) use reading::SHORT_NAMES;
 pub(crate) use telemetry::LogFormat;
 use telemetry::TelemetrySection;
@@ -36,15 +39,30 @@ pub(crate) struct Config {
     pub(crate) history: HistorySection,
     pub(crate) insights: InsightsSection,
     pub(crate) oidc: OidcSection,
+    pub(crate) mail: MailSection,
     pub(crate) telemetry: TelemetrySection,
 
     /// `server.external_url` is not set and was made from `server.listen`.
     #[serde(skip)]
     pub(crate) external_url_is_made: bool,
 
+    /// The origin of every setting that somebody set.
+    #[serde(skip)]
+    pub(crate) origins: BTreeMap<String, Origin>,
+
     /// Problems of settings that could not be read and have their defaults here.
     #[serde(skip)]
     pub(crate) unread: Vec<Problem>,
+}
+
+/// The origin of a setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// The settings file with this path.
+    File(String),
+
+    /// The environment variable with this name.
+    Environment(String),
 }
 
 /// The warning about a server that other machines can reach, and whose own URL works on its machine only.
@@ -61,7 +79,7 @@ impl Config {
 }
 
 /// The sections in the order in which the reference shows them.
-pub(crate) const SECTIONS: [Reference; 10] = [
+pub(crate) const SECTIONS: [Reference; 11] = [
     ServerSection::REFERENCE,
     DatabaseSection::REFERENCE,
     SourceSection::REFERENCE,
@@ -71,6 +89,7 @@ pub(crate) const SECTIONS: [Reference; 10] = [
     HistorySection::REFERENCE,
     InsightsSection::REFERENCE,
     OidcSection::REFERENCE,
+    MailSection::REFERENCE,
     TelemetrySection::REFERENCE,
 ];
 

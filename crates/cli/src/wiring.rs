@@ -8,7 +8,7 @@ use quickdraw_domain::guard::{self, OwnAddresses};
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::source::{ActiveSecret, Source};
 use quickdraw_domain::{Secret, SourceId, Timestamp};
-use quickdraw_egress::{Client, Hickory, Limits, Trust, own_addresses};
+use quickdraw_egress::{Client, Hickory, Limits, Mailer, Resolve, Trust, own_addresses};
 use quickdraw_engine::delivery::transport::Guarded;
 use quickdraw_engine::oidc::{self, Oidc};
 use quickdraw_engine::{Engine, Settings, System};
@@ -202,8 +202,15 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
         per_minute: config.limits.deliveries_per_minute,
         shown_refs: config.telemetry.shown_refs()?,
         incident_labels: config.insights.incident_labels.iter().cloned().collect(),
+        recipient_domains: config
+            .mail
+            .recipient_domains
+            .iter()
+            .map(|domain| domain.to_ascii_lowercase())
+            .collect(),
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
+    let resolver: Arc<dyn Resolve> = Arc::new(resolver);
     let deadline = delivery.timeout.0;
 
     let limits = Limits {
@@ -213,12 +220,26 @@ pub(crate) async fn engine(config: &Config, store: SharedStore, listening: Socke
     };
 
     let trust = read_trust(delivery).map_err(|problems| refusal(&problems))?;
-    let client = Client::new(limits, Arc::new(resolver), trust).context("failed to set TLS up")?;
+    let mailer = mailer(config, &resolver, &trust)?;
+    let client = Client::new(limits, resolver, trust).context("failed to set TLS up")?;
     let client = match delivery.read_proxy()? {
         Some(proxy) => client.through(proxy),
         None => client,
     };
-    let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
+    let transport = Guarded::new(client, guard).with_mailer(mailer).listening_on(listening);
+    let transport = Arc::new(transport);
 
     Engine::new(store, transport, Arc::new(System::default()), settings).await
+}
+
+/// The client of the mail server, if one is set.
+fn mailer(config: &Config, resolver: &Arc<dyn Resolve>, trust: &Trust) -> anyhow::Result<Option<Mailer>> {
+    let external = url::Url::parse(&config.server.external_url).ok();
+    let hello = external.as_ref().and_then(url::Url::host_str);
+    let Some(server) = config.mail.server(hello) else {
+        return Ok(None);
+    };
+
+    let mailer = Mailer::new(server, Arc::clone(resolver), &trust.roots);
+    mailer.map(Some).context("failed to set up TLS for mail")
 }

@@ -1,4 +1,4 @@
-//! The HTTP client that calls other people's servers. No other code opens outbound sockets.
+//! The HTTP client that calls other people's servers, and the mail client. No other code opens outbound sockets.
 //!
 //! An attempt resolves the name, asks the judge about every address, connects to an approved address, checks the peer,
 //! sends the request and reads a bounded answer. One deadline covers all of these steps. The judge is an argument: this
@@ -14,6 +14,7 @@ mod connect;
 mod error;
 mod limits;
 mod link;
+mod mail;
 mod own;
 mod pool;
 mod proxy;
@@ -29,6 +30,7 @@ pub use client::Client;
 pub use error::{Failure, Stage};
 pub use http::Method;
 pub use limits::Limits;
+pub use mail::{Mail, MailFailure, MailServer, MailTls, Mailer, RefusedRecipient, Sender};
 pub use own::own_addresses;
 pub use proxy::{Proxy, ProxyError};
 pub use resolve::{Hickory, Resolve, ResolveError};

@@ -107,6 +107,32 @@ impl Configs {
     }
 }
 
+/// The authorities of the system and additional ones, as far as TLS can use them. `None` if the system has none.
+pub(crate) fn roots(additional: &[CertificateDer<'static>]) -> Option<Vec<CertificateDer<'static>>> {
+    let mut usable = Vec::new();
+    for root in rustls_native_certs::load_native_certs().certs {
+        if RootCertStore::empty().add(root.clone()).is_ok() {
+            usable.push(root);
+        }
+    }
+
+    if usable.is_empty() {
+        return None;
+    }
+
+    usable.extend(additional.iter().cloned());
+    Some(usable)
+}
+
+/// A configuration that verifies certificates and presents none.
+pub(crate) fn verifying(additional: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Error> {
+    let trust = Trust {
+        roots: additional.to_vec(),
+        identity: None,
+    };
+    Ok(Tls::new(trust)?.usual.checked)
+}
+
 /// Accepts any certificate. The signatures of the handshake are still verified.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);

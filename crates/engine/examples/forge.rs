@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         per_minute: 0,
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
+        recipient_domains: Arc::default(),
     };
 
     let clock = Arc::new(System::default());

@@ -1,4 +1,4 @@
-//! The engine: the context and the three structs that share it, as the server and the command line hold them.
+//! The engine: the context and the structs that share it, as the server and the command line hold them.
 
 pub(crate) mod table;
 
@@ -14,8 +14,10 @@ use crate::delivery::transport::Transport;
 use crate::insights::Insights;
 use crate::journal::Journal;
 use crate::last_events::LastEvents;
+use crate::notifications::Notifier;
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
+use crate::space::{Samples, SpaceStatus};
 use crate::workers::WorkerStatus;
 
 /// The engine. [`crate::Lifecycle`] runs its workers.
@@ -31,7 +33,11 @@ pub struct Engine {
 
     /// Facts, metrics, alerts and privacy.
     pub insights: Arc<Insights>,
+
+    /// Messages to people.
+    pub notifier: Arc<Notifier>,
     pub(crate) statuses: Statuses,
+    pub(crate) samples: Samples,
 }
 
 impl Engine {
@@ -50,6 +56,7 @@ impl Engine {
         let last_events = Arc::new(LastEvents::default());
 
         let journal = Arc::new(Journal::new(context.clone(), scheduler.clone(), last_events.clone()));
+        let notifier = Arc::new(Notifier::new(context.clone(), journal.clone(), transport.clone()));
         let dispatcher = Arc::new(Dispatcher::new(context.clone(), journal.clone(), scheduler, transport));
         let insights = Arc::new(Insights::new(context.clone(), journal.clone(), last_events));
 
@@ -58,8 +65,16 @@ impl Engine {
             journal,
             dispatcher,
             insights,
+            notifier,
             statuses: Statuses::default(),
+            samples: Samples::default(),
         }))
+    }
+
+    /// The disk space of the database. `None` before the first sample.
+    #[must_use]
+    pub fn space(&self) -> Option<SpaceStatus> {
+        self.samples.status()
     }
 
     /// The status of the workers of this node. The backlog is missing while the store does not answer.

@@ -1,5 +1,6 @@
 //! The operator's choices for the pipeline. The command line fills them from its configuration.
 
+mod mail;
 mod oidc;
 mod sections;
 
@@ -11,6 +12,7 @@ use quickdraw_domain::guard;
 use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::settle::Policies;
 
+pub use mail::{MailSection, TlsMode};
 pub use oidc::OidcSection;
 pub use sections::{DeliverySection, HistorySection, HoldOrDrop, InsightsSection};
 
@@ -59,6 +61,9 @@ pub struct Settings {
 
     /// Labels that make an issue an incident, beside `incident`.
     pub incident_labels: Arc<[String]>,
+
+    /// Domains to which mails of notifications may be sent, in lower case. All are allowed if the list is empty.
+    pub recipient_domains: Arc<[String]>,
 }
 
 /// The treatment of events while their hook is disabled.

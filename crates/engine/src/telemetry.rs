@@ -39,6 +39,9 @@ pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 /// Counter: filters that gave up on an event because it took more work than is allowed.
 pub const FILTERS_OVER_BUDGET: &str = "quickdraw_filters_over_budget_total";
 
+/// Counter: attempts to send a notification. Labels `channel` and `result`.
+pub const NOTIFICATIONS: &str = "quickdraw_notifications_total";
+
 /// A count, a number or a time as gauges hold it.
 #[expect(clippy::cast_precision_loss, reason = "none of what is shown comes near 2^53")]
 pub(crate) const fn precise(value: i64) -> f64 {
@@ -104,4 +107,8 @@ pub fn describe() {
     );
 
     metrics::describe_counter!(FILTERS_OVER_BUDGET, "Filters that stopped at the limit of their work.");
+    metrics::describe_counter!(
+        NOTIFICATIONS,
+        "Attempts to send a notification to people, by channel and result."
+    );
 }

@@ -16,6 +16,7 @@ mod home;
 mod hooks;
 mod live;
 mod navigation;
+mod notifications;
 mod oidc;
 mod parts;
 mod person;
@@ -89,6 +90,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route(
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
+        )
+        .route("/{level}/{path}/notifications", get(notifications::list))
+        .route(
+            "/{level}/{path}/notifications/new",
+            get(notifications::new).post(notifications::create),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}",
+            get(notifications::show).post(notifications::edit),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}/test",
+            post(notifications::test),
+        )
+        .route(
+            "/{level}/{path}/notifications/{notification}/delete",
+            get(notifications::ask).post(notifications::delete),
         )
         .fallback(error::missing)
 }

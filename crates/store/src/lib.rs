@@ -27,9 +27,11 @@ pub mod examine;
 pub mod history;
 pub mod hooks;
 pub mod insights;
+pub mod inspectors;
 pub mod known;
 pub mod lists;
 pub mod nodes;
+pub mod notifications;
 mod open;
 pub mod operations;
 pub mod overview;
@@ -68,6 +70,7 @@ pub trait Store:
     + audit::Audit
     + history::History
     + insights::Insights
+    + inspectors::Inspectors
     + access::AccessTokens
     + access::Identities
     + access::Members
@@ -75,6 +78,7 @@ pub trait Store:
     + access::PortalSessions
     + access::Users
     + nodes::Nodes
+    + notifications::Notifications
     + sessions::Sessions
     + sources::Sources
     + ssh_keys::SshKeys
@@ -99,6 +103,7 @@ impl<T> Store for T where
         + audit::Audit
         + history::History
         + insights::Insights
+        + inspectors::Inspectors
         + access::AccessTokens
         + access::Identities
         + access::Members
@@ -106,6 +111,7 @@ impl<T> Store for T where
         + access::PortalSessions
         + access::Users
         + nodes::Nodes
+        + notifications::Notifications
         + sessions::Sessions
         + sources::Sources
         + ssh_keys::SshKeys

@@ -19,8 +19,10 @@ mod history;
 mod hooks;
 mod ingest;
 mod insights;
+mod inspectors;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -136,6 +138,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
+    ),
 ];
 
 /// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.

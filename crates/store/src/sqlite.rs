@@ -22,9 +22,11 @@ mod facts;
 mod history;
 mod hooks;
 mod insights;
+mod inspectors;
 mod keys;
 mod known;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -134,6 +136,12 @@ const MIGRATIONS: &[Migration] = &[
     (33, "ssh_keys", include_str!("migrations/sqlite/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/sqlite/0035_sign_in.sql")),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/sqlite/0036_notifications.sql"),
+    ),
+    (37, "inspectors", include_str!("migrations/sqlite/0037_inspectors.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

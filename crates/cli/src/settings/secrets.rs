@@ -12,7 +12,7 @@ use super::Config;
 
 /// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a
 /// number, and blanks would be cut off.
-pub(super) const LITERAL: [&str; 9] = [
+pub(super) const LITERAL: [&str; 11] = [
     "database.url",
     "server.root_token",
     "server.key",
@@ -22,6 +22,8 @@ pub(super) const LITERAL: [&str; 9] = [
     "delivery.proxy_user",
     "delivery.proxy_password",
     "oidc.client_secret",
+    "mail.user",
+    "mail.password",
 ];
 
 /// The error if no key is known and none may be generated.

@@ -20,6 +20,7 @@ impl Config {
         found.extend(self.delivery.problems());
         found.extend(self.guard.problems());
         found.extend(self.oidc.problems());
+        found.extend(self.mail.problems());
         found.extend(self.telemetry.problems());
         found.extend(secrets::problems(self));
         found.extend(read_trust(&self.delivery).err().unwrap_or_default());
@@ -174,6 +175,9 @@ mod tests {
             "delivery.tls_ca_file \"no-such-file\" cannot be read",
         ),
         ("guard.allowlist = ['*']", "guard.allowlist entry"),
+        ("mail.tls = 'maybe'", "mail.tls \"maybe\""),
+        ("mail.host = 'smtp.example.com'", "mail.from \"\" is not a sender"),
+        ("mail.password = 's3cret'", "mail.user must be set together"),
         (
             "oidc = { issuer = 'http://id.example.com', client_id = 'c' }",
             "oidc.issuer \"http://id.example.com\" is not the URL of a provider",

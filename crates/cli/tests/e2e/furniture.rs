@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Sink, eventually};
+use crate::http::{Sink, eventually, send};
 use crate::server::Server;
 
 pub(crate) const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE=";
@@ -17,6 +17,12 @@ pub(crate) struct Objects {
     pub(crate) attempts: [i64; 2],
     pub(crate) event: String,
     pub(crate) delivery: String,
+
+    /// A notification rule of the project.
+    pub(crate) notification: i64,
+    /// An inspector of the administrator, and a request that it keeps.
+    pub(crate) inspector: String,
+    pub(crate) inspected: String,
 }
 
 impl Objects {
@@ -62,6 +68,17 @@ fn hook_with_secrets(sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Valu
     })
 }
 
+/// Attributes of a notification rule of a project. The URL of its chat is a secret.
+pub(crate) fn notification(project: &str) -> Value {
+    json!({
+        "name": "chat",
+        "project": project,
+        "kinds": ["hook_failing"],
+        "channel": "slack",
+        "url": "http://127.0.0.1/canary-chat",
+    })
+}
+
 /// Creates a hook, gives it one more header, and tries to give it a wrong signing token.
 fn make_hook(server: &Server, scope: &str, hook: &Value) -> i64 {
     let id = number(&post(server, &format!("{scope}/hooks"), hook)["id"]);
@@ -87,6 +104,22 @@ fn wait_for_deliveries(server: &Server, event: &str, hook: i64) -> String {
     });
 
     delivery
+}
+
+/// Creates an inspector with secrets that keeps a request with them. Returns their ids.
+fn make_inspector(server: &Server) -> (String, String) {
+    let body = json!({ "secret": "canary-inspector", "signing_token": SIGNING });
+    let inspector = post(server, "/api/v1/inspectors", &body);
+    let id = inspector["id"].as_str().expect("an id").to_owned();
+
+    let headers = [("X-Gitlab-Token", "canary-inspector"), ("Cookie", "a=canary-cookie")];
+    send(server.port, "POST", &format!("/i/{id}"), &headers, b"{}")
+        .expect("an answer")
+        .check(200);
+
+    let kept = server.get(&format!("/api/v1/inspectors/{id}/requests"));
+    let request = kept["items"][0]["id"].as_str().expect("an id").to_owned();
+    (id, request)
 }
 
 /// Creates a group with a project, a hook with secrets at each level, tokens, and a delivered event. The token of the
@@ -123,6 +156,10 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         number(&log[0]["id"])
     });
 
+    let rule = notification(&project.to_string());
+    let notification = number(&post(server, "/api/v1/notifications", &rule)["id"]);
+    let (inspector, inspected) = make_inspector(server);
+
     Objects {
         project,
         group,
@@ -131,5 +168,8 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         attempts,
         event,
         delivery,
+        notification,
+        inspector,
+        inspected,
     }
 }

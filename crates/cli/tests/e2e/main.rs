@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod administration;
 mod alerts;
 mod all_events;
 mod answers;
@@ -46,6 +47,7 @@ mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod inspectors;
 mod instances;
 mod invalid;
 mod issues;
@@ -55,6 +57,7 @@ mod large;
 mod lead_times;
 mod listen;
 mod lists;
+mod mailbox;
 mod managed;
 mod matrix;
 mod members;
@@ -113,8 +116,11 @@ macro_rules! checks {
     };
 }
 
+mod administration_list;
 mod api_lists;
 mod commands_list;
+mod notification_pages;
+mod notifications;
 mod operation_list;
 mod page_data;
 mod rights_list;
@@ -488,9 +494,12 @@ fn main() {
         .chain(rights_list::CHECKS)
         .chain(api_lists::CHECKS)
         .chain(directory_events::CHECKS)
+        .chain(notifications::CHECKS)
+        .chain(notification_pages::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
-        .chain(page_data::CHECKS);
+        .chain(page_data::CHECKS)
+        .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

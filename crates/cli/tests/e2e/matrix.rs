@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::access::People;
-use crate::furniture::{Objects, SIGNING, furnish};
+use crate::furniture::{Objects, SIGNING, furnish, notification};
 use crate::http::{Reply, Sink, send};
 use crate::rights::{Door, Role, door, expected};
 use crate::server::{Engine, SECRET, Server, TOKEN};
@@ -37,7 +37,11 @@ fn body(method: &str, address: &str) -> String {
         return json!({ "since": "2020-01-01", "project": project, "dry_run": true }).to_string();
     }
 
-    let takes_no_body = ["/api/v1/replays/", "/api/v1/portal_sessions"];
+    if let Some(project) = address.strip_prefix("/api/v1/notifications?project=") {
+        return notification(project).to_string();
+    }
+
+    let takes_no_body = ["/api/v1/replays/", "/api/v1/notifications/", "/api/v1/portal_sessions"];
     if takes_no_body.iter().any(|start| address.starts_with(start)) {
         return String::new();
     }
@@ -93,6 +97,9 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
+        .replace("{notification_id}", &there(objects.notification))
+        .replace("{inspector_id}", &objects.inspector)
+        .replace("{request_id}", &objects.inspected)
         .replace("{source_id}", "default")
         .replace("{session_id}", &NOWHERE.to_string())
         .replace("{member_id}", &NOWHERE.to_string())
@@ -100,7 +107,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     let project = objects.project.to_string();
-    let names_project = matches!(path, "/api/v1/replays" | "/api/v1/portal_sessions");
+    let names_project = ["/api/v1/replays", "/api/v1/notifications", "/api/v1/portal_sessions"].contains(&path);
     if (names_project || path.starts_with("/api/v1/previews/")) && !reading {
         return format!("{filled}?project={project}");
     }
@@ -161,7 +168,8 @@ impl Operation {
     }
 }
 
-/// All endpoints. Deletions come last, and groups after their projects, because other requests need the objects.
+/// All endpoints. Deletions come last, inspectors after their requests, and groups after their projects, because other
+/// requests need the objects.
 fn operations(server: &Server) -> Vec<Operation> {
     let description = server.get("/api/v1/openapi.json");
     let mut operations = Vec::new();
@@ -177,7 +185,7 @@ fn operations(server: &Server) -> Vec<Operation> {
     }
 
     operations.sort_by_key(|operation| {
-        let whole = ["projects/{id}", "groups/{id}"]
+        let whole = ["inspectors/{inspector_id}", "projects/{id}", "groups/{id}"]
             .iter()
             .position(|end| operation.path.ends_with(end));
         (operation.method == "DELETE", whole.map_or(0, |at| at + 1))

@@ -32,6 +32,9 @@ pub(crate) enum Need {
     /// An owner of the project or group.
     Owner,
 
+    /// Any valid token: the request names an object that is missing, which looks the same for everybody.
+    Missing,
+
     /// An administrator, because the object is of an administrator: it does not exist for other users.
     HiddenFromMembers,
 
@@ -40,7 +43,7 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 17] = [
+const OF_ADMINS: [&str; 20] = [
     "active_hooks",
     "audit",
     "event_filters/",
@@ -54,7 +57,10 @@ const OF_ADMINS: [&str; 17] = [
     "insights/set_aside",
     "insights/teams",
     "setup_links",
+    "settings",
     "sources",
+    "status",
+    "support_bundle",
     "webhooks/",
     "workers",
     "openapi",
@@ -77,12 +83,16 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "insights/metrics/{name}" | "insights/metrics/{name}/explain" => Need::ManagerOfNamed,
         "insights/metrics/{name}/events" => Need::ManagerOfNamed,
         "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,
+        "replays" | "stream" | "notifications" => Need::ManagerOfNamed,
+        _ if path.starts_with("notifications/") && method == "GET" => Need::ManagerOfShown,
+        _ if path.starts_with("notifications/") => Need::Missing,
         "insights/completeness" | "insights/gaps" => Need::ManagerOfNamed,
-        "replays" | "stream" => Need::ManagerOfNamed,
+        "inspectors" => Need::SignedIn,
         "events" if method == "POST" => Need::Admin,
         "events" | "deliveries" | "attempts" | "skips" => Need::ManagerOfNamed,
         "events/{event_id}" | "deliveries/{delivery_id}" => Need::ManagerOfShown,
         _ if path.starts_with("replays/{replay_id}") => Need::HiddenFromMembers,
+        _ if path.starts_with("inspectors/{inspector_id}") => Need::HiddenFromMembers,
         _ if OF_ADMINS.iter().any(|start| path.starts_with(start)) => Need::Admin,
         _ => panic!("{method} /api/v1/{path} has no row"),
     }
@@ -181,8 +191,10 @@ pub(crate) fn door(reply: &Reply) -> Door {
         401 => Door::Unknown,
         403 => Door::Forbidden,
         404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
+        404 if reply.body.contains("there is no inspector with this id") => Door::Hidden,
         404 if reply.body.contains("there is no event with this id") => Door::Hidden,
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no notification rule with this id") => Door::Hidden,
         404 if reply.body.contains("there is no hook with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
@@ -203,6 +215,7 @@ pub(crate) fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> 
         Need::Secret => Door::Unknown,
         _ if role.token.is_none() => Door::Unknown,
         _ if lacks_scope => Door::Forbidden,
+        Need::Missing => Door::Hidden,
         _ if role.is_admin => Door::Passed,
         Need::SignedIn if role.name.ends_with(" bot") && method == "POST" => Door::Forbidden,
         Need::SignedIn => Door::Passed,

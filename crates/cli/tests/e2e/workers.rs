@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::http::{check_parts, eventually};
 use crate::server::{Engine, Server};
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "fan_out",
     "claim",
     "settle",
@@ -19,8 +19,10 @@ const NAMES: [&str; 15] = [
     "rebuild",
     "prometheus",
     "alerts",
+    "notify",
     "maintenance",
     "retention",
+    "space",
     "heartbeat",
     "notifications",
 ];
@@ -74,7 +76,7 @@ pub(crate) fn all_workers_are_listed(engine: Engine) {
 
     let on_one_node = items.iter().filter(|one| one["runs_on"] == "one_node");
     let on_one_node: Vec<&Value> = on_one_node.map(|one| &one["name"]).collect();
-    assert_eq!(on_one_node, ["alerts"]);
+    assert_eq!(on_one_node, ["alerts", "notify"]);
     assert!(all["node"].is_string(), "{all}");
 }
 
@@ -96,7 +98,7 @@ pub(crate) fn a_worker_shows_its_runs(engine: Engine) {
     });
 
     let (code, said) = doctor(&server);
-    assert!(code == Some(0) && said.contains("workers: 15, none fails"), "{said}");
+    assert!(code == Some(0) && said.contains("workers: 16, none fails"), "{said}");
 }
 
 /// A server on which the worker of replays fails.

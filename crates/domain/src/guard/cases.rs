@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Question, Settings, Verdict, verdict};
+use super::{METADATA, Question, Rule, Settings, Verdict, judge_operators_server, verdict};
 
 #[derive(Deserialize)]
 struct Case {
@@ -49,4 +49,23 @@ fn every_case_of_the_table_is_decided_as_expected() {
 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(ran > 290, "only {ran} cases ran");
+}
+
+#[test]
+fn a_server_of_the_operator_may_have_any_address_except_those_of_metadata() {
+    let judged = |addresses: &[&str]| {
+        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        judge_operators_server(&addresses, &Settings::default())
+    };
+    assert_eq!(judged(&["127.0.0.1", "10.0.0.25", "2001:4860::1"]), Ok(()));
+    assert_eq!(judged(&["10.0.0.25", "169.254.169.254"]), Err(Rule::Metadata));
+    assert_eq!(judged(&["::ffff:169.254.169.254"]), Err(Rule::Metadata));
+    assert_eq!(judged(&[]), Err(Rule::Unresolvable));
+
+    for address in METADATA {
+        assert_eq!(
+            judge_operators_server(&[address], &Settings::default()),
+            Err(Rule::Metadata)
+        );
+    }
 }

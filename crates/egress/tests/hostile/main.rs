@@ -2,6 +2,7 @@
 
 mod certificates;
 mod destinations;
+mod mail;
 mod proxy;
 mod server;
 

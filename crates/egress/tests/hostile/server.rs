@@ -71,6 +71,19 @@ pub(crate) struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// Accepts TLS with a certificate, without asking for one.
+pub(crate) fn acceptor_of(identity: &CertifiedKey<KeyPair>) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.cert.der().clone()], key)
+        .expect("a certificate");
+    TlsAcceptor::from(Arc::new(config))
+}
+
 pub(crate) fn self_signed(name: &str) -> CertifiedKey<KeyPair> {
     rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate")
 }

@@ -3,18 +3,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
+use quickdraw_domain::guard::{self, Rule, judge_operators_server, judge_resolved, judge_url};
 use quickdraw_domain::hook::{ClientCertificate, HookUrl};
+use quickdraw_domain::notification::MailAddress;
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
 use quickdraw_domain::{Secret, Timestamp};
 use quickdraw_egress::{
-    Answer, Call, Client, Failure, Method, PemError, Presented, Report, Stage, Timing, opened, own_addresses,
+    Answer, Call, Client, Failure, Mail, Mailer, Method, PemError, Presented, Report, Stage, Timing, opened,
+    own_addresses,
 };
 
 use crate::telemetry;
@@ -64,6 +66,19 @@ pub trait Transport: Send + Sync {
     /// Sends one request; takes no longer than the deadline. Never fails: a failure is a verdict.
     async fn send(&self, request: Request, now: Timestamp) -> Sent;
 
+    /// Sends one mail. Returns the recipients that the server refused, in words, if it took the mail for others.
+    ///
+    /// # Errors
+    /// The reason for which the mail was not sent, and how to correct it.
+    async fn mail(&self, _mail: OutgoingMail<'_>, _now: Timestamp) -> Result<Option<String>, String> {
+        Err(NO_MAIL_SERVER.to_owned())
+    }
+
+    /// Whether a mail server is set.
+    fn sends_mail(&self) -> bool {
+        false
+    }
+
     /// Looks up the host of a URL as an attempt would, for a person who tests the guard.
     async fn resolve(&self, _url: &HookUrl) -> Resolved {
         Resolved::Elsewhere
@@ -71,13 +86,40 @@ pub trait Transport: Send + Sync {
 
     /// Called now and then, to drop what is no longer needed.
     fn sweep(&self) {}
+
+    /// The number of requests that each rule of the guard has refused.
+    fn refusals(&self) -> Vec<(Rule, u64)> {
+        Vec::new()
+    }
+}
+
+/// The error of a mail without a mail server.
+const NO_MAIL_SERVER: &str = "no mail server is set; set mail.host and mail.from";
+
+/// A mail to people. There is no `Debug`, because addresses are never logged.
+pub struct OutgoingMail<'a> {
+    /// The recipients.
+    pub to: &'a [MailAddress],
+
+    /// The subject.
+    pub subject: String,
+
+    /// The body, as plain text.
+    pub text: String,
+
+    /// The first part of `Message-ID`.
+    pub id: &'a str,
 }
 
 /// The real one.
 pub struct Guarded {
     client: Client,
+    mailer: Option<Mailer>,
     guard: Arc<guard::Settings>,
     listening: Option<SocketAddr>,
+
+    /// The number of requests that each rule has refused, in the order of [`Rule::ALL`].
+    refusals: [AtomicU64; Rule::ALL.len()],
 
     /// Whether the machine's addresses could not be listed the last time, which is said once.
     failed_before: AtomicBool,
@@ -89,10 +131,18 @@ impl Guarded {
     pub const fn new(client: Client, guard: Arc<guard::Settings>) -> Self {
         Self {
             client,
+            mailer: None,
             guard,
             listening: None,
+            refusals: [const { AtomicU64::new(0) }; Rule::ALL.len()],
             failed_before: AtomicBool::new(false),
         }
+    }
+
+    /// Sends mails with this client. Without one, mails are refused.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer, ..self }
     }
 
     /// Lets the guard know under which addresses this process is reached, now and whenever they change.
@@ -122,9 +172,8 @@ impl Guarded {
     }
 }
 
-#[async_trait]
-impl Transport for Guarded {
-    async fn send(&self, request: Request, now: Timestamp) -> Sent {
+impl Guarded {
+    async fn send_if_allowed(&self, request: Request, now: Timestamp) -> Sent {
         // The second gate: rules may have changed since the hook was saved, and names answer differently each time.
         if let Err(rule) = judge_url(&request.url, &self.guard) {
             return blocked(rule);
@@ -159,6 +208,59 @@ impl Transport for Guarded {
         sent(report, now)
     }
 
+    /// Counts a refusal of the guard.
+    fn count(&self, rule: Rule) {
+        metrics::counter!(telemetry::BLOCKED, "rule" => rule.name()).increment(1);
+
+        let counted = Rule::ALL.iter().zip(&self.refusals).find(|(known, _)| **known == rule);
+        if let Some((_, count)) = counted {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Guarded {
+    async fn send(&self, request: Request, now: Timestamp) -> Sent {
+        let sent = self.send_if_allowed(request, now).await;
+        if let Outcome::Unreachable(Unreachable::Blocked(rule)) = sent.outcome {
+            self.count(rule);
+        }
+
+        sent
+    }
+
+    async fn mail(&self, mail: OutgoingMail<'_>, now: Timestamp) -> Result<Option<String>, String> {
+        let Some(mailer) = &self.mailer else {
+            return Err(NO_MAIL_SERVER.to_owned());
+        };
+        let since_1970 = Duration::from_micros(u64::try_from(now.as_micros()).unwrap_or(0));
+        let mail = Mail {
+            to: mail.to.iter().map(MailAddress::as_str).collect(),
+            subject: &mail.subject,
+            text: &mail.text,
+            id: mail.id,
+            at: UNIX_EPOCH + since_1970,
+        };
+
+        // The operator chose the server, so that local addresses are allowed, and those of metadata services are not.
+        let judge = |found: &[std::net::IpAddr]| judge_operators_server(found, &self.guard);
+        let refused = mailer.send(&mail, judge).await.map_err(|failure| failure.to_string())?;
+        if refused.is_empty() {
+            return Ok(None);
+        }
+
+        let refused: Vec<String> = refused
+            .iter()
+            .map(|one| format!("{}: {}", one.address, one.answer))
+            .collect();
+        Ok(Some(format!("the mail server refused {}", refused.join("; "))))
+    }
+
+    fn sends_mail(&self) -> bool {
+        self.mailer.is_some()
+    }
+
     async fn resolve(&self, url: &HookUrl) -> Resolved {
         let host = url.host().to_string();
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
@@ -175,6 +277,11 @@ impl Transport for Guarded {
     fn sweep(&self) {
         self.client.sweep();
         self.learn_own();
+    }
+
+    fn refusals(&self) -> Vec<(Rule, u64)> {
+        let counts = self.refusals.iter().map(|count| count.load(Ordering::Relaxed));
+        Rule::ALL.into_iter().zip(counts).collect()
     }
 }
 
@@ -193,7 +300,6 @@ fn literal(request: &Request) -> Option<IpAddr> {
 }
 
 fn blocked(rule: Rule) -> Sent {
-    metrics::counter!(telemetry::BLOCKED, "rule" => rule.name()).increment(1);
     Sent {
         outcome: Outcome::Unreachable(Unreachable::Blocked(rule)),
         address: None,

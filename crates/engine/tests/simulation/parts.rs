@@ -122,6 +122,7 @@ pub(crate) async fn engine(
         per_minute: 0,
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
+        recipient_domains: Arc::default(),
     };
     Engine::new(store, receivers, clock, settings)
         .await

@@ -18,11 +18,13 @@ mod history;
 mod hook_status;
 mod identities;
 mod insights;
+mod inspectors;
 mod item_filters;
 mod lookup;
 mod managed;
 mod metrics;
 mod named;
+mod notifications;
 mod overview;
 mod period;
 mod portal_sessions;
@@ -38,9 +40,12 @@ mod schemas;
 mod scope;
 mod search;
 mod set_aside;
+mod settings;
 mod setup_links;
 mod sources;
+mod status;
 mod stream;
+mod support_bundle;
 mod triggers;
 mod whole;
 mod workers;
@@ -70,7 +75,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(hook_status::routes())
         .merge(identities::routes())
         .merge(insights::routes())
+        .merge(inspectors::routes())
         .merge(metrics::routes())
+        .merge(notifications::routes())
         .merge(overview::routes())
         .merge(portal_sessions::routes())
         .merge(previews::routes())
@@ -83,6 +90,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(search::routes())
         .merge(set_aside::routes())
         .merge(setup_links::routes())
+        .merge(settings::routes())
+        .merge(status::routes())
+        .merge(support_bundle::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(triggers::routes())

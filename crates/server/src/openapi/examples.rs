@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     include_str!("../../examples/accounts.json"),
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
@@ -24,8 +24,10 @@ const FILES: [&str; 12] = [
     include_str!("../../examples/history.json"),
     include_str!("../../examples/status.json"),
     include_str!("../../examples/sources.json"),
+    include_str!("../../examples/notifications.json"),
     include_str!("../../examples/metrics.json"),
     include_str!("../../examples/insights.json"),
+    include_str!("../../examples/inspectors.json"),
     include_str!("../../examples/operations.json"),
 ];
 

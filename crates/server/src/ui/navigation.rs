@@ -6,6 +6,7 @@ use super::place::{Level, Place};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
     Hooks,
+    Notifications,
 }
 
 impl Section {
@@ -17,7 +18,10 @@ impl Section {
     /// The sections of a level with their names and addresses.
     const fn of(level: Level) -> &'static [(Self, &'static str, &'static str)] {
         match level {
-            Level::Project | Level::Group | Level::Instance => &[(Self::Hooks, "Webhooks", "hooks")],
+            Level::Project | Level::Group | Level::Instance => &[
+                (Self::Hooks, "Webhooks", "hooks"),
+                (Self::Notifications, "Notifications", "notifications"),
+            ],
         }
     }
 }

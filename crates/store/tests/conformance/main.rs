@@ -18,9 +18,11 @@ mod history;
 mod hooks;
 mod identity;
 mod insights;
+mod inspectors;
 mod items;
 mod moves;
 mod nodes;
+mod notifications;
 mod operations;
 mod ordering;
 mod overview;
@@ -90,6 +92,7 @@ const CHECKS: &[(&str, Check)] = checks![
     history::only_the_last_page_of_a_search_has_no_next,
     history::a_search_examines_a_bounded_number_of_rows_for_a_page,
     audit::audit_entries_are_found_by_user_and_time,
+    audit::audit_entries_are_found_by_login_method_path_and_answer,
     audit::only_the_last_page_of_the_audit_log_has_no_next,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
@@ -106,6 +109,20 @@ const CHECKS: &[(&str, Check)] = checks![
     rebuild::a_shadow_is_compared_and_swapped_in,
     documents::a_document_is_replaced_only_at_its_current_version,
     moves::backfilled_pushes_move_branches_and_are_no_gaps,
+    notifications::a_rule_comes_back_with_its_target,
+    notifications::rules_are_listed_by_scope_and_limited,
+    notifications::a_rule_changes_only_from_its_current_version,
+    notifications::active_rules_are_found_by_their_kinds,
+    notifications::a_change_of_a_standing_is_news_once,
+    notifications::every_topic_is_known_again,
+    notifications::news_is_due_at_its_time_and_after_a_pause,
+    notifications::a_sent_message_takes_its_news_along,
+    notifications::a_message_that_is_given_up_takes_its_news_along,
+    notifications::too_much_news_is_only_counted,
+    notifications::a_rule_that_is_not_active_gets_no_news,
+    notifications::the_last_messages_of_a_rule_are_kept,
+    notifications::large_backlogs_are_counted_up_to_a_bound,
+    notifications::one_node_watches_at_a_time,
     operations::an_operation_is_replaced_only_at_its_current_version,
     overview::sums_of_commits_agree_with_the_facts,
     overview::the_newest_items_are_read_within_a_budget,
@@ -164,6 +181,12 @@ const CHECKS: &[(&str, Check)] = checks![
     examine::an_examination_creates_no_database,
     nodes::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
     nodes::only_running_nodes_are_counted,
+    nodes::the_state_shows_nodes_space_and_keys,
+    inspectors::an_inspector_is_read_with_its_secrets_and_changed_once,
+    inspectors::a_user_has_a_bounded_number_of_inspectors,
+    inspectors::an_inspector_keeps_the_newest_requests_with_their_bodies,
+    inspectors::an_inspector_keeps_a_bounded_number_of_bytes,
+    inspectors::an_inspector_is_deleted_when_its_time_is_over,
     shown::details_contain_the_names_of_parent_groups,
     shown::groups_and_projects_are_filtered_by_role_place_and_visibility,
     shown::lists_can_be_read_in_descending_order,
