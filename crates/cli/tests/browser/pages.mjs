@@ -27,23 +27,23 @@ export const ROUTES = [`${UI}.rs`, ...sources(UI)]
   .flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\.route\(\s*"([^"]+)"/g)])
   .map(([, route]) => route);
 
-const PROJECT = ["admin", "owner", "maintainer", "portal"];
+const PROJECT = ["admin", "owner", "maintainer"];
 const GROUP = ["admin", "owner"];
 const ADMIN = ["admin"];
 const EVERYBODY = ["admin", "owner", "maintainer", "developer", "reporter", "guest", "outsider"];
 
 /** The rows of a page that projects, groups and the instance have. */
 const places = (route, page, title, more = {}) => {
-  const { shows = [], levels = ["project", "group", "instance"], only, ...rest } = more;
+  const { shows = [], levels = ["project", "group", "instance"], portal = false, ...rest } = more;
   const rows = {
-    project: { at: `/gear/rope/-/${page}`, seen: PROJECT, shows },
+    project: { at: `/gear/rope/-/${page}`, seen: portal ? [...PROJECT, "portal"] : PROJECT, shows },
     group: { at: `/groups/gear/-/${page}`, seen: GROUP, shows: [] },
     instance: { at: `/admin/${page}`, seen: ADMIN, shows: [] },
   };
   const hooks = { project: "{hook}", group: "{groupHook}", instance: "{systemHook}" };
   return levels.map((level) => {
     const row = rows[level];
-    return { route: `/{level}/{path}/${route}`, title, ...row, at: row.at.replace("{hook}", hooks[level]), ...rest, ...only?.[level] };
+    return { route: `/{level}/{path}/${route}`, title, ...row, at: row.at.replace("{hook}", hooks[level]), ...rest };
   });
 };
 
@@ -57,9 +57,9 @@ export const ROWS = [
   { route: "/-/profile/sessions", at: "/-/profile/sessions", seen: EVERYBODY, title: "Sessions", shows: [] },
   { route: "/-/profile/tokens", at: "/-/profile/tokens", seen: EVERYBODY, title: "Access tokens", shows: ["token-name"] },
   { route: "/-/sign_in", at: "/-/sign_in", seen: [], open: true, title: "Sign in", shows: [] },
-  ...places("hooks", "hooks", "Webhooks", { shows: ["hook", "description", "failing", "filtered", "url"] }),
-  ...places("hooks/new", "hooks/new", "Add webhook"),
-  ...places("hooks/{hook_id}/edit", "hooks/{hook}/edit", "Edit webhook"),
+  ...places("hooks", "hooks", "Webhooks", { portal: true, shows: ["hook", "description", "failing", "filtered", "url"] }),
+  ...places("hooks/new", "hooks/new", "Add webhook", { portal: true }),
+  ...places("hooks/{hook_id}/edit", "hooks/{hook}/edit", "Edit webhook", { portal: true }),
   ...places("events", "events", "Events"),
   ...places("events/{event_id}", "events/{event}", "", { levels: ["project"], shows: ["branch", "person", "commit"] }),
   ...places("report", "report", "Report"),
@@ -68,6 +68,10 @@ export const ROWS = [
   ...places("replays", "replays", "Replays"),
   ...places("replays/new", "replays/new", "New replay"),
   ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"] }),
+  ...places("notifications", "notifications", "Notifications"),
+  ...places("notifications/new", "notifications/new", ""),
+  ...places("notifications/{notification}", "notifications/{notification}", "", { levels: ["project"] }),
+  ...places("notifications/{notification}/delete", "notifications/{notification}/delete", "Delete", { levels: ["project"] }),
   { route: "/-/catalog", at: "/-/catalog", seen: EVERYBODY, title: "", shows: [] },
   { route: "/-/catalog/{name}", at: "/-/catalog/push_hooks", seen: EVERYBODY, title: "", shows: [] },
 ];
@@ -77,6 +81,7 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
+  "/{level}/{path}/notifications/{notification}/test": "a form of the page above it",
   "/{level}/{path}/events/live": "the live part of the page above it",
   "/{level}/{path}/deliveries/live": "the live part of the page above it",
   "/{level}/{path}/replays/{replay_id}/live": "the live part of the page above it",

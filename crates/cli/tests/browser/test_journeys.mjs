@@ -150,6 +150,59 @@ export async function a_maintainer_adds_a_webhook_with_a_masked_url_and_edits_it
   });
 }
 
+export async function the_list_says_which_webhooks_work_and_what_they_are_called_for(all) {
+  await journey(all, "maintainer", async (visitor) => {
+    await visitor.go("/gear/rope/-/hooks");
+    const states = { hook: "Healthy", failing: "Temporarily disabled", refused: "Disabled" };
+    for (const [name, state] of Object.entries(states)) {
+      const card = visitor.page.locator(".card").filter({ hasText: `${word(name)} ` });
+      await card.locator(".badge", { hasText: new RegExp(`${state}$`) }).first().waitFor();
+      for (const tag of ["Push events", "Issues events", "SSL verification: enabled"]) {
+        await card.locator(".tag", { hasText: tag }).waitFor();
+      }
+    }
+  });
+}
+
+export async function a_webhook_page_has_the_addresses_of_gitblixt_and_gitlab(all) {
+  await journey(all, "admin", async (visitor) => {
+    for (const address of ["/gear/rope/-/settings/hooks", "/gear/rope/-/hooks", "/groups/gear/-/hooks", "/admin/hooks"]) {
+      assert.equal((await visitor.go(address)).status(), 200, address);
+      const here = visitor.page.getByRole("navigation", { name: "Sections" }).getByRole("link", { name: "Webhooks" });
+      assert.equal(await here.getAttribute("aria-current"), "page", address);
+    }
+  });
+}
+
+export async function triggers_and_ssl_verification_are_chosen_by_boxes(all) {
+  const { world } = all;
+  await journey(all, "maintainer", async (visitor, name) => {
+    await visitor.go("/gear/rope/-/hooks/new");
+    await field(visitor, "URL").fill(`${world.sink.url}/ok`);
+    await field(visitor, "Name (optional)").fill(`boxes ${name}`);
+    await visitor.page.locator("#push_events").uncheck();
+    await visitor.page.locator("#tag_push_events").check();
+    await field(visitor, "Enable SSL verification").uncheck();
+    await press(visitor, "Add webhook");
+    await visitor.page.waitForURL((url) => !url.pathname.endsWith("/new"));
+    const hook = await hookOf(world, `boxes ${name}`);
+    assert.deepEqual([hook.push_events, hook.tag_push_events, hook.enable_ssl_verification], [false, true, false]);
+  });
+}
+
+export async function a_branch_filter_is_tried_with_recent_pushes(all) {
+  await journey(all, "maintainer", async (visitor) => {
+    await visitor.go("/gear/rope/-/hooks/new");
+    await field(visitor, "URL").fill("https://example.com/");
+    await visitor.page.locator("#wildcard").check();
+    await field(visitor, "Branch filter").fill("hostile-*");
+    await press(visitor, "Try filters with recent pushes");
+    await shows(visitor, /filters match \d+ of the last \d+ pushes/);
+    await shows(visitor, "Nothing was saved");
+    assert.equal(await field(visitor, "Branch filter").inputValue(), "hostile-*");
+  });
+}
+
 export async function a_form_that_is_refused_keeps_what_was_typed_except_secrets(all) {
   await journey(all, "maintainer", async (visitor) => {
     await visitor.go("/gear/rope/-/hooks/new");

@@ -30,13 +30,15 @@ export class Api {
   }
 }
 
-/** A receiver that answers `/ok` with 200, `/fail` with 500 and `/echo` with what it got, all with hostile texts. */
+const STATUSES = { "/fail": 500, "/refuse": 404 };
+
+/** A receiver that answers `/ok` and `/echo` with 200, `/fail` with 500 and `/refuse` with 404, all with hostile texts. */
 async function receiver() {
   const server = http.createServer((request, response) => {
     let body = "";
     request.on("data", (part) => { body += part; });
     request.on("end", () => {
-      response.statusCode = request.url.startsWith("/fail") ? 500 : 200;
+      response.statusCode = STATUSES[`/${request.url.split("/")[1]}`] ?? 200;
       response.setHeader("X-Answer", hostile("response-header", 1));
       response.setHeader("Set-Cookie", `session=${canary("cookie")}`);
       const secrets = request.url.startsWith("/echo") ? JSON.stringify(request.headers) : "";
@@ -104,6 +106,7 @@ export async function fill(base, rootToken) {
   const hooks = `/api/v4/projects/${project.id}/hooks`;
   const good = await admin.post(hooks, hook("hook", "echo"));
   const bad = await admin.post(hooks, hook("failing", "fail", { retry: "gitlab" }));
+  const refused = await admin.post(hooks, hook("refused", "refuse", { retry: "gitlab" }));
   await admin.post(hooks, hook("filtered", "ok", {
     branch_filter_strategy: "wildcard",
     push_events_branch_filter: `${hostile("filter").replace(" ", "")}*`,
@@ -123,8 +126,15 @@ export async function fill(base, rootToken) {
     return one.length > 0 && two.length > 0 && [one[0], two[0]];
   });
   await admin.post(`/api/v4/users/${people.admin.id}/personal_access_tokens`, { name: hostile("token-name", 3), scopes: ["read_api"] });
+  await soon("the states of failing webhooks", async () => {
+    const [one, two] = await Promise.all([admin.get(`${hooks}/${bad.id}`), admin.get(`${hooks}/${refused.id}`)]);
+    return one.alert_status === "temporarily_disabled" && two.alert_status === "disabled";
+  });
   const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}`);
   const replay = await admin.post("/api/v1/replays", { project: "gear/rope", hook: good.id, since: new Date(Date.now() - 3_600_000).toISOString(), rate: 5 });
+  const notification = await admin.post("/api/v1/notifications", {
+    name: hostile("rule", 5), project: "gear/rope", kinds: ["hook_failing"], channel: "mail", to: ["ida@example.com"],
+  });
   const setup = await admin.post("/api/v1/setup_links", {});
   const portal = await admin.post("/api/v1/portal_sessions", { project: "gear/rope", access: "manage" });
   const names = {
@@ -141,6 +151,7 @@ export async function fill(base, rootToken) {
     event: events[0],
     delivery: deliveries.items[0].id,
     replay: replay.id,
+    notification: notification.id,
     source: source.id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };
