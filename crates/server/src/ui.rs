@@ -7,6 +7,8 @@
 mod assets;
 mod catalog;
 mod client;
+#[cfg(debug_assertions)]
+mod components;
 mod deliveries;
 mod error;
 mod events;
@@ -90,8 +92,11 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
             "/-/projects/new",
             get(new_scope::project).post(new_scope::create_project),
         )
-        .route("/-/assets/{name}", get(assets::show))
-        .with_state(Arc::clone(&ui));
+        .route("/-/assets/{name}", get(assets::show));
+    #[cfg(debug_assertions)]
+    let pages = pages.route("/-/components", get(components::show));
+
+    let pages = pages.with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);
 
     let pages_of_places = Router::new()
