@@ -427,7 +427,7 @@ pub(crate) fn impossible_rules_are_refused(engine: Engine) {
         &server,
         "silent_hours",
         json!(0),
-        422,
+        400,
         "silent_hours must be a whole number from 1 to 720",
     );
     check_refused(&server, "backlog_above", json!(100_001), 400, "backlog_above must be");
