@@ -154,7 +154,7 @@ pub(crate) fn a_rule_of_a_group_covers_its_projects(engine: Engine) {
     check_shows(&server.get(&other), &json!({ "pending": 0, "last_sent_at": null }));
 }
 
-/// A mail server that is away until it is told to come back.
+/// A mail server that refuses mails until the flag is set.
 fn absent_mailbox() -> (Mailbox, Arc<AtomicBool>) {
     let is_back = Arc::new(AtomicBool::new(false));
     let known = is_back.clone();
