@@ -3,11 +3,13 @@
 //! Defaults are overridden by `quickdraw.toml`, then by `QUICKDRAW__SECTION__KEY`, then by the short names. An unknown
 //! setting is refused, because a misspelt setting that is silently ignored is worse than an error.
 
+mod in_force;
 mod reading;
 pub(crate) mod secrets;
 mod telemetry;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -18,6 +20,7 @@ use quickdraw_server::settings::{LimitsSection, ServerSection, SourceSection};
 use quickdraw_store::settings::DatabaseSection;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use in_force::in_force;
 pub(crate) use reading::SHORT_NAMES;
 pub(crate) use telemetry::LogFormat;
 use telemetry::TelemetrySection;
@@ -43,9 +46,23 @@ pub(crate) struct Config {
     #[serde(skip)]
     pub(crate) external_url_is_made: bool,
 
+    /// The origin of every setting that somebody set.
+    #[serde(skip)]
+    pub(crate) origins: BTreeMap<String, Origin>,
+
     /// Problems of settings that could not be read and have their defaults here.
     #[serde(skip)]
     pub(crate) unread: Vec<Problem>,
+}
+
+/// The origin of a setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// The settings file with this path.
+    File(String),
+
+    /// The environment variable with this name.
+    Environment(String),
 }
 
 /// The warning about a server that other machines can reach, and whose own URL works on its machine only.

@@ -27,6 +27,7 @@ pub use section::{GuardSection, Nat64};
 
 use crate::hook::HookUrl;
 use crate::hook::url::UrlError;
+use crate::inspector;
 
 /// The operator's settings. The default refuses every address that is not public.
 #[derive(Clone, Default, Debug)]
@@ -168,7 +169,7 @@ impl Rule {
             Self::HttpsOnly => "only https:// URLs are allowed here",
             Self::NotAllowlisted => "only allowlisted destinations are allowed here",
             Self::Unresolvable => "the host name has no address",
-            Self::OwnAddress => "this is an address of Quickdraw itself",
+            Self::OwnAddress => "this is an address of Quickdraw itself, of which only inspectors can be called",
         }
     }
 }
@@ -230,8 +231,8 @@ pub fn judge_url(url: &HookUrl, settings: &Settings) -> Result<(), Rule> {
     ports::judge(url, settings, listed_name)?;
 
     match url.host() {
-        Host::Ipv4(address) => judge_address(IpAddr::V4(address), url.port(), listed_name, settings),
-        Host::Ipv6(address) => judge_address(IpAddr::V6(address), url.port(), listed_name, settings),
+        Host::Ipv4(address) => judge_address(url, IpAddr::V4(address), listed_name, settings),
+        Host::Ipv6(address) => judge_address(url, IpAddr::V6(address), listed_name, settings),
         Host::Domain(_) if listed_name => Ok(()),
         Host::Domain(name) => judge_name(name, settings),
     }
@@ -251,7 +252,7 @@ pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) 
         _ => false,
     };
     for address in addresses {
-        judge_address(*address, url.port(), listed_name, settings)?;
+        judge_address(url, *address, listed_name, settings)?;
     }
 
     Ok(())
@@ -311,7 +312,8 @@ fn judge_name(name: &str, settings: &Settings) -> Result<(), Rule> {
     Ok(())
 }
 
-fn judge_address(address: IpAddr, port: u16, listed_name: bool, settings: &Settings) -> Result<(), Rule> {
+fn judge_address(url: &HookUrl, address: IpAddr, listed_name: bool, settings: &Settings) -> Result<(), Rule> {
+    let port = url.port();
     let address = address::canonical(address, settings.decode_nat64);
     if address::is_metadata(address) {
         return Err(Rule::Metadata);
@@ -325,8 +327,16 @@ fn judge_address(address: IpAddr, port: u16, listed_name: bool, settings: &Setti
         return Err(Rule::NotAllowlisted);
     }
 
-    if !settings.allow_local_networks && settings.own.contains(address, port) {
-        return Err(Rule::OwnAddress);
+    if settings.own.contains(address, port) {
+        // Everyone who knows the address of an inspector can post to it, so such a call gives a hook no right. It
+        // cannot begin a chain of events either, because an inspector only keeps the request.
+        if inspector::is_address(&url.path_and_query()) {
+            return Ok(());
+        }
+
+        if !settings.allow_local_networks {
+            return Err(Rule::OwnAddress);
+        }
     }
 
     match address::special(address) {

@@ -12,6 +12,7 @@ pub mod transport;
 
 use std::sync::Arc;
 
+use quickdraw_domain::guard::Rule;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_store::deliveries::{Claimed, Finished};
 use tokio::sync::{Mutex, Semaphore, mpsc};
@@ -198,8 +199,16 @@ impl Dispatcher {
         self.transport.sweep();
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
+    /// Attempts of this node that are under way or not recorded yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
         self.scheduler.in_flight()
+    }
+
+    /// The number of requests of this node that each rule of the guard has refused.
+    #[must_use]
+    pub fn guard_refusals(&self) -> Vec<(Rule, u64)> {
+        self.transport.refusals()
     }
 
     fn show_in_flight(&self) {

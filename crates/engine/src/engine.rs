@@ -17,6 +17,7 @@ use crate::last_events::LastEvents;
 use crate::notifications::Notifier;
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
+use crate::space::{Samples, SpaceStatus};
 use crate::workers::WorkerStatus;
 
 /// The engine. [`crate::Lifecycle`] runs its workers.
@@ -36,6 +37,7 @@ pub struct Engine {
     /// Messages to people.
     pub notifier: Arc<Notifier>,
     pub(crate) statuses: Statuses,
+    pub(crate) samples: Samples,
 }
 
 impl Engine {
@@ -65,7 +67,14 @@ impl Engine {
             insights,
             notifier,
             statuses: Statuses::default(),
+            samples: Samples::default(),
         }))
+    }
+
+    /// The disk space of the database. `None` before the first sample.
+    #[must_use]
+    pub fn space(&self) -> Option<SpaceStatus> {
+        self.samples.status()
     }
 
     /// The status of the workers of this node. The backlog is missing while the store does not answer.

@@ -138,8 +138,14 @@ pub struct WorkerStatus {
     /// The duration of the last run that has ended.
     pub took: Option<Duration>,
 
+    /// Whether rows that wait for the worker are counted.
+    pub has_backlog: bool,
+
     /// The number of rows that wait for the worker, counted up to 100,000; `None` where nothing is counted.
     pub backlog: Option<i64>,
+
+    /// The time since which the oldest of them waits; `None` where nothing waits or nothing is counted.
+    pub oldest_at: Option<Timestamp>,
 }
 
 /// The status of one worker.
@@ -202,7 +208,9 @@ impl Status {
             last_error: known.last_error.as_ref().map(|(_, error)| error.clone()),
             last_error_at: known.last_error.as_ref().map(|(at, _)| *at),
             took: known.took,
+            has_backlog: backlog.is_some(),
             backlog,
+            oldest_at: None,
         }
     }
 }

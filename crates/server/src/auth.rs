@@ -163,6 +163,11 @@ impl Caller {
         self.note.shows_bodies();
     }
 
+    /// Notes that the answer hides an object from the caller, which is logged.
+    pub fn is_refused_silently(&self) {
+        self.note.hidden();
+    }
+
     /// Checks whether the role of the caller allows an action. A refusal is not revealed, so the caller gets the answer
     /// for an object that does not exist, and the audit log an entry.
     ///

@@ -9,6 +9,8 @@ pub mod body;
 pub mod error;
 mod extract;
 mod files;
+mod inspect;
+mod inspectors;
 mod limit;
 pub mod listener;
 mod memory;
@@ -18,6 +20,7 @@ pub mod params;
 mod passwords;
 mod places;
 mod portals;
+pub mod process;
 pub mod receive;
 mod seats;
 mod sessions;
@@ -58,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
                 .layer(in_time)
                 .layer(axum::middleware::from_fn(error::shape)),
         )
+        .merge(inspect::routes())
         .merge(ops::routes())
         .split_for_parts();
 

@@ -278,6 +278,8 @@ fn path_parameter(name: &str) -> Parameter {
         "event_id" => (text(), "Id of the event."),
         "delivery_id" => (text(), "Id of the delivery."),
         "source_id" => (text(), "Id of the source."),
+        "inspector_id" => (text(), "Id of the inspector, which is the last segment of its URL."),
+        "request_id" => (text(), "Id of the request."),
         "replay_id" => (text(), "Id of the replay."),
         "session_id" => (number(), "Id of the session."),
         "notification_id" => (text(), "Id of the notification rule."),

@@ -3,7 +3,7 @@
 
 pub(crate) mod address;
 mod gates;
-mod limits;
+pub(crate) mod limits;
 mod verify;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -15,12 +15,14 @@ use crate::aside::HeavyWork;
 use crate::audit;
 use crate::auth::Access;
 use crate::body::BodyMemory;
+use crate::inspectors::Inspectors;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
 use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
 use crate::portals::Portals;
+use crate::process::Process;
 use crate::receive::{DefaultSource, Sources};
 use crate::sessions::Sessions;
 use crate::streams::Streams;
@@ -81,6 +83,9 @@ pub struct App {
     /// Limit on questions about insights that are computed at once.
     pub(crate) calculations: HeavyWork,
 
+    /// Inspectors.
+    pub(crate) inspectors: Inspectors,
+
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
@@ -104,6 +109,9 @@ pub struct App {
 
     /// Limits that the operator sets.
     pub limits: Limits,
+
+    /// Facts about this process; set by the program that starts it.
+    process: OnceLock<Process>,
 
     /// The parameters of each operation; set when the router is built.
     pub(crate) known: OnceLock<Known>,
@@ -134,6 +142,7 @@ impl App {
             Arc::clone(&bodies),
         );
 
+        let inspectors = Inspectors::new(trusted_proxies.clone());
         let access = Access::new(Arc::clone(&engine.context));
         let passwords = Passwords::new(Arc::clone(&engine.context));
         let is_secure = external_url.starts_with("https://");
@@ -152,6 +161,7 @@ impl App {
             streams: Streams::new(),
             keys: (SharedPermits::new(KEYS, KEYS_WAITING), HeavyWork::new(1)),
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
+            inspectors,
             access,
             passwords,
             portals,
@@ -160,6 +170,7 @@ impl App {
             audit,
             manual: ManualLimit::new(limits),
             limits,
+            process: OnceLock::new(),
             known: OnceLock::new(),
         })
     }
@@ -167,6 +178,17 @@ impl App {
     /// True if browsers reach the server over TLS only.
     pub(crate) fn is_secure(&self) -> bool {
         self.external_url.starts_with("https://")
+    }
+
+    /// Sets the facts about this process. Only the first call has an effect.
+    pub fn set_process(&self, process: Process) {
+        // It is set once, before the first request.
+        let _ = self.process.set(process);
+    }
+
+    /// Facts about this process.
+    pub(crate) fn process(&self) -> &Process {
+        self.process.get_or_init(Process::default)
     }
 
     /// Ends all streams, which would otherwise never end. Clients reconnect and continue at their position.

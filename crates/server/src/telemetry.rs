@@ -25,6 +25,10 @@ pub const SOURCE_REFUSED: &str = "quickdraw_source_refused_total";
 /// Counter: requests that sources refused because of a rate limit. Labels: `source` (its name) and `kind` (`stranger`
 /// without a valid credential, `sender` with one).
 pub const SOURCE_LIMITED: &str = "quickdraw_source_limited_total";
+/// Counter: requests to inspectors. Label: `result` (`kept`, `rate`, `unknown`, `busy`).
+pub const INSPECTOR_REQUESTS: &str = "quickdraw_inspector_requests_total";
+/// Gauge: requests to inspectors that are read or wait for their answer.
+pub const INSPECTIONS: &str = "quickdraw_inspector_requests_open";
 
 /// Registers the help text of each metric with the recorder, which writes it as a HELP line.
 pub fn describe() {
@@ -52,6 +56,12 @@ pub fn describe() {
     metrics::describe_gauge!(STREAMS, "Open streams.");
     metrics::describe_counter!(STREAM_EVENTS, "Events that were sent on streams.");
     metrics::describe_counter!(SOURCE_REFUSED, "Requests that sources refused, by reason.");
+
+    metrics::describe_counter!(INSPECTOR_REQUESTS, "Requests to inspectors, by result.");
+    metrics::describe_gauge!(
+        INSPECTIONS,
+        "Requests to inspectors that are read or wait for their answer."
+    );
 
     metrics::describe_counter!(
         SOURCE_LIMITED,

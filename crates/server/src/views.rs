@@ -3,6 +3,7 @@
 mod history;
 mod hook;
 mod hook_status;
+mod inspector;
 mod notification;
 mod people;
 mod replay;
@@ -23,13 +24,14 @@ pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
 pub use hook_status::{BacklogView, HookStatus, HourView, LastAttemptView};
+pub use inspector::{CredentialCheck, InspectedRequest, InspectedRequestWithBody, Inspector};
 pub use notification::{NotificationMessage, NotificationRule};
 pub use people::{CreatedToken, Member, Metadata, SshKey, Token, User};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;
 pub use skip::Skip;
-pub use source::{Source, SourceRequest};
+pub use source::{Source, SourceRequest, Traffic};
 
 /// A time in ISO 8601: UTC, with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::outcome::Answers;
 
 use crate::error::Result;
 use crate::history::{List, Search};
@@ -61,6 +62,18 @@ pub struct AuditFilter {
     /// Only by this user, and by administrators who acted as this user.
     pub user: Option<i64>,
 
+    /// Only by the user with this login at that time, and by administrators who acted as that user.
+    pub username: Option<String>,
+
+    /// Only with this method.
+    pub method: Option<String>,
+
+    /// Only with a path that begins with this text.
+    pub path: Option<String>,
+
+    /// Only with one of these answers.
+    pub answers: Answers,
+
     /// Only of this time or later.
     pub since: Option<Timestamp>,
 
@@ -99,7 +112,8 @@ pub(crate) fn behalf_of(user_id: Option<i64>, username: Option<String>) -> Optio
 }
 
 impl AuditFilter {
-    /// The search in the audit log. Entries have no index by time, so the times are conditions on a window of them.
+    /// The search in the audit log. Entries have no index but that of their users, so everything else is a condition on
+    /// a window of them.
     pub(crate) fn list(&self) -> List {
         let mut window = Vec::new();
         window.extend(self.before.map(|id| format!("a.id < {id}")));
@@ -109,6 +123,28 @@ impl AuditFilter {
         );
 
         let mut matches = Vec::new();
+        if let Some(username) = self.username.as_deref().map(quoted) {
+            matches.push(format!("(a.username = {username} OR a.behalf_username = {username})"));
+        }
+
+        matches.extend(
+            self.method
+                .as_deref()
+                .map(|method| format!("a.method = {}", quoted(method))),
+        );
+        if let Some(path) = &self.path {
+            let len = path.chars().count();
+            matches.push(format!("substr(a.path, 1, {len}) = {}", quoted(path)));
+        }
+
+        let ranges = self.answers.ranges.iter();
+        let ranges: Vec<String> = ranges
+            .map(|(low, high)| format!("a.status BETWEEN {low} AND {high}"))
+            .collect();
+        if !self.answers.is_any() {
+            matches.push(format!("(1 = 0 OR {})", ranges.join(" OR ")));
+        }
+
         matches.extend(self.since.map(|since| format!("a.at >= {}", since.as_micros())));
         matches.extend(self.until.map(|until| format!("a.at < {}", until.as_micros())));
 
@@ -121,5 +157,22 @@ impl AuditFilter {
             key: "a.id AS id",
             limit: self.limit,
         }
+    }
+}
+
+/// A text as a literal of SQL. PostgreSQL knows no NUL in a text, so no entry contains one.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''").replace('\0', "\u{fffd}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_end_its_literal() {
+        assert_eq!(quoted("/api/v4/hooks"), "'/api/v4/hooks'");
+        assert_eq!(quoted("x' OR '1' = '1"), "'x'' OR ''1'' = ''1'");
+        assert_eq!(quoted("a\0b"), "'a\u{fffd}b'");
     }
 }

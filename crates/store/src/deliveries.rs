@@ -270,6 +270,12 @@ pub struct Backlog {
 
     /// Events that wait for their projection, up to the same bound.
     pub projection: i64,
+
+    /// The event that has waited longest for its fan-out.
+    pub oldest_fan_out: Option<EventId>,
+
+    /// The event that has waited longest for its projection.
+    pub oldest_projection: Option<EventId>,
 }
 
 /// Deliveries: what can be done with them.

@@ -27,6 +27,7 @@ pub mod examine;
 pub mod history;
 pub mod hooks;
 pub mod insights;
+pub mod inspectors;
 pub mod known;
 pub mod lists;
 pub mod nodes;
@@ -69,6 +70,7 @@ pub trait Store:
     + audit::Audit
     + history::History
     + insights::Insights
+    + inspectors::Inspectors
     + access::AccessTokens
     + access::Identities
     + access::Members
@@ -101,6 +103,7 @@ impl<T> Store for T where
         + audit::Audit
         + history::History
         + insights::Insights
+        + inspectors::Inspectors
         + access::AccessTokens
         + access::Identities
         + access::Members

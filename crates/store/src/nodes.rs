@@ -22,6 +22,71 @@ pub struct Condition {
     pub problems: Vec<String>,
 }
 
+/// A node with a heartbeat within a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeState {
+    /// The node.
+    pub node: NodeId,
+
+    /// The time of its first heartbeat.
+    pub started_at: Timestamp,
+
+    /// The time of its last heartbeat, by its own clock.
+    pub seen_at: Timestamp,
+
+    /// Microseconds by which its clock was ahead of the database's clock at the last heartbeat. `None` on an engine
+    /// without a clock of its own.
+    pub ahead_micros: Option<i64>,
+}
+
+/// The disk space that a database takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// Size of the database in bytes.
+    pub database_bytes: u64,
+
+    /// Free bytes of its file system. `None` where the database is on a server that does not say so.
+    pub free_bytes: Option<u64>,
+}
+
+/// A key of the ring, and how much it has sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyUse {
+    /// Number of the key.
+    pub key: u32,
+
+    /// Whether the ring has it. A value that was sealed with another key does not open.
+    pub is_known: bool,
+
+    /// Whether it seals new values.
+    pub seals: bool,
+
+    /// Number of sealed values, counted up to a bound.
+    pub values: i64,
+}
+
+/// The state that administrators look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreState {
+    /// `sqlite` or `postgres`, with its version.
+    pub engine: String,
+
+    /// Number of the newest migration.
+    pub schema_version: i64,
+
+    /// Its disk space.
+    pub space: Space,
+
+    /// The nodes, the oldest first.
+    pub nodes: Vec<NodeState>,
+
+    /// Deliveries that nodes have claimed. `None` on an engine whose only node has them in memory.
+    pub leased: Option<i64>,
+
+    /// The keys of the ring, and others that have sealed something.
+    pub keys: Vec<KeyUse>,
+}
+
 /// Nodes: what can be done with them.
 #[async_trait]
 pub trait Nodes {
@@ -42,6 +107,12 @@ pub trait Nodes {
 
     /// A closer look.
     async fn condition(&self, now: Timestamp) -> Result<Condition>;
+
+    /// The state that administrators look at. It is cheap enough for a page that is loaded again and again.
+    async fn state(&self, now: Timestamp) -> Result<StoreState>;
+
+    /// The disk space that the database takes.
+    async fn space(&self) -> Result<Space>;
 
     /// Makes room for the days ahead, where history is partitioned.
     async fn prepare_partitions(&self, now: Timestamp) -> Result<()>;

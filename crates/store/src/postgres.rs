@@ -19,6 +19,7 @@ mod history;
 mod hooks;
 mod ingest;
 mod insights;
+mod inspectors;
 mod known;
 mod nodes;
 mod notifications;
@@ -137,10 +138,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
-    (
-        36,
-        "notifications",
-        include_str!("migrations/postgres/0036_notifications.sql"),
     ),
 ];
 

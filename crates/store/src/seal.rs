@@ -10,6 +10,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
+use crate::nodes::KeyUse;
+
 const VERSION: u8 = 1;
 const KEY_ID_LEN: usize = 4;
 const NONCE_LEN: usize = 24;
@@ -45,6 +47,37 @@ pub(crate) const KEY_CHECK: Place<'static> = Place {
     column: "value",
     row: b"key_check",
 };
+
+/// The columns with sealed values, of which administrators see how many each key has sealed.
+const SEALED: [(&str, &str); 10] = [
+    ("hooks", "url"),
+    ("hooks", "token"),
+    ("hooks", "signing_token"),
+    ("hooks", "previous_signing_token"),
+    ("hooks", "custom_headers"),
+    ("hooks", "url_variables"),
+    ("hooks", "client_certificate"),
+    ("hook_versions", "settings"),
+    ("sources", "secrets"),
+    ("inspectors", "secrets"),
+];
+/// Sealed values that are counted.
+const COUNTED: usize = 100_000;
+
+/// The query of the sealed values of each key, with the expression for its number in hexadecimal digits.
+pub(crate) fn count_by_key(digits: &str) -> String {
+    let mut values: Vec<String> = SEALED
+        .iter()
+        .map(|(table, column)| format!("SELECT {column} AS value FROM {table} WHERE {column} IS NOT NULL"))
+        .collect();
+    values.push("SELECT value FROM settings WHERE name = 'key_check'".to_owned());
+
+    format!(
+        "SELECT {digits} AS key_id, count(*) AS sealed
+         FROM (SELECT value FROM ({}) sealed_values LIMIT {COUNTED}) counted_values GROUP BY 1",
+        values.join(" UNION ALL ")
+    )
+}
 
 /// Where a value is stored.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +146,44 @@ impl Ring {
             })
             .collect();
         Ok(Self { keys })
+    }
+
+    /// The keys of the ring and of what is sealed, given how many values each number has sealed.
+    pub(crate) fn uses(&self, sealed: &[(String, i64)]) -> Vec<KeyUse> {
+        let sealed: Vec<(u32, i64)> = sealed
+            .iter()
+            .filter_map(|(digits, values)| Some((u32::from_str_radix(digits, 16).ok()?, *values)))
+            .collect();
+        let values_of = |id: u32| {
+            sealed
+                .iter()
+                .find(|(key, _)| *key == id)
+                .map_or(0, |(_, values)| *values)
+        };
+
+        let mut uses: Vec<KeyUse> = self
+            .keys
+            .iter()
+            .map(|key| KeyUse {
+                key: key.id,
+                is_known: true,
+                seals: key.id == self.sealing_key_id(),
+                values: values_of(key.id),
+            })
+            .collect();
+
+        for (key, values) in sealed {
+            if uses.iter().all(|known| known.key != key) {
+                uses.push(KeyUse {
+                    key,
+                    is_known: false,
+                    seals: false,
+                    values,
+                });
+            }
+        }
+
+        uses
     }
 
     /// Id of the key that seals.
@@ -229,6 +300,15 @@ mod tests {
 
         let value = both.seal(PLACE, "y").expect("sealed");
         assert_eq!(new.open(PLACE, &value).as_deref(), Ok("y"));
+    }
+
+    #[test]
+    fn the_use_of_keys_names_those_of_the_ring_and_others() {
+        let (ring, other) = (ring(&[2, 1]), ring(&[3]).sealing_key_id());
+        let first = ring.sealing_key_id();
+        let uses = ring.uses(&[(format!("{first:08x}"), 5), (format!("{other:08X}"), 1)]);
+        let uses: Vec<_> = uses.iter().map(|one| (one.is_known, one.seals, one.values)).collect();
+        assert_eq!(uses, [(true, true, 5), (true, false, 0), (false, false, 1)]);
     }
 
     #[test]

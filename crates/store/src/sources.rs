@@ -7,6 +7,19 @@ use quickdraw_domain::{NodeId, Secret, SourceId, Timestamp};
 use crate::error::{Error, Result};
 use crate::seal::{Place, Ring};
 
+/// The requests that a node saw at a source lately, each list in JSON.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceRequests {
+    /// The source.
+    pub source: SourceId,
+
+    /// The last requests.
+    pub requests: String,
+
+    /// Counts of requests by minute.
+    pub minutes: String,
+}
+
 /// Sources: what can be done with them. All of them are in the [`crate::hooks::Directory`].
 #[async_trait]
 pub trait Sources {
@@ -38,18 +51,21 @@ pub trait Sources {
     /// then.
     async fn default_secret(&self, made: Secret) -> Result<Secret>;
 
-    /// Keeps what a node saw lately: a list in JSON for each source, instead of the one before. Forgets those of nodes
-    /// that have said nothing since `forget`.
+    /// Keeps what a node saw lately at each source, instead of what it saw before. Forgets the lists of nodes that have
+    /// said nothing since `forget`.
     async fn save_requests(
         &self,
         node: NodeId,
-        lists: Vec<(SourceId, String)>,
+        lists: Vec<SourceRequests>,
         now: Timestamp,
         forget: Timestamp,
     ) -> Result<()>;
 
     /// The requests to a source that other nodes saw, or this node before its restart.
     async fn requests_elsewhere(&self, source: SourceId, node: NodeId) -> Result<Vec<String>>;
+
+    /// The counts by minute of all sources that other nodes saw, or this node before its restart.
+    async fn minutes_elsewhere(&self, node: NodeId) -> Result<Vec<(SourceId, String)>>;
 }
 
 /// Reads what a source is for.

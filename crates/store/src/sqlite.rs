@@ -22,6 +22,7 @@ mod facts;
 mod history;
 mod hooks;
 mod insights;
+mod inspectors;
 mod keys;
 mod known;
 mod nodes;
@@ -140,6 +141,7 @@ const MIGRATIONS: &[Migration] = &[
         "notifications",
         include_str!("migrations/sqlite/0036_notifications.sql"),
     ),
+    (37, "inspectors", include_str!("migrations/sqlite/0037_inspectors.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -5,13 +5,16 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
+use quickdraw_server::process::{LastLines, Process};
 use quickdraw_server::state::Entrance;
 use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use crate::first_start::{self, FirstStart};
-use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none};
+use crate::settings::{Config, LogFormat, NO_REACHABLE_URL, base_url, ensure_none, in_force};
+use crate::system::now;
 use crate::wiring;
 
 /// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
@@ -26,7 +29,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
     ensure_none(&config.validate())?;
-    log_to_stderr(&config)?;
+    let log = LastLines::default();
+    log_to_stderr(&config, &log)?;
 
     let metrics = metrics_recorder()?;
     let limits = config.server.listener_limits();
@@ -68,6 +72,11 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
         config.server.metrics_token_required,
         limits,
     );
+    app.set_process(Process {
+        started_at: now(),
+        settings: in_force(&config)?,
+        log,
+    });
 
     for note in first.notes.iter().chain(&first.warnings) {
         say(note.clone());
@@ -149,11 +158,12 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
+/// Writes the log to standard error, and keeps its last lines for the support bundle.
+fn log_to_stderr(config: &Config, last: &LastLines) -> anyhow::Result<()> {
     let filter = config.telemetry.log_filter()?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let last = last.clone();
+    let writer = std::io::stderr.and(move || last.clone());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match config.telemetry.log_format {
         LogFormat::Text => subscriber.with_ansi(false).init(),
         LogFormat::Json => subscriber.json().init(),

@@ -1,7 +1,7 @@
 //! Reading the settings: the file and the environment in layers. A setting that cannot be read becomes a problem and
 //! gets its default, so that all problems are reported at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,7 +11,7 @@ use figment::{Figment, Provider};
 use quickdraw_domain::settings::Problem;
 
 use super::secrets::{LITERAL, variable_of};
-use super::{Config, SECTIONS};
+use super::{Config, Origin, SECTIONS};
 
 /// Short names of settings. Each has a second form with `_FILE` that names a file to read.
 pub(crate) const SHORT_NAMES: [(&str, &str); 8] = [
@@ -35,7 +35,59 @@ pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Config> {
         Err(_) => readable(&figment, &mut problems).extract()?,
     };
     config.unread = problems;
+    config.origins = origins(&figment);
     Ok(config)
+}
+
+/// The origin of every setting that somebody set.
+fn origins(figment: &Figment) -> BTreeMap<String, Origin> {
+    let mut origins = BTreeMap::new();
+    for section in SECTIONS {
+        for setting in section.settings {
+            let key = format!("{}.{}", section.section, setting.name);
+            if let Some(origin) = origin_of(figment, &key) {
+                origins.insert(key, origin);
+            }
+        }
+    }
+
+    origins
+}
+
+/// The variable or file that a setting comes from, in the order of precedence. `None` for a default.
+fn origin_of(figment: &Figment, key: &str) -> Option<Origin> {
+    if let Some(name) = short_name(key) {
+        return Some(Origin::Environment(name));
+    }
+
+    // The names of variables are read in any case.
+    let wanted = variable_of(key);
+    let is_variable = |name: &std::ffi::OsString| name.to_str().is_some_and(|name| name.eq_ignore_ascii_case(&wanted));
+    if let Some(name) = std::env::vars_os().map(|(name, _)| name).find(is_variable) {
+        return Some(Origin::Environment(name.to_string_lossy().into_owned()));
+    }
+
+    let source = figment.find_metadata(key)?.source.as_ref()?;
+    let file = source.file_path()?;
+    Some(Origin::File(file.display().to_string()))
+}
+
+/// The short name, or its form with `_FILE`, that sets a setting.
+fn short_name(key: &str) -> Option<String> {
+    for (name, of) in SHORT_NAMES {
+        if of != key {
+            continue;
+        }
+
+        let file_name = format!("{name}_FILE");
+        for name in [name, file_name.as_str()] {
+            if std::env::var_os(name).is_some() {
+                return Some(name.to_owned());
+            }
+        }
+    }
+
+    None
 }
 
 /// Defaults, file, variables and short names, the last of which wins.
@@ -217,18 +269,7 @@ fn origin(figment: &Figment, key: &str) -> String {
         return file.display().to_string();
     }
 
-    for (name, of) in SHORT_NAMES {
-        let file_name = format!("{name}_FILE");
-        if of == key && std::env::var_os(name).is_some() {
-            return name.to_owned();
-        }
-
-        if of == key && std::env::var_os(&file_name).is_some() {
-            return file_name;
-        }
-    }
-
-    variable_of(key)
+    short_name(key).unwrap_or_else(|| variable_of(key))
 }
 
 #[cfg(test)]

@@ -100,3 +100,19 @@ pub(crate) fn a_refused_read_of_a_hidden_object_is_audited(engine: Engine) {
     let hidden = |entry: &Value| entry["path"] == hooks && entry["status"] == 404;
     assert!(entries.any(hidden), "{log}");
 }
+
+pub(crate) fn the_audit_log_is_filtered_by_user_method_path_and_status(engine: Engine) {
+    let audited = Audited::start(&engine);
+    let count = |query: &str| {
+        let log = audited.server.get(&format!("/api/v1/audit?limit=100&{query}"));
+        log["items"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(count("username=stranger"), 2);
+    assert_eq!(count("method=DELETE"), 1);
+    assert_eq!(count("path=/api/v4/projects/1/hooks/&status=successful"), 2);
+    assert_eq!(count("username=stranger&status=403,404"), 2);
+    assert_eq!(count("username=stranger&status=404"), 1);
+
+    let wrong = audited.server.call("GET", "/api/v1/audit?method=LOOK", "");
+    wrong.check_says(400, "DELETE");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Sink, eventually};
+use crate::http::{Sink, eventually, send};
 use crate::server::Server;
 
 pub(crate) const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE=";
@@ -20,6 +20,9 @@ pub(crate) struct Objects {
 
     /// A notification rule of the project.
     pub(crate) notification: i64,
+    /// An inspector of the administrator, and a request that it keeps.
+    pub(crate) inspector: String,
+    pub(crate) inspected: String,
 }
 
 impl Objects {
@@ -103,6 +106,22 @@ fn wait_for_deliveries(server: &Server, event: &str, hook: i64) -> String {
     delivery
 }
 
+/// Creates an inspector with secrets that keeps a request with them. Returns their ids.
+fn make_inspector(server: &Server) -> (String, String) {
+    let body = json!({ "secret": "canary-inspector", "signing_token": SIGNING });
+    let inspector = post(server, "/api/v1/inspectors", &body);
+    let id = inspector["id"].as_str().expect("an id").to_owned();
+
+    let headers = [("X-Gitlab-Token", "canary-inspector"), ("Cookie", "a=canary-cookie")];
+    send(server.port, "POST", &format!("/i/{id}"), &headers, b"{}")
+        .expect("an answer")
+        .check(200);
+
+    let kept = server.get(&format!("/api/v1/inspectors/{id}/requests"));
+    let request = kept["items"][0]["id"].as_str().expect("an id").to_owned();
+    (id, request)
+}
+
 /// Creates a group with a project, a hook with secrets at each level, tokens, and a delivered event. The token of the
 /// project's bot is the first secret that is added, and that of the group's bot the second.
 pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Objects {
@@ -139,6 +158,7 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
 
     let rule = notification(&project.to_string());
     let notification = number(&post(server, "/api/v1/notifications", &rule)["id"]);
+    let (inspector, inspected) = make_inspector(server);
 
     Objects {
         project,
@@ -149,5 +169,7 @@ pub(crate) fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Ve
         event,
         delivery,
         notification,
+        inspector,
+        inspected,
     }
 }

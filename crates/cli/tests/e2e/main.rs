@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod administration;
 mod alerts;
 mod all_events;
 mod answers;
@@ -46,6 +47,7 @@ mod hooks;
 mod http;
 mod identities;
 mod insights;
+mod inspectors;
 mod instances;
 mod invalid;
 mod issues;
@@ -114,6 +116,7 @@ macro_rules! checks {
     };
 }
 
+mod administration_list;
 mod api_lists;
 mod commands_list;
 mod notification_pages;
@@ -495,7 +498,8 @@ fn main() {
         .chain(notification_pages::CHECKS)
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
-        .chain(page_data::CHECKS);
+        .chain(page_data::CHECKS)
+        .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

@@ -98,6 +98,8 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
         .replace("{notification_id}", &there(objects.notification))
+        .replace("{inspector_id}", &objects.inspector)
+        .replace("{request_id}", &objects.inspected)
         .replace("{source_id}", "default")
         .replace("{session_id}", &NOWHERE.to_string())
         .replace("{member_id}", &NOWHERE.to_string())
@@ -166,7 +168,8 @@ impl Operation {
     }
 }
 
-/// All endpoints. Deletions come last, and groups after their projects, because other requests need the objects.
+/// All endpoints. Deletions come last, inspectors after their requests, and groups after their projects, because other
+/// requests need the objects.
 fn operations(server: &Server) -> Vec<Operation> {
     let description = server.get("/api/v1/openapi.json");
     let mut operations = Vec::new();
@@ -182,7 +185,7 @@ fn operations(server: &Server) -> Vec<Operation> {
     }
 
     operations.sort_by_key(|operation| {
-        let whole = ["projects/{id}", "groups/{id}"]
+        let whole = ["inspectors/{inspector_id}", "projects/{id}", "groups/{id}"]
             .iter()
             .position(|end| operation.path.ends_with(end));
         (operation.method == "DELETE", whole.map_or(0, |at| at + 1))

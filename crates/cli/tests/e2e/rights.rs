@@ -43,7 +43,7 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 17] = [
+const OF_ADMINS: [&str; 20] = [
     "active_hooks",
     "audit",
     "event_filters/",
@@ -57,7 +57,10 @@ const OF_ADMINS: [&str; 17] = [
     "insights/set_aside",
     "insights/teams",
     "setup_links",
+    "settings",
     "sources",
+    "status",
+    "support_bundle",
     "webhooks/",
     "workers",
     "openapi",
@@ -84,10 +87,12 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         _ if path.starts_with("notifications/") && method == "GET" => Need::ManagerOfShown,
         _ if path.starts_with("notifications/") => Need::Missing,
         "insights/completeness" | "insights/gaps" => Need::ManagerOfNamed,
+        "inspectors" => Need::SignedIn,
         "events" if method == "POST" => Need::Admin,
         "events" | "deliveries" | "attempts" | "skips" => Need::ManagerOfNamed,
         "events/{event_id}" | "deliveries/{delivery_id}" => Need::ManagerOfShown,
         _ if path.starts_with("replays/{replay_id}") => Need::HiddenFromMembers,
+        _ if path.starts_with("inspectors/{inspector_id}") => Need::HiddenFromMembers,
         _ if OF_ADMINS.iter().any(|start| path.starts_with(start)) => Need::Admin,
         _ => panic!("{method} /api/v1/{path} has no row"),
     }
@@ -186,6 +191,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
         401 => Door::Unknown,
         403 => Door::Forbidden,
         404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
+        404 if reply.body.contains("there is no inspector with this id") => Door::Hidden,
         404 if reply.body.contains("there is no event with this id") => Door::Hidden,
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
         404 if reply.body.contains("there is no notification rule with this id") => Door::Hidden,

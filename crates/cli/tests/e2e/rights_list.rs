@@ -66,6 +66,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     audit::changes_and_refusals_are_audited,
     audit::the_audit_log_is_for_administrators_and_contains_no_values,
     audit::a_refused_read_of_a_hidden_object_is_audited,
+    audit::the_audit_log_is_filtered_by_user_method_path_and_status,
     members::a_username_and_an_email_address_belong_to_one_user,
     members::a_blocked_user_is_refused,
     members::a_blocked_user_is_listed_and_stays_blocked,

@@ -18,16 +18,21 @@ const MAIN: &str = "refs/heads/main";
 #[derive(Debug)]
 pub(crate) struct Came {
     pub(crate) id: String,
-    event: String,
-    data: Value,
+    pub(crate) event: String,
+    pub(crate) data: Value,
 }
 
 /// An open stream.
 pub(crate) struct Stream(BufReader<TcpStream>);
 
 impl Stream {
-    /// Opens a stream and returns the status. The stream has events only if the status is 200.
+    /// Opens the stream of the journal and returns the status. The stream has events only if the status is 200.
     pub(crate) fn open(server: &Server, token: &str, query: &str, last: Option<&str>) -> (u16, Self) {
+        Self::open_at(server, token, &format!("/api/v1/stream{query}"), last)
+    }
+
+    /// Opens the stream at a path.
+    pub(crate) fn open_at(server: &Server, token: &str, path: &str, last: Option<&str>) -> (u16, Self) {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -36,7 +41,7 @@ impl Stream {
         // HTTP/1.0 avoids a chunked answer.
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let head = format!(
-            "GET /api/v1/stream{query} HTTP/1.0\r\nHost: x\r\nPRIVATE-TOKEN: {token}\r\nAccept: text/event-stream\r\n{last}\r\n"
+            "GET {path} HTTP/1.0\r\nHost: x\r\nPRIVATE-TOKEN: {token}\r\nAccept: text/event-stream\r\n{last}\r\n"
         );
         stream.write_all(head.as_bytes()).expect("it listens");
 

@@ -22,6 +22,7 @@ const NAMES: [&str; 16] = [
     "notify",
     "maintenance",
     "retention",
+    "space",
     "heartbeat",
     "notifications",
 ];

@@ -67,4 +67,35 @@ mod tests {
 
         assert_eq!(judged("http://44.1.2.3:8000/"), Ok(()), "an address that was removed");
     }
+
+    #[test]
+    fn a_hook_can_call_an_inspector_of_this_process_and_nothing_else() {
+        let settings = Settings::default();
+        settings
+            .own
+            .set(["127.0.0.1:8000", "44.1.2.3:8000"].map(|text| text.parse().expect("an address")));
+        let judged = |url: &str| judge_url(&HookUrl::parse(url).expect("a URL"), &settings);
+        let key = "0123456789abcdef0123456789abcdef";
+
+        assert_eq!(judged(&format!("http://127.0.0.1:8000/i/{key}")), Ok(()));
+        assert_eq!(judged(&format!("http://44.1.2.3:8000/i/{key}")), Ok(()));
+
+        for path in [
+            "i/",
+            "i/0123",
+            "i/0123456789abcdef0123456789abcdef/..",
+            "i/0123456789abcdef0123456789abcdef/%2e%2e/x",
+            "i/0123456789abcdef0123456789abcdef?x=1",
+            "api/v1/events",
+        ] {
+            let url = format!("http://44.1.2.3:8000/{path}");
+            assert_eq!(judged(&url), Err(Rule::OwnAddress), "{path}");
+        }
+
+        assert_eq!(
+            judged(&format!("http://127.0.0.1:9000/i/{key}")),
+            Err(Rule::Loopback),
+            "another port belongs to another program"
+        );
+    }
 }

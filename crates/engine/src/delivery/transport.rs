@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -86,6 +86,11 @@ pub trait Transport: Send + Sync {
 
     /// Called now and then, to drop what is no longer needed.
     fn sweep(&self) {}
+
+    /// The number of requests that each rule of the guard has refused.
+    fn refusals(&self) -> Vec<(Rule, u64)> {
+        Vec::new()
+    }
 }
 
 /// The error of a mail without a mail server.
@@ -113,6 +118,9 @@ pub struct Guarded {
     guard: Arc<guard::Settings>,
     listening: Option<SocketAddr>,
 
+    /// The number of requests that each rule has refused, in the order of [`Rule::ALL`].
+    refusals: [AtomicU64; Rule::ALL.len()],
+
     /// Whether the machine's addresses could not be listed the last time, which is said once.
     failed_before: AtomicBool,
 }
@@ -126,6 +134,7 @@ impl Guarded {
             mailer: None,
             guard,
             listening: None,
+            refusals: [const { AtomicU64::new(0) }; Rule::ALL.len()],
             failed_before: AtomicBool::new(false),
         }
     }
@@ -163,9 +172,8 @@ impl Guarded {
     }
 }
 
-#[async_trait]
-impl Transport for Guarded {
-    async fn send(&self, request: Request, now: Timestamp) -> Sent {
+impl Guarded {
+    async fn send_if_allowed(&self, request: Request, now: Timestamp) -> Sent {
         // The second gate: rules may have changed since the hook was saved, and names answer differently each time.
         if let Err(rule) = judge_url(&request.url, &self.guard) {
             return blocked(rule);
@@ -198,6 +206,28 @@ impl Transport for Guarded {
             .call(call, |found| judge_resolved(&request.url, found, &self.guard))
             .await;
         sent(report, now)
+    }
+
+    /// Counts a refusal of the guard.
+    fn count(&self, rule: Rule) {
+        metrics::counter!(telemetry::BLOCKED, "rule" => rule.name()).increment(1);
+
+        let counted = Rule::ALL.iter().zip(&self.refusals).find(|(known, _)| **known == rule);
+        if let Some((_, count)) = counted {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Guarded {
+    async fn send(&self, request: Request, now: Timestamp) -> Sent {
+        let sent = self.send_if_allowed(request, now).await;
+        if let Outcome::Unreachable(Unreachable::Blocked(rule)) = sent.outcome {
+            self.count(rule);
+        }
+
+        sent
     }
 
     async fn mail(&self, mail: OutgoingMail<'_>, now: Timestamp) -> Result<Option<String>, String> {
@@ -248,6 +278,11 @@ impl Transport for Guarded {
         self.client.sweep();
         self.learn_own();
     }
+
+    fn refusals(&self) -> Vec<(Rule, u64)> {
+        let counts = self.refusals.iter().map(|count| count.load(Ordering::Relaxed));
+        Rule::ALL.into_iter().zip(counts).collect()
+    }
 }
 
 /// Reads a client certificate that a person entered. Its key is opened here, once, so that no delivery waits for it:
@@ -265,7 +300,6 @@ fn literal(request: &Request) -> Option<IpAddr> {
 }
 
 fn blocked(rule: Rule) -> Sent {
-    metrics::counter!(telemetry::BLOCKED, "rule" => rule.name()).increment(1);
     Sent {
         outcome: Outcome::Unreachable(Unreachable::Blocked(rule)),
         address: None,

@@ -4,10 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::deliveries::Backlog;
 use tokio::sync::Notify;
 
 use super::Engine;
+use crate::journal::retention;
+use crate::space;
 use crate::workers::{Loop, RunsOn, Status, Stop, WorkerStatus};
 
 const TICK: Duration = Duration::from_millis(250);
@@ -33,6 +36,9 @@ pub(crate) struct Worker {
 
     /// The part of the store's backlog that waits for this worker.
     backlog: Option<fn(&Backlog) -> i64>,
+
+    /// The time since which the oldest part of it waits.
+    oldest: Option<fn(&Backlog) -> Option<Timestamp>>,
 }
 
 impl Worker {
@@ -43,11 +49,17 @@ impl Worker {
         tick: TICK,
         step: None,
         backlog: None,
+        oldest: None,
     };
 
     fn shown(&self, status: &Status, backlog: Option<&Backlog>) -> WorkerStatus {
         let waiting = self.backlog.zip(backlog).map(|(of, backlog)| of(backlog));
-        status.shown(self.name, self.runs_on, waiting)
+        let oldest = self.oldest.zip(backlog).and_then(|(of, backlog)| of(backlog));
+        WorkerStatus {
+            has_backlog: self.backlog.is_some(),
+            oldest_at: oldest,
+            ..status.shown(self.name, self.runs_on, waiting)
+        }
     }
 }
 
@@ -65,11 +77,13 @@ pub(crate) static WORKERS: &[Worker] = &[
         wake: Some(|engine| &engine.context.wakes.fan_out),
         step: Some(|engine, _| Box::pin(engine.journal.fan_out_all())),
         backlog: Some(|backlog| backlog.fan_out),
+        oldest: Some(|backlog| backlog.oldest_fan_out.map(EventId::at)),
         ..Worker::DEFAULT
     },
     Worker {
         name: CLAIM,
         backlog: Some(|backlog| backlog.deliveries),
+        oldest: Some(|backlog| backlog.oldest_due_at),
         ..Worker::DEFAULT
     },
     Worker {
@@ -81,6 +95,7 @@ pub(crate) static WORKERS: &[Worker] = &[
         name: "projection",
         step: Some(|engine, _| Box::pin(engine.insights.project_all())),
         backlog: Some(|backlog| backlog.projection),
+        oldest: Some(|backlog| backlog.oldest_projection.map(EventId::at)),
         ..Worker::DEFAULT
     },
     Worker {
@@ -147,6 +162,12 @@ pub(crate) static WORKERS: &[Worker] = &[
         ..Worker::DEFAULT
     },
     Worker {
+        name: "space",
+        tick: MINUTE,
+        step: Some(|engine, _| Box::pin(space::sample(&engine.context, &engine.samples))),
+        ..Worker::DEFAULT
+    },
+    Worker {
         name: HEARTBEAT,
         tick: SECONDS_5,
         ..Worker::DEFAULT
@@ -175,6 +196,7 @@ async fn prune(engine: &Engine) -> anyhow::Result<()> {
     engine.journal.prune().await?;
     // Last: a failure here must not keep retention from its work.
     engine.journal.drop_held().await?;
+    retention::prune_inspectors(&engine.context).await?;
     engine.insights.forget_people().await?;
 
     engine.insights.forget_projects().await
@@ -235,8 +257,6 @@ impl Statuses {
 mod tests {
     use std::collections::HashSet;
 
-    use quickdraw_domain::Timestamp;
-
     use super::*;
 
     #[test]
@@ -263,6 +283,7 @@ mod tests {
             ..Backlog::default()
         };
         let all = Statuses::default().all(Some(&backlog));
+        assert_eq!(all.iter().filter(|status| status.has_backlog).count(), 3);
 
         let found: Vec<_> = all
             .iter()

@@ -21,8 +21,8 @@ use quickdraw_store::events::Appended;
 use uuid::Uuid;
 
 use self::duplicates::Duplicates;
-pub use self::requests::RequestRecord;
-use self::requests::{MAX_REQUESTS, Requests};
+use self::requests::{MAX_REQUESTS, MinuteCount, Requests};
+pub use self::requests::{RequestRecord, Traffic};
 use super::Journal;
 use crate::context::Context;
 use crate::telemetry;
@@ -182,6 +182,14 @@ impl Journal {
     pub(crate) async fn save_requests(&self) -> anyhow::Result<()> {
         self.relay.save_requests().await
     }
+}
+
+/// The requests of the last hour by source, as all nodes saw them. A source without requests is not among them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn traffic(journal: &Journal) -> anyhow::Result<HashMap<SourceId, Traffic>> {
+    journal.relay.traffic().await
 }
 
 impl Relay {
@@ -402,6 +410,23 @@ impl Relay {
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MAX_REQUESTS);
         Ok(all)
+    }
+
+    /// The requests of the last hour by source, as all nodes saw them.
+    async fn traffic(&self) -> anyhow::Result<HashMap<SourceId, Traffic>> {
+        let now = self.context.clock.now().as_micros();
+        let mut traffic: HashMap<SourceId, Traffic> = HashMap::new();
+
+        for (source, list) in self.context.store.minutes_elsewhere(self.context.node).await? {
+            let minutes: Vec<MinuteCount> = serde_json::from_str(&list).unwrap_or_default();
+            traffic.entry(source).or_default().add(&minutes, now);
+        }
+
+        for (source, minutes) in self.requests.lock().minutes() {
+            traffic.entry(source).or_default().add(minutes, now);
+        }
+
+        Ok(traffic)
     }
 
     /// Stores the users and requests that were seen since the last time.

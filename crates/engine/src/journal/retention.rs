@@ -8,12 +8,25 @@ use quickdraw_store::deliveries::Held;
 
 use super::Journal;
 use super::fan_out::hooks_off;
+use crate::context::Context;
 use crate::settings::WhileDisabled;
 use crate::telemetry::{self, precise};
 
 /// Rows that one deletion takes: each holds the writer for a few milliseconds.
 const PRUNE_BATCH: usize = 500;
 const ORPHAN_BATCH: usize = 500;
+/// Inspectors that one deletion takes: each can have two hundred requests.
+const INSPECTOR_BATCH: usize = 5;
+
+/// Deletes inspectors whose time is over, with the requests that they keep.
+pub(crate) async fn prune_inspectors(context: &Context) -> anyhow::Result<()> {
+    let now = context.clock.now();
+    while context.store.prune_inspectors(now, INSPECTOR_BATCH).await? >= INSPECTOR_BATCH {
+        tokio::task::yield_now().await;
+    }
+
+    Ok(())
+}
 
 impl Journal {
     /// Ends lapsed leases. Their deliveries are due again.

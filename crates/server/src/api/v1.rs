@@ -18,6 +18,7 @@ mod history;
 mod hook_status;
 mod identities;
 mod insights;
+mod inspectors;
 mod item_filters;
 mod lookup;
 mod managed;
@@ -39,9 +40,12 @@ mod schemas;
 mod scope;
 mod search;
 mod set_aside;
+mod settings;
 mod setup_links;
 mod sources;
+mod status;
 mod stream;
+mod support_bundle;
 mod triggers;
 mod whole;
 mod workers;
@@ -71,6 +75,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(hook_status::routes())
         .merge(identities::routes())
         .merge(insights::routes())
+        .merge(inspectors::routes())
         .merge(metrics::routes())
         .merge(notifications::routes())
         .merge(overview::routes())
@@ -85,6 +90,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(search::routes())
         .merge(set_aside::routes())
         .merge(setup_links::routes())
+        .merge(settings::routes())
+        .merge(status::routes())
+        .merge(support_bundle::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(triggers::routes())

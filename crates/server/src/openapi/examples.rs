@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     include_str!("../../examples/accounts.json"),
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
@@ -27,6 +27,7 @@ const FILES: [&str; 13] = [
     include_str!("../../examples/notifications.json"),
     include_str!("../../examples/metrics.json"),
     include_str!("../../examples/insights.json"),
+    include_str!("../../examples/inspectors.json"),
     include_str!("../../examples/operations.json"),
 ];
 

@@ -97,7 +97,7 @@ impl Refusals {
 }
 
 /// The limit on requests without a valid credential.
-struct StrangerLimit {
+pub(crate) struct StrangerLimit {
     counts: DefaultKeyedRateLimiter<IpAddr>,
 
     /// Addresses over their limit, and the time at which each may fail again. `governor` cannot be asked without
@@ -106,7 +106,15 @@ struct StrangerLimit {
 }
 
 impl StrangerLimit {
-    fn count(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn new(quota: Quota) -> Self {
+        Self {
+            counts: RateLimiter::keyed(quota),
+            over: Mutex::default(),
+        }
+    }
+
+    /// Counts a request of an address. If the limit is reached, returns the time to wait.
+    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         if self.counts.len() > MAX_CLIENTS {
             self.counts.retain_recent();
             self.counts.shrink_to_fit();
@@ -152,10 +160,7 @@ pub(super) struct Limits {
 impl Limits {
     pub(super) fn new(source: &Source) -> Self {
         let quota = |number: Option<u32>| number.and_then(NonZeroU32::new).map(Quota::per_minute);
-        let strangers = quota(source.per_minute).map(|quota| StrangerLimit {
-            counts: RateLimiter::keyed(quota),
-            over: Mutex::default(),
-        });
+        let strangers = quota(source.per_minute).map(StrangerLimit::new);
 
         Self {
             strangers,
@@ -268,11 +273,7 @@ mod tests {
     use super::*;
 
     fn limit(per_minute: u32) -> StrangerLimit {
-        let quota = Quota::per_minute(NonZeroU32::new(per_minute).expect("not zero"));
-        StrangerLimit {
-            counts: RateLimiter::keyed(quota),
-            over: Mutex::default(),
-        }
+        StrangerLimit::new(Quota::per_minute(NonZeroU32::new(per_minute).expect("not zero")))
     }
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

@@ -2,7 +2,7 @@
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::source::{self, BoundTo};
-use quickdraw_engine::RequestRecord;
+use quickdraw_engine::{self as engine, RequestRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -50,6 +50,9 @@ pub struct Source {
     /// URL of the GitLab that the source belongs to, or `any`; null until the first request names one.
     pub instance: Option<String>,
 
+    /// Requests of the last 60 minutes, as all nodes saw them.
+    pub last_hour: Traffic,
+
     /// Time at which the source was created; null for the source of the settings.
     pub created_at: Option<Iso>,
 
@@ -61,7 +64,13 @@ pub struct Source {
 impl Source {
     /// Builds the view of a source at `now`.
     #[must_use]
-    pub fn new(source: &source::Source, bound: Option<&BoundTo>, external_url: &str, now: Timestamp) -> Self {
+    pub fn new(
+        source: &source::Source,
+        bound: Option<&BoundTo>,
+        external_url: &str,
+        traffic: engine::Traffic,
+        now: Timestamp,
+    ) -> Self {
         let good: Vec<_> = source
             .secrets
             .iter()
@@ -93,8 +102,42 @@ impl Source {
             body_limit: source.body_limit,
             deduplicate: source.deduplicate,
             instance: bound.map(|bound| bound.text().to_owned()),
+            last_hour: traffic.into(),
             created_at: (!is_default).then_some(Iso(source.created_at)),
             secret: None,
+        }
+    }
+}
+
+/// Requests to a source in the last 60 minutes.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub struct Traffic {
+    /// All requests.
+    pub requests: u64,
+
+    /// Mean number of requests per minute.
+    pub per_minute: f64,
+
+    /// Requests whose event was stored for the first time.
+    pub accepted: u64,
+
+    /// Requests whose event had come before, with the same key or through another webhook.
+    pub duplicates: u64,
+
+    /// Refused requests.
+    pub refused: u64,
+}
+
+impl From<engine::Traffic> for Traffic {
+    fn from(traffic: engine::Traffic) -> Self {
+        // Two decimals are enough for a person, and keep the number short.
+        let hundredths = traffic.requests() * 100 / 60;
+        Self {
+            requests: traffic.requests(),
+            per_minute: f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0,
+            accepted: traffic.accepted,
+            duplicates: traffic.duplicates,
+            refused: traffic.refused,
         }
     }
 }

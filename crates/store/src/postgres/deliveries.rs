@@ -262,7 +262,9 @@ impl Deliveries for Postgres {
                         WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id = w.hook))
                      FROM walk w) AS oldest_due_at,
                     (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c) AS fan_out,
-                    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d) AS projection",
+                    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d) AS projection,
+                    (SELECT event_id FROM fan_out_pending ORDER BY event_id LIMIT 1) AS oldest_fan_out,
+                    (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1) AS oldest_projection",
             )
             .await?;
         let row = client.query_one(&statement, &[]).await?;
@@ -272,6 +274,8 @@ impl Deliveries for Postgres {
             oldest_due_at: row.get::<_, Option<i64>>("oldest_due_at").map(Timestamp::from_micros),
             fan_out: row.get("fan_out"),
             projection: row.get("projection"),
+            oldest_fan_out: row.get::<_, Option<Uuid>>("oldest_fan_out").map(EventId),
+            oldest_projection: row.get::<_, Option<Uuid>>("oldest_projection").map(EventId),
         })
     }
 }

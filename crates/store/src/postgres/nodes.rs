@@ -11,7 +11,8 @@ use tokio_postgres::{AsyncMessage, NoTls};
 
 use super::{MIGRATIONS, Postgres, partitions, scalar};
 use crate::error::{Error, Result};
-use crate::nodes::{Condition, Nodes};
+use crate::nodes::{Condition, NodeState, Nodes, Space, StoreState};
+use crate::seal;
 use crate::wake::Wakes;
 
 /// A node without a heartbeat for so long is taken for dead; its leases lapse by themselves.
@@ -55,7 +56,9 @@ impl Nodes for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "WITH mine AS (INSERT INTO nodes VALUES ($1, $2, $2) ON CONFLICT (id) DO UPDATE SET seen_at = $2),
+                "WITH mine AS (INSERT INTO nodes (id, started_at, seen_at, ahead_micros)
+                    VALUES ($1, $2, $2, $2 - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+                    ON CONFLICT (id) DO UPDATE SET seen_at = $2, ahead_micros = excluded.ahead_micros),
                  gone AS (DELETE FROM nodes WHERE seen_at < $3)
                  SELECT count(*) FROM nodes WHERE id <> $1 AND seen_at >= $3",
             )
@@ -138,6 +141,52 @@ impl Nodes for Postgres {
             schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
             nodes,
             problems: problems(&client, now).await?,
+        })
+    }
+
+    async fn state(&self, now: Timestamp) -> Result<StoreState> {
+        let space = self.space().await?;
+        let client = self.client().await?;
+        let version: String = scalar(&client.query_one("SHOW server_version", &[]).await?);
+
+        let seen = now.minus(SILENCE).as_micros();
+        let sql = "SELECT id, started_at, seen_at, ahead_micros FROM nodes WHERE seen_at >= $1 ORDER BY started_at";
+        let rows = client.query(sql, &[&seen]).await?;
+        let nodes = rows.iter().map(|row| NodeState {
+            node: NodeId(row.get("id")),
+            started_at: Timestamp::from_micros(row.get("started_at")),
+            seen_at: Timestamp::from_micros(row.get("seen_at")),
+            ahead_micros: row.get("ahead_micros"),
+        });
+
+        let sql = "SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL";
+        let leased = scalar(&client.query_one(sql, &[]).await?);
+
+        let sql = seal::count_by_key("encode(substring(value FROM 2 FOR 4), 'hex')");
+        let sealed = client.query(&sql, &[]).await?;
+        let sealed: Vec<(String, i64)> = sealed
+            .iter()
+            .map(|row| (row.get("key_id"), row.get("sealed")))
+            .collect();
+
+        Ok(StoreState {
+            engine: format!("postgres {version}"),
+            schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
+            space,
+            nodes: nodes.collect(),
+            leased: Some(leased),
+            keys: self.ring.uses(&sealed),
+        })
+    }
+
+    async fn space(&self) -> Result<Space> {
+        let client = self.client().await?;
+        let sql = "SELECT pg_database_size(current_database())";
+        let bytes: i64 = scalar(&client.query_one(sql, &[]).await?);
+
+        Ok(Space {
+            database_bytes: bytes.unsigned_abs(),
+            free_bytes: None,
         })
     }
 

@@ -11,7 +11,7 @@ use super::{Postgres, scalar};
 use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::insights::Insights;
-use crate::sources::{COLUMNS, DEFAULT_SECRET, Sources, StoredSource, bound};
+use crate::sources::{COLUMNS, DEFAULT_SECRET, SourceRequests, Sources, StoredSource, bound};
 
 #[async_trait]
 impl Sources for Postgres {
@@ -170,20 +170,33 @@ impl Sources for Postgres {
     async fn save_requests(
         &self,
         node: NodeId,
-        lists: Vec<(SourceId, String)>,
+        lists: Vec<SourceRequests>,
         now: Timestamp,
         forget: Timestamp,
     ) -> Result<()> {
-        let (sources, texts): (Vec<i64>, Vec<String>) =
-            lists.into_iter().map(|(source, list)| (source.0, list)).unzip();
+        let sources: Vec<i64> = lists.iter().map(|list| list.source.0).collect();
+        let requests: Vec<&str> = lists.iter().map(|list| list.requests.as_str()).collect();
+        let minutes: Vec<&str> = lists.iter().map(|list| list.minutes.as_str()).collect();
         let sql = "WITH gone AS (DELETE FROM source_requests WHERE saved_at < $5)
-             INSERT INTO source_requests SELECT source_id, $2, $3, requests
-             FROM UNNEST($1::bigint[], $4::text[]) AS l(source_id, requests)
-             ON CONFLICT (source_id, node_id) DO UPDATE SET saved_at = excluded.saved_at, requests = excluded.requests";
+             INSERT INTO source_requests (source_id, node_id, saved_at, requests, minutes)
+             SELECT source_id, $2, $3, requests, minutes
+             FROM UNNEST($1::bigint[], $4::text[], $6::text[]) AS l(source_id, requests, minutes)
+             ON CONFLICT (source_id, node_id) DO UPDATE
+                SET saved_at = excluded.saved_at, requests = excluded.requests, minutes = excluded.minutes";
 
         let client = self.client().await?;
         client
-            .execute(sql, &[&sources, &node.0, &now.as_micros(), &texts, &forget.as_micros()])
+            .execute(
+                sql,
+                &[
+                    &sources,
+                    &node.0,
+                    &now.as_micros(),
+                    &requests,
+                    &forget.as_micros(),
+                    &minutes,
+                ],
+            )
             .await?;
         Ok(())
     }
@@ -192,6 +205,15 @@ impl Sources for Postgres {
         let sql = "SELECT requests FROM source_requests WHERE source_id = $1 AND node_id <> $2";
         let rows = self.client().await?.query(sql, &[&source.0, &node.0]).await?;
         Ok(rows.iter().map(scalar).collect())
+    }
+
+    async fn minutes_elsewhere(&self, node: NodeId) -> Result<Vec<(SourceId, String)>> {
+        let sql = "SELECT source_id, minutes FROM source_requests WHERE node_id <> $1 AND minutes IS NOT NULL";
+        let rows = self.client().await?.query(sql, &[&node.0]).await?;
+        let lists = rows
+            .iter()
+            .map(|row| (SourceId(row.get("source_id")), row.get("minutes")));
+        Ok(lists.collect())
     }
 }
 

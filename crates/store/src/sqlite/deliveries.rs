@@ -318,6 +318,12 @@ impl Deliveries for Sqlite {
         self.read(|connection| {
             let count =
                 |sql: &str| -> Result<i64> { Ok(connection.prepare_cached(sql)?.query_row([COUNT_BOUND], scalar)?) };
+            // Ids of events are in the order of time, and each table is sorted by them.
+            let oldest_of = |table: &str| -> Result<Option<EventId>> {
+                let sql = format!("SELECT min(event_id) FROM {table}");
+                let oldest: Option<Uuid> = connection.prepare_cached(&sql)?.query_row([], scalar)?;
+                Ok(oldest.map(EventId))
+            };
             let oldest: Option<i64> = connection
                 .prepare_cached(
                     // From hook to hook in the index: a million waiting deliveries cost one step for each hook.
@@ -337,6 +343,8 @@ impl Deliveries for Sqlite {
                 oldest_due_at: oldest.map(Timestamp::from_micros),
                 fan_out: count("SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT ?1)")?,
                 projection: count("SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT ?1)")?,
+                oldest_fan_out: oldest_of("fan_out_pending")?,
+                oldest_projection: oldest_of("projection_pending")?,
             })
         })
         .await

@@ -11,7 +11,7 @@ use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::insights::Insights;
 use crate::seal::Ring;
-use crate::sources::{COLUMNS, DEFAULT_SECRET, Sources, StoredSource, bound};
+use crate::sources::{COLUMNS, DEFAULT_SECRET, SourceRequests, Sources, StoredSource, bound};
 
 #[async_trait]
 impl Sources for Sqlite {
@@ -162,16 +162,17 @@ impl Sources for Sqlite {
     async fn save_requests(
         &self,
         node: NodeId,
-        lists: Vec<(SourceId, String)>,
+        lists: Vec<SourceRequests>,
         now: Timestamp,
         forget: Timestamp,
     ) -> Result<()> {
         self.write(move |tx| {
-            let mut save = tx
-                .connection
-                .prepare_cached("INSERT OR REPLACE INTO source_requests VALUES (?1, ?2, ?3, ?4)")?;
-            for (source, list) in lists {
-                save.execute((source.0, node.0, now.as_micros(), list))?;
+            let mut save = tx.connection.prepare_cached(
+                "INSERT OR REPLACE INTO source_requests (source_id, node_id, saved_at, requests, minutes)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for list in lists {
+                save.execute((list.source.0, node.0, now.as_micros(), list.requests, list.minutes))?;
             }
 
             let sql = "DELETE FROM source_requests WHERE saved_at < ?1";
@@ -186,6 +187,18 @@ impl Sources for Sqlite {
             let sql = "SELECT requests FROM source_requests WHERE source_id = ?1 AND node_id <> ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let lists = statement.query_map((source.0, node.0), scalar)?;
+            Ok(lists.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn minutes_elsewhere(&self, node: NodeId) -> Result<Vec<(SourceId, String)>> {
+        self.read(move |connection| {
+            let sql = "SELECT source_id, minutes FROM source_requests WHERE node_id <> ?1 AND minutes IS NOT NULL";
+            let mut statement = connection.prepare_cached(sql)?;
+            let lists = statement.query_map([node.0], |row| {
+                Ok((SourceId(row.get("source_id")?), row.get("minutes")?))
+            })?;
             Ok(lists.collect::<rusqlite::Result<_>>()?)
         })
         .await

@@ -1,8 +1,9 @@
 //! Checks of the audit log: its filters and its pages.
 
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::outcome::Answers;
 use quickdraw_store::SharedStore;
-use quickdraw_store::audit::{AuditEntry, AuditFilter};
+use quickdraw_store::audit::{AuditEntry, AuditFilter, Behalf};
 
 use crate::fixture::{Fixture, at};
 
@@ -66,6 +67,47 @@ pub(crate) async fn audit_entries_are_found_by_user_and_time(fixture: Fixture) {
         ..any()
     };
     assert_eq!(find(&fixture, all).await.0, []);
+}
+
+pub(crate) async fn audit_entries_are_found_by_login_method_path_and_answer(fixture: Fixture) {
+    make(&fixture).await;
+    let refused = AuditEntry {
+        id: 0,
+        at: at(180),
+        user_id: 3,
+        username: "o'neil".to_owned(),
+        behalf: Some(Behalf {
+            user_id: 4,
+            username: "ida".to_owned(),
+        }),
+        address: None,
+        method: "DELETE".to_owned(),
+        path: "/api/v4/projects/1/hooks/2".to_owned(),
+        status: 404,
+        attributes: String::new(),
+    };
+    fixture.store.append_audit(refused).await.expect("written");
+
+    let only = |change: fn(&mut AuditFilter)| {
+        let mut filter = any();
+        change(&mut filter);
+        filter
+    };
+    for filter in [
+        only(|filter| filter.username = Some("o'neil".to_owned())),
+        only(|filter| filter.username = Some("ida".to_owned())),
+        only(|filter| filter.method = Some("DELETE".to_owned())),
+        only(|filter| filter.path = Some("/api/v4/projects/1/".to_owned())),
+        only(|filter| filter.answers = Answers::parse(&["client_failure"]).expect("a class")),
+    ] {
+        assert_eq!(find(&fixture, filter).await.0, [at(180)]);
+    }
+
+    let none = only(|filter| filter.path = Some("/api/v4/projects/12".to_owned()));
+    assert_eq!(find(&fixture, none).await.0, []);
+
+    let all = only(|filter| filter.answers = Answers::parse(&["201", "404"]).expect("statuses"));
+    assert_eq!(find(&fixture, all).await.0.len(), 4);
 }
 
 pub(crate) async fn only_the_last_page_of_the_audit_log_has_no_next(fixture: Fixture) {

@@ -18,6 +18,7 @@ mod history;
 mod hooks;
 mod identity;
 mod insights;
+mod inspectors;
 mod items;
 mod moves;
 mod nodes;
@@ -91,6 +92,7 @@ const CHECKS: &[(&str, Check)] = checks![
     history::only_the_last_page_of_a_search_has_no_next,
     history::a_search_examines_a_bounded_number_of_rows_for_a_page,
     audit::audit_entries_are_found_by_user_and_time,
+    audit::audit_entries_are_found_by_login_method_path_and_answer,
     audit::only_the_last_page_of_the_audit_log_has_no_next,
     ordering::a_failing_head_blocks_only_its_own_queue,
     ordering::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
@@ -179,6 +181,12 @@ const CHECKS: &[(&str, Check)] = checks![
     examine::an_examination_creates_no_database,
     nodes::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
     nodes::only_running_nodes_are_counted,
+    nodes::the_state_shows_nodes_space_and_keys,
+    inspectors::an_inspector_is_read_with_its_secrets_and_changed_once,
+    inspectors::a_user_has_a_bounded_number_of_inspectors,
+    inspectors::an_inspector_keeps_the_newest_requests_with_their_bodies,
+    inspectors::an_inspector_keeps_a_bounded_number_of_bytes,
+    inspectors::an_inspector_is_deleted_when_its_time_is_over,
     shown::details_contain_the_names_of_parent_groups,
     shown::groups_and_projects_are_filtered_by_role_place_and_visibility,
     shown::lists_can_be_read_in_descending_order,

@@ -51,7 +51,7 @@ pub(crate) async fn only_running_nodes_are_counted(fixture: Fixture) {
     store.ping().await.expect("reachable");
 
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 36));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 37));
     store.node_stopped(node).await.expect("stopped");
 
     assert_eq!(
@@ -62,6 +62,33 @@ pub(crate) async fn only_running_nodes_are_counted(fixture: Fixture) {
             .nodes,
         0
     );
+}
+
+pub(crate) async fn the_state_shows_nodes_space_and_keys(fixture: Fixture) {
+    let store = &fixture.store;
+    let node = NodeId(Uuid::from_u128(77));
+    let project = fixture.project("rope").await;
+    fixture.hook(project).await;
+    store.heartbeat(node, NOON).await.expect("recorded");
+    store.heartbeat(node, at(5)).await.expect("recorded");
+
+    let state = store.state(at(5)).await.expect("read");
+    assert_eq!(state.schema_version, 37);
+    assert!(state.space.database_bytes > 0);
+    assert_eq!(state.space.free_bytes.is_some(), fixture.is_sqlite());
+
+    let [found] = state.nodes.as_slice() else {
+        panic!("one node: {:?}", state.nodes)
+    };
+    assert_eq!((found.node, found.started_at, found.seen_at), (node, NOON, at(5)));
+    assert_eq!(found.ahead_micros.is_some(), !fixture.is_sqlite());
+
+    let [key] = state.keys.as_slice() else {
+        panic!("one key: {:?}", state.keys)
+    };
+    assert!(key.is_known && key.seals, "{key:?}");
+    // The check of the key, and the URL, token and header of the hook.
+    assert!(key.values >= 4, "{key:?}");
 }
 
 pub(crate) async fn another_node_is_woken_by_a_signal(url: String) {

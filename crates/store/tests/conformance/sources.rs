@@ -9,6 +9,7 @@ use quickdraw_store::Error;
 use quickdraw_store::access::UserFilter;
 use quickdraw_store::documents::Document;
 use quickdraw_store::lists::{Page, Start};
+use quickdraw_store::sources::SourceRequests;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at};
@@ -181,8 +182,13 @@ pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
     let (one, other) = (NodeId(Uuid::from_u128(1)), NodeId(Uuid::from_u128(2)));
 
     let save = async |node, list: &str, now, forget| {
+        let requests = SourceRequests {
+            source: SourceId(1),
+            requests: list.to_owned(),
+            minutes: format!("[{list}]"),
+        };
         store
-            .save_requests(node, vec![(SourceId(1), list.to_owned())], now, forget)
+            .save_requests(node, vec![requests], now, forget)
             .await
             .expect("saved");
     };
@@ -195,6 +201,9 @@ pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
         (elsewhere(one).await, elsewhere(other).await),
         (vec!["[3]".to_owned()], vec!["[1,2]".to_owned()])
     );
+
+    let minutes = store.minutes_elsewhere(one).await.expect("read");
+    assert_eq!(minutes, [(SourceId(1), "[[3]]".to_owned())]);
 
     assert!(
         store

@@ -6,11 +6,15 @@ use std::net::IpAddr;
 
 use quickdraw_domain::SourceId;
 use quickdraw_domain::source::client_network;
+use quickdraw_store::sources::SourceRequests;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Rows of a source that are kept.
 pub(super) const MAX_REQUESTS: usize = 100;
+/// Minutes of the traffic that is shown, and minutes that are counted: the current one is incomplete.
+const MINUTES: i64 = 60;
+const MAX_MINUTES: usize = 61;
 /// Length of a minute in microseconds.
 const MINUTE: i64 = 60_000_000;
 
@@ -65,6 +69,49 @@ fn network(address: &str) -> Option<IpAddr> {
     address.parse().ok().map(client_network)
 }
 
+/// Requests of a source in one minute. Another node reads it from the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct MinuteCount {
+    /// Minutes since 1970.
+    minute: i64,
+    accepted: u32,
+    duplicates: u32,
+    refused: u32,
+}
+
+/// Requests of a source in the last 60 minutes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Requests whose event was stored and is delivered.
+    pub accepted: u64,
+
+    /// Requests whose event had come before, through the same hook or another one.
+    pub duplicates: u64,
+
+    /// Refused requests.
+    pub refused: u64,
+}
+
+impl Traffic {
+    /// All requests.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.accepted + self.duplicates + self.refused
+    }
+
+    /// Adds the minutes of the last hour.
+    pub(super) fn add<'a>(&mut self, minutes: impl IntoIterator<Item = &'a MinuteCount>, now: i64) {
+        let oldest = now.div_euclid(MINUTE) - MINUTES;
+        for count in minutes {
+            if count.minute > oldest {
+                self.accepted += u64::from(count.accepted);
+                self.duplicates += u64::from(count.duplicates);
+                self.refused += u64::from(count.refused);
+            }
+        }
+    }
+}
+
 /// The last requests of all sources.
 #[derive(Default)]
 pub(super) struct Requests(HashMap<SourceId, Rows>);
@@ -73,6 +120,7 @@ pub(super) struct Requests(HashMap<SourceId, Rows>);
 #[derive(Default)]
 struct Rows {
     last: VecDeque<RequestRecord>,
+    minutes: VecDeque<MinuteCount>,
     changed: bool,
 }
 
@@ -81,6 +129,7 @@ impl Requests {
     pub(super) fn note(&mut self, source: SourceId, mut request: RequestRecord) {
         let rows = self.0.entry(source).or_default();
         rows.changed = true;
+        rows.count(&request);
 
         let known = rows.last.iter().rposition(|row| request.repeats(row));
         if let Some(row) = known.and_then(|index| rows.last.remove(index)) {
@@ -99,13 +148,57 @@ impl Requests {
         self.0.get(&source).into_iter().flat_map(|rows| &rows.last)
     }
 
+    /// The minutes of all sources.
+    pub(super) fn minutes(&self) -> impl Iterator<Item = (SourceId, &VecDeque<MinuteCount>)> {
+        self.0.iter().map(|(source, rows)| (*source, &rows.minutes))
+    }
+
     /// The lists that changed since the last call, in JSON.
-    pub(super) fn take_changed(&mut self) -> Vec<(SourceId, String)> {
-        let changed = self.0.iter_mut().filter_map(|(source, rows)| {
-            std::mem::take(&mut rows.changed).then(|| serde_json::to_string(&rows.last).map(|list| (*source, list)))
+    pub(super) fn take_changed(&mut self) -> Vec<SourceRequests> {
+        let mut changed = Vec::new();
+        for (source, rows) in &mut self.0 {
+            if !std::mem::take(&mut rows.changed) {
+                continue;
+            }
+
+            let lists = (serde_json::to_string(&rows.last), serde_json::to_string(&rows.minutes));
+            if let (Ok(requests), Ok(minutes)) = lists {
+                changed.push(SourceRequests {
+                    source: *source,
+                    requests,
+                    minutes,
+                });
+            }
+        }
+
+        changed
+    }
+}
+
+impl Rows {
+    /// Counts a request in its minute. The clock can be set back, so the minute need not be the last one.
+    fn count(&mut self, request: &RequestRecord) {
+        let minute = request.at.div_euclid(MINUTE);
+        let known = self.minutes.iter().rposition(|count| count.minute == minute);
+        let index = known.unwrap_or_else(|| {
+            self.minutes.push_back(MinuteCount {
+                minute,
+                ..MinuteCount::default()
+            });
+            self.minutes.len() - 1
         });
 
-        changed.filter_map(Result::ok).collect()
+        let count = &mut self.minutes[index];
+        let counter = match (request.status, &request.note) {
+            (400.., _) => &mut count.refused,
+            (_, Some(_)) => &mut count.duplicates,
+            (_, None) => &mut count.accepted,
+        };
+        *counter = counter.saturating_add(1);
+
+        while self.minutes.len() > MAX_MINUTES {
+            self.minutes.pop_front();
+        }
     }
 }
 
@@ -176,5 +269,48 @@ mod tests {
         let stored = r#"{"at":1,"address":"::1","status":401,"note":null,"event":null,"bytes":0,"event_id":null}"#;
         let record: RequestRecord = serde_json::from_str(stored).expect("a record");
         assert_eq!(record.count, 1);
+    }
+
+    #[test]
+    fn traffic_counts_accepted_duplicate_and_refused_requests_of_the_last_hour() {
+        let mut requests = Requests::default();
+        let mut note = |seconds, status, note: Option<&str>| {
+            requests.note(
+                SOURCE,
+                RequestRecord {
+                    note: note.map(str::to_owned),
+                    ..request(seconds, "192.0.2.1", status)
+                },
+            );
+        };
+        note(0, 200, None);
+        note(3600, 200, None);
+        note(3601, 200, Some("duplicate"));
+        note(3660, 401, Some("wrong token"));
+        note(3661, 401, Some("wrong token"));
+
+        let mut traffic = Traffic::default();
+        for (_, minutes) in requests.minutes() {
+            traffic.add(minutes, 3_700_000_000);
+        }
+
+        let expected = Traffic {
+            accepted: 1,
+            duplicates: 1,
+            refused: 2,
+        };
+        assert_eq!(traffic, expected);
+        assert_eq!(traffic.requests(), 4);
+    }
+
+    #[test]
+    fn a_bounded_number_of_minutes_is_counted() {
+        let mut requests = Requests::default();
+        for minute in 0..500 {
+            requests.note(SOURCE, request(minute * 60, "192.0.2.1", 200));
+        }
+
+        let counted: usize = requests.minutes().map(|(_, minutes)| minutes.len()).sum();
+        assert_eq!(counted, MAX_MINUTES);
     }
 }

@@ -1,5 +1,6 @@
 //! Sources: the endpoints to which GitLab instances post their events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::http::StatusCode;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source as Settings};
 use quickdraw_domain::{Edit, Secret, SourceId, Timestamp};
-use quickdraw_engine::RequestRecord;
+use quickdraw_engine::{RequestRecord, Traffic};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -147,8 +148,9 @@ async fn list(
     let now = app.now();
     let others = app.store().list_sources().await?;
     let all = std::iter::once(app.sources.default_source()).chain(&others);
+    let traffic = traffic(&app).await?;
 
-    let page = query.page(all, |source| source.id.0, |source| view(&app, source, now))?;
+    let page = query.page(all, |source| source.id.0, |source| view(&app, source, &traffic, now))?;
     Ok(Json(page))
 }
 
@@ -209,7 +211,7 @@ async fn create(
         StatusCode::CREATED,
         Json(Source {
             secret: made,
-            ..view(&app, &source, now)
+            ..view(&app, &source, &HashMap::new(), now)
         }),
     ))
 }
@@ -218,7 +220,8 @@ async fn create(
 #[utoipa::path(get, path = "/sources/{source_id}", tag = "Sources", responses((status = 200, body = Source)))]
 async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Source>, ApiError> {
     let now = app.now();
-    Ok(Json(view(&app, &find(&app, &id).await?, now)))
+    let source = find(&app, &id).await?;
+    Ok(Json(view(&app, &source, &traffic(&app).await?, now)))
 }
 
 /// Change a source. Administrators only.
@@ -247,7 +250,7 @@ async fn edit(
         refresh(&app).await;
     }
 
-    Ok(Json(view(&app, &changed, now)))
+    Ok(Json(view(&app, &changed, &traffic(&app).await?, now)))
 }
 
 /// Delete a source. Administrators only.
@@ -298,7 +301,7 @@ async fn replace_secret(
         StatusCode::CREATED,
         Json(Source {
             secret: made,
-            ..view(&app, &changed, now)
+            ..view(&app, &changed, &traffic(&app).await?, now)
         }),
     ))
 }
@@ -395,9 +398,17 @@ async fn requests(
     Ok(Json(Page::whole(wanted.map(SourceRequest::from))))
 }
 
-fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
+/// The requests of the last hour of all sources.
+async fn traffic(app: &App) -> Result<HashMap<SourceId, Traffic>, ApiError> {
+    quickdraw_engine::traffic(&app.engine.journal)
+        .await
+        .map_err(ApiError::internal)
+}
+
+fn view(app: &App, source: &Settings, traffic: &HashMap<SourceId, Traffic>, now: Timestamp) -> Source {
     let directory = app.engine.context.directory();
-    Source::new(source, directory.bound_to(source.id), &app.external_url, now)
+    let traffic = traffic.get(&source.id).copied().unwrap_or_default();
+    Source::new(source, directory.bound_to(source.id), &app.external_url, traffic, now)
 }
 
 impl SourceSettings {

@@ -238,7 +238,7 @@ async fn follow(
     Ok(([("X-Accel-Buffering", "no")], sse).into_response())
 }
 
-fn accepts_a_stream(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_a_stream(headers: &HeaderMap) -> bool {
     let mut accepted = headers
         .get_all(header::ACCEPT)
         .iter()

@@ -71,6 +71,10 @@ struct WorkerView {
     /// Number of rows that wait for the worker on all nodes, counted up to 100,000. Null if the worker has no
     /// backlog to count, and while the database does not answer.
     backlog: Option<i64>,
+
+    /// The time since which the oldest of them waits. Null if nothing waits.
+    #[schema(format = DateTime)]
+    oldest_at: Option<String>,
 }
 
 impl From<WorkerStatus> for WorkerView {
@@ -93,13 +97,14 @@ impl From<WorkerStatus> for WorkerView {
                 .took
                 .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             backlog: status.backlog,
+            oldest_at: status.oldest_at.map(Timestamp::to_iso),
         }
     }
 }
 
 /// The workers of a node.
 #[derive(Serialize, ToSchema)]
-struct Workers {
+pub(super) struct Workers {
     /// The node that answered.
     #[schema(format = Uuid)]
     node: String,
@@ -118,13 +123,16 @@ struct Workers {
 /// List the workers of the node that answers, with their last run, last error and backlog. Administrators only.
 #[utoipa::path(get, path = "/workers", tag = "Operations", responses((status = 200, body = Workers)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Json<Workers> {
-    let node = app.engine.context.node().0.to_string();
+    Json(workers(&app).await)
+}
+
+/// Collects the workers of this node.
+pub(super) async fn workers(app: &App) -> Workers {
     let items = app.engine.workers().await.into_iter().map(WorkerView::from).collect();
-    let warnings = crate::ops::warnings(&app);
-    Json(Workers {
-        node,
+    Workers {
+        node: app.engine.context.node().0.to_string(),
         items,
         next: None,
-        warnings,
-    })
+        warnings: crate::ops::warnings(app),
+    }
 }
