@@ -29,6 +29,7 @@ pub(crate) mod projects;
 pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod setup_link;
 pub(crate) mod silent;
 pub(crate) mod sources;
 pub(crate) mod tokens;

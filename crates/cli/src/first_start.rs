@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use quickdraw_server::setup;
 use quickdraw_store::examine::{Depth, KeyFit};
 use quickdraw_store::{Error, Ring, SharedStore, examine};
 
@@ -32,6 +33,20 @@ pub(crate) struct FirstStart {
 }
 
 impl FirstStart {
+    /// Creates the set-up link of a first start. Later links come from `quickdraw setup-link`.
+    pub(crate) async fn make_setup_link(&mut self, config: &Config, store: &SharedStore) -> anyhow::Result<()> {
+        if self.continues || store.has_passwords().await? {
+            return Ok(());
+        }
+
+        let link = setup::create(store, &config.server.external_url, now()).await?;
+        let file = config.server.data_dir.join("setup-link");
+        private_file::write(&file, &link.url)?;
+        self.made_secret("set-up link, valid for 30 minutes", &file, &link.url);
+
+        Ok(())
+    }
+
     /// Adds a note about a new secret. The secret itself is printed only to a terminal, because other output is often
     /// stored. Elsewhere the note names the file.
     pub(crate) fn made_secret(&mut self, name: &str, file: &Path, secret: &str) {

@@ -150,6 +150,9 @@ enum Command {
     #[command(subcommand)]
     Guard(commands::guard::Guard),
 
+    /// Print a link with which an administrator chooses a name and a password in a browser.
+    SetupLink(commands::setup_link::SetupLink),
+
     /// Create or update the database schema.
     Migrate,
 
@@ -300,6 +303,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Command::Replay(command) => commands::replay::run(command).await,
                 Command::Listen(command) => commands::listen::run(command).await,
                 Command::Guard(command) => commands::guard::run(command, settings::load_unchecked(config)?).await,
+                Command::SetupLink(command) => commands::setup_link::run(command).await,
                 Command::Migrate => commands::migrate::run(settings::load_unchecked(config)?).await,
                 Command::Config(command) => commands::config::run(&command, config),
                 Command::Doctor(command) => commands::doctor::run(command, config).await,

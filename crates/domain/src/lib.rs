@@ -31,6 +31,7 @@ mod kinds;
 mod members;
 pub mod notices;
 pub mod outcome;
+pub mod password;
 pub mod phases;
 pub mod recursion;
 pub mod redact;

@@ -166,11 +166,6 @@ impl Index {
         self.newest_hook
     }
 
-    /// All hooks, in no order.
-    pub fn hooks(&self) -> impl Iterator<Item = &Arc<Hook>> {
-        self.hooks.values()
-    }
-
     /// One hook.
     #[must_use]
     pub fn hook(&self, id: HookId) -> Option<&Arc<Hook>> {
@@ -187,20 +182,6 @@ impl Index {
     #[must_use]
     pub fn on_host(&self, host: &str) -> &[HookId] {
         self.by_host.get(host).map_or(&[], Vec::as_slice)
-    }
-
-    /// All projects and groups, in no order.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
-        let groups = self.parents.keys().map(|id| Place::Group(*id));
-        groups.chain(self.projects.keys().map(|id| Place::Project(*id)))
-    }
-
-    /// The numbers by which bodies of other instances name a project.
-    pub fn numbers_of(&self, project: ProjectId) -> impl Iterator<Item = i64> {
-        let known = self.known.values().flat_map(HashMap::values);
-        known
-            .filter(move |known| known.project == project)
-            .map(|known| known.number)
     }
 
     /// Whether there is such a project.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -63,9 +63,95 @@ impl Log {
         })
     }
 
+    /// The address of the client of a request, past the proxies that are trusted. None if the request comes from within
+    /// the process.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = extensions.get::<ConnectInfo<std::net::SocketAddr>>()?.0.ip();
+        Some(address::client(peer, headers, &self.trusted_proxies))
+    }
+
+    /// Writes an entry about a person who signs in or out.
+    pub(crate) async fn sign_in(&self, act: SignIn) {
+        write(&self.context, act.entry(&self.context)).await;
+    }
+
+    /// Writes an entry about a person who is refused, after the answer. Otherwise the time of the answer would show
+    /// whether the user exists.
+    pub(crate) fn sign_in_later(&self, act: SignIn) {
+        let context = Arc::clone(&self.context);
+        let entry = act.entry(&context);
+        self.changes.spawn(async move { write(&context, entry).await });
+    }
+
     /// Waits for changes whose clients may have disconnected.
     pub(crate) async fn finish(&self) {
         self.changes.finish().await;
+    }
+}
+
+/// A person who signs in or out, or is refused.
+pub(crate) struct SignIn {
+    user_id: i64,
+    username: String,
+    address: Option<IpAddr>,
+    path: &'static str,
+    status: StatusCode,
+    with: &'static str,
+}
+
+impl SignIn {
+    /// An act at the path of a page, with the status of the answer.
+    pub(crate) const fn new(path: &'static str, status: StatusCode) -> Self {
+        Self {
+            user_id: 0,
+            username: String::new(),
+            address: None,
+            path,
+            status,
+            with: "",
+        }
+    }
+
+    /// Adds the user.
+    pub(crate) fn of(mut self, user_id: i64, username: &str) -> Self {
+        self.user_id = user_id;
+        username.clone_into(&mut self.username);
+        self
+    }
+
+    /// Adds the address of the client.
+    pub(crate) const fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Adds the names of the values that were sent, such as `password`.
+    pub(crate) const fn with(mut self, names: &'static str) -> Self {
+        self.with = names;
+        self
+    }
+
+    fn entry(self, context: &Context) -> AuditEntry {
+        AuditEntry {
+            id: 0,
+            at: context.clock().now(),
+            user_id: self.user_id,
+            username: self.username,
+            behalf: None,
+            address: self.address.map(|address| address.to_string()),
+            method: "POST".to_owned(),
+            path: self.path.to_owned(),
+            status: i64::from(self.status.as_u16()),
+            attributes: self.with.to_owned(),
+        }
+    }
+}
+
+async fn write(context: &Context, entry: AuditEntry) {
+    if let Err(error) = context.store().append_audit(entry).await
+        && outage::stands_alone(&error)
+    {
+        tracing::error!(%error, "an audit entry was not written");
     }
 }
 
@@ -134,9 +220,8 @@ pub(crate) async fn record(State(log): State<Arc<Log>>, request: Request, next: 
         return noted(&log, request, next).await;
     }
 
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let client = client_network(address::client(peer, request.headers(), &log.trusted_proxies));
+    let client = log.client(request.extensions(), request.headers());
+    let client = client_network(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let one = Arc::clone(&log);
 
     match log
@@ -164,11 +249,7 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
     let is_preview = path.starts_with("/api/v1/previews/");
     let (note, method) = (Note::default(), request.method().clone());
 
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<std::net::SocketAddr>>()
-        .map(|peer| peer.0.ip());
-    let address = peer.map(|peer| address::client(peer, request.headers(), &log.trusted_proxies).to_string());
+    let address = log.client(request.extensions(), request.headers());
     request.extensions_mut().insert(note.clone());
 
     let response = next.run(request).await;
@@ -194,19 +275,14 @@ async fn noted(log: &Log, mut request: Request, next: Next) -> Response {
         user_id: actor.user_id,
         username: actor.username,
         behalf: noted.behalf,
-        address,
+        address: address.map(|address| address.to_string()),
         method: method.to_string(),
         path,
         status: i64::from(status.as_u16()),
         attributes: noted.attributes,
     };
 
-    if let Err(error) = log.context.store().append_audit(entry).await
-        && outage::stands_alone(&error)
-    {
-        tracing::error!(%error, "an audit entry was not written");
-    }
-
+    write(&log.context, entry).await;
     response
 }
 
@@ -310,6 +386,14 @@ impl Changes {
         let answer = answered.await;
         waiting.is_over = true;
         Some(answer)
+    }
+
+    /// Runs work for which no client waits.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+
+        tasks.spawn(work);
     }
 
     /// Waits for all running changes.

@@ -1,5 +1,6 @@
 //! Authentication: `PRIVATE-TOKEN` or `Authorization: Bearer`, and the user as whom an administrator acts.
 
+mod portal;
 mod purpose;
 
 use std::collections::HashMap;
@@ -26,11 +27,18 @@ use crate::audit::Note;
 use crate::error::ApiError;
 use crate::params::Known;
 use crate::sudo;
+pub(crate) use portal::Limit;
 
 /// A caller with a valid token whose scopes allow the operation. Handlers check the role.
 pub struct Caller {
     /// The user of the token, or the user as whom an administrator acts.
     pub actor: Actor,
+
+    /// The session of a person who is signed in with a browser.
+    pub(crate) session: Option<i64>,
+
+    /// The part of the user's rights that a portal session has.
+    limit: Option<Limit>,
 
     /// Digest of the token; none for a person who is signed in with a browser.
     digest: Option<[u8; 32]>,
@@ -43,7 +51,23 @@ pub struct Caller {
 
 /// The user of a page that calls the API within the process. Requests from outside cannot have this extension.
 #[derive(Clone)]
-pub(crate) struct SignedIn(pub(crate) Actor);
+pub(crate) struct SignedIn {
+    pub(crate) actor: Actor,
+
+    /// The session; none for a portal session.
+    pub(crate) session: Option<i64>,
+
+    /// The part of the user's rights that a portal session has.
+    pub(crate) limit: Option<Limit>,
+}
+
+/// The credential of a request.
+struct Credential {
+    signed_in: SignedIn,
+
+    /// Digest of the token, if there is one.
+    digest: Option<[u8; 32]>,
+}
 
 /// Refuses query parameters that the operation does not have, even if its handler reads none.
 fn check_query(parts: &Parts, known: Option<&Known>) -> Result<(), ApiError> {
@@ -70,10 +94,15 @@ impl Caller {
         access: &Arc<Access>,
         known: Option<&Known>,
     ) -> Result<Self, ApiError> {
-        let (actor, digest) = access.authenticated(parts).await?;
+        let Credential { signed_in, digest } = access.authenticated(parts).await?;
+        let SignedIn { actor, session, limit } = signed_in;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
 
         note.actor(&actor);
+
+        if limit.is_some() && !portal::allows(parts) {
+            return Err(ApiError::forbidden());
+        }
 
         let needed = purpose::of(parts).scopes(parts.method.is_safe());
         if !actor.scopes.iter().any(|scope| needed.contains(scope)) {
@@ -91,6 +120,8 @@ impl Caller {
         check_query(parts, known)?;
         Ok(Self {
             actor,
+            session,
+            limit,
             digest,
             sudo,
             note,
@@ -152,7 +183,18 @@ impl Caller {
     }
 
     async fn verdict(&self, scope: Scope, action: Action) -> Result<Verdict, ApiError> {
-        let Actor { user_id, is_admin, .. } = self.actor;
+        let Actor {
+            user_id, mut is_admin, ..
+        } = self.actor;
+        if let Some(limit) = self.limit {
+            let directory = self.access.context.directory();
+            if let Some(verdict) = limit.verdict(&directory, scope, action) {
+                return Ok(verdict);
+            }
+
+            is_admin = limit.is_of_admin();
+        }
+
         let role = match scope {
             _ if is_admin => None,
             Scope::Instance => None,
@@ -184,6 +226,25 @@ impl Caller {
 
 /// An administrator. Handlers that take it refuse all other callers with 403.
 pub struct Admin(pub Actor);
+
+/// An administrator, with their session if they use the web interface.
+pub(crate) struct AdminCaller {
+    pub(crate) actor: Actor,
+    pub(crate) session: Option<i64>,
+}
+
+impl AdminCaller {
+    /// Refuses a caller who is no administrator.
+    pub(crate) fn new(caller: Caller) -> Result<Self, ApiError> {
+        let session = caller.session;
+        Admin::new(caller).map(|Admin(actor)| Self { actor, session })
+    }
+
+    /// The session that a change of this user's password keeps: the own one.
+    pub(crate) fn kept_session(&self, user: i64) -> Option<i64> {
+        self.session.filter(|_| self.actor.user_id == user)
+    }
+}
 
 impl Admin {
     /// Refuses a caller who is no administrator.
@@ -248,15 +309,22 @@ impl Access {
     }
 
     /// The user of a request, with the digest of its token. Pages pass the user of their session.
-    async fn authenticated(&self, parts: &mut Parts) -> Result<(Actor, Option<[u8; 32]>), ApiError> {
-        if let Some(SignedIn(actor)) = parts.extensions.remove() {
-            return Ok((actor, None));
+    async fn authenticated(&self, parts: &mut Parts) -> Result<Credential, ApiError> {
+        if let Some(signed_in) = parts.extensions.remove() {
+            let digest = None;
+            return Ok(Credential { signed_in, digest });
         }
 
         let token = token(&parts.headers)?;
         // Tokens are random, so a fast digest is sufficient, and looking it up reveals nothing about other tokens.
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-        Ok((self.actor(digest).await?, Some(digest)))
+        let signed_in = SignedIn {
+            actor: self.actor(digest).await?,
+            session: None,
+            limit: None,
+        };
+        let digest = Some(digest);
+        Ok(Credential { signed_in, digest })
     }
 
     /// The user of a token that the request contains. `None` if it contains no valid token.

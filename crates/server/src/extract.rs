@@ -1,6 +1,8 @@
 //! Extractors: parts of a request that a handler can take as an argument. They pass the state of the application on to
 //! the room that reads the part.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
@@ -10,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Admin, Caller};
+use crate::auth::{Admin, AdminCaller, Caller};
 use crate::body::{self, Kind};
 use crate::error::ApiError;
 use crate::params::{self, Input, Params};
@@ -26,6 +28,26 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::new(Caller::from_request_parts(parts, app).await?)
+    }
+}
+
+/// The address of the client, past the proxies that are trusted.
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl FromRequestParts<Arc<App>> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let address = app.audit.client(&parts.extensions, &parts.headers);
+        Ok(Self(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for AdminCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {

@@ -281,6 +281,7 @@ fn path_parameter(name: &str) -> Parameter {
         "inspector_id" => (text(), "Id of the inspector, which is the last segment of its URL."),
         "request_id" => (text(), "Id of the request."),
         "replay_id" => (text(), "Id of the replay."),
+        "session_id" => (number(), "Id of the session."),
         "member_id" => (text(), "Id of the member."),
         "team_id" => (text(), "Id of the team."),
         "trigger_name" => (text(), "Kind of event, such as `push_hooks`."),

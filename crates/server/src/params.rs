@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use known::{Known, refuse_all};
 pub use read::Invalid;
-pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
+pub use types::{Clearable, Day, Hidden, Level, Line, Moment, Pairs, Prose};
 pub use when::{Wait, When};
 pub use words::{Class, TriggerName};
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use quickdraw_domain::source::Addresses;
 use quickdraw_engine::Context;
 use quickdraw_store::access::Actor;
-use quickdraw_store::sessions::{LONGEST, NewSession, Session};
+use quickdraw_store::sessions::{LONGEST, NewSession};
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
@@ -27,8 +27,8 @@ pub(crate) struct SignIn {
     /// The user.
     pub(crate) actor: Actor,
 
-    /// The session.
-    pub(crate) session: Session,
+    /// Number of the session.
+    pub(crate) session: i64,
 
     /// The token that each form of this session has. Pages of other sites cannot know it.
     pub(crate) form_token: String,
@@ -100,7 +100,7 @@ impl Sessions {
         let found = self.context.store().find_session(digest(secret), now).await?;
         Ok(found.map(|(session, actor)| SignIn {
             actor,
-            session,
+            session: session.id,
             form_token: form_token(secret),
         }))
     }
@@ -109,9 +109,8 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn end(&self, sign_in: &SignIn) -> Result<HeaderValue, ApiError> {
-        let store = self.context.store();
-        store.end_session(sign_in.actor.user_id, sign_in.session.id).await?;
+    pub(crate) async fn end(&self, user: i64, session: i64) -> Result<HeaderValue, ApiError> {
+        self.context.store().end_session(user, session).await?;
         Ok(self.set_cookie("", 0))
     }
 
@@ -122,15 +121,7 @@ impl Sessions {
     }
 
     fn secret<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let lines = headers.get_all(header::COOKIE).iter();
-        let mut cookies = lines
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(';'));
-
-        cookies.find_map(|cookie| {
-            let (name, value) = cookie.trim().split_once('=')?;
-            (name == self.cookie() && value.len() == 2 * SECRET).then_some(value)
-        })
+        cookie(headers, self.cookie()).filter(|secret| secret.len() == 2 * SECRET)
     }
 
     fn set_cookie(&self, secret: &str, seconds: u64) -> HeaderValue {
@@ -141,13 +132,26 @@ impl Sessions {
     }
 }
 
+/// The value of a cookie.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut cookies = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'));
+
+    cookies.find_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == wanted).then_some(value)
+    })
+}
+
 /// Secrets are random, so a fast digest is sufficient.
-fn digest(secret: &str) -> [u8; 32] {
+pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
 /// The form token of a session. It cannot be turned back into the secret.
-fn form_token(secret: &str) -> String {
+pub(crate) fn form_token(secret: &str) -> String {
     let mut hash = Sha256::new_with_prefix(b"form token\0");
     hash.update(secret.as_bytes());
     hex::encode(hash.finalize())

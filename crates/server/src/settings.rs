@@ -53,6 +53,10 @@ quickdraw_domain::section! {
         /// Addresses and address blocks of reverse proxies whose `X-Forwarded-For` header is trusted, such as
         /// `["127.0.0.1"]`.
         trusted_proxies: Vec<String> = Vec::new(),
+
+        /// Origins whose pages may show the pages of a portal link in an iframe, such as
+        /// `["https://platform.example.com"]`. Browsers keep the cookie of an iframe only if both servers use HTTPS.
+        portal_origins: Vec<String> = Vec::new(),
     }
 }
 
@@ -94,6 +98,14 @@ impl ServerSection {
         }
 
         problems.extend(self.read_trusted_proxies().err());
+
+        for origin in &self.portal_origins {
+            if !is_origin(origin) {
+                let text = format!("has {origin:?}, which is not an origin, such as https://platform.example.com");
+                problems.push(Problem::new("server.portal_origins", text));
+            }
+        }
+
         problems
     }
 
@@ -136,6 +148,14 @@ fn is_listen_address(text: &str) -> bool {
     port.parse::<u16>().is_ok() && Host::parse(host).is_ok()
 }
 
+/// Checks an origin, which becomes a part of a header: scheme, host and port, without a path.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    // A policy would take an asterisk for all names.
+    let is_http = matches!(url.scheme(), "http" | "https");
+    is_http && !text.contains('*') && url.origin().ascii_serialization() == text
+}
+
 fn is_base_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let is_http = matches!(url.scheme(), "http" | "https");
@@ -162,6 +182,29 @@ mod tests {
             "http://x:80",
         ] {
             assert!(!is_listen_address(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for good in [
+            "https://platform.example.com",
+            "http://127.0.0.1:3000",
+            "https://a.example:8443",
+        ] {
+            assert!(is_origin(good), "{good}");
+        }
+
+        for wrong in [
+            "https://platform.example.com/",
+            "https://platform.example.com/a",
+            "https://a.example; script-src *",
+            "platform.example.com",
+            "https://*.example.com",
+            "data:text/html,x",
+            "*",
+        ] {
+            assert!(!is_origin(wrong), "{wrong}");
         }
     }
 

@@ -18,7 +18,9 @@ use crate::inspectors::Inspectors;
 use crate::limit::{Limits, ManualLimit};
 use crate::memory::Memory;
 use crate::params::Known;
+use crate::passwords::Passwords;
 use crate::places::{Requester, SharedPermits, Shares};
+use crate::portals::Portals;
 use crate::process::Process;
 use crate::receive::{DefaultSource, Sources};
 use crate::sessions::Sessions;
@@ -35,6 +37,15 @@ pub(crate) const KEYS: Shares = Shares {
 };
 /// Number of questions about insights that are computed at once.
 const CALCULATIONS_AT_ONCE: usize = 4;
+
+/// The addresses under which people know this server.
+pub struct Address {
+    /// Base URL of this server, without a slash at its end.
+    pub external_url: String,
+
+    /// Origins whose pages may show the pages of a portal session in an iframe.
+    pub portal_origins: Vec<String>,
+}
 
 /// The application.
 pub struct App {
@@ -74,6 +85,12 @@ pub struct App {
     /// Users and roles.
     pub(crate) access: Arc<Access>,
 
+    /// The passwords of local accounts.
+    pub(crate) passwords: Arc<Passwords>,
+
+    /// Portal sessions.
+    pub(crate) portals: Portals,
+
     /// Sessions of people who are signed in with a browser.
     pub(crate) sessions: Sessions,
 
@@ -100,11 +117,15 @@ impl App {
         engine: Arc<Engine>,
         source: DefaultSource,
         trusted_proxies: Addresses,
-        external_url: String,
+        address: Address,
         metrics: PrometheusHandle,
         metrics_token_required: bool,
         limits: Limits,
     ) -> Arc<Self> {
+        let Address {
+            external_url,
+            portal_origins,
+        } = address;
         let bodies = Arc::new(BodyMemory::new());
         let sources = Sources::new(
             Arc::clone(&engine),
@@ -115,11 +136,10 @@ impl App {
 
         let inspectors = Inspectors::new(trusted_proxies.clone());
         let access = Access::new(Arc::clone(&engine.context));
-        let sessions = Sessions::new(
-            Arc::clone(&engine.context),
-            external_url.starts_with("https://"),
-            trusted_proxies.clone(),
-        );
+        let passwords = Passwords::new(Arc::clone(&engine.context));
+        let is_secure = external_url.starts_with("https://");
+        let portals = Portals::new(Arc::clone(&engine.context), is_secure, portal_origins);
+        let sessions = Sessions::new(Arc::clone(&engine.context), is_secure, trusted_proxies.clone());
         let audit = audit::Log::new(Arc::clone(&engine.context), trusted_proxies);
 
         Arc::new(Self {
@@ -135,6 +155,8 @@ impl App {
             calculations: HeavyWork::new(CALCULATIONS_AT_ONCE),
             inspectors,
             access,
+            passwords,
+            portals,
             sessions,
             audit,
             manual: ManualLimit::new(limits),

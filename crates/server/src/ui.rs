@@ -17,7 +17,10 @@ mod navigation;
 mod parts;
 mod person;
 mod place;
+mod portal;
+mod profile;
 mod scopes;
+mod setup;
 mod sign_in;
 
 use std::sync::Arc;
@@ -55,6 +58,10 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/", get(home::show))
         .route("/-/sign_in", get(sign_in::show).post(sign_in::submit))
         .route("/-/sign_out", post(sign_in::leave))
+        .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
+        .route("/-/start", get(setup::start))
+        .route("/-/portal/{secret}", get(portal::open))
+        .merge(profile::routes())
         .route("/-/assets/{name}", get(assets::show))
         .with_state(Arc::clone(&ui));
     let places = pages_of_places().with_state(ui);

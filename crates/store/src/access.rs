@@ -1,6 +1,9 @@
 //! Users, their access tokens and their memberships. Only digests of tokens are stored.
 
 mod filters;
+mod identities;
+mod passwords;
+pub(crate) mod portals;
 
 use async_trait::async_trait;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
@@ -12,6 +15,9 @@ use crate::lists::{Page, Paged};
 
 pub(crate) use filters::tokens_of;
 pub use filters::{Between, MemberFilter, TokenFilter, UserFilter};
+pub use identities::{Identities, Identity};
+pub use passwords::{FirstAdministrator, Passwords, StoredPassword};
+pub use portals::{MAX_PORTAL_SESSIONS, NewPortalSession, PortalCreated, PortalSession, PortalSessions, Theme};
 
 /// The user that a token belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -206,7 +212,8 @@ pub trait Users {
     /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
 
-    /// Changes a user. `None` if they are not there; `Taken` when the new login or address is.
+    /// Changes a user. `None` if they are not there; `Taken` when the new login or address is. Blocking a user ends their
+    /// sessions.
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>>;
 
     /// Deletes a user with their tokens and memberships. `false` if they were not there.

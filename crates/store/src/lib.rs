@@ -71,7 +71,10 @@ pub trait Store:
     + insights::Insights
     + inspectors::Inspectors
     + access::AccessTokens
+    + access::Identities
     + access::Members
+    + access::Passwords
+    + access::PortalSessions
     + access::Users
     + nodes::Nodes
     + sessions::Sessions
@@ -100,7 +103,10 @@ impl<T> Store for T where
         + insights::Insights
         + inspectors::Inspectors
         + access::AccessTokens
+        + access::Identities
         + access::Members
+        + access::Passwords
+        + access::PortalSessions
         + access::Users
         + nodes::Nodes
         + sessions::Sessions

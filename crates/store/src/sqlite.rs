@@ -134,6 +134,7 @@ const MIGRATIONS: &[Migration] = &[
     ),
     (33, "ssh_keys", include_str!("migrations/sqlite/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/sqlite/0034_sessions.sql")),
+    (35, "sign_in", include_str!("migrations/sqlite/0035_sign_in.sql")),
     (37, "inspectors", include_str!("migrations/sqlite/0037_inspectors.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[

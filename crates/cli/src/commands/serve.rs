@@ -6,6 +6,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
 use quickdraw_server::process::{LastLines, Process};
+use quickdraw_server::state::Address;
 use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
 
     let source = wiring::source(&config, &store, &mut first).await?;
     wiring::bind(&config, &source.source, &store).await?;
+    first.make_setup_link(&config, &store).await?;
 
     let engine = wiring::engine(&config, store, address).await?;
     let lifecycle = Lifecycle::start(engine.clone());
@@ -61,7 +63,10 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
         engine,
         source,
         proxies,
-        config.server.external_url.clone(),
+        Address {
+            external_url: config.server.external_url.clone(),
+            portal_origins: config.server.portal_origins.clone(),
+        },
         metrics.clone(),
         config.server.metrics_token_required,
         limits,

@@ -126,7 +126,7 @@ mod tests {
     use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
-    const REFUSED: [(&str, &str); 21] = [
+    const REFUSED: [(&str, &str); 22] = [
         (
             "server.listen = 'nonsense'",
             "server.listen \"nonsense\" is not an address with a port",
@@ -144,6 +144,10 @@ mod tests {
         (
             "server.trusted_proxies = ['moon']",
             "server.trusted_proxies has \"moon\"",
+        ),
+        (
+            "server.portal_origins = ['https://platform.example.com/x']",
+            "server.portal_origins has \"https://platform.example.com/x\"",
         ),
         ("database.url = 'mysql://x'", "database.url is not usable"),
         ("database.url = 'postgres://db/quickdraw'", "server.key is not set"),

@@ -1,8 +1,8 @@
 //! The list of tests about the commands of daily work, and about connecting a GitLab.
 
 use crate::{
-    Check, completions, connect, connect_tls, daily, directory_commands, documents, gap_codes, git, help, hook_tokens,
-    listen, silent_commands,
+    Check, completions, connect, connect_tls, daily, demo, directory_commands, documents, gap_codes, git, help,
+    hook_tokens, listen, silent_commands,
 };
 
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
@@ -78,6 +78,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     completions::bash_completes_the_verb_of_a_noun,
     completions::zsh_completes_the_verb_of_a_noun,
     completions::fish_completes_the_verb_of_a_noun,
+    demo::the_tour_can_be_one_json_document,
     documents::doctor_shows_the_disk_and_each_check_in_json,
     documents::doctor_prints_json_with_a_problem_too,
     documents::doctor_examines_a_running_server_in_json,

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::commands::{output_of, text_of};
+use serde_json::Value;
+
+use crate::commands::{Running, output_of, text_of};
 use crate::http::eventually;
 use crate::rebuild::{check_run, is_nothing_pending};
 use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
@@ -195,4 +197,19 @@ pub(crate) fn a_second_start_of_the_demo_keeps_its_hooks(engine: Engine) {
     let after = demo.server.get(hooks);
     assert_eq!(after.as_array().map(Vec::len), Some(3));
     assert_eq!(after[0]["url"], before[0]["url"]);
+}
+
+pub(crate) fn the_tour_can_be_one_json_document(engine: Engine) {
+    let server = Server::new(&engine);
+    let _demo = Running::start(&server, "tour.json", &["demo", "--still", "--json"]);
+
+    eventually("the demo prints its tour", || {
+        // The log of the same file has no line that begins with a brace.
+        let text = text_of(&server, "tour.json");
+        let start = text.find("{\n").unwrap_or(text.len());
+        let end = text.find("\n}").map_or(start, |end| end + 2);
+        let tour: Value = serde_json::from_str(&text[start..end]).unwrap_or_default();
+
+        tour["tour"].as_array().map(Vec::len) == Some(10) && tour["url"].is_string()
+    });
 }

@@ -37,7 +37,8 @@ fn body(method: &str, address: &str) -> String {
         return json!({ "since": "2020-01-01", "project": project, "dry_run": true }).to_string();
     }
 
-    if address.starts_with("/api/v1/replays/") {
+    let takes_no_body = ["/api/v1/replays/", "/api/v1/portal_sessions"];
+    if takes_no_body.iter().any(|start| address.starts_with(start)) {
         return String::new();
     }
 
@@ -95,13 +96,14 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{inspector_id}", &objects.inspector)
         .replace("{request_id}", &objects.inspected)
         .replace("{source_id}", "default")
+        .replace("{session_id}", &NOWHERE.to_string())
         .replace("{member_id}", &NOWHERE.to_string())
         .replace("{team_id}", &NOWHERE.to_string())
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     let project = objects.project.to_string();
-    let names_project = path == "/api/v1/replays" || path.starts_with("/api/v1/previews/");
-    if names_project && !reading {
+    let names_project = matches!(path, "/api/v1/replays" | "/api/v1/portal_sessions");
+    if (names_project || path.starts_with("/api/v1/previews/")) && !reading {
         return format!("{filled}?project={project}");
     }
 

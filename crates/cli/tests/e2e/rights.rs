@@ -40,7 +40,7 @@ pub(crate) enum Need {
 }
 
 /// Parts of `/api/v1` that are for administrators.
-const OF_ADMINS: [&str; 19] = [
+const OF_ADMINS: [&str; 20] = [
     "active_hooks",
     "audit",
     "event_filters/",
@@ -54,6 +54,7 @@ const OF_ADMINS: [&str; 19] = [
     "insights/set_aside",
     "insights/teams",
     "settings",
+    "setup_links",
     "sources",
     "status",
     "support_bundle",
@@ -74,6 +75,8 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,
         "groups/{id}/events" | "groups/{id}/active_hooks" => Need::Manager,
         "insights/metrics" => Need::SignedIn,
+        "user/password" | "user/sessions" | "user/sessions/{session_id}" => Need::SignedIn,
+        "portal_sessions" => Need::ManagerOfNamed,
         "insights/metrics/{name}" | "insights/metrics/{name}/explain" => Need::ManagerOfNamed,
         "insights/metrics/{name}/events" => Need::ManagerOfNamed,
         "insights/commits" | "insights/query" | "insights/reviews" => Need::ManagerOfNamed,

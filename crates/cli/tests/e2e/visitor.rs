@@ -24,11 +24,24 @@ impl<'a> Visitor<'a> {
 
     /// Signs in with an access token.
     pub(crate) fn signed_in(server: &'a Server, token: &str) -> Self {
-        let mut visitor = Self::stranger(server);
-        let reply = visitor.send("/-/sign_in", &[("token", token)]).checked(303);
+        let reply = Self::stranger(server)
+            .send("/-/sign_in", &[("token", token)])
+            .checked(303);
+        Self::with_cookie_of(server, &reply)
+    }
+
+    /// Signs in with a username and a password.
+    pub(crate) fn by_password(server: &'a Server, username: &str, password: &str) -> Self {
+        let fields = [("username", username), ("password", password)];
+        let reply = Self::stranger(server).send("/-/sign_in", &fields).checked(303);
+        Self::with_cookie_of(server, &reply)
+    }
+
+    /// A browser with the cookie that an answer sets.
+    pub(crate) fn with_cookie_of(server: &'a Server, reply: &Reply) -> Self {
         let cookie = reply.header("set-cookie").expect("a cookie");
-        visitor.cookie = cookie.split(';').next().expect("a pair").to_owned();
-        visitor
+        let cookie = cookie.split(';').next().expect("a pair").to_owned();
+        Self { server, cookie }
     }
 
     /// Opens a page.

@@ -1,6 +1,7 @@
 //! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before` or `after`,
 //! and `next` in the answer.
 
+mod account;
 mod alerts;
 mod answers;
 mod audit;
@@ -25,6 +26,7 @@ mod metrics;
 mod named;
 mod overview;
 mod period;
+mod portal_sessions;
 mod previews;
 mod privacy;
 mod projects;
@@ -38,6 +40,7 @@ mod scope;
 mod search;
 mod set_aside;
 mod settings;
+mod setup_links;
 mod sources;
 mod status;
 mod stream;
@@ -57,6 +60,7 @@ use crate::views::Page;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .merge(account::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
@@ -73,6 +77,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(inspectors::routes())
         .merge(metrics::routes())
         .merge(overview::routes())
+        .merge(portal_sessions::routes())
         .merge(previews::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
@@ -85,6 +90,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(settings::routes())
         .merge(status::routes())
         .merge(support_bundle::routes())
+        .merge(setup_links::routes())
         .merge(roster::routes())
         .merge(stream::routes())
         .merge(triggers::routes())

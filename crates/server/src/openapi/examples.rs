@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The files with examples, by area.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
+    include_str!("../../examples/accounts.json"),
     include_str!("../../examples/directory.json"),
     include_str!("../../examples/members.json"),
     include_str!("../../examples/tokens.json"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use quickdraw_domain::access::AccessLevel;
-use quickdraw_domain::{Edit, Timestamp};
+use quickdraw_domain::{Edit, Secret, Timestamp};
 use serde::de::{Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -87,6 +87,28 @@ impl<const N: usize> ToSchema for Prose<N> {
         format!("Prose{N}").into()
     }
 }
+
+/// A secret text, such as a password. It is taken as it is, and errors never contain it.
+#[derive(Clone)]
+pub struct Hidden(pub Secret);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+impl PartialSchema for Hidden {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Password);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .into()
+    }
+}
+
+impl ToSchema for Hidden {}
 
 /// A value that can be removed: if absent, it stays as it is; `null` or an empty text removes it.
 #[derive(Clone, PartialEq, Eq, Debug)]

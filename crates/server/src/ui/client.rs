@@ -7,7 +7,6 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use quickdraw_store::access::Actor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,7 +23,7 @@ const FORWARDED: &str = "x-forwarded-for";
 #[derive(Clone)]
 pub(super) struct Api {
     router: Router,
-    actor: Actor,
+    signed_in: SignedIn,
     peer: Option<ConnectInfo<SocketAddr>>,
     forwarded: HeaderMap,
 }
@@ -62,7 +61,7 @@ pub(super) struct Items<T> {
 }
 
 impl Api {
-    pub(super) fn new(router: &Router, actor: Actor, parts: &Parts) -> Self {
+    pub(super) fn new(router: &Router, signed_in: SignedIn, parts: &Parts) -> Self {
         let mut forwarded = HeaderMap::new();
         for line in parts.headers.get_all(FORWARDED) {
             forwarded.append(FORWARDED, line.clone());
@@ -70,7 +69,7 @@ impl Api {
 
         Self {
             router: router.clone(),
-            actor,
+            signed_in,
             peer: parts.extensions.get().copied(),
             forwarded,
         }
@@ -137,7 +136,7 @@ impl Api {
             headers.insert(header::CONTENT_TYPE, json);
         }
 
-        request.extensions_mut().insert(SignedIn(self.actor.clone()));
+        request.extensions_mut().insert(self.signed_in.clone());
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }

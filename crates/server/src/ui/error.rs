@@ -21,6 +21,9 @@ pub(super) enum PageError {
     /// The role of the person does not allow it.
     Forbidden,
 
+    /// The link of a portal has ended, or was altered.
+    PortalEnded,
+
     /// A form that did not come from a page of this session.
     Forged,
 
@@ -67,10 +70,14 @@ impl From<ApiError> for PageError {
 struct ErrorPage {
     frame: Frame,
     text: String,
+
+    /// False where the start page would show nothing either.
+    has_start: bool,
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
+        let has_start = !matches!(self, Self::PortalEnded);
         let (status, title, text) = match self {
             Self::SignIn(back) => return sign_in(back.as_deref()),
             Self::Missing => (
@@ -85,6 +92,12 @@ impl IntoResponse for PageError {
                 "Not allowed",
                 "Your role does not allow this. Ask an owner or a maintainer for a higher role.".to_owned(),
             ),
+            Self::PortalEnded => (
+                StatusCode::GONE,
+                "This link has ended",
+                "The link is not valid any more. Go back to the page that showed it, and open it from there again."
+                    .to_owned(),
+            ),
             Self::Forged => (
                 StatusCode::FORBIDDEN,
                 "Form expired",
@@ -95,7 +108,7 @@ impl IntoResponse for PageError {
         };
 
         let frame = Frame::bare(title);
-        let mut response = page(&ErrorPage { frame, text });
+        let mut response = page(&ErrorPage { frame, text, has_start });
         *response.status_mut() = status;
         response
     }

@@ -107,7 +107,7 @@ impl FromRequest<Arc<Ui>> for Sent {
         let person = <Person as FromRequestParts<Arc<Ui>>>::from_request_parts(&mut parts, ui).await?;
         let fields = Fields::read(Request::from_parts(parts, body), ui).await?;
 
-        let (sent, own) = (fields.text(TOKEN), &person.sign_in.form_token);
+        let (sent, own) = (fields.text(TOKEN), &person.form_token);
         if !bool::from(sent.as_bytes().ct_eq(own.as_bytes())) {
             return Err(PageError::Forged);
         }

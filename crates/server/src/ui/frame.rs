@@ -23,7 +23,13 @@ pub(super) struct Frame {
     pub(super) form_token: String,
     pub(super) notice: Option<Notice>,
 
-    /// What everybody should know, such as that silent mode is on.
+    /// Colours that the creator of a portal link chose: `light`, `dark`, or another word for those of the browser.
+    pub(super) theme: &'static str,
+
+    /// Address of the platform's page to which the pages of a portal link back.
+    pub(super) return_url: Option<String>,
+
+    /// Messages for everybody, such as that silent mode is on.
     pub(super) warnings: Vec<String>,
 
     /// The address of the same data as JSON.
@@ -77,18 +83,20 @@ impl Frame {
 
     /// The frame of a page that belongs to no place.
     pub(super) fn of(ui: &Ui, person: &Person, title: impl Into<String>) -> Self {
-        let actor = &person.sign_in.actor;
+        let actor = &person.actor;
         let silent = ui.app.engine.context.is_silent();
         let warning = "Silent mode is on: no webhook is called. Events are kept and can be delivered later.";
 
         Self {
             title: title.into(),
-            user: Some(User {
+            user: person.portal.is_none().then(|| User {
                 name: actor.name.clone(),
                 username: actor.username.clone(),
                 is_admin: actor.is_admin,
             }),
-            form_token: person.sign_in.form_token.clone(),
+            theme: person.portal.as_ref().map_or("auto", |portal| portal.theme.word()),
+            return_url: person.portal.as_ref().and_then(|portal| portal.return_url.clone()),
+            form_token: person.form_token.clone(),
             warnings: silent.then(|| warning.to_owned()).into_iter().collect(),
             ..Self::default()
         }
@@ -97,8 +105,14 @@ impl Frame {
     /// The frame of a page of a place.
     pub(super) fn at(ui: &Ui, person: &Person, place: &Place, section: Section, title: impl Into<String>) -> Self {
         let mut frame = Self::of(ui, person, title);
-        frame.sections = Sections::of(place, section);
+        frame.sections = Sections::of(place, section, person.portal.is_some());
         frame.crumbs = crumbs(place);
+
+        // A visitor of a portal cannot see the groups above the place.
+        if person.portal.is_some() {
+            frame.crumbs = frame.crumbs.pop().into_iter().collect();
+        }
+
         frame
     }
 

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use super::Ui;
+use super::person::Framing;
 use crate::files::POLICY;
 
 /// Refuses requests that no page of ours can have made, and adds the headers that protect a page.
-pub(super) async fn check(State(ui): State<Arc<Ui>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(ui): State<Arc<Ui>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !is_own_host(headers, &ui.app.external_url) {
         let text = "This server has another name. Use the address in the setting server.external_url.";
@@ -26,9 +27,28 @@ pub(super) async fn check(State(ui): State<Arc<Ui>>, request: Request, next: Nex
         return refuse(StatusCode::FORBIDDEN, text);
     }
 
+    let framing = Framing::default();
+    request.extensions_mut().insert(framing.clone());
     let mut response = next.run(request).await;
+
+    if framing.is_allowed()
+        && let Some(policy) = framed_policy(&ui.app.portals.origins)
+    {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+
     protect(response.headers_mut(), ui.app.external_url.starts_with("https://"));
     response
+}
+
+/// The policy of a page that these origins may show in an iframe. None if there are no origins.
+fn framed_policy(origins: &[String]) -> Option<HeaderValue> {
+    if origins.is_empty() {
+        return None;
+    }
+
+    let framed = format!("frame-ancestors {}", origins.join(" "));
+    HeaderValue::try_from(POLICY.replace("frame-ancestors 'none'", &framed)).ok()
 }
 
 fn refuse(status: StatusCode, text: &'static str) -> Response {
@@ -124,6 +144,19 @@ mod tests {
         }
 
         assert!(!is_own_host(&HeaderMap::new(), "https://hooks.example.com"));
+    }
+
+    #[test]
+    fn only_the_origins_of_the_settings_may_frame_a_portal() {
+        assert_eq!(framed_policy(&[]), None);
+
+        let origins = ["https://a.example", "https://b.example"].map(str::to_owned);
+        let policy = framed_policy(&origins).expect("a policy");
+        let policy = policy.to_str().expect("text");
+        assert!(
+            policy.ends_with("frame-ancestors https://a.example https://b.example"),
+            "{policy}"
+        );
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Ui;
 use super::error::PageError;
 use super::frame::{Frame, page};
 use super::person::Person;
+use super::portal;
 use super::scopes::{Group, Project};
 
 /// Largest number of projects and of groups on the page.
@@ -26,6 +27,10 @@ struct HomePage {
 
 /// Shows the projects and groups that the person may see.
 pub(super) async fn show(person: Person, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+    if let Some(portal) = &person.portal {
+        return Ok(Redirect::to(&portal::home(&ui, portal.scope).await?).into_response());
+    }
+
     let (projects, groups) = (
         format!("/api/v4/projects?per_page={SHOWN}"),
         format!("/api/v4/groups?per_page={SHOWN}"),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::Ui;
 use super::error::PageError;
+use super::person::is_still_there;
 use super::place::At;
 use crate::places::SharedPermit;
 use crate::streams::SHARES;
@@ -49,7 +50,7 @@ where
     R: Fn() -> F + Send + 'static,
     F: Future<Output = Result<String, PageError>> + Send,
 {
-    let requester = ui.app.requester(&at.person.sign_in.actor, at.place.scope());
+    let requester = ui.app.requester(&at.person.actor, at.place.scope());
     let permit = ui.app.streams.permits.acquire(&requester);
     let permit = permit.map_err(|full| full.refusal("open streams", &SHARES))?;
 
@@ -91,8 +92,9 @@ where
                 }
             }
 
-            let found = self.ui.app.sessions.find(&self.cookies).await;
-            found.ok()??;
+            if !is_still_there(&self.cookies, &self.ui).await {
+                return None;
+            }
 
             let part = (self.render)().await.ok()?;
             let hash: [u8; 32] = Sha256::digest(part.as_bytes()).into();

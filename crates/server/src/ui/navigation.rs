@@ -9,6 +9,11 @@ pub(super) enum Section {
 }
 
 impl Section {
+    /// Checks whether visitors of a portal can open the section.
+    const fn is_of_portals(self) -> bool {
+        matches!(self, Self::Hooks)
+    }
+
     /// The sections of a level with their names and addresses.
     const fn of(level: Level) -> &'static [(Self, &'static str, &'static str)] {
         match level {
@@ -29,8 +34,11 @@ pub(super) struct Entry {
 }
 
 impl Sections {
-    pub(super) fn of(place: &Place, current: Section) -> Self {
-        let entries = Section::of(place.level).iter().map(|(section, name, page)| Entry {
+    /// The sections of a place. Visitors of a portal see only those that the link is for.
+    pub(super) fn of(place: &Place, current: Section, is_portal: bool) -> Self {
+        let all = Section::of(place.level).iter();
+        let shown = all.filter(|(section, ..)| !is_portal || section.is_of_portals());
+        let entries = shown.map(|(section, name, page)| Entry {
             name,
             href: place.page(page),
             is_current: *section == current,

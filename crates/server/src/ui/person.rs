@@ -1,30 +1,99 @@
 //! The person who looks at a page.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use quickdraw_store::access::{Actor, PortalSession};
 
 use super::Ui;
 use super::client::Api;
 use super::error::PageError;
-use crate::sessions::SignIn;
+use crate::auth::{Limit, SignedIn};
 
-/// A person who is signed in.
+/// A person who is signed in, or who opened the link of a portal.
 pub(super) struct Person {
-    pub(super) sign_in: SignIn,
+    /// The user. A visitor of a portal has a part of the rights of the user who created the link.
+    pub(super) actor: Actor,
+
+    /// Number of the session; none for a visitor of a portal.
+    pub(super) session: Option<i64>,
+
+    /// The token that each form of this session has.
+    pub(super) form_token: String,
+
+    /// The portal session of a visitor.
+    pub(super) portal: Option<PortalSession>,
 
     /// The API, as this person may use it.
     pub(super) api: Api,
 }
 
+/// A mark of a request whose answer may be shown in an iframe of a platform.
+#[derive(Clone, Default)]
+pub(super) struct Framing(Arc<AtomicBool>);
+
+impl Framing {
+    /// Allows it, because the answer belongs to a portal session.
+    pub(super) fn allow(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_allowed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Allows a platform to show the answer to a request in an iframe.
+pub(super) fn allow_framing(parts: &Parts) {
+    if let Some(framing) = parts.extensions.get::<Framing>() {
+        framing.allow();
+    }
+}
+
+/// Checks whether the person of a request is still signed in, or the portal session still valid.
+pub(super) async fn is_still_there(headers: &HeaderMap, ui: &Ui) -> bool {
+    let is_visitor = ui.app.portals.find(headers).await.is_ok_and(|found| found.is_some());
+    is_visitor || ui.app.sessions.find(headers).await.is_ok_and(|found| found.is_some())
+}
+
 impl Person {
+    /// Finds the person of a request. A portal comes first, because the person opened its link last.
     async fn find(parts: &Parts, ui: &Ui) -> Result<Option<Self>, PageError> {
-        let found = ui.app.sessions.find(&parts.headers).await?;
-        Ok(found.map(|sign_in| Self {
-            api: Api::new(&ui.api, sign_in.actor.clone(), parts),
-            sign_in,
+        if let Some(visit) = ui.app.portals.find(&parts.headers).await? {
+            allow_framing(parts);
+
+            let (actor, limit) = Limit::of(&visit.session);
+            let signed_in = SignedIn {
+                actor: actor.clone(),
+                session: None,
+                limit: Some(limit),
+            };
+            return Ok(Some(Self {
+                actor,
+                session: None,
+                form_token: visit.form_token,
+                portal: Some(visit.session),
+                api: Api::new(&ui.api, signed_in, parts),
+            }));
+        }
+
+        let Some(sign_in) = ui.app.sessions.find(&parts.headers).await? else {
+            return Ok(None);
+        };
+        let signed_in = SignedIn {
+            actor: sign_in.actor.clone(),
+            session: Some(sign_in.session),
+            limit: None,
+        };
+        Ok(Some(Self {
+            actor: sign_in.actor,
+            session: Some(sign_in.session),
+            form_token: sign_in.form_token,
+            portal: None,
+            api: Api::new(&ui.api, signed_in, parts),
         }))
     }
 }
@@ -36,6 +105,11 @@ impl FromRequestParts<Arc<Ui>> for Person {
     async fn from_request_parts(parts: &mut Parts, ui: &Arc<Ui>) -> Result<Self, PageError> {
         if let Some(person) = Self::find(parts, ui).await? {
             return Ok(person);
+        }
+
+        if ui.app.portals.has_cookie(&parts.headers) {
+            allow_framing(parts);
+            return Err(PageError::PortalEnded);
         }
 
         let is_page = parts.method == Method::GET;

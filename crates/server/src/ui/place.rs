@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-use quickdraw_domain::scope::Scope;
+use quickdraw_domain::scope::{Group, Project, Scope};
 use quickdraw_domain::{GroupId, ProjectId};
 use serde::Deserialize;
 
@@ -114,6 +114,24 @@ struct Found {
 }
 
 impl Place {
+    pub(super) fn of_project(project: Project) -> Self {
+        Self {
+            level: Level::Project,
+            id: project.id.0,
+            full_path: project.path_with_namespace,
+            name: project.name,
+        }
+    }
+
+    pub(super) fn of_group(group: Group) -> Self {
+        Self {
+            level: Level::Group,
+            id: group.id.0,
+            full_path: group.full_path,
+            name: group.name,
+        }
+    }
+
     /// Begins the addresses of the place's pages, such as `/gear/rope/-`.
     pub(super) fn base(&self) -> String {
         let path = utf8_percent_encode(&self.full_path, ADDRESS);
@@ -158,7 +176,7 @@ impl Place {
 
     async fn find(level: Level, path: &str, person: &Person) -> Result<Self, PageError> {
         let kind = match level {
-            Level::Instance if person.sign_in.actor.is_admin => return Ok(Self::instance()),
+            Level::Instance if person.actor.is_admin => return Ok(Self::instance()),
             Level::Instance => return Err(PageError::Forbidden),
             Level::Project => "projects",
             Level::Group => "groups",

@@ -1,6 +1,9 @@
 //! Users, tokens and members in SQLite. The rows that several of them read are here.
 
+mod identities;
 mod members;
+mod passwords;
+mod portals;
 mod tokens;
 mod users;
 

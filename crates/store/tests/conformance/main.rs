@@ -31,6 +31,7 @@ mod schema;
 mod scopes;
 mod sessions;
 mod shown;
+mod sign_in;
 mod sources;
 mod ssh_keys;
 
@@ -156,6 +157,8 @@ const CHECKS: &[(&str, Check)] = checks![
     sessions::a_used_session_ends_after_its_longest_time,
     sessions::a_session_has_the_scopes_of_its_token_and_ends_with_it,
     sessions::a_blocked_user_has_no_session,
+    sessions::a_block_ends_all_sessions_for_good,
+    sessions::a_new_password_ends_all_sessions_but_one,
     sessions::sessions_are_ended_one_by_one_or_together,
     sessions::a_further_session_ends_the_one_that_was_unused_for_the_longest_time,
     nodes::a_wrong_key_is_refused_at_the_start,
@@ -174,6 +177,16 @@ const CHECKS: &[(&str, Check)] = checks![
     shown::lists_can_be_read_in_descending_order,
     access_filters::users_members_and_tokens_are_filtered,
     shown::archiving_and_blocking_can_be_undone,
+    sign_in::a_password_is_found_by_the_username_in_any_case,
+    sign_in::a_user_is_created_with_a_password,
+    sign_in::the_setup_link_is_valid_once_and_until_its_end,
+    sign_in::a_setup_with_a_taken_username_keeps_the_link,
+    sign_in::an_identity_belongs_to_one_user,
+    sign_in::a_user_and_an_identity_are_created_together,
+    sign_in::users_are_found_by_their_address,
+    sign_in::a_portal_session_is_found_until_its_end,
+    sign_in::a_portal_session_ends_with_its_user_and_its_project,
+    sign_in::a_project_has_a_bounded_number_of_portal_sessions,
     shown::a_moved_group_takes_its_projects_along,
 ];
 

@@ -97,11 +97,43 @@ pub(crate) async fn a_blocked_user_has_no_session(fixture: Fixture) {
         ..UserEdit::default()
     };
     store.update_user(ida, block).await.expect("written");
-    assert!(matches!(store.find_session([1; 32], at(1)).await, Err(Error::Blocked)));
+    assert!(store.find_session([1; 32], at(1)).await.expect("read").is_none());
     assert!(matches!(
         store.begin_session(new(2, ida), at(1)).await,
         Err(Error::Blocked)
     ));
+}
+
+pub(crate) async fn a_block_ends_all_sessions_for_good(fixture: Fixture) {
+    let (store, ida) = (&fixture.store, ida(&fixture).await);
+    store.begin_session(new(1, ida), NOON).await.expect("begun");
+
+    for is_blocked in [true, false] {
+        let edit = UserEdit {
+            blocked: Some(is_blocked),
+            ..UserEdit::default()
+        };
+        store.update_user(ida, edit).await.expect("written");
+    }
+
+    assert!(store.find_session([1; 32], at(1)).await.expect("read").is_none());
+}
+
+pub(crate) async fn a_new_password_ends_all_sessions_but_one(fixture: Fixture) {
+    let (store, ida) = (&fixture.store, ida(&fixture).await);
+    store.begin_session(new(1, ida), NOON).await.expect("begun");
+    let kept = store.begin_session(new(2, ida), NOON).await.expect("begun").id;
+
+    let set = store.set_password(ida, "hash".to_owned(), Some(kept), at(1)).await;
+    set.expect("written");
+    let left = store.list_sessions(ida, at(1)).await.expect("read");
+    assert_eq!(left.iter().map(|session| session.id).collect::<Vec<_>>(), [kept]);
+
+    store
+        .set_password(ida, "hash".to_owned(), None, at(1))
+        .await
+        .expect("written");
+    assert!(store.list_sessions(ida, at(1)).await.expect("read").is_empty());
 }
 
 pub(crate) async fn sessions_are_ended_one_by_one_or_together(fixture: Fixture) {

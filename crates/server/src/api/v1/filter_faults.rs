@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, detail: &str, meant: Option<&str>) {
-        let error = EventFilter::parse(text).err().expect("it is refused");
+        let error = EventFilter::parse(text).expect_err("it is refused");
         let ApiError::Fields(_, _, problem) = explain(StatusCode::BAD_REQUEST, "filter", text, &error) else {
             panic!("it names the parameter");
         };
@@ -100,10 +100,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_filter_is_known() {
-        let error = EventFilter::parse(r#"{"x":1}"#)
-            .err()
-            .expect("x is unknown")
-            .to_string();
+        let error = EventFilter::parse(r#"{"x":1}"#).expect_err("x is unknown").to_string();
         for part in PARTS {
             assert!(error.contains(&format!("`{part}`")), "{part}: {error}");
         }

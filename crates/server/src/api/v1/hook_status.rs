@@ -26,7 +26,7 @@ use crate::views::HookStatus;
 /// Number of hooks in a page if the request does not say it.
 const USUAL: i64 = 100;
 /// Largest number of attempts that are read for an answer.
-const MAX_ATTEMPTS: usize = 24_000;
+const MAX_ATTEMPTS: usize = 12_000;
 /// Largest number of open deliveries that are counted for an answer, in each of two states.
 const MAX_DELIVERIES: usize = 100_000;
 
@@ -68,7 +68,7 @@ struct HookStatuses {
 /// group, and administrators.
 ///
 /// The answer has the state of each hook with its reason, the last attempt, the attempts of the last 24 hours, and the
-/// deliveries that wait. At most 24,000 attempts are read for an answer, and at most 1,000 open deliveries are counted
+/// deliveries that wait. At most 12,000 attempts are read for an answer, and at most 1,000 open deliveries are counted
 /// for each of 100 hooks; with fewer hooks, each gets a larger part.
 #[utoipa::path(get, path = "/hooks/status", tag = "Hooks", params(StatusQuery),
     responses((status = 200, body = HookStatuses)))]
@@ -97,7 +97,7 @@ async fn list(
 
 /// Show whether a hook works. Maintainers of its project, owners of its group, and administrators.
 ///
-/// At most 24,000 attempts of the last 24 hours are read, and at most 100,000 open deliveries are counted.
+/// At most 12,000 attempts of the last 24 hours are read, and at most 100,000 open deliveries are counted.
 #[utoipa::path(get, path = "/hooks/{hook_id}/status", tag = "Hooks", responses((status = 200, body = HookStatus)))]
 async fn one(
     caller: Caller,

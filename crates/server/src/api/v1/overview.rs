@@ -3,6 +3,7 @@
 mod attention;
 mod load;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -99,7 +100,7 @@ struct Overview {
 /// Show what needs attention in a project, a group or the instance, and the load of the last hour. Maintainers of the
 /// project, owners of the group, and administrators.
 ///
-/// The work is limited: at most 20,000 events and 24,000 attempts are read for the last hour, and minutes before the
+/// The work is limited: at most 20,000 events and 12,000 attempts are read for the last hour, and minutes before the
 /// oldest of them are null. Deliveries of a group are those of its first 100 hooks.
 #[utoipa::path(get, path = "/overview", tag = "Operations", params(OverviewQuery),
     responses((status = 200, body = Overview)))]
@@ -155,7 +156,7 @@ struct Subject {
 impl Subject {
     async fn of(app: &App, scope: Scope) -> Result<Self, ApiError> {
         let index = app.engine.context.directory();
-        let places = match scope {
+        let inside = match scope {
             Scope::Project(id) => Some(vec![Place::Project(id)]),
             Scope::Group(id) => Some(places::inside(&index, id, MAX_PLACES).ok_or_else(|| {
                 let detail = format!("the group has more than {MAX_PLACES} projects; choose one of its subgroups");
@@ -164,18 +165,18 @@ impl Subject {
             Scope::Instance => None,
         };
 
-        let mut found: Vec<Arc<Hook>> = match &places {
-            Some(places) => {
-                let hooks = places.iter().flat_map(|place| places::hooks_of(&index, *place));
+        let mut found: Vec<Arc<Hook>> = match &inside {
+            Some(inside) => {
+                let hooks = inside.iter().flat_map(|place| places::hooks_of(&index, *place));
                 hooks.cloned().collect()
             }
-            None => index.hooks().cloned().collect(),
+            None => places::all_hooks(&index).cloned().collect(),
         };
         found.sort_unstable_by_key(|hook| hook.id);
 
         let now = app.now();
         let failing = app.store().failing_hooks().await?;
-        let failing: std::collections::HashMap<HookId, Health> = failing.into_iter().collect();
+        let failing: HashMap<HookId, Health> = failing.into_iter().collect();
 
         let mut hooks = Vec::with_capacity(found.len());
         for hook in found {
@@ -187,7 +188,7 @@ impl Subject {
         Ok(Self {
             scope,
             now,
-            places,
+            places: inside,
             hooks,
         })
     }

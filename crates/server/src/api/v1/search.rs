@@ -217,7 +217,7 @@ impl Found<'_> {
                 .iter()
                 .flat_map(|place| places::hooks_of(&index, *place))
                 .collect(),
-            None => index.hooks().collect(),
+            None => places::all_hooks(&index).collect(),
         };
         hooks.retain(|hook| is_named_like(hook, &wanted));
         hooks.sort_unstable_by_key(|hook| hook.id);
@@ -329,17 +329,17 @@ impl Found<'_> {
         let others = index.sources().iter().map(|source| source.id);
         let sources: Vec<SourceId> = std::iter::once(default).chain(others).collect();
 
-        let places: Vec<Place> = match &self.reach.places {
-            Some(places) => places.iter().copied().take(MAX_KEYS + 1).collect(),
-            None => index.places().take(MAX_KEYS + 1).collect(),
+        let searched: Vec<Place> = match &self.reach.places {
+            Some(inside) => inside.iter().copied().take(MAX_KEYS + 1).collect(),
+            None => places::all(&index).take(MAX_KEYS + 1).collect(),
         };
 
         let mut keys = Vec::new();
-        for place in places {
+        for place in searched {
             keys.push(DedupeKey::new(Origin::Api, place, text.to_owned()));
 
             let Place::Project(project) = place else { continue };
-            for number in index.numbers_of(project) {
+            for number in places::numbers_of(&index, project) {
                 let key = Envelope::dedupe_key_in_project(number, text);
                 let of_source = |source: &SourceId| DedupeKey::new(Origin::Source(*source), place, key.clone());
                 keys.extend(sources.iter().map(of_source));

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::directory::Change;
+use quickdraw_domain::password::{Password, PasswordError};
 use quickdraw_store::access::{self, Between, NewUser, UserEdit, UserFilter};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,9 +18,9 @@ use utoipa_axum::routes;
 use super::changes;
 use super::groups::path;
 use super::page::{Listing, OrderQuery, PageQuery};
-use crate::auth::{Admin, Caller};
+use crate::auth::{Admin, AdminCaller, Caller};
 use crate::error::ApiError;
-use crate::params::{Clearable, Line, Moment, Params};
+use crate::params::{Clearable, Hidden, Line, Moment, Params};
 use crate::state::App;
 use crate::views::{Metadata, User};
 
@@ -160,6 +161,26 @@ struct UserToMake {
     /// True for an administrator.
     #[serde(default)]
     admin: Option<bool>,
+
+    /// Password for the web interface: at least 10 characters, at most 128 bytes. Without a password, the user signs in
+    /// with an access token or at the OpenID Connect provider.
+    password: Option<Hidden>,
+
+    /// `true` is refused, because this server cannot send a link to reset the password. Use `password`.
+    reset_password: Option<bool>,
+
+    /// `true` is refused, because nobody would learn the password. Leave `password` out for a user without one.
+    force_random_password: Option<bool>,
+}
+
+/// Checks a new password of the user with this username.
+fn read_password(given: Option<&Hidden>, username: &str) -> Result<Option<Password>, ApiError> {
+    let Some(Hidden(text)) = given else { return Ok(None) };
+    let password = Password::parse(text.expose(), username);
+    let refused = |error: PasswordError| json!({ "password": [error.to_string()] });
+    password
+        .map(Some)
+        .map_err(|error| ApiError::Message(StatusCode::BAD_REQUEST, refused(error)))
 }
 
 /// Create a user. Administrators only.
@@ -171,13 +192,32 @@ async fn create(
     params: Params,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
     let input: UserToMake = params.read()?;
+    if input.reset_password == Some(true) {
+        let text = "reset_password is not supported, because this server sends no link to reset a password; give \
+            password instead";
+        return Err(ApiError::bad_parameter(text));
+    }
+
+    if input.force_random_password == Some(true) {
+        let text = "force_random_password is not supported, because nobody would learn the password; leave password \
+            out for a user without one";
+        return Err(ApiError::bad_parameter(text));
+    }
+
+    let password = read_password(input.password.as_ref(), &input.username.0)?;
     let new = NewUser {
         username: path(input.username.0, "username")?,
         name: input.name.0,
         email: input.email.map(|text| text.0),
         is_admin: input.admin.unwrap_or(false),
     };
-    let user = app.store().create_user(new, app.now()).await?;
+    let user = match password {
+        None => app.store().create_user(new, app.now()).await?,
+        Some(password) => {
+            let hash = app.passwords.hash(password).await?;
+            app.store().create_user_with_password(new, hash, app.now()).await?
+        }
+    };
     changes::report(&app, &actor, &[Change::UserCreated(changes::account(&user))]).await;
 
     Ok((StatusCode::CREATED, Json(User::in_full(&user, &app.external_url))))
@@ -208,15 +248,18 @@ struct UserToChange {
 
     /// True for an administrator.
     admin: Option<bool>,
+
+    /// New password for the web interface: at least 10 characters, at most 128 bytes.
+    password: Option<Hidden>,
 }
 
 /// Change a user. Administrators only.
 ///
-/// Administrators cannot remove their own administrator role.
+/// Administrators cannot remove their own administrator role. A new password ends the user's sessions in browsers.
 #[utoipa::path(put, path = "/users/{id}", tag = "Users", request_body = UserToChange,
     responses((status = 200, body = User)))]
 async fn edit(
-    Admin(actor): Admin,
+    admin: AdminCaller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
@@ -225,7 +268,7 @@ async fn edit(
     let input: UserToChange = params.read()?;
 
     // User 1 is the user of the root token.
-    if (user.id == actor.user_id || user.id == 1) && input.admin == Some(false) {
+    if (user.id == admin.actor.user_id || user.id == 1) && input.admin == Some(false) {
         return Err(ApiError::forbidden());
     }
 
@@ -235,6 +278,12 @@ async fn edit(
             "the user is a bot of a project or group and cannot be changed",
         ));
     }
+
+    let username = input.username.as_ref().map_or(&user.username, |text| &text.0);
+    let hash = match read_password(input.password.as_ref(), username)? {
+        Some(password) => Some(app.passwords.hash(password).await?),
+        None => None,
+    };
 
     let edit = UserEdit {
         username: input.username.map(|text| path(text.0, "username")).transpose()?,
@@ -250,10 +299,16 @@ async fn edit(
         .await?
         .ok_or_else(|| ApiError::not_found("User"))?;
 
+    if let Some(hash) = hash {
+        app.store()
+            .set_password(user.id, hash, admin.kept_session(user.id), app.now())
+            .await?;
+    }
+
     app.access.forget();
     if changed.username != user.username {
         let change = Change::UserRenamed(changes::account(&changed), &user.username);
-        changes::report(&app, &actor, &[change]).await;
+        changes::report(&app, &admin.actor, &[change]).await;
     }
 
     Ok(Json(User::in_full(&changed, &app.external_url)))
@@ -294,8 +349,8 @@ async fn delete(
 
 /// Block a user. Administrators only.
 ///
-/// Their tokens are refused immediately on this node, and within a second on others. Administrators cannot block
-/// themselves.
+/// Their tokens are refused immediately on this node, and within a second on others. Their sessions in browsers end.
+/// Administrators cannot block themselves.
 #[utoipa::path(post, path = "/users/{id}/block", tag = "Users", responses((status = 201, body = bool, content_type = "application/json")))]
 async fn block(
     Admin(actor): Admin,

@@ -15,36 +15,10 @@ impl Users for Postgres {
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.execute(EMAILS_LOCK, &[]).await?;
-
-        let row = transaction
-            .query_opt(
-                "INSERT INTO users (username, name, email, is_admin, created_at) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT DO NOTHING RETURNING id",
-                &[&new.username, &new.name, &new.email, &new.is_admin, &now.as_micros()],
-            )
-            .await?;
-        let id: i64 = scalar(&row.ok_or(Error::Taken("username"))?);
-        check_email(&*transaction, new.email.as_deref(), id).await?;
+        let user = create_user(&*transaction, new, now).await?;
         transaction.commit().await?;
 
-        let NewUser {
-            username,
-            name,
-            email,
-            is_admin,
-        } = new;
-
-        Ok(User {
-            id,
-            username,
-            name,
-            email,
-            is_admin,
-            created_at: now,
-            bot_of: None,
-            blocked: false,
-        })
+        Ok(user)
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
@@ -85,6 +59,11 @@ impl Users for Postgres {
                 ],
             )
             .await?;
+
+        if edit.blocked == Some(true) {
+            let sql = "DELETE FROM sessions WHERE user_id = $1";
+            transaction.execute(sql, &[&id]).await?;
+        }
 
         transaction.commit().await?;
         Ok(Some(changed))
@@ -145,6 +124,39 @@ impl Users for Postgres {
             total,
         })
     }
+}
+
+/// Creates a user. `Taken` if another user has the username or the e-mail address. The caller has a transaction.
+pub(super) async fn create_user(client: &impl GenericClient, new: NewUser, now: Timestamp) -> Result<User> {
+    client.execute(EMAILS_LOCK, &[]).await?;
+
+    let row = client
+        .query_opt(
+            "INSERT INTO users (username, name, email, is_admin, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING RETURNING id",
+            &[&new.username, &new.name, &new.email, &new.is_admin, &now.as_micros()],
+        )
+        .await?;
+    let id: i64 = scalar(&row.ok_or(Error::Taken("username"))?);
+    check_email(client, new.email.as_deref(), id).await?;
+
+    let NewUser {
+        username,
+        name,
+        email,
+        is_admin,
+    } = new;
+
+    Ok(User {
+        id,
+        username,
+        name,
+        email,
+        is_admin,
+        created_at: now,
+        bot_of: None,
+        blocked: false,
+    })
 }
 
 /// Addresses are unique in any case among users that people create and change; no index says so, because those that

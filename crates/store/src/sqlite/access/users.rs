@@ -15,38 +15,7 @@ use crate::sqlite::search::{Found, find, find_users};
 #[async_trait]
 impl Users for Sqlite {
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User> {
-        self.configure(move |tx| {
-            let sql = "SELECT 1 FROM users WHERE lower(username) = lower(?1)";
-            if tx.connection.prepare_cached(sql)?.exists([&new.username])? {
-                return Err(Error::Taken("username"));
-            }
-
-            check_email(tx.connection, new.email.as_deref(), 0)?;
-            tx.connection.execute(
-                "INSERT INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
-            )?;
-
-            let NewUser {
-                username,
-                name,
-                email,
-                is_admin,
-            } = new;
-
-            let id = tx.connection.last_insert_rowid();
-            Ok(User {
-                id,
-                username,
-                name,
-                email,
-                is_admin,
-                created_at: now,
-                bot_of: None,
-                blocked: false,
-            })
-        })
-        .await
+        self.configure(move |tx| create_user(tx.connection, new, now)).await
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
@@ -77,6 +46,10 @@ impl Users for Sqlite {
                     edit.blocked.unwrap_or(known.blocked),
                 ),
             )?;
+
+            if edit.blocked == Some(true) {
+                tx.connection.execute("DELETE FROM sessions WHERE user_id = ?1", [id])?;
+            }
 
             find_user(tx.connection, id)
         })
@@ -137,6 +110,39 @@ impl Users for Sqlite {
         })
         .await
     }
+}
+
+/// Creates a user. `Taken` if another user has the username or the e-mail address.
+pub(super) fn create_user(connection: &Connection, new: NewUser, now: Timestamp) -> Result<User> {
+    let sql = "SELECT 1 FROM users WHERE lower(username) = lower(?1)";
+    if connection.prepare_cached(sql)?.exists([&new.username])? {
+        return Err(Error::Taken("username"));
+    }
+
+    check_email(connection, new.email.as_deref(), 0)?;
+    connection.execute(
+        "INSERT INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
+    )?;
+
+    let NewUser {
+        username,
+        name,
+        email,
+        is_admin,
+    } = new;
+
+    let id = connection.last_insert_rowid();
+    Ok(User {
+        id,
+        username,
+        name,
+        email,
+        is_admin,
+        created_at: now,
+        bot_of: None,
+        blocked: false,
+    })
 }
 
 /// Refuses an address that another user has, in whatever case. Configuration is written by one at a time.

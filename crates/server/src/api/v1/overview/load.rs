@@ -26,7 +26,7 @@ const COMMITS_AT_ONCE: usize = 1_000;
 /// Largest number of events that are read for a project or group.
 const MAX_EVENTS: usize = 2_000;
 /// Largest number of attempts that are read.
-const MAX_ATTEMPTS: usize = 24_000;
+const MAX_ATTEMPTS: usize = 12_000;
 /// Largest number of hooks of a project or group whose deliveries are counted.
 const MAX_HOOKS: usize = 100;
 /// Largest number of open deliveries that are counted.

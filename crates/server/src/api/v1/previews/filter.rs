@@ -44,8 +44,7 @@ struct FiltersToPreview {
     #[schema(value_type = Option<Object>)]
     event_filter: (),
 
-    /// Kind of event, such as `push_hooks`.
-    #[schema(default = "push_hooks")]
+    /// Kind of event. Pushes by default.
     trigger: Option<String>,
 
     /// Project of the hook: id or full path.

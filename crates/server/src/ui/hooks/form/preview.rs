@@ -1,6 +1,7 @@
 //! Previews of the form: the verdict of the guard, a template with a real event, and filters with recent pushes.
 
 use axum::http::Method;
+use quickdraw_domain::Trigger;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -82,7 +83,7 @@ pub(super) async fn make(at: &At, kind: &str, body: &Map<String, Value>, hook: O
         }
         "template" => {
             take(&["custom_webhook_template"]);
-            asked.insert("trigger".to_owned(), json!("push_hooks"));
+            asked.insert("trigger".to_owned(), json!(Trigger::PUSH.row().name));
             of_template(at, asked).await
         }
         _ => {
