@@ -1,6 +1,8 @@
 //! Calls of the API within the process, as the person who is signed in.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -19,6 +21,20 @@ const MAX_ANSWER: usize = 32 << 20;
 /// The header that names clients behind a proxy. The audit log needs it.
 const FORWARDED: &str = "x-forwarded-for";
 
+/// Number of calls of the API that a page has made.
+#[derive(Clone, Default)]
+pub(super) struct Calls(Arc<AtomicU32>);
+
+impl Calls {
+    pub(super) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The API, as a person may use it.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -26,6 +42,7 @@ pub(super) struct Api {
     signed_in: SignedIn,
     peer: Option<ConnectInfo<SocketAddr>>,
     forwarded: HeaderMap,
+    calls: Calls,
 }
 
 /// A refusal of the API.
@@ -72,6 +89,7 @@ impl Api {
             signed_in,
             peer: parts.extensions.get().copied(),
             forwarded,
+            calls: parts.extensions.get().cloned().unwrap_or_default(),
         }
     }
 
@@ -141,6 +159,7 @@ impl Api {
             request.extensions_mut().insert(peer);
         }
 
+        self.calls.add();
         let response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use super::Ui;
+use super::client::Calls;
 use super::person::Framing;
 use crate::files::POLICY;
 
@@ -27,8 +28,11 @@ pub(super) async fn check(State(ui): State<Arc<Ui>>, mut request: Request, next:
         return refuse(StatusCode::FORBIDDEN, text);
     }
 
+    let calls = Calls::default();
+    request.extensions_mut().insert(calls.clone());
     let framing = Framing::default();
     request.extensions_mut().insert(framing.clone());
+
     let mut response = next.run(request).await;
 
     if framing.is_allowed()
@@ -38,7 +42,15 @@ pub(super) async fn check(State(ui): State<Arc<Ui>>, mut request: Request, next:
     }
 
     protect(response.headers_mut(), ui.app.external_url.starts_with("https://"));
+    name_calls(response.headers_mut(), calls.count());
     response
+}
+
+/// Names the number of calls of the API that made the page, which browsers show beside its time.
+fn name_calls(headers: &mut HeaderMap, calls: u32) {
+    if let Ok(value) = HeaderValue::try_from(format!("api;desc=\"{calls} calls\"")) {
+        headers.insert(HeaderName::from_static("server-timing"), value);
+    }
 }
 
 /// The policy of a page that these origins may show in an iframe. None if there are no origins.
