@@ -122,6 +122,7 @@ mod api_lists;
 mod commands_list;
 mod history_pages;
 mod hook_list;
+mod hook_pages;
 mod notification_pages;
 mod notifications;
 mod operation_list;
@@ -471,6 +472,7 @@ fn main() {
         .chain(page_data::CHECKS)
         .chain(history_pages::CHECKS)
         .chain(hook_list::CHECKS)
+        .chain(hook_pages::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
