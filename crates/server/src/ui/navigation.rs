@@ -20,7 +20,7 @@ pub(super) enum Section {
 impl Section {
     /// Checks whether visitors of a portal can open the section.
     const fn is_of_portals(self) -> bool {
-        matches!(self, Self::Hooks)
+        matches!(self, Self::Hooks | Self::Events | Self::Deliveries)
     }
 
     /// The sections of a level with their names and addresses.
@@ -44,7 +44,9 @@ impl Section {
     /// Checks whether places of a level have the section.
     const fn is_at(self, level: Level) -> bool {
         match self {
-            Self::Overview | Self::Hooks | Self::Notifications => true,
+            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries | Self::Replays | Self::Notifications => {
+                true
+            }
             Self::Projects => matches!(level, Level::Group),
             Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
