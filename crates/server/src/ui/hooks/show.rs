@@ -17,7 +17,7 @@ use crate::ui::client::Refusal;
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
-use crate::ui::history::OUTCOMES;
+use crate::ui::history::{Choice, OUTCOMES};
 use crate::ui::navigation::Section;
 use crate::ui::place::{At, Level};
 
@@ -29,6 +29,8 @@ struct HookPage {
     status: Status,
     kinds: Vec<Kind>,
     filters: Filters,
+    outcomes: [Choice; 12],
+    periods: [Choice; 5],
     recent: Recent,
 
     /// The address of the page.
@@ -96,6 +98,8 @@ async fn hook_page(ui: &Ui, at: &At, query: &Fields) -> Result<HookPage, PageErr
         status,
         kinds,
         filters,
+        outcomes: OUTCOMES.map(|(value, words)| Choice::new(value, words)),
+        periods: PERIODS.map(|(value, words)| Choice::new(value, words)),
         recent,
         address,
         live,
