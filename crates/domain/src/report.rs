@@ -3,7 +3,7 @@
 pub mod operation;
 mod samples;
 
-pub use samples::{example, has_sample, sample};
+pub use samples::{example, has_sample, sample, template};
 
 use crate::compose::{ComposeError, Composer, Happened, MAX_OBJECT, Scene, system_events};
 use crate::hook::body_template::MAX_BODY;

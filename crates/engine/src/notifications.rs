@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::workers::Stop;
 
 /// The lease of the node that watches. It is longer than the messages that are sent side by side take.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(30);
 /// Interval between two counts of backlogs and looks at sources.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 

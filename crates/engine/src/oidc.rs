@@ -1,7 +1,7 @@
 //! Sign-in at an OpenID Connect provider: the authorization code flow with PKCE, state and nonce.
 //!
-//! The crate `openidconnect` builds the requests and checks the answers. Its requests go through `egress`, which follows
-//! no redirects and refuses metadata addresses. The operator chose the provider, so local networks are allowed.
+//! The crate `openidconnect` builds the requests and checks the answers. Its requests go through `egress`, which
+//! follows no redirects and refuses metadata addresses. The operator chose the provider, so local networks are allowed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -211,6 +211,7 @@ impl Oidc {
         let code = AuthorizationCode::new(code.expose().to_owned());
         let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
         let one = client.clone();
+
         let exchange = move |http: &dyn Fn(HttpRequest) -> Answered| {
             let request = one.exchange_code(code);
             let request = request.map_err(|error| OidcError::Provider(error.to_string()))?;
@@ -229,7 +230,7 @@ impl Oidc {
         };
 
         let more = self.user_info(client, &tokens, &subject).await?;
-        Ok(self.caller.account(&subject, &claims, &more))
+        Ok(account(&self.caller.settings, &subject, &claims, &more))
     }
 
     /// Asks for more about the user. Some providers put names, addresses and groups there only.
@@ -288,33 +289,6 @@ impl Oidc {
 }
 
 impl Caller {
-    /// Reads the account from the claims of the ID token and of the user info.
-    fn account(&self, subject: &SubjectIdentifier, claims: &Value, more: &Value) -> Account {
-        let text = |name: &str| {
-            let found = [claims, more].into_iter().find_map(|claims| claims[name].as_str());
-            found.map(str::to_owned).filter(|text| !text.is_empty())
-        };
-
-        // An address counts only if the same document says that it is verified.
-        let verified_email = [claims, more].into_iter().find_map(|claims| {
-            let is_verified = claims["email_verified"] == Value::Bool(true);
-            claims["email"].as_str().filter(|_| is_verified).map(str::to_owned)
-        });
-
-        let claim = self.settings.groups_claim.as_str();
-        let groups = [claims, more].into_iter().find_map(|claims| claims[claim].as_array());
-        let groups = groups.into_iter().flatten().filter_map(Value::as_str);
-
-        Account {
-            issuer: self.settings.issuer.clone(),
-            subject: subject.to_string(),
-            username: text("preferred_username").or_else(|| text("nickname")),
-            name: text("name"),
-            verified_email,
-            groups: groups.take(MAX_GROUPS).map(str::to_owned).collect(),
-        }
-    }
-
     fn ready(&self, known: &Known) -> Result<Ready, OidcError> {
         let settings = &self.settings;
         let secret = settings.client_secret.expose();
@@ -364,6 +338,7 @@ impl Caller {
         let status = answer.status.try_into();
         *response.status_mut() = status.map_err(|_| CallError("the status is invalid".to_owned()))?;
         *response.headers_mut() = answer.headers;
+
         Ok(response)
     }
 }
@@ -394,6 +369,33 @@ fn verify(client: &Ready, tokens: &CoreTokenResponse, nonce: &Nonce) -> Result<(
     Ok((claims.subject().clone(), all_claims(token)))
 }
 
+/// Reads the account from the claims of the ID token and of the user info.
+fn account(settings: &OidcSection, subject: &SubjectIdentifier, claims: &Value, more: &Value) -> Account {
+    let text = |name: &str| {
+        let found = [claims, more].into_iter().find_map(|claims| claims[name].as_str());
+        found.map(str::to_owned).filter(|text| !text.is_empty())
+    };
+
+    // An address counts only if the same document says that it is verified.
+    let verified_email = [claims, more].into_iter().find_map(|claims| {
+        let is_verified = claims["email_verified"] == Value::Bool(true);
+        claims["email"].as_str().filter(|_| is_verified).map(str::to_owned)
+    });
+
+    let claim = settings.groups_claim.as_str();
+    let groups = [claims, more].into_iter().find_map(|claims| claims[claim].as_array());
+    let groups = groups.into_iter().flatten().filter_map(Value::as_str);
+
+    Account {
+        issuer: settings.issuer.clone(),
+        subject: subject.to_string(),
+        username: text("preferred_username").or_else(|| text("nickname")),
+        name: text("name"),
+        verified_email,
+        groups: groups.take(MAX_GROUPS).map(str::to_owned).collect(),
+    }
+}
+
 /// All claims of an ID token that was checked.
 fn all_claims(token: &CoreIdToken) -> Value {
     let text = token.to_string();
@@ -406,6 +408,7 @@ fn all_claims(token: &CoreIdToken) -> Value {
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
+
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
@@ -413,4 +416,53 @@ fn causes(error: &dyn std::error::Error) -> String {
     }
 
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(claims: &Value, more: &Value) -> Account {
+        let settings = OidcSection {
+            issuer: "https://id.example".to_owned(),
+            ..OidcSection::default()
+        };
+        account(&settings, &SubjectIdentifier::new("s1".to_owned()), claims, more)
+    }
+
+    #[test]
+    fn claims_of_the_token_come_before_those_of_the_user_info() {
+        let claims = json!({ "preferred_username": "ida", "groups": ["a", 7, "b"] });
+        let more = json!({ "preferred_username": "other", "name": "Ida", "groups": ["c"] });
+        let found = read(&claims, &more);
+
+        assert_eq!(
+            (found.issuer.as_str(), found.subject.as_str()),
+            ("https://id.example", "s1")
+        );
+        assert_eq!(
+            (found.username.as_deref(), found.name.as_deref()),
+            (Some("ida"), Some("Ida"))
+        );
+        assert_eq!(found.groups, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_address_counts_only_if_its_own_document_says_that_it_is_verified() {
+        let email = |claims: Value, more: Value| read(&claims, &more).verified_email;
+        let verified = json!({ "email": "a@example.com", "email_verified": true });
+        assert_eq!(email(verified.clone(), json!({})).as_deref(), Some("a@example.com"));
+        assert_eq!(email(json!({}), verified).as_deref(), Some("a@example.com"));
+
+        assert_eq!(
+            email(json!({ "email": "a@example.com" }), json!({ "email_verified": true })),
+            None
+        );
+        assert_eq!(
+            email(json!({ "email": "a@example.com", "email_verified": "true" }), json!({})),
+            None
+        );
+    }
 }

@@ -1,7 +1,6 @@
 //! Passwords of local accounts: hashing with Argon2id, and the check of a password with a delay after failures.
 //!
-//! An unknown account, an account without a password and a wrong password cannot be told apart: the answer is the same,
-//! and so is the work.
+//! An unknown account, an account without a password and a wrong password get the same answer, after the same work.
 
 mod failures;
 
@@ -103,6 +102,7 @@ impl Passwords {
         let permit = self.work.acquire().await?;
         let hashed = permit.run(move || argon2().hash_password(password.expose()).map(|hash| hash.to_string()));
         let hashed = hashed.await.map_err(|error| ApiError::internal(error.into()))?;
+
         drop(place);
 
         hashed.map_err(|error| ApiError::internal(anyhow::anyhow!("failed to hash a password: {error}")))
@@ -112,6 +112,7 @@ impl Passwords {
     pub(crate) async fn sign_in(&self, username: &str, password: &Secret, address: IpAddr) -> Result<User, Refused> {
         let attempt = self.begin(username, address)?;
         let is_username = username.chars().count() <= LONGEST_USERNAME && !username.contains('\0');
+
         let found = if is_username {
             self.context.store().find_password(username.to_owned()).await
         } else {
@@ -182,6 +183,7 @@ impl Passwords {
         let permit = self.work.acquire().await?;
         let matches = permit.run(move || matches(hash.as_deref(), password.expose().as_bytes()));
         let matches = matches.await.map_err(|error| ApiError::internal(error.into()));
+
         drop(place);
 
         matches

@@ -19,6 +19,7 @@ const SAYS_SO_FOR: u64 = 24 * 3600;
 pub(crate) fn new_secret() -> Result<(String, [u8; 32]), ApiError> {
     let mut bytes = [0; SECRET];
     getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(error.into()))?;
+
     let secret = hex::encode(bytes);
     let digest = digest(&secret);
     Ok((secret, digest))
@@ -122,6 +123,7 @@ impl Portals {
         } else {
             "SameSite=Lax"
         };
+
         let name = self.cookie();
         let line = format!("{name}={secret}; Path=/; Max-Age={seconds}; HttpOnly; {site}");
         HeaderValue::try_from(line).expect("hexadecimal digits can be in a header")

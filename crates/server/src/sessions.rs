@@ -70,10 +70,12 @@ impl Sessions {
     pub(crate) async fn begin(&self, parts: &Parts, user: i64, token: Option<i64>) -> Result<HeaderValue, ApiError> {
         let mut bytes = [0; SECRET];
         getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(error.into()))?;
+
         let secret = hex::encode(bytes);
 
         let browser = parts.headers.get(header::USER_AGENT);
         let browser = browser.and_then(|name| name.to_str().ok()).unwrap_or_default();
+
         let new = NewSession {
             digest: digest(&secret),
             user_id: user,
@@ -98,6 +100,7 @@ impl Sessions {
 
         let now = self.context.clock().now();
         let found = self.context.store().find_session(digest(secret), now).await?;
+
         Ok(found.map(|(session, actor)| SignIn {
             actor,
             session: session.id,

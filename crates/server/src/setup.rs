@@ -28,6 +28,7 @@ pub struct SetupLink {
 pub async fn create(store: &SharedStore, external_url: &str, now: Timestamp) -> anyhow::Result<SetupLink> {
     let mut bytes = [0; SECRET];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("failed to read random bytes: {error}"))?;
+
     let secret = hex::encode(bytes);
 
     let expires_at = now.plus(VALID_FOR);

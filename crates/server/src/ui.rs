@@ -5,27 +5,43 @@
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
 mod assets;
+mod catalog;
 mod client;
 #[cfg(debug_assertions)]
 mod components;
+mod deliveries;
 mod error;
+mod events;
 mod form;
 mod frame;
 mod guard;
+mod history;
 mod home;
 mod hooks;
 mod live;
+mod members;
 mod navigation;
+mod new_scope;
 mod notifications;
 mod oidc;
+mod overview;
 mod parts;
 mod person;
 mod place;
 mod portal;
 mod profile;
+mod question;
+mod replays;
+mod report;
+mod roles;
+mod scope_settings;
+mod scope_tokens;
 mod scopes;
+mod search;
 mod setup;
 mod sign_in;
+mod start;
+mod tree;
 
 use std::sync::Arc;
 
@@ -64,10 +80,18 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
         .route("/-/sign_in/oidc", get(oidc::begin))
         .route("/-/sign_in/oidc/callback", get(oidc::callback))
         .route("/-/sign_out", post(sign_in::leave))
+        .route("/-/catalog", get(catalog::list))
+        .route("/-/catalog/{name}", get(catalog::show).post(catalog::send))
         .route("/-/setup/{secret}", get(setup::show).post(setup::submit))
         .route("/-/start", get(setup::start))
         .route("/-/portal/{secret}", get(portal::open))
         .merge(profile::routes())
+        .route("/-/search", get(search::show))
+        .route("/-/groups/new", get(new_scope::group).post(new_scope::create_group))
+        .route(
+            "/-/projects/new",
+            get(new_scope::project).post(new_scope::create_project),
+        )
         .route("/-/assets/{name}", get(assets::show));
     #[cfg(debug_assertions)]
     let pages = pages.route("/-/components", get(components::show));
@@ -85,12 +109,32 @@ pub(crate) fn beside(api: Router, app: Arc<App>) -> Router {
 /// the page; `Address` makes them from the address in the browser.
 fn pages_of_places() -> Router<Arc<Ui>> {
     Router::new()
+        .route("/{level}/{path}/start", get(start::show))
+        .route("/{level}/{path}/projects", get(start::show))
+        .route("/{level}/{path}/overview", get(overview::show))
         .route("/{level}/{path}/hooks", get(hooks::list).post(hooks::form::create))
         .route("/{level}/{path}/hooks/new", get(hooks::form::new))
         .route(
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
         )
+        .route("/{level}/{path}/events", get(events::list))
+        .route("/{level}/{path}/events/live", get(events::follow))
+        .route("/{level}/{path}/events/{event_id}", get(events::one::show))
+        .route("/{level}/{path}/report", get(report::show).post(report::send))
+        .route("/{level}/{path}/deliveries", get(deliveries::list))
+        .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
+        .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
+        .route(
+            "/{level}/{path}/replays",
+            get(replays::list).post(replays::form::create),
+        )
+        .route("/{level}/{path}/replays/new", get(replays::form::new))
+        .route(
+            "/{level}/{path}/replays/{replay_id}",
+            get(replays::one::show).post(replays::one::change),
+        )
+        .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
         .route("/{level}/{path}/notifications", get(notifications::list))
         .route(
             "/{level}/{path}/notifications/new",
@@ -108,12 +152,31 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/notifications/{notification}/delete",
             get(notifications::ask).post(notifications::delete),
         )
+        .route("/{level}/{path}/members", get(members::list).post(members::add))
+        .route(
+            "/{level}/{path}/members/{user_id}",
+            get(members::edit).post(members::change),
+        )
+        .route(
+            "/{level}/{path}/access_tokens",
+            get(scope_tokens::list).post(scope_tokens::create),
+        )
+        .route("/{level}/{path}/access_tokens/{token_id}", post(scope_tokens::revoke))
+        .route(
+            "/{level}/{path}/settings",
+            get(scope_settings::show).post(scope_settings::save),
+        )
+        .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
+        .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
+        .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
         .fallback(error::missing)
 }
 
 /// Opens the page of a place. Other paths belong to the API.
 async fn open(places: Router, mut request: Request) -> Response {
-    let Some(uri) = Address::read(request.uri().path()).and_then(|address| address.inner(request.uri())) else {
+    let is_page = |address: &Address<'_>| request.method().is_safe() || !address.is_start();
+    let address = Address::read(request.uri().path()).filter(is_page);
+    let Some(uri) = address.and_then(|address| address.inner(request.uri())) else {
         return not_found(request.uri().clone()).await.into_response();
     };
 

@@ -138,6 +138,15 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (33, "ssh_keys", include_str!("migrations/postgres/0033_ssh_keys.sql")),
     (34, "sessions", include_str!("migrations/postgres/0034_sessions.sql")),
     (35, "sign_in", include_str!("migrations/postgres/0035_sign_in.sql")),
+    (
+        36,
+        "notifications",
+        include_str!("migrations/postgres/0036_notifications.sql"),
+    ),
+    (
+        37,
+        "inspectors",
+        include_str!("migrations/postgres/0037_inspectors.sql"),
     ),
 ];
 

@@ -27,13 +27,13 @@ class Mailbox:
         self.mails = []
         self.arrived = threading.Condition()
 
-    async def handle_RCPT(self, session, transaction, envelope, address, options):
+    async def handle_RCPT(self, _server, _session, envelope, address, _options):
         if address.startswith("gone@"):
             return "550 no such user"
         envelope.rcpt_tos.append(address)
         return "250 ok"
 
-    async def handle_DATA(self, session, transaction, envelope):
+    async def handle_DATA(self, _server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         with self.arrived:
             self.mails.append((envelope.rcpt_tos, mail, session.ssl is not None))
@@ -67,13 +67,13 @@ def make_rule(base, *to):
     return f"/api/v1/notifications/{call(base, 'POST', '/api/v1/notifications', rule)['id']}"
 
 
-def notify(base, mailbox, encrypted):
+def notify(base, mailbox, by_starttls):
     """News arrives as a mail that another mail library reads."""
     rule = make_rule(base, "ida@example.com", "gone@example.com")
     sent = call(base, "POST", f"{rule}/test")
     assert sent["result"] == "sent" and "gone@example.com" in sent["error"], sent
-    recipients, mail, was_encrypted = mailbox.wait(1)
-    assert recipients == ["ida@example.com"] and was_encrypted == encrypted
+    recipients, mail, was_by_starttls = mailbox.wait(1)
+    assert recipients == ["ida@example.com"] and was_by_starttls == by_starttls
     assert mail["subject"] == "[Quickdraw] Test of a notification" and mail["from"].endswith("<quickdraw@example.com>")
     assert mail["auto-submitted"] == "auto-generated" and mail["message-id"] and mail["date"]
     assert mail.get_content_type() == "text/plain" and "This is a test." in mail.get_content()
@@ -98,7 +98,7 @@ def run(program, database, mailbox, folder, tls):
     if tls != "none":
         settings |= {"QUICKDRAW__MAIL__USER": "quickdraw", "QUICKDRAW__MAIL__PASSWORD": PASSWORD}
     with server(program, database, **settings) as base:
-        notify(base, mailbox, tls != "none")
+        notify(base, mailbox, tls == "required")
     controller.stop()
     print("mail", tls, "ok")
 

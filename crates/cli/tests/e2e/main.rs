@@ -73,6 +73,7 @@ mod outages;
 mod pages;
 mod passwords;
 mod pauses;
+mod place_pages;
 mod portal;
 mod privacy;
 mod profile;
@@ -119,6 +120,7 @@ macro_rules! checks {
 mod administration_list;
 mod api_lists;
 mod commands_list;
+mod history_pages;
 mod notification_pages;
 mod notifications;
 mod operation_list;
@@ -447,6 +449,25 @@ const CHECKS: &[(&str, Check)] = checks![
     pages::every_page_is_protected_by_its_headers,
     pages::pages_answer_to_their_own_host_names_only,
     pages::the_webhooks_of_all_levels_have_the_addresses_of_gitlab,
+    place_pages::an_empty_instance_shows_the_first_steps,
+    place_pages::the_start_page_filters_projects_and_groups,
+    place_pages::the_start_page_of_a_group_lists_its_subgroups_and_projects,
+    place_pages::start_pages_keep_other_addresses_free,
+    place_pages::the_overview_begins_with_what_needs_attention,
+    place_pages::members_without_a_higher_role_see_the_facts_of_a_project_only,
+    place_pages::the_search_box_leads_to_pages,
+    place_pages::a_member_is_added_changed_and_removed_in_the_browser,
+    place_pages::an_unknown_username_is_an_error_of_its_field,
+    place_pages::a_maintainer_gives_no_higher_role_in_the_browser,
+    place_pages::an_access_token_is_made_shown_once_and_revoked,
+    place_pages::a_token_without_a_scope_is_refused_beside_the_scopes,
+    place_pages::settings_are_saved_and_lead_to_the_new_path,
+    place_pages::a_refused_path_is_an_error_of_its_field,
+    place_pages::a_project_is_moved_in_the_browser,
+    place_pages::a_project_is_deleted_when_its_path_is_typed,
+    place_pages::groups_and_projects_are_created_in_the_browser,
+    place_pages::only_administrators_create_groups_and_delete_projects_in_the_browser,
+    place_pages::hostile_names_are_text_on_pages_of_places,
     api_page::the_page_of_the_api_is_compressed_and_cached,
     api_page::the_files_of_the_api_page_are_kept_by_browsers,
     api_page::the_page_of_the_api_has_no_inline_script_and_shows_operations_without_scripts,
@@ -499,6 +520,7 @@ fn main() {
         .chain(operation_list::CHECKS)
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS)
+        .chain(history_pages::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

@@ -154,7 +154,7 @@ pub(crate) fn a_rule_of_a_group_covers_its_projects(engine: Engine) {
     check_shows(&server.get(&other), &json!({ "pending": 0, "last_sent_at": null }));
 }
 
-/// A mail server that is away until it is told to come back.
+/// A mail server that refuses mails until the flag is set.
 fn absent_mailbox() -> (Mailbox, Arc<AtomicBool>) {
     let is_back = Arc::new(AtomicBool::new(false));
     let known = is_back.clone();
@@ -427,7 +427,7 @@ pub(crate) fn impossible_rules_are_refused(engine: Engine) {
         &server,
         "silent_hours",
         json!(0),
-        422,
+        400,
         "silent_hours must be a whole number from 1 to 720",
     );
     check_refused(&server, "backlog_above", json!(100_001), 400, "backlog_above must be");

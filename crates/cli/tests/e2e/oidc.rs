@@ -25,6 +25,7 @@ impl Scene {
     fn start(engine: &Engine, settings: &[(&str, &str)]) -> Self {
         let provider = Provider::start();
         let issuer = provider.issuer.clone();
+
         let mut all = vec![
             ("QUICKDRAW__OIDC__ISSUER", issuer.as_str()),
             ("QUICKDRAW__OIDC__CLIENT_ID", "quickdraw"),
@@ -32,6 +33,7 @@ impl Scene {
             ("QUICKDRAW__OIDC__NAME", "Example ID"),
         ];
         all.extend(settings);
+
         let server = Server::start(engine, &all);
         Self { provider, server }
     }
@@ -44,6 +46,7 @@ impl Scene {
         let location = reply.header_as_sent("location").expect("an address");
         let address = url::Url::parse(&location).expect("an address");
         let query: HashMap<String, String> = address.query_pairs().into_owned().collect();
+
         assert_eq!(query["response_type"], "code");
         assert_eq!(query["code_challenge_method"], "S256");
         assert!(query["redirect_uri"].ends_with("/-/sign_in/oidc/callback"));
@@ -51,6 +54,7 @@ impl Scene {
         let cookie = reply.header_as_sent("set-cookie").expect("a cookie");
         let cookie = cookie.split(';').next().expect("a pair").to_owned();
         self.provider.set(|script| script.nonce.clone_from(&query["nonce"]));
+
         Begun {
             cookie,
             state: query["state"].clone(),
@@ -69,6 +73,7 @@ impl Scene {
             script.claims = claims;
             script.user_info = user_info;
         });
+
         let begun = self.begin();
         self.come_back(&begun, CODE, &begun.state)
     }
@@ -89,6 +94,7 @@ pub(crate) fn the_first_sign_in_creates_a_user_and_the_second_finds_it(engine: E
 
     let reply = scene.sign_in(json!({}), ida()).checked(303);
     assert_eq!(reply.header("location"), Some("/-/profile"));
+
     let page = Visitor::with_cookie_of(&scene.server, &reply).page("/-/profile");
     assert!(page.contains("ida@climb.example"), "{page}");
 
@@ -170,6 +176,7 @@ pub(crate) fn a_user_with_the_same_address_is_linked_only_if_the_settings_allow_
     for (allowed, expected) in [("false", "ida"), ("true", "uma")] {
         let scene = Scene::start(&engine, &[("QUICKDRAW__OIDC__LINK_BY_EMAIL", allowed)]);
         scene.server.create("/api/v4/users", &user);
+
         let reply = scene.sign_in(json!({}), ida()).checked(303);
         let page = Visitor::with_cookie_of(&scene.server, &reply).page("/");
         assert!(
@@ -186,6 +193,7 @@ pub(crate) fn an_address_that_is_not_verified_links_nobody(engine: Engine) {
 
     let mut claims = ida();
     claims["email_verified"] = json!(false);
+
     let reply = scene.sign_in(claims, json!({})).checked(303);
     let page = Visitor::with_cookie_of(&scene.server, &reply).page("/");
     assert!(page.contains("Signed in as <strong>ida</strong>"), "{page}");
@@ -194,11 +202,13 @@ pub(crate) fn an_address_that_is_not_verified_links_nobody(engine: Engine) {
 pub(crate) fn a_blocked_user_is_refused_at_the_provider_too(engine: Engine) {
     let scene = Scene::start(&engine, &[]);
     scene.sign_in(json!({}), ida()).checked(303);
+
     let id = &scene.user("ida")["id"];
     scene
         .server
         .call("POST", &format!("/api/v4/users/{id}/block"), "")
         .checked(201);
+
     scene
         .sign_in(json!({}), ida())
         .check_refusal(403, "Your account is blocked");

@@ -46,6 +46,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let issuer = format!("http://127.0.0.1:{port}");
+
         let script = Arc::new(Mutex::new(Script {
             claims: json!({}),
             user_info: json!({}),
@@ -58,6 +59,7 @@ impl Provider {
             published: new_key(),
             other: new_key(),
         };
+
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answers, base, kept) = (script.clone(), issuer.clone(), requests.clone());
 
@@ -65,8 +67,10 @@ impl Provider {
             for mut stream in listener.incoming().flatten() {
                 while let Some(got) = read_request(&mut stream) {
                     kept.lock().expect("no panic").push(got.clone());
+
                     let script = answers.lock().expect("no panic").clone();
                     let (status, body) = answer(&got, &base, &script, &keys);
+
                     if write(&mut stream, status, &body.to_string()).is_err() {
                         break;
                     }

@@ -41,6 +41,7 @@ pub(crate) fn an_administrator_sets_the_first_password_of_a_user(engine: Engine)
     server
         .call_as(&token, "PUT", &path, &json!({ "password": PASSWORD }).to_string())
         .check(403);
+
     let set = server
         .call("PUT", &path, &json!({ "password": PASSWORD }).to_string())
         .check(200);
@@ -83,6 +84,7 @@ pub(crate) fn a_password_that_breaks_a_rule_is_refused(engine: Engine) {
 pub(crate) fn wrong_passwords_are_slowed_down(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (_, token) = make_user(&server, "ida");
+
     for _ in 0..5 {
         change(&server, &token, OTHER, PASSWORD).check(400);
     }
@@ -99,6 +101,7 @@ pub(crate) fn passwords_are_neither_logged_nor_audited(engine: Engine) {
 
     let audit = server.get("/api/v1/audit?limit=100").to_string();
     assert!(audit.contains("current_password"), "{audit}");
+
     for password in [PASSWORD, OTHER] {
         assert!(!audit.contains(password));
         assert!(!server.output().contains(password));
@@ -124,6 +127,7 @@ pub(crate) fn the_first_start_writes_a_setup_link_into_a_private_file(engine: En
     let file = server.folder.path().join("quickdraw-data/setup-link");
     let link = std::fs::read_to_string(&file).expect("a file");
     let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+
     assert_eq!(mode & 0o777, 0o600);
 
     // The output is no terminal, so it names the file only.

@@ -21,6 +21,7 @@ fn start(engine: &Engine) -> Server {
     );
     server.make_project();
     server.make_hook("https://hooks.example.com/in", "");
+
     let other = json!({ "name": "Tent", "path": "tent", "namespace_id": 1 });
     server.create("/api/v4/projects", &other);
     server
@@ -100,6 +101,7 @@ pub(crate) fn an_open_portal_ends_with_its_link(engine: Engine) {
     let server = start(&engine);
     let people = People { server: &server };
     let (ida, token) = people.make("ida", "api");
+
     people.add("projects/1", ida, 40);
 
     let made = server
@@ -128,7 +130,9 @@ pub(crate) fn only_who_manages_webhooks_makes_portal_links(engine: Engine) {
     let server = start(&engine);
     let people = People { server: &server };
     let (developer, token) = people.make("developer", "api");
+
     people.add("projects/1", developer, 30);
+
     let (_, stranger) = people.make("stranger", "api");
 
     let body = r#"{"project":"gear/rope"}"#;
@@ -175,4 +179,31 @@ pub(crate) fn only_pages_of_a_portal_may_be_framed(engine: Engine) {
     for path in ["/gear/rope/-/hooks", "/-/sign_in", "/"] {
         assert!(policy(&admin, path).ends_with("frame-ancestors 'none'"), "{path}");
     }
+}
+
+/// Sends the form of a new webhook with a link of this access.
+fn add_webhook(server: &Server, access: &str) -> u16 {
+    let visitor = open(
+        server,
+        &link(server, &json!({ "project": "gear/rope", "access": access })),
+    );
+    let page = visitor.page("/gear/rope/-/hooks/new");
+    let field = page.split(r#"name="form_token" value=""#).nth(1).expect("a form");
+    let token = field.split('"').next().expect("a value");
+
+    let url = format!("https://hooks.example.com/{access}");
+    let fields = [("form_token", token), ("url", url.as_str()), ("push_events", "true")];
+    visitor.send("/gear/rope/-/hooks", &fields).status
+}
+
+pub(crate) fn only_a_link_for_managing_changes_webhooks(engine: Engine) {
+    let server = start(&engine);
+    assert_eq!(add_webhook(&server, "read"), 403);
+    assert_eq!(add_webhook(&server, "manage"), 303);
+
+    let hooks = server.get("/api/v4/projects/1/hooks").to_string();
+    assert!(hooks.contains("/manage") && !hooks.contains("/read"), "{hooks}");
+
+    let audit = server.get("/api/v1/audit").to_string();
+    assert!(audit.contains("root (portal)"), "{audit}");
 }

@@ -9,6 +9,7 @@ const NEW: &str = "battery staple";
 pub(crate) fn a_new_password_ends_the_other_sessions(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let here = Visitor::by_password(&server, "ida", PASSWORD);
     let there = Visitor::by_password(&server, "ida", PASSWORD);
 
@@ -28,6 +29,7 @@ pub(crate) fn a_new_password_ends_the_other_sessions(engine: Engine) {
 pub(crate) fn a_refused_password_is_explained_and_not_sent_back(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let ida = Visitor::by_password(&server, "ida", PASSWORD);
 
     for (current, new, again, words) in [
@@ -49,6 +51,7 @@ pub(crate) fn a_refused_password_is_explained_and_not_sent_back(engine: Engine) 
 pub(crate) fn sessions_are_listed_and_ended(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let here = Visitor::by_password(&server, "ida", PASSWORD);
     let there = Visitor::by_password(&server, "ida", PASSWORD);
 
@@ -65,6 +68,7 @@ pub(crate) fn sessions_are_listed_and_ended(engine: Engine) {
 pub(crate) fn a_person_signs_out_everywhere_else(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let sign_in = || Visitor::by_password(&server, "ida", PASSWORD);
     let (here, there, elsewhere) = (sign_in(), sign_in(), sign_in());
 
@@ -77,6 +81,7 @@ pub(crate) fn a_person_signs_out_everywhere_else(engine: Engine) {
 pub(crate) fn nobody_ends_the_session_of_another_user(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let (_, other) = make_user(&server, "olga");
     let ida = Visitor::by_password(&server, "ida", PASSWORD);
 
@@ -91,6 +96,7 @@ pub(crate) fn nobody_ends_the_session_of_another_user(engine: Engine) {
 pub(crate) fn a_token_is_created_shown_once_and_revoked(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let ida = Visitor::by_password(&server, "ida", PASSWORD);
     let address = "/-/profile/tokens";
 
@@ -102,6 +108,7 @@ pub(crate) fn a_token_is_created_shown_once_and_revoked(engine: Engine) {
     let page = ida.submit(address, &fields).checked(200).body;
     let token = page.split(r#"<code id="new-token">"#).nth(1).expect("a token");
     let token = token.split('<').next().expect("a text").to_owned();
+
     server.call_as(&token, "GET", "/api/v4/user", "").checked(200);
 
     let page = ida.page(address);
@@ -119,6 +126,7 @@ pub(crate) fn a_token_is_created_shown_once_and_revoked(engine: Engine) {
 pub(crate) fn a_token_with_wrong_values_is_refused_on_the_page(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let ida = Visitor::by_password(&server, "ida", PASSWORD);
 
     for (fields, words) in [

@@ -53,6 +53,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     portal::only_who_manages_webhooks_makes_portal_links,
     portal::a_portal_link_with_wrong_values_is_refused,
     portal::only_pages_of_a_portal_may_be_framed,
+    portal::only_a_link_for_managing_changes_webhooks,
     oidc::the_first_sign_in_creates_a_user_and_the_second_finds_it,
     oidc::a_sign_in_needs_its_own_state_and_cookie,
     oidc::a_token_that_cannot_be_trusted_is_refused,

@@ -16,6 +16,7 @@ fn sign_in(server: &Server, username: &str, password: &str) -> Reply {
 pub(crate) fn a_person_signs_in_with_a_password(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let ida = Visitor::by_password(&server, "IDA", PASSWORD);
     assert!(ida.page("/").contains("Signed in as <strong>ida</strong>"));
 
@@ -50,6 +51,7 @@ pub(crate) fn a_wrong_password_and_an_unknown_user_get_the_same_answer(engine: E
 pub(crate) fn guesses_of_a_password_are_slowed_down(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     for _ in 0..5 {
         sign_in(&server, "ida", "wrong password").checked(422);
     }
@@ -80,6 +82,7 @@ pub(crate) fn a_blocked_user_cannot_sign_in(engine: Engine) {
 pub(crate) fn each_sign_in_begins_a_new_session(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let before = Visitor::by_password(&server, "ida", PASSWORD);
 
     let fields = [("username", "ida"), ("password", PASSWORD)];
@@ -133,6 +136,7 @@ pub(crate) fn a_setup_link_makes_an_administrator_who_can_sign_in(engine: Engine
 
     let reply = stranger.send(&path, &CHOSEN).checked(303);
     assert_eq!(reply.header("location"), Some("/-/start"));
+
     let olga = Visitor::with_cookie_of(&server, &reply);
     assert!(olga.page("/-/start").contains("Receive from GitLab"));
     assert!(olga.page("/admin/hooks").contains("Webhooks"));
@@ -155,6 +159,7 @@ pub(crate) fn a_setup_link_works_once_and_only_the_newest(engine: Engine) {
 pub(crate) fn a_refused_setup_keeps_the_link_and_no_password(engine: Engine) {
     let server = Server::start(&engine, &[]);
     make_user(&server, "ida");
+
     let path = setup_link(&server);
     let stranger = Visitor::stranger(&server);
 

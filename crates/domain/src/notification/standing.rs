@@ -115,7 +115,8 @@ pub const fn of_silent_mode(is_on: bool) -> Standing {
     if is_on { Standing::Raised } else { Standing::Usual }
 }
 
-/// The standing of a backlog. It ends at half of the limit, so that a backlog around the limit is not news every minute.
+/// The standing of a backlog. It ends at half of the limit, so that a backlog around the limit is not news all the
+/// time.
 #[must_use]
 pub const fn of_backlog(waiting: i64, above: u32, before: Standing) -> Standing {
     let above = above as i64;

@@ -51,6 +51,12 @@ pub fn has_sample(trigger: Trigger) -> bool {
     Kind::of(trigger).report.is_some()
 }
 
+/// The realistic report of a kind as JSON: `object`, and for some kinds `user` and `previous`.
+#[must_use]
+pub fn template(trigger: Trigger) -> Option<&'static str> {
+    Kind::of(trigger).report
+}
+
 /// A realistic body of a kind in an invented project, for people who choose kinds; nothing for kinds without one.
 ///
 /// # Errors

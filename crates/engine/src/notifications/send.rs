@@ -22,6 +22,8 @@ use crate::workers::Stop;
 const MAX_RULES: usize = 48;
 /// Messages that are sent side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// The deadline of a post to a chat. The deadline of deliveries may be longer, and the lease of this node is not.
+const DEADLINE: Duration = Duration::from_secs(15);
 /// The user agent of posts to chats.
 const USER_AGENT: &str = concat!("Quickdraw/", env!("CARGO_PKG_VERSION"));
 
@@ -30,7 +32,7 @@ struct Unsent {
     /// The reason, and how to correct it.
     error: String,
 
-    /// The time for which the recipient's server wants to be left alone.
+    /// The pause that the recipient's server asked for.
     retry_after: Option<Duration>,
 }
 
@@ -190,8 +192,14 @@ impl Notifier {
             verify_tls: true,
             client_certificate: None,
         };
-        let sent = self.transport.send(request, self.context.clock.now()).await;
-        judge(&sent)
+        let sent = self.transport.send(request, self.context.clock.now());
+        match tokio::time::timeout(DEADLINE, sent).await {
+            Ok(sent) => judge(&sent),
+            Err(_) => Err(Unsent {
+                error: format!("the chat did not answer within {} seconds", DEADLINE.as_secs()),
+                retry_after: None,
+            }),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 quickdraw_domain::section! {
     /// The mail server for notifications. Without `mail.host`, notifications go to chats only.
     pub struct MailSection as "mail" {
-        /// Name or address of the mail server (SMTP). It may be on a local network; addresses of cloud metadata services
-        /// are refused.
+        /// Name or address of the mail server (SMTP). It may be on a local network; addresses of cloud metadata
+        /// services are refused.
         host: String = String::new(),
 
         /// Port of the mail server: usually 587 with `mail.tls = "required"`, and 465 with `mail.tls = "implicit"`.

@@ -24,6 +24,7 @@ mod lookup;
 mod managed;
 mod metrics;
 mod named;
+mod names;
 mod notifications;
 mod overview;
 mod period;
@@ -77,6 +78,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(insights::routes())
         .merge(inspectors::routes())
         .merge(metrics::routes())
+        .merge(names::routes())
         .merge(notifications::routes())
         .merge(overview::routes())
         .merge(portal_sessions::routes())

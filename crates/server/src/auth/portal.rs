@@ -1,7 +1,7 @@
 //! Portal sessions: the rights of a link to the webhooks of one project or group.
 //!
-//! The link has a part of the rights of the user who created it. It can call the operations of a list and no others, for
-//! its own project or group only.
+//! The link has a part of the rights of the user who created it. It can call the operations of a list and no others,
+//! for its own project or group only.
 
 use axum::extract::MatchedPath;
 use axum::http::Method;
@@ -29,6 +29,7 @@ impl Limit {
         } else {
             TokenScope::ReadApi
         };
+
         let actor = Actor {
             user_id: user.id,
             username: format!("{} (portal)", user.username),
@@ -76,7 +77,7 @@ pub(super) fn allows(parts: &Parts) -> bool {
 
 fn allows_operation(method: &Method, pattern: &str) -> bool {
     const HOOKS: [&str; 2] = ["/api/v4/projects/{id}/hooks", "/api/v4/groups/{id}/hooks"];
-    const READ: [&str; 13] = [
+    const READ: [&str; 14] = [
         "/api/v4/projects/{id}",
         "/api/v4/groups/{id}",
         "/api/v1/attempts",
@@ -90,12 +91,14 @@ fn allows_operation(method: &Method, pattern: &str) -> bool {
         "/api/v1/schemas/{trigger_name}",
         "/api/v1/skips",
         "/api/v1/triggers",
+        "/api/v1/triggers/{trigger_name}",
     ];
 
     let is_of_hooks = HOOKS.iter().any(|hooks| {
         let rest = pattern.strip_prefix(hooks);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
+
     let is_preview = method == Method::POST && pattern.starts_with("/api/v1/previews/");
     is_of_hooks || is_preview || method.is_safe() && READ.contains(&pattern)
 }

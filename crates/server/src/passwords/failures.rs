@@ -91,6 +91,7 @@ impl Counter {
     fn recover(&mut self, period: Duration, now: Instant) {
         let passed = now.saturating_duration_since(self.recovered);
         let periods = u32::try_from(passed.as_secs() / period.as_secs()).unwrap_or(u32::MAX);
+
         if periods >= self.failures {
             self.failures = 0;
             self.recovered = now;
@@ -123,9 +124,11 @@ impl Failures {
 
         let mut counters = self.0.lock();
         let mut longest = Duration::ZERO;
+
         for one in &counted {
             let Some(counter) = counters.get_mut(one) else { continue };
             counter.recover(one.recovery(), now);
+
             let passed = now.saturating_duration_since(counter.last);
             longest = longest.max(one.delay(counter.failures).saturating_sub(passed));
         }
@@ -161,6 +164,7 @@ fn make_room(counters: &mut HashMap<Counted, Counter>, now: Instant) {
         counter.recover(counted.recovery(), now);
         counter.failures > 0
     });
+
     if counters.len() < MAX_COUNTERS {
         return;
     }
@@ -230,6 +234,7 @@ mod tests {
     fn an_account_from_one_network_is_slowed_after_five_failures() {
         let (failures, start) = (Failures::default(), Instant::now());
         assert_eq!(fail(&failures, "ida", network(1), start, 1), 5);
+
         assert_eq!(
             failures.begin("ida".to_owned(), network(1), start).err(),
             Some(Duration::from_secs(FIRST_DELAY))
@@ -261,6 +266,7 @@ mod tests {
         }
 
         assert_eq!(allowed, 50);
+
         let later = start + Duration::from_secs(60);
         assert!(failures.begin("ida".to_owned(), network(200), later).is_ok());
     }

@@ -76,6 +76,19 @@ impl Fields {
     }
 }
 
+/// A choice in a form.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) value: &'static str,
+    pub(super) word: &'static str,
+}
+
+impl Choice {
+    pub(super) const fn new(value: &'static str, word: &'static str) -> Self {
+        Self { value, word }
+    }
+}
+
 /// The fields in the query of an address, such as filters.
 pub(super) struct Query(pub(super) Fields);
 

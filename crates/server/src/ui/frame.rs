@@ -110,7 +110,8 @@ impl Frame {
 
         // A visitor of a portal cannot see the groups above the place.
         if person.portal.is_some() {
-            frame.crumbs = frame.crumbs.pop().into_iter().collect();
+            let (name, href) = (place.name.clone(), place.page("hooks"));
+            frame.crumbs = vec![Link { name, href }];
         }
 
         frame
@@ -141,7 +142,7 @@ fn crumbs(place: &Place) -> Vec<Link> {
     use super::place::Level;
 
     if place.level == Level::Instance {
-        let (name, href) = (place.name.clone(), place.page("hooks"));
+        let (name, href) = (place.name.clone(), place.start());
         return vec![Link { name, href }];
     }
 
@@ -169,7 +170,7 @@ fn crumbs(place: &Place) -> Vec<Link> {
         };
         crumbs.push(Link {
             name,
-            href: step.page("hooks"),
+            href: step.start(),
         });
     }
 

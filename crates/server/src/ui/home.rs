@@ -8,41 +8,40 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Ui;
 use super::error::PageError;
+use super::form::Query;
 use super::frame::{Frame, page};
 use super::person::Person;
 use super::portal;
-use super::scopes::{Group, Project};
-
-/// Largest number of projects and of groups on the page.
-const SHOWN: usize = 50;
+use super::scopes::Lists;
+use super::start;
 
 #[derive(Template)]
 #[template(path = "ui/home.html")]
 struct HomePage {
     frame: Frame,
-    projects: Vec<Project>,
-    groups: Vec<Group>,
-    has_more: bool,
+    lists: Lists,
+    is_admin: bool,
 }
 
-/// Shows the projects and groups that the person may see.
-pub(super) async fn show(person: Person, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+/// Shows the projects and groups that the person may see. On an empty instance, administrators see the first steps.
+pub(super) async fn show(
+    person: Person,
+    State(ui): State<Arc<Ui>>,
+    Query(query): Query,
+) -> Result<Response, PageError> {
     if let Some(portal) = &person.portal {
         return Ok(Redirect::to(&portal::home(&ui, portal.scope).await?).into_response());
     }
 
-    let (projects, groups) = (
-        format!("/api/v4/projects?per_page={SHOWN}"),
-        format!("/api/v4/groups?per_page={SHOWN}"),
-    );
-    let (projects, groups) =
-        tokio::try_join!(person.api.list::<Project>(&projects), person.api.list::<Group>(&groups))?;
+    let (groups, projects) = ("/api/v4/groups", "/api/v4/projects");
+    let lists = Lists::read(&person.api, groups, projects, &query, "/".to_owned()).await?;
 
-    let frame = Frame::of(&ui, &person, "Your projects").json("/api/v4/projects");
+    let frame = Frame::of(&ui, &person, "Your projects")
+        .json(projects)
+        .notice(start::done(&query));
     Ok(page(&HomePage {
         frame,
-        has_more: projects.next.is_some() || groups.next.is_some(),
-        projects: projects.rows,
-        groups: groups.rows,
+        lists,
+        is_admin: person.actor.is_admin,
     }))
 }

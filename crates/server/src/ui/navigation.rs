@@ -5,8 +5,16 @@ use super::place::{Level, Place};
 /// A section of a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
+    Overview,
+    Projects,
     Hooks,
+    Events,
+    Deliveries,
+    Replays,
     Notifications,
+    Members,
+    Tokens,
+    Settings,
 }
 
 impl Section {
@@ -19,9 +27,26 @@ impl Section {
     const fn of(level: Level) -> &'static [(Self, &'static str, &'static str)] {
         match level {
             Level::Project | Level::Group | Level::Instance => &[
+                (Self::Overview, "Overview", "overview"),
+                (Self::Projects, "Subgroups and projects", "projects"),
                 (Self::Hooks, "Webhooks", "hooks"),
+                (Self::Events, "Events", "events"),
+                (Self::Deliveries, "Deliveries", "deliveries"),
+                (Self::Replays, "Replays", "replays"),
                 (Self::Notifications, "Notifications", "notifications"),
+                (Self::Members, "Members", "members"),
+                (Self::Tokens, "Access tokens", "access_tokens"),
+                (Self::Settings, "Settings", "settings"),
             ],
+        }
+    }
+
+    /// Checks whether places of a level have the section.
+    const fn is_at(self, level: Level) -> bool {
+        match self {
+            Self::Overview | Self::Hooks | Self::Notifications => true,
+            Self::Projects => matches!(level, Level::Group),
+            Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
     }
 }
@@ -41,7 +66,8 @@ impl Sections {
     /// The sections of a place. Visitors of a portal see only those that the link is for.
     pub(super) fn of(place: &Place, current: Section, is_portal: bool) -> Self {
         let all = Section::of(place.level).iter();
-        let shown = all.filter(|(section, ..)| !is_portal || section.is_of_portals());
+        let at_level = all.filter(|(section, ..)| section.is_at(place.level));
+        let shown = at_level.filter(|(section, ..)| !is_portal || section.is_of_portals());
         let entries = shown.map(|(section, name, page)| Entry {
             name,
             href: place.page(page),

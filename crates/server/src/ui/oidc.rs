@@ -53,6 +53,7 @@ pub(super) async fn begin(State(ui): State<Arc<Ui>>, Query(query): Query) -> Res
     let oidc = provider(&ui)?;
     let begun = oidc.begin().await.map_err(refused)?;
     let back = own_address(query.text("return_to"));
+
     let pending = Pending {
         state: begun.state,
         nonce: begun.nonce,
@@ -115,6 +116,7 @@ pub(super) async fn callback(
 async fn user_of(ui: &Ui, parts: &Parts, oidc: &Oidc, account: &Account) -> Result<User, PageError> {
     let store = ui.app.store();
     let now = ui.app.now();
+
     let identity = Identity {
         issuer: account.issuer.clone(),
         subject: account.subject.clone(),
@@ -133,6 +135,7 @@ async fn user_of(ui: &Ui, parts: &Parts, oidc: &Oidc, account: &Account) -> Resu
                 .add_identity(identity, user.id, now)
                 .await
                 .map_err(ApiError::from)?;
+
             user
         }
         Choice::Create(new) => create(ui, &identity, new).await?,
@@ -152,6 +155,7 @@ async fn user_of(ui: &Ui, parts: &Parts, oidc: &Oidc, account: &Account) -> Resu
         ..UserEdit::default()
     };
     let changed = store.update_user(user.id, edit).await.map_err(ApiError::from)?;
+
     ui.app.access.forget();
     changed.ok_or(PageError::Missing)
 }
@@ -171,6 +175,7 @@ async fn create(ui: &Ui, identity: &Identity, new: NewUser) -> Result<User, Page
             email: email.clone(),
             ..new.clone()
         };
+
         match ui
             .app
             .store()

@@ -26,6 +26,11 @@ const ADDRESS: &AsciiSet = &CONTROLS
     .add(b'?')
     .add(b'#');
 
+/// The page within the router of places to which the path of a project or group leads.
+const START: &str = "start";
+/// First segments of paths that never belong to a project.
+const RESERVED: [&str; 6] = ["-", "admin", "api", "groups", "metrics", "problems"];
+
 /// The level of a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Level {
@@ -64,22 +69,47 @@ impl<'a> Address<'a> {
     /// Reads the path of a request. None if no place has this page.
     pub(super) fn read(path: &'a str) -> Option<Self> {
         let path = path.strip_prefix('/')?.trim_end_matches('/');
+        if path == "admin" {
+            let (level, path, page) = (Level::Instance, "-", "overview");
+            return Some(Self { level, path, page });
+        }
+
         if let Some(page) = path.strip_prefix("admin/") {
             let (level, path) = (Level::Instance, "-");
             return Some(Self { level, path, page });
         }
 
-        let (place, page) = path.split_once("/-/")?;
+        let Some((place, page)) = path.split_once("/-/") else {
+            return Self::start(path);
+        };
         let (level, path) = match place.strip_prefix("groups/") {
             Some(group) => (Level::Group, group),
             None => (Level::Project, place),
         };
 
-        // GitBlixt's pages of settings have this part in their addresses.
-        let page = page
-            .strip_prefix("settings/hooks")
-            .map_or(page, |_| &page["settings/".len()..]);
+        // GitLab's and GitBlixt's pages of settings have this part in their addresses.
+        let in_settings = page.strip_prefix("settings/");
+        let page = in_settings
+            .filter(|page| page.starts_with("hooks") || page.starts_with("access_tokens"))
+            .unwrap_or(page);
         (!path.is_empty()).then_some(Self { level, path, page })
+    }
+
+    /// Reads the path of a start page: that of a project, or that of a group after `groups/`.
+    fn start(path: &'a str) -> Option<Self> {
+        if let Some(path) = path.strip_prefix("groups/") {
+            let (level, page) = (Level::Group, START);
+            return Some(Self { level, path, page });
+        }
+
+        let (first, _) = path.split_once('/')?;
+        let (level, page) = (Level::Project, START);
+        (!first.is_empty() && !RESERVED.contains(&first)).then_some(Self { level, path, page })
+    }
+
+    /// True for the start page of a project or group.
+    pub(super) fn is_start(&self) -> bool {
+        self.page == START
     }
 
     /// The address within the router of places, in which the full path is one segment.
@@ -142,6 +172,14 @@ impl Place {
         }
     }
 
+    /// The address of its first page, such as `/gear/rope`.
+    pub(super) fn start(&self) -> String {
+        match self.level {
+            Level::Project | Level::Group => self.base().trim_end_matches("/-").to_owned(),
+            Level::Instance => self.page("overview"),
+        }
+    }
+
     /// The address of a page of the place, such as `hooks/3`.
     pub(super) fn page(&self, page: &str) -> String {
         format!("{}/{page}", self.base())
@@ -191,6 +229,20 @@ impl Place {
             full_path: found.full_path,
             name: found.name,
         })
+    }
+
+    /// The place that an answer of the API names by its level and full path.
+    pub(super) fn named(level: &str, full_path: &str) -> Self {
+        let level = Level::ALL.into_iter().find(|(_, word)| *word == level);
+        match level {
+            Some((level @ (Level::Project | Level::Group), _)) => Self {
+                level,
+                id: 0,
+                full_path: full_path.to_owned(),
+                name: full_path.to_owned(),
+            },
+            _ => Self::instance(),
+        }
     }
 
     /// The instance.
@@ -281,9 +333,33 @@ mod tests {
         check("/groups/gear/ice/-/hooks", Some("/group/gear%2Fice/hooks"));
         check("/admin/hooks", Some("/instance/-/hooks"));
         check("/gear%2Frope/-/hooks", Some("/project/gear%2Frope/hooks"));
-        check("/gear/rope", None);
+        check(
+            "/gear/rope/-/settings/access_tokens",
+            Some("/project/gear%2Frope/access_tokens"),
+        );
+        check("/gear/rope/-/settings", Some("/project/gear%2Frope/settings"));
         check("/groups//-/hooks", None);
         check("/-/hooks", None);
+    }
+
+    #[test]
+    fn projects_groups_and_the_instance_have_start_pages() {
+        check("/gear/rope", Some("/project/gear%2Frope/start"));
+        check("/gear/ice/rope/?a=b", Some("/project/gear%2Fice%2Frope/start?a=b"));
+        check("/groups/gear", Some("/group/gear/start"));
+        check("/admin", Some("/instance/-/overview"));
+
+        for other in [
+            "/",
+            "/gear",
+            "/groups",
+            "/api/v5/projects",
+            "/-/rope",
+            "/problems/x",
+            "//rope",
+        ] {
+            check(other, None);
+        }
     }
 
     #[test]
@@ -295,6 +371,7 @@ mod tests {
             name: "Rope".to_owned(),
         };
         assert_eq!(place.page("hooks/7"), "/gear/rope/-/hooks/7");
+        assert_eq!(place.start(), "/gear/rope");
         assert_eq!(place.api(), "/api/v4/projects/3");
         assert_eq!(Place::instance().page("hooks"), "/admin/hooks");
     }

@@ -14,7 +14,7 @@ use super::person::allow_framing;
 use super::place::Place;
 use crate::error::ApiError;
 
-/// Opens the link. The browser gets a cookie, so that the addresses of the pages are those that everybody uses.
+/// Opens the link. The browser gets a cookie, so that the pages have the same addresses as for signed-in users.
 pub(super) async fn open(
     State(ui): State<Arc<Ui>>,
     Path(secret): Path<String>,

@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<Ui>> {
 fn frame(ui: &Ui, person: &Person, address: &str) -> Frame {
     let title = PAGES.iter().find(|(known, _)| *known == address);
     let mut frame = Frame::of(ui, person, title.map_or("Profile", |(_, name)| name));
+
     let entries = PAGES.iter().map(|(href, name)| Entry {
         name,
         href: (*href).to_owned(),

@@ -1,5 +1,5 @@
-//! The set-up page, to which the set-up link leads: the first administrator chooses a name and a password. After that, a
-//! checklist shows the next steps.
+//! The set-up page, to which the set-up link leads: the first administrator chooses a name and a password. After that,
+//! a checklist shows the next steps.
 
 use std::sync::Arc;
 
@@ -103,6 +103,7 @@ pub(super) async fn submit(
 
     let mut form = Form::default();
     form.keep(&fields, &["password", "password_again"]);
+
     let refused = |form| {
         Ok(refused_page(&SetupPage {
             frame: Frame::bare("Set up Quickdraw"),
@@ -131,6 +132,7 @@ pub(super) async fn submit(
     };
 
     ui.app.access.forget();
+
     let address = ui.app.audit.client(&parts.extensions, &parts.headers);
     let act = SignIn::new("/-/setup", StatusCode::SEE_OTHER).from(address);
     let act = act.of(user.id, &user.username).with("name username password");

@@ -76,6 +76,7 @@ pub(super) async fn submit(State(ui): State<Arc<Ui>>, request: Request) -> Resul
 
     let mut form = Form::default();
     form.keep(&fields, &["token", "password"]);
+
     let found = match fields.filled("token") {
         Some(token) => by_token(&ui, token, &mut form).await?,
         None => by_password(&ui, &parts, &fields, &mut form).await?,
@@ -96,6 +97,7 @@ pub(super) async fn submit(State(ui): State<Arc<Ui>>, request: Request) -> Resul
         .audit
         .sign_in(act.of(known.user_id, &known.username).with(known.with))
         .await;
+
     let mut response = with_cookie(cookie, back);
 
     // Otherwise the portal would still come first.
@@ -132,6 +134,7 @@ async fn by_token(ui: &Ui, token: &str, form: &mut Form) -> Result<Option<Known>
                 "token",
                 "This token is not valid. It may be mistyped, revoked or expired",
             );
+
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -142,6 +145,7 @@ async fn by_token(ui: &Ui, token: &str, form: &mut Form) -> Result<Option<Known>
             "token",
             "This token is for programs only. A token with the scope api or read_api can sign in",
         );
+
         return Ok(None);
     }
 
@@ -173,6 +177,7 @@ async fn by_password(ui: &Ui, parts: &Parts, fields: &Fields, form: &mut Form) -
         Err(Refused::Wrong(user)) => {
             // The words are the same for an unknown user, so that nobody can find out who has an account.
             form.wrong("password", "The username or the password is wrong");
+
             if let Some(user) = user {
                 let act = act(ui, parts, StatusCode::UNPROCESSABLE_ENTITY);
                 ui.app
@@ -189,6 +194,7 @@ async fn by_password(ui: &Ui, parts: &Parts, fields: &Fields, form: &mut Form) -
                 "password",
                 format!("There were too many failed attempts. Try again in {seconds} seconds"),
             );
+
             Ok(None)
         }
         Err(Refused::Failed(error)) => Err(error.into()),
@@ -206,6 +212,7 @@ pub(super) async fn leave(State(ui): State<Arc<Ui>>, parts: Parts, sent: Sent) -
     let act = SignIn::new("/-/sign_out", StatusCode::SEE_OTHER);
     let address = ui.app.audit.client(&parts.extensions, &parts.headers);
     let act = act.from(address).of(person.actor.user_id, &person.actor.username);
+
     ui.app.audit.sign_in(act).await;
     Ok(with_cookie(cookie, "/-/sign_in"))
 }

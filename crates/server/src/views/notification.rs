@@ -75,7 +75,7 @@ pub struct NotificationRule {
     /// Time of the last message that was sent.
     pub last_sent_at: Option<Iso>,
 
-    /// Error of the last message; null if it was sent to everybody.
+    /// Error of the last message; null if it was sent to all recipients.
     pub last_error: Option<String>,
 
     /// Time of that error.

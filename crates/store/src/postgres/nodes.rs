@@ -78,7 +78,10 @@ impl Nodes for Postgres {
     async fn node_stopped(&self, node: NodeId) -> Result<()> {
         self.client()
             .await?
-            .execute("DELETE FROM nodes WHERE id = $1", &[&node.0])
+            .execute(
+                "WITH watch AS (DELETE FROM notification_watch WHERE node = $1) DELETE FROM nodes WHERE id = $1",
+                &[&node.0],
+            )
             .await?;
 
         Ok(())

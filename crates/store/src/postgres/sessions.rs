@@ -31,6 +31,7 @@ impl Sessions for Postgres {
                 &[&now.as_micros(), &DELETED_AT_ONCE],
             )
             .await?;
+
         transaction
             .execute(
                 "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
@@ -77,6 +78,7 @@ impl Sessions for Postgres {
             .query_opt(&statement, &[&now.as_micros(), &used_since(now), &digest.as_slice()])
             .await?;
         let Some(row) = found else { return Ok(None) };
+
         if row.get("blocked") {
             return Err(Error::Blocked);
         }
@@ -105,6 +107,7 @@ impl Sessions for Postgres {
             "SELECT {SESSION} FROM sessions s WHERE s.user_id = $3 AND {} ORDER BY s.used_at DESC, s.id DESC",
             alive('$')
         );
+
         let client = self.client().await?;
         let rows = client.query(&sql, &[&now.as_micros(), &used_since(now), &user]).await?;
         Ok(rows.iter().map(session).collect())

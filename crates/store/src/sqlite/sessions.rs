@@ -29,6 +29,7 @@ impl Sessions for Sqlite {
                 "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ?1 LIMIT ?2)",
                 (now.as_micros(), DELETED_AT_ONCE),
             )?;
+
             connection.execute(
                 "DELETE FROM sessions WHERE user_id = ?1 AND id NOT IN
                     (SELECT id FROM sessions WHERE user_id = ?1 ORDER BY used_at DESC, id DESC LIMIT ?2)",

@@ -418,4 +418,7 @@ pub(crate) async fn one_node_watches_at_a_time(fixture: Fixture) {
     // A second process cannot open a database of SQLite.
     assert_eq!(claim(other, at(34)).await, fixture.is_sqlite());
     assert!(claim(other, at(35)).await, "the lease has lapsed");
+
+    fixture.store.node_stopped(other).await.expect("stopped");
+    assert!(claim(one, at(36)).await, "a node that stops gives its lease back");
 }

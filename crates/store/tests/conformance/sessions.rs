@@ -36,6 +36,7 @@ pub(crate) async fn a_session_is_found_until_it_was_idle_for_too_long(fixture: F
         (found.id, actor.user_id, actor.scopes),
         (begun.id, ida, vec![TokenScope::Api])
     );
+
     assert_eq!(store.find_session([2; 32], at(60)).await.expect("read"), None);
 
     // The look at 60 s counts as a use.
@@ -81,6 +82,7 @@ pub(crate) async fn a_session_has_the_scopes_of_its_token_and_ends_with_it(fixtu
     };
 
     store.begin_session(with_token, NOON).await.expect("begun");
+
     let (_, actor) = store.find_session([1; 32], at(1)).await.expect("read").expect("alive");
     assert_eq!((actor.token, actor.scopes), (token.id, vec![TokenScope::ReadApi]));
 
@@ -98,6 +100,7 @@ pub(crate) async fn a_blocked_user_has_no_session(fixture: Fixture) {
     };
     store.update_user(ida, block).await.expect("written");
     assert!(store.find_session([1; 32], at(1)).await.expect("read").is_none());
+
     assert!(matches!(
         store.begin_session(new(2, ida), at(1)).await,
         Err(Error::Blocked)
@@ -122,10 +125,12 @@ pub(crate) async fn a_block_ends_all_sessions_for_good(fixture: Fixture) {
 pub(crate) async fn a_new_password_ends_all_sessions_but_one(fixture: Fixture) {
     let (store, ida) = (&fixture.store, ida(&fixture).await);
     store.begin_session(new(1, ida), NOON).await.expect("begun");
+
     let kept = store.begin_session(new(2, ida), NOON).await.expect("begun").id;
 
     let set = store.set_password(ida, "hash".to_owned(), Some(kept), at(1)).await;
     set.expect("written");
+
     let left = store.list_sessions(ida, at(1)).await.expect("read");
     assert_eq!(left.iter().map(|session| session.id).collect::<Vec<_>>(), [kept]);
 
@@ -133,6 +138,7 @@ pub(crate) async fn a_new_password_ends_all_sessions_but_one(fixture: Fixture) {
         .set_password(ida, "hash".to_owned(), None, at(1))
         .await
         .expect("written");
+
     assert!(store.list_sessions(ida, at(1)).await.expect("read").is_empty());
 }
 
@@ -147,10 +153,12 @@ pub(crate) async fn sessions_are_ended_one_by_one_or_together(fixture: Fixture) 
         !store.end_session(ida + 1, ids[0]).await.expect("done"),
         "it is another user's"
     );
+
     assert!(store.end_session(ida, ids[0]).await.expect("done"));
     assert!(!store.end_session(ida, ids[0]).await.expect("done"), "it has ended");
 
     assert_eq!(store.end_sessions(ida, Some(ids[2])).await.expect("done"), 2);
+
     let left = store.list_sessions(ida, at(1)).await.expect("read");
     assert_eq!(left.iter().map(|session| session.id).collect::<Vec<_>>(), [ids[2]]);
     assert_eq!(store.end_sessions(ida, None).await.expect("done"), 1);
@@ -169,6 +177,7 @@ pub(crate) async fn a_further_session_ends_the_one_that_was_unused_for_the_longe
         store.list_sessions(ida, now).await.expect("read").len(),
         usize::from(count)
     );
+
     assert!(store.find_session([0; 32], now).await.expect("read").is_none());
     assert!(store.find_session([1; 32], now).await.expect("read").is_some());
 }

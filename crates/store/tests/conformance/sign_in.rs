@@ -35,10 +35,12 @@ pub(crate) async fn a_password_is_found_by_the_username_in_any_case(fixture: Fix
 
     let found = store.find_password("IDA".to_owned()).await.expect("read").expect("set");
     assert_eq!((found.user.id, found.hash.as_str()), (ida.id, "second"));
+
     assert_eq!(
         store.password_of(ida.id).await.expect("read").as_deref(),
         Some("second")
     );
+
     assert!(store.has_passwords().await.expect("read"));
 
     let nobody = store.set_password(999, "hash".to_owned(), None, NOON).await;
@@ -89,6 +91,7 @@ pub(crate) async fn the_setup_link_is_valid_once_and_until_its_end(fixture: Fixt
         (done.id, done.username.as_str(), done.name.as_str(), done.is_admin),
         (1, "olga", "Olga", true)
     );
+
     assert_eq!(store.password_of(1).await.expect("read").as_deref(), Some("hash"));
 
     let twice = store.finish_setup([2; 32], administrator("olga"), at(59)).await;
@@ -142,10 +145,12 @@ pub(crate) async fn a_user_and_an_identity_are_created_together(fixture: Fixture
     let made = store.create_user_with_identity(identity("s1"), new("ida"), NOON).await;
     let made = made.expect("made");
     let found = store.find_identity(identity("s1")).await.expect("read");
+
     assert_eq!(found, Some(made));
 
     let again = store.create_user_with_identity(identity("s1"), new("olga"), NOON).await;
     assert!(matches!(again, Err(Error::Taken("identity"))));
+
     assert!(
         store
             .users_by_email("olga@climb.example".to_owned())
@@ -165,6 +170,7 @@ pub(crate) async fn users_are_found_by_their_address(fixture: Fixture) {
         .await
         .expect("read");
     assert_eq!(found, [ida]);
+
     assert!(
         store
             .users_by_email("olga@climb.example".to_owned())
@@ -205,6 +211,7 @@ pub(crate) async fn a_portal_session_is_found_until_its_end(fixture: Fixture) {
         (found.scope, found.manages, found.theme),
         (Scope::Project(project), true, Theme::Dark)
     );
+
     assert_eq!(found.return_url.as_deref(), Some("https://app.example/"));
     assert_eq!((found.user, found.expires_at), (ida, at(60)));
 
@@ -219,6 +226,7 @@ pub(crate) async fn a_portal_session_ends_with_its_user_and_its_project(fixture:
         .create_portal_session(portal(1, ida.id, project), NOON)
         .await
         .expect("made");
+
     store
         .create_portal_session(portal(2, 1, project), NOON)
         .await
@@ -246,6 +254,7 @@ pub(crate) async fn a_project_has_a_bounded_number_of_portal_sessions(fixture: F
     let create = async |number: i64, project, now| {
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&number.to_be_bytes());
+
         let new = NewPortalSession {
             digest,
             ..portal(0, 1, project)
@@ -263,6 +272,7 @@ pub(crate) async fn a_project_has_a_bounded_number_of_portal_sessions(fixture: F
 
     assert_eq!(create(-1, project, NOON).await, PortalCreated::TooMany);
     assert_eq!(create(-2, other, NOON).await, PortalCreated::Created);
+
     assert_eq!(
         create(-3, project, at(60)).await,
         PortalCreated::Created,

@@ -37,8 +37,8 @@ struct PasswordToChange {
 
 /// Change the own password.
 ///
-/// All other sessions of the user in browsers end. Access tokens stay valid. An administrator sets the first password of
-/// a user with `PUT /api/v4/users/{id}`. After several wrong passwords, further attempts are answered with 429 for a
+/// All other sessions of the user in browsers end. Access tokens stay valid. An administrator sets the first password
+/// of a user with `PUT /api/v4/users/{id}`. After several wrong passwords, further attempts are answered with 429 for a
 /// time that grows.
 #[utoipa::path(put, path = "/user/password", tag = "Users", request_body = PasswordToChange,
     responses((status = 204)))]

@@ -1,5 +1,7 @@
 //! Reported events: a complete body that is sent unchanged, or an object from which a body is composed.
 
+mod preview;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use self::preview::{Answer, ReportPreview};
 use super::body_faults::{self, Expected, Field};
 use crate::api::{find_group, find_project};
 use crate::aside;
@@ -60,6 +63,10 @@ struct GivenReport<'a> {
     /// More saves of the operation follow.
     #[serde(default)]
     more: bool,
+
+    /// Check and compose only.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// The fields of [`GivenReport`], for errors.
@@ -71,6 +78,7 @@ const REPORT: &[Field] = &[
     Field::optional("previous", Expected::Anything),
     Field::optional("operation", Expected::Text),
     Field::with_default("more", Expected::Flag),
+    Field::with_default("dry_run", Expected::Flag),
 ];
 
 /// The fields of the user of a report.
@@ -125,6 +133,9 @@ struct ReportBody {
     /// save, which is sent without `more`. If the last save never arrives, the event is created one minute after the
     /// newest save.
     more: Option<bool>,
+
+    /// True to check the report and show its body, without storing an event. It excludes `operation`.
+    dry_run: Option<bool>,
 }
 
 /// Result of a report.
@@ -146,14 +157,14 @@ struct AcceptedReport {
 /// `Idempotency-Key` does not store it again. A body that another user than an administrator reports can name only
 /// projects that this user maintains.
 #[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = AcceptedReport)))]
+    responses((status = 202, body = AcceptedReport), (status = 200, description = "With `dry_run`.", body = ReportPreview)))]
 async fn report_project(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     // The body of a caller without the role is not read.
     let project = project_id(&app, &id).await?;
     let within = reporter_of(&caller, Scope::Project(project)).await?;
@@ -168,7 +179,7 @@ async fn of_project(
     within: Option<Scope>,
     headers: HeaderMap,
     held: Held,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     let reported = parse(&held)?;
     if let (Some(payload), None) = (reported.payload, reported.object) {
         return accept(&app, Place::Project(project), within, &reported, payload, &headers).await;
@@ -201,14 +212,14 @@ async fn project_id(app: &App, id: &str) -> Result<ProjectId, ApiError> {
 ///
 /// The request works as for a project.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = AcceptedReport)))]
+    responses((status = 202, body = AcceptedReport), (status = 200, description = "With `dry_run`.", body = ReportPreview)))]
 async fn report_group(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     let group = find_group(&app, &id).await?;
     let within = reporter_of(&caller, Scope::Group(group.id)).await?;
     let held = read(&app, &headers, body).await?;
@@ -226,13 +237,13 @@ async fn report_group(
 ///
 /// The request works as for a project.
 #[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = AcceptedReport)))]
+    responses((status = 202, body = AcceptedReport), (status = 200, description = "With `dry_run`.", body = ReportPreview)))]
 async fn report_instance(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let held_bytes = held.bytes.len();
 
@@ -251,7 +262,7 @@ async fn accept_report(
     place: Place,
     within: Option<Scope>,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     let object = match (reported.payload, reported.object) {
         (Some(_), Some(_)) => {
             return Err(unprocessable(
@@ -275,6 +286,17 @@ async fn accept_report(
         previous: reported.previous,
         ..happened
     };
+
+    if reported.dry_run {
+        if reported.operation.is_some() || reported.more {
+            return Err(unprocessable(
+                "\"dry_run\" shows one report; remove \"operation\" and \"more\"",
+            ));
+        }
+
+        return preview::composed(app, &happened, within);
+    }
+
     let filing = Filing {
         chain: chain(headers),
         key: idempotency_key(headers),
@@ -295,7 +317,7 @@ async fn accept_report(
         Err(ReportError::Foreign(error)) => return Err(wrong("object", &error)),
         Err(ReportError::Store(error)) => return Err(error.into()),
     };
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+    Ok((StatusCode::ACCEPTED, Json(Answer::Accepted(accepted))))
 }
 
 /// Reads the operation that a report belongs to.
@@ -327,7 +349,7 @@ async fn accept(
     reported: &GivenReport<'_>,
     payload: &RawValue,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<AcceptedReport>), ApiError> {
+) -> Result<(StatusCode, Json<Answer>), ApiError> {
     if reported.operation.is_some() || reported.more {
         return Err(unprocessable(
             "a \"payload\" is one complete event; use \"operation\" and \"more\" with an \"object\" only",
@@ -344,6 +366,10 @@ async fn accept(
         check_projects(&app.engine.context, trigger, body, scope).map_err(|error| wrong("payload", &error))?;
     }
 
+    if reported.dry_run {
+        return Ok(ReportPreview::answer(trigger, body));
+    }
+
     let event = Event {
         chain: chain(headers),
         git_ref: envelope.git_ref.as_deref().map(str::to_owned),
@@ -355,10 +381,10 @@ async fn accept(
 
     Ok((
         StatusCode::ACCEPTED,
-        Json(AcceptedReport {
+        Json(Answer::Accepted(AcceptedReport {
             id: Some(appended.id().to_string()),
             operation: None,
-        }),
+        })),
     ))
 }
 

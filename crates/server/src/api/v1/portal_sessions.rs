@@ -119,6 +119,7 @@ async fn create(
     let return_url = input.return_url.map(|url| check_return_url(url.0)).transpose()?;
     let (secret, digest) = portals::new_secret()?;
     let expires_at = now.plus(Duration::from_secs(seconds));
+
     let new = NewPortalSession {
         digest,
         user_id: caller.actor.user_id,

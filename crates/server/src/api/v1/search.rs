@@ -92,6 +92,9 @@ struct FoundItem {
     /// Full path of its project or group. Null for the instance.
     path: Option<String>,
 
+    /// Level of this path: `project`, `group` or `instance`.
+    level: &'static str,
+
     /// Path of the object in the API.
     api_path: String,
 }
@@ -189,6 +192,7 @@ impl Found<'_> {
                 id: project.id.to_string(),
                 title: project.name,
                 path: Some(project.path_with_namespace),
+                level: "project",
                 api_path: format!("/api/v4/projects/{}", project.id),
             });
         }
@@ -201,6 +205,7 @@ impl Found<'_> {
                 id: group.id.to_string(),
                 title: group.name,
                 path: Some(group.full_path),
+                level: "group",
                 api_path: format!("/api/v4/groups/{}", group.id),
             });
         }
@@ -235,6 +240,7 @@ impl Found<'_> {
                 id: hook.id.to_string(),
                 title: hook.name.clone().unwrap_or_else(|| hook.url.masked()),
                 path,
+                level: level(hook.scope),
                 api_path: format!("/api/v4/{place}hooks/{}", hook.id),
             });
         }
@@ -271,6 +277,7 @@ impl Found<'_> {
             id: delivery.id.to_string(),
             title: format!("Delivery to webhook {}: {}", delivery.hook, delivery.state.word()),
             path,
+            level: scope.map_or("instance", level),
             api_path: format!("/api/v1/deliveries/{}", delivery.id),
         });
 
@@ -381,6 +388,7 @@ impl Found<'_> {
             id: event.id.to_string(),
             title,
             path,
+            level: level(scope),
             api_path: format!("/api/v1/events/{}", event.id),
         });
         Ok(())
@@ -404,6 +412,15 @@ impl Found<'_> {
         self.paths.insert(scope, path.clone());
 
         Ok(path)
+    }
+}
+
+/// The word of a level.
+const fn level(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Project(_) => "project",
+        Scope::Group(_) => "group",
+        Scope::Instance => "instance",
     }
 }
 

@@ -90,6 +90,11 @@ struct TriggerWithSample {
     /// A realistic body, composed for an invented project. Null if there is no sample.
     #[schema(value_type = Option<Object>)]
     sample: Option<Shown>,
+
+    /// The report from which the sample is composed: `object`, and for some kinds `user` and `previous`. Null if there
+    /// is no sample.
+    #[schema(value_type = Option<Object>)]
+    report: Option<Shown>,
 }
 
 /// List all kinds of events, with their names, levels and meaning.
@@ -111,6 +116,7 @@ async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<J
     Ok(Json(TriggerWithSample {
         trigger: TriggerView::from(trigger),
         sample: sample.map(|body| Shown::json_or_text(&String::from_utf8_lossy(&body))),
+        report: report::template(trigger).and_then(Shown::json),
     }))
 }
 

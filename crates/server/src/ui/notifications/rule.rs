@@ -63,7 +63,7 @@ impl Rule {
         }
 
         if self.last_error.is_some() {
-            return Badge::warning("Partly sent").because("The last message did not reach everybody.");
+            return Badge::warning("Partly sent").because("The last message did not reach all recipients.");
         }
 
         match (self.pending, &self.last_sent_at) {
@@ -210,7 +210,8 @@ pub(super) fn owner(place: &Place) -> Option<(String, Value)> {
     Some((name.to_owned(), json!(place.id.to_string())))
 }
 
-/// The settings that a form contains, as the API takes them. Numbers that are none are noted in the form.
+/// The settings that a form contains, as the API takes them. A text in place of a number is noted in
+/// the form as an error.
 pub(super) fn body(fields: &Fields, form: &mut Form) -> Map<String, Value> {
     let kinds = fields.all("kinds");
     form.set("chosen_kinds", kinds.join(" "));

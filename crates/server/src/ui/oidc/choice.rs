@@ -44,6 +44,7 @@ pub(super) fn choose(settings: &OidcSection, account: &Account, known: Option<Us
     let is_free = same_email.is_empty();
     if settings.link_by_email {
         let mut users = same_email;
+
         // An address that two users have shows nobody.
         if users.len() == 1
             && let Some(user) = users.pop()
@@ -60,6 +61,7 @@ pub(super) fn choose(settings: &OidcSection, account: &Account, known: Option<Us
     let username = username(account);
     let name = account.name.as_deref().unwrap_or(&username);
     let name = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME);
+
     Choice::Create(NewUser {
         name: name.collect(),
         username: username.clone(),
@@ -96,6 +98,7 @@ fn username(account: &Account) -> String {
 
     let plain: String = plain.take(LONGEST_USERNAME).collect();
     let plain = plain.trim_matches(['.', '-', '_']);
+
     if check_path_segment(plain).is_ok() {
         plain.to_owned()
     } else {

@@ -44,6 +44,7 @@ pub(super) async fn change(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
             "current_password": fields.text("current_password"),
             "password": fields.text("password"),
         });
+
         if let Err(refusal) = person.api.send_only(Method::PUT, "/api/v1/user/password", &body).await {
             if refusal.status == StatusCode::FORBIDDEN {
                 return Err(refusal.into());

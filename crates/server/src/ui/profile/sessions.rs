@@ -59,6 +59,7 @@ fn browser(full: &str) -> String {
         ("Chrome/", "Chrome"),
         ("Safari/", "Safari"),
     ];
+
     const SYSTEMS: [(&str, &str); 6] = [
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -72,6 +73,7 @@ fn browser(full: &str) -> String {
         let found = names.iter().find(|(part, _)| full.contains(part));
         found.map(|(_, name)| *name)
     };
+
     match (find(&BROWSERS), find(&SYSTEMS)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(name), None) | (None, Some(name)) => name.to_owned(),
@@ -101,6 +103,7 @@ pub(super) async fn end(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Respons
 
     if which == "others" {
         person.api.send_only(Method::DELETE, API, &json!({})).await?;
+
         let notice = Notice::good("You are signed out everywhere else.");
         return render(&ui, &person, Some(notice)).await;
     }
@@ -110,6 +113,7 @@ pub(super) async fn end(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Respons
         .api
         .send_only(Method::DELETE, &format!("{API}/{id}"), &json!({}))
         .await?;
+
     render(&ui, &person, Some(Notice::good("The session has ended."))).await
 }
 
@@ -131,10 +135,12 @@ mod tests {
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36";
         assert_eq!(browser(chrome), "Chrome on Linux");
         assert_eq!(browser(&format!("{chrome} Edg/131.0")), "Edge on Linux");
+
         assert_eq!(
             browser("Mozilla/5.0 (Macintosh; Intel Mac OS X 14.5; rv:132.0) Firefox/132.0"),
             "Firefox on macOS"
         );
+
         assert_eq!(browser("curl/8.5"), "curl/8.5");
         assert_eq!(browser(""), "Unknown browser");
     }

@@ -112,6 +112,7 @@ pub(super) async fn change(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
         .api
         .send(Method::POST, "/api/v4/user/personal_access_tokens", &body)
         .await;
+
     match created {
         Ok(Created { token }) => {
             let mut shown = TokensPage::of(&ui, &person, &Fields::default()).await?;
@@ -123,6 +124,7 @@ pub(super) async fn change(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
             let mut shown = TokensPage::of(&ui, &person, &fields).await?;
             shown.form.keep(&fields, &[]);
             shown.form.refuse(&refusal);
+
             Ok(refused_page(&shown))
         }
     }

@@ -17,6 +17,7 @@ impl Identities for Postgres {
             "SELECT {USER} FROM users u JOIN identities_oidc i ON i.user_id = u.id
              WHERE i.issuer = $1 AND i.subject = $2"
         );
+
         let client = self.client().await?;
         let row = client.query_opt(&sql, &[&identity.issuer, &identity.subject]).await?;
         Ok(row.as_ref().map(user))

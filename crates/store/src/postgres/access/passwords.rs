@@ -79,6 +79,7 @@ impl Passwords for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let sql = "DELETE FROM setup_links WHERE digest = $1 AND expires_at > $2";
+
         if transaction
             .execute(sql, &[&digest.as_slice(), &now.as_micros()])
             .await?
@@ -96,6 +97,7 @@ impl Passwords for Postgres {
         let sql = format!("SELECT {USER} FROM users u WHERE u.id = 1");
         let row = transaction.query_opt(&sql, &[]).await?;
         let changed = row.as_ref().map(user);
+
         transaction.commit().await?;
 
         Ok(changed)

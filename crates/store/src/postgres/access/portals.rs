@@ -30,6 +30,7 @@ impl PortalSessions for Postgres {
             ),
             Scope::Instance => return Err(Error::Missing("project")),
         };
+
         if transaction.query_opt(sql, &[&number]).await?.is_none() {
             return Err(Error::Missing(what));
         }
@@ -45,6 +46,7 @@ impl PortalSessions for Postgres {
         let (condition, number) = columns::in_scope(new.scope, "p", '$');
         let count = format!("SELECT count(*) FROM portal_sessions p WHERE {condition} AND p.expires_at > $2");
         let valid: i64 = scalar(&transaction.query_one(&count, &[&number, &now.as_micros()]).await?);
+
         if valid >= MAX_PORTAL_SESSIONS {
             return Ok(PortalCreated::TooMany);
         }

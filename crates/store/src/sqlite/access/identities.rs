@@ -18,6 +18,7 @@ impl Identities for Sqlite {
                 "SELECT {USER} FROM users u JOIN identities_oidc i ON i.user_id = u.id
                  WHERE i.issuer = ?1 AND i.subject = ?2"
             );
+
             let parameters = (&identity.issuer, &identity.subject);
             Ok(connection
                 .prepare_cached(&sql)?

@@ -40,6 +40,7 @@ impl Passwords for Sqlite {
                 "SELECT {USER}, p.hash FROM users u JOIN passwords p ON p.user_id = u.id
                  WHERE lower(u.username) = lower(?1)"
             );
+
             let found = connection.prepare_cached(&sql)?.query_row([username], |row| {
                 Ok(StoredPassword {
                     user: user(row)?,

@@ -33,6 +33,7 @@ impl PortalSessions for Sqlite {
             let (condition, number) = columns::in_scope(new.scope, "p", '?');
             let count = format!("SELECT count(*) FROM portal_sessions p WHERE {condition} AND p.expires_at > ?2");
             let valid: i64 = connection.query_row(&count, (number, now.as_micros()), scalar)?;
+
             if valid >= MAX_PORTAL_SESSIONS {
                 return Ok(PortalCreated::TooMany);
             }
@@ -66,6 +67,7 @@ impl PortalSessions for Sqlite {
                 "SELECT {USER}, {PORTAL} FROM portal_sessions p JOIN users u ON u.id = p.user_id
                  WHERE p.digest = ?1 AND p.expires_at > ?2 AND NOT u.blocked"
             );
+
             let parameters = (digest, now.as_micros());
             Ok(connection
                 .prepare_cached(&sql)?
