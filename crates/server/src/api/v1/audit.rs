@@ -101,8 +101,8 @@ struct Query {
 
 /// List audit entries, newest first. Administrators only.
 ///
-/// Entries record changes, refused requests, and administrators who read bodies. With any
-/// filter but `user_id`, a page examines at most 20,000 entries, so it can be short, even empty, although more follow: `next` is null on the last
+/// Entries record changes, refused requests, and administrators who read bodies. With any filter but `user_id`, a page
+/// examines at most 20,000 entries, so it can be short, even empty, although more follow: `next` is null on the last
 /// page only.
 #[utoipa::path(get, path = "/audit", tag = "Audit", params(Query), responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
