@@ -43,6 +43,7 @@ export async function a_stranger_signs_in_and_gets_to_the_page_that_was_wanted(a
 export async function a_wrong_token_is_refused_with_the_way_to_mend_it(all) {
   await journey(all, null, async (visitor) => {
     await visitor.go("/-/sign_in");
+    await visitor.page.locator("summary", { hasText: "access token" }).click();
     await visitor.page.locator("#token").fill(canary("wrong"));
     await visitor.page.locator("#token").press("Enter");
     await shows(visitor, "This token is not valid");
@@ -248,8 +249,10 @@ export async function everything_is_possible_with_the_keyboard_alone({ browser, 
   const visitor = await Visitor.open(browser, base);
   const { keyboard } = visitor.page;
   await visitor.go("/-/sign_in");
-  await tabTo(visitor, "#token");
-  await keyboard.type(world.tokens.maintainer);
+  await tabTo(visitor, "#username");
+  await keyboard.type("maintainer");
+  await tabTo(visitor, "#password");
+  await keyboard.type(canary("maintainer"));
   await keyboard.press("Enter");
   await visitor.page.waitForURL((url) => url.pathname === "/");
 
