@@ -135,6 +135,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             get(replays::one::show).post(replays::one::change),
         )
         .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
+        .route("/{level}/{path}/hooks/{hook_id}", get(hooks::show::show))
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/events/{event_id}",
+            get(hooks::request::show),
+        )
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/events/{event_id}/resend",
+            post(hooks::request::resend),
+        )
+        .route("/{level}/{path}/hooks/{hook_id}/live", get(hooks::recent::stream))
+        .route("/{level}/{path}/hooks/{hook_id}/test", post(hooks::show::test))
+        .route("/{level}/{path}/hooks/{hook_id}/pause", post(hooks::show::pause))
+        .route("/{level}/{path}/hooks/{hook_id}/resume", post(hooks::show::resume))
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/delete",
+            get(hooks::show::ask).post(hooks::show::delete),
+        )
         .route("/{level}/{path}/notifications", get(notifications::list))
         .route(
             "/{level}/{path}/notifications/new",

@@ -121,6 +121,7 @@ mod administration_list;
 mod api_lists;
 mod commands_list;
 mod history_pages;
+mod hook_pages;
 mod notification_pages;
 mod notifications;
 mod operation_list;
@@ -521,6 +522,7 @@ fn main() {
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS)
         .chain(history_pages::CHECKS)
+        .chain(hook_pages::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
