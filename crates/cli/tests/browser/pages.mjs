@@ -61,6 +61,11 @@ export const ROWS = [
   ...places("hooks", "hooks", "Webhooks", { portal: true, shows: ["hook", "description", "failing", "filtered", "url"] }),
   ...places("hooks/new", "hooks/new", "Add webhook", { portal: true }),
   ...places("hooks/{hook_id}/edit", "hooks/{hook}/edit", "Edit webhook", { portal: true }),
+  ...places("hooks/{hook_id}", "hooks/{hook}", "hostile-", { portal: true, shows: ["hook", "description"] }),
+  ...places("hooks/{hook_id}/delete", "hooks/{hook}/delete", "Delete webhook", { levels: ["project"], portal: true, shows: ["hook"] }),
+  ...places("hooks/{hook_id}/events/{event_id}", "hooks/{hook}/events/{attempt}", "", {
+    levels: ["project"], portal: true, shows: ["response-body", "response-header", "title"],
+  }),
   ...places("events", "events", "Events"),
   ...places("events/{event_id}", "events/{event}", "", { levels: ["project"], shows: ["branch", "person", "commit"] }),
   ...places("report", "report", "Report"),
@@ -92,6 +97,11 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
+  "/{level}/{path}/hooks/{hook_id}/live": "the live part of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/test": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/pause": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/resume": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/events/{event_id}/resend": "a form of the page above it",
   "/{level}/{path}/access_tokens/{token_id}": "a form of the page above it",
   "/{level}/{path}/settings/archive": "a form of the page above it",
   "/{level}/{path}/settings/transfer": "a form of the page above it",
