@@ -1,4 +1,4 @@
-// What people do with pages, with scripts and without.
+// The things that people do with pages, with scripts and without.
 
 import assert from "node:assert/strict";
 import { Visitor } from "./browser.mjs";

@@ -1,4 +1,4 @@
-// What every page must fulfil: roles, accessibility, width, weight, hostile texts, secrets.
+// The rules for every page: roles, accessibility, width, weight, hostile texts, secrets.
 
 import assert from "node:assert/strict";
 import { NARROW, Visitor, WIDE } from "./browser.mjs";
