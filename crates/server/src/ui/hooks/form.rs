@@ -23,6 +23,22 @@ use crate::ui::frame::{Frame, page, refused_page};
 use crate::ui::navigation::Section;
 use crate::ui::place::{At, Level};
 
+/// The beginnings of GitLab's refusals that are about one field, and the field.
+const ERRORS_OF_FIELDS: [(&str, &str); 2] = [
+    ("Invalid url given", "url"),
+    ("Invalid branch filter given", "push_events_branch_filter"),
+];
+
+/// Shows a refusal, beside its field if it is about one.
+fn refuse(form: &mut Form, refusal: &Refusal) {
+    let text = refusal.text.as_str();
+    let of_field = ERRORS_OF_FIELDS.iter().find(|(start, _)| text.starts_with(start));
+    match of_field {
+        Some((_, field)) => form.wrong(field, text),
+        None => form.refuse(refusal),
+    }
+}
+
 /// A webhook, as the form needs it.
 #[derive(Deserialize)]
 struct Known {
@@ -225,7 +241,7 @@ impl At {
         match self.send(known.as_ref(), &body, sent).await {
             Ok(id) => Ok(self.saved(ui, id, known.is_none(), generated)),
             Err(refusal) => {
-                form.refuse(&refusal);
+                refuse(&mut form, &refusal);
                 Ok(refused_page(&self.form_page(
                     ui,
                     known.as_ref(),
