@@ -18,7 +18,7 @@ use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
 use super::place::At;
 use super::question::Question;
-use super::roles::{ROLES, role_word};
+use super::roles::{ROLES, manages, role_word};
 
 /// Largest number of members on a page.
 const SHOWN: usize = 50;
@@ -52,6 +52,9 @@ struct ListPage {
     members: Vec<Member>,
     base: String,
     word: &'static str,
+
+    /// True if the person may add and change members.
+    manages: bool,
 
     /// True if members of the groups above are listed too. They are changed where they belong.
     with_inherited: bool,
@@ -179,6 +182,7 @@ impl At {
             members: listed.rows,
             base,
             word: self.place.level.word(),
+            manages: manages(self).await?,
             with_inherited,
             filter,
             form,

@@ -17,6 +17,7 @@ use super::form::{Choice, Fields, Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
 use super::place::{At, Level, Place};
+use super::roles::manages;
 
 /// The values of visibility, with GitLab's words.
 pub(super) const VISIBILITIES: [Choice; 3] = [
@@ -171,6 +172,10 @@ impl At {
     async fn settings(&self) -> Result<Known, PageError> {
         if self.place.level == Level::Instance {
             return Err(PageError::Missing);
+        }
+
+        if !manages(self).await? {
+            return Err(PageError::Forbidden);
         }
 
         Ok(self.person.api.get(&self.place.api()).await?)
