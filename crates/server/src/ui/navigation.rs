@@ -44,7 +44,9 @@ impl Section {
     /// Checks whether places of a level have the section.
     const fn is_at(self, level: Level) -> bool {
         match self {
-            Self::Overview | Self::Hooks | Self::Notifications => true,
+            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries | Self::Replays | Self::Notifications => {
+                true
+            }
             Self::Projects => matches!(level, Level::Group),
             Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
