@@ -59,8 +59,3 @@ pub(super) async fn kinds(at: &At) -> Result<Vec<Kind>, PageError> {
 
     Ok(kinds)
 }
-
-/// The words of a kind of event in history.
-pub(super) fn words_of(name: &str) -> String {
-    trigger_words(name.trim_end_matches("_hooks"))
-}

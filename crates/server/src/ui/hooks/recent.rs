@@ -10,12 +10,12 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::kinds::words_of;
 use super::status::{Status, duration, outcome_badge};
 use crate::ui::Ui;
 use crate::ui::client::{Api, Items};
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Query};
+use crate::ui::history::kind_words;
 use crate::ui::live::live;
 use crate::ui::parts::{Badge, Time};
 use crate::ui::place::At;
@@ -58,10 +58,10 @@ impl Attempt {
     pub(super) fn kind(&self) -> String {
         self.trigger
             .as_deref()
-            .map_or_else(|| "Deleted event".to_owned(), words_of)
+            .map_or_else(|| "Deleted event".to_owned(), kind_words)
     }
 
-    pub(super) fn number(&self) -> u32 {
+    pub(super) const fn number(&self) -> u32 {
         self.number
     }
 
@@ -109,15 +109,15 @@ impl Filters {
     }
 
     /// True if the page shows the newest requests.
-    pub(super) fn is_first_page(&self) -> bool {
+    pub(super) const fn is_first_page(&self) -> bool {
         self.before.is_empty()
     }
 
     /// The address of the list in the API.
     pub(super) fn address(&self, at: &At, hook: i64) -> String {
         let mut address = format!("/api/v1/attempts?hook={hook}&limit={SHOWN}");
-        // Administrators see every place.
-        if !at.person.actor.is_admin {
+        // Administrators see every place, but visitors of a portal only their own.
+        if !at.person.actor.is_admin || at.person.portal.is_some() {
             address.push_str(&format!("&{}", at.place.filter()));
         }
 
@@ -181,7 +181,7 @@ struct Stream {
     api: Api,
     filters: Filters,
     address: String,
-    status: String,
+    id: i64,
     hook: String,
 
     /// The newest attempt when the table was rendered last, and the table.
@@ -191,7 +191,7 @@ struct Stream {
 impl Stream {
     /// Renders the table. It is read only if there is a new attempt, because each reading is in the audit log.
     async fn table(&self) -> Result<String, PageError> {
-        let status: Status = self.api.get(&self.status).await?;
+        let status = Status::read(&self.api, self.id).await?;
         let newest = status.last_attempt.map(|attempt| attempt.id);
 
         let mut last = self.last.lock().await;
@@ -218,7 +218,7 @@ pub(in crate::ui) async fn stream(
     let stream = Arc::new(Stream {
         api: at.person.api.clone(),
         address: filters.address(&at, id),
-        status: format!("/api/v1/hooks/{id}/status"),
+        id,
         hook: at.place.page(&format!("hooks/{id}")),
         filters,
         last: Mutex::new(None),

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::curl::command;
-use super::kinds::words_of;
 use super::phases::{Phases, PhasesBar};
 use super::recent::Attempt as Listed;
 use super::show::words;
@@ -21,6 +20,7 @@ use crate::ui::Ui;
 use crate::ui::error::PageError;
 use crate::ui::form::{Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
+use crate::ui::history::kind_words;
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
 use crate::ui::place::At;
@@ -123,9 +123,10 @@ struct RequestPage {
     /// The delivery with all attempts; None if it has been deleted.
     delivery: Option<Delivery>,
 
-    /// The addresses of the webhook and of this page.
+    /// The addresses of the webhook, of this page and of the delivery.
     hook: String,
     address: String,
+    delivery_page: String,
 }
 
 /// Shows a request.
@@ -206,7 +207,7 @@ async fn request_page(ui: &Ui, at: &At) -> Result<RequestPage, PageError> {
         kind: request
             .trigger
             .as_deref()
-            .map_or_else(|| "Deleted event".to_owned(), words_of),
+            .map_or_else(|| "Deleted event".to_owned(), kind_words),
         badge: outcome_badge(&attempt.outcome, attempt.response_status),
         time: Time::new(&attempt.started_at),
         elapsed: duration(f64::from(attempt.duration_us) / 1e6),
@@ -218,6 +219,7 @@ async fn request_page(ui: &Ui, at: &At) -> Result<RequestPage, PageError> {
         phases: attempt.phases.as_ref().and_then(Phases::bar),
         delivery,
         address: at.place.page(&page),
+        delivery_page: at.place.page(&format!("deliveries/{}", attempt.delivery_id)),
         hook,
         request,
         attempt,

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::kinds::{Kind, kinds};
 use super::recent::{Filters, PERIODS, Recent};
-use super::status::{OUTCOMES, Status};
+use super::status::Status;
 use super::{Hook, shortened};
 use crate::ui::Ui;
 use crate::ui::client::Refusal;
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
+use crate::ui::history::{Choice, OUTCOMES};
 use crate::ui::navigation::Section;
 use crate::ui::place::{At, Level};
 
@@ -28,6 +29,8 @@ struct HookPage {
     status: Status,
     kinds: Vec<Kind>,
     filters: Filters,
+    outcomes: [Choice; 12],
+    periods: [Choice; 5],
     recent: Recent,
 
     /// The address of the page.
@@ -71,14 +74,14 @@ async fn hook_page(ui: &Ui, at: &At, query: &Fields) -> Result<HookPage, PageErr
     let id = at.number("hook_id")?;
     let address = at.place.page(&format!("hooks/{id}"));
     let json = format!("{}/hooks/{id}", at.place.api());
-    let (of_status, filters) = (format!("/api/v1/hooks/{id}/status"), Filters::read(query));
+    let filters = Filters::read(query);
     let list = filters.address(at, id);
 
     // The webhook comes first: its refusal is the right one.
     let api = &at.person.api;
     let hook: Hook = api.get(&json).await?;
     let (status, recent, kinds) = tokio::try_join!(
-        async { Ok(api.get::<Status>(&of_status).await?) },
+        Status::read(api, id),
         Recent::read(api, &list, &filters, &address),
         kinds(at),
     )?;
@@ -88,11 +91,15 @@ async fn hook_page(ui: &Ui, at: &At, query: &Fields) -> Result<HookPage, PageErr
         .is_first_page()
         .then(|| format!("{address}/live?{}", filters.query()));
     Ok(HookPage {
-        frame: frame.crumb("Webhooks", at.place.page("hooks")).json(of_status),
+        frame: frame
+            .crumb("Webhooks", at.place.page("hooks"))
+            .json(Status::address(id)),
         hook,
         status,
         kinds,
         filters,
+        outcomes: OUTCOMES.map(|(value, words)| Choice::new(value, words)),
+        periods: PERIODS.map(|(value, words)| Choice::new(value, words)),
         recent,
         address,
         live,

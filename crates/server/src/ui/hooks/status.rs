@@ -4,6 +4,9 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use serde::Deserialize;
 
+use crate::ui::client::Api;
+use crate::ui::error::PageError;
+use crate::ui::history::OUTCOMES;
 use crate::ui::parts::{Badge, Time};
 
 /// Height of the strip of hours.
@@ -49,6 +52,16 @@ struct Backlog {
 }
 
 impl Status {
+    /// The address of the status of a webhook in the API.
+    pub(super) fn address(hook: i64) -> String {
+        format!("/api/v1/hooks/{hook}/status")
+    }
+
+    /// Reads the status of a webhook.
+    pub(super) async fn read(api: &Api, hook: i64) -> Result<Self, PageError> {
+        Ok(api.get(&Self::address(hook)).await?)
+    }
+
     /// The state in a word.
     pub(super) fn badge(&self) -> Badge {
         match self.state.as_str() {
@@ -183,23 +196,6 @@ pub(super) fn outcome_badge(outcome: &str, status: Option<u16>) -> Badge {
         None => Badge::bad(outcome_words(outcome)),
     }
 }
-
-/// Outcomes of attempts in words.
-pub(super) const OUTCOMES: [(&str, &str); 13] = [
-    ("delivered", "Delivered"),
-    ("rejected", "Rejected (4xx)"),
-    ("failed", "Failed (other status)"),
-    ("timed_out", "Timed out"),
-    ("dns", "Host not found"),
-    ("connect", "Not reachable"),
-    ("tls", "TLS failed"),
-    ("blocked", "Blocked by the guard"),
-    ("proxy", "Proxy failed"),
-    ("broken", "Connection broken"),
-    ("invalid_answer", "Invalid answer"),
-    ("request", "Request not made"),
-    ("unknown", "Unknown"),
-];
 
 /// The words of an outcome.
 pub(super) fn outcome_words(outcome: &str) -> &str {
