@@ -73,7 +73,7 @@ export const ROWS = [
   ...places("deliveries/{delivery_id}", "deliveries/{delivery}", "", { levels: ["project"] }),
   ...places("replays", "replays", "Replays"),
   ...places("replays/new", "replays/new", "New replay"),
-  ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"] }),
+  ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"], project: ADMIN }),
   ...places("notifications", "notifications", "Notifications"),
   ...places("notifications/new", "notifications/new", ""),
   ...places("notifications/{notification}", "notifications/{notification}", "", { levels: ["project"] }),
