@@ -118,23 +118,6 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
         )
-        .route("/{level}/{path}/events", get(events::list))
-        .route("/{level}/{path}/events/live", get(events::follow))
-        .route("/{level}/{path}/events/{event_id}", get(events::one::show))
-        .route("/{level}/{path}/report", get(report::show).post(report::send))
-        .route("/{level}/{path}/deliveries", get(deliveries::list))
-        .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
-        .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
-        .route(
-            "/{level}/{path}/replays",
-            get(replays::list).post(replays::form::create),
-        )
-        .route("/{level}/{path}/replays/new", get(replays::form::new))
-        .route(
-            "/{level}/{path}/replays/{replay_id}",
-            get(replays::one::show).post(replays::one::change),
-        )
-        .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
         .route("/{level}/{path}/hooks/{hook_id}", get(hooks::show::show))
         .route(
             "/{level}/{path}/hooks/{hook_id}/events/{event_id}",
@@ -152,6 +135,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/hooks/{hook_id}/delete",
             get(hooks::show::ask).post(hooks::show::delete),
         )
+        .route("/{level}/{path}/events", get(events::list))
+        .route("/{level}/{path}/events/live", get(events::follow))
+        .route("/{level}/{path}/events/{event_id}", get(events::one::show))
+        .route("/{level}/{path}/report", get(report::show).post(report::send))
+        .route("/{level}/{path}/deliveries", get(deliveries::list))
+        .route("/{level}/{path}/deliveries/live", get(deliveries::follow))
+        .route("/{level}/{path}/deliveries/{delivery_id}", get(deliveries::one::show))
+        .route(
+            "/{level}/{path}/replays",
+            get(replays::list).post(replays::form::create),
+        )
+        .route("/{level}/{path}/replays/new", get(replays::form::new))
+        .route(
+            "/{level}/{path}/replays/{replay_id}",
+            get(replays::one::show).post(replays::one::change),
+        )
+        .route("/{level}/{path}/replays/{replay_id}/live", get(replays::one::follow))
         .route("/{level}/{path}/notifications", get(notifications::list))
         .route(
             "/{level}/{path}/notifications/new",

@@ -51,7 +51,12 @@ pub(crate) fn a_portal_link_shows_the_webhooks_of_its_project(engine: Engine) {
     let reply = Visitor::stranger(&server).open(&path).checked(303);
     assert_eq!(reply.header("location"), Some("/gear/rope/-/hooks"));
 
-    let page = Visitor::with_cookie_of(&server, &reply).page("/gear/rope/-/hooks");
+    let visitor = Visitor::with_cookie_of(&server, &reply);
+    for page in ["events", "deliveries", "hooks/new"] {
+        visitor.page(&format!("/gear/rope/-/{page}"));
+    }
+
+    let page = visitor.page("/gear/rope/-/hooks");
     assert!(page.contains("https://hooks.example.com/in"));
     assert!(page.contains(r#"data-theme="dark""#) && page.contains("https://p.example/x"));
     assert!(!page.contains("Signed in as"), "{page}");
@@ -70,6 +75,17 @@ pub(crate) fn a_portal_link_opens_nothing_else(engine: Engine) {
 
     for path in ["/admin/hooks", "/-/profile", "/-/profile/tokens"] {
         visitor.open(path).checked(403);
+    }
+
+    for page in [
+        "overview",
+        "members",
+        "settings",
+        "access_tokens",
+        "replays",
+        "notifications",
+    ] {
+        visitor.open(&format!("/gear/rope/-/{page}")).checked(403);
     }
 
     let home = visitor.open("/").checked(303);

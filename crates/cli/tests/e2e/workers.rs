@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::http::{check_parts, eventually};
 use crate::server::{Engine, Server};
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "fan_out",
     "claim",
     "settle",

@@ -20,7 +20,7 @@ pub(super) enum Section {
 impl Section {
     /// Checks whether visitors of a portal can open the section.
     const fn is_of_portals(self) -> bool {
-        matches!(self, Self::Hooks)
+        matches!(self, Self::Hooks | Self::Events | Self::Deliveries)
     }
 
     /// The sections of a level with their names and addresses.

@@ -285,6 +285,10 @@ impl FromRequestParts<Arc<Ui>> for At {
         let parameters: Vec<_> = found.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
 
         let person = <Person as FromRequestParts<Arc<Ui>>>::from_request_parts(parts, ui).await?;
+        if person.portal.is_some() && !is_of_portals(parts.uri.path()) {
+            return Err(PageError::Forbidden);
+        }
+
         let value = |name: &str| {
             parameters
                 .iter()
@@ -302,6 +306,12 @@ impl FromRequestParts<Arc<Ui>> for At {
             parameters,
         })
     }
+}
+
+/// Checks whether a page of a place is for visitors of a portal. The path is the one within the router of places.
+fn is_of_portals(path: &str) -> bool {
+    let page = path.split('/').nth(3);
+    matches!(page, Some("hooks" | "events" | "deliveries"))
 }
 
 /// The path and query of a request as the browser shows them.
@@ -359,6 +369,17 @@ mod tests {
             "//rope",
         ] {
             check(other, None);
+        }
+    }
+
+    #[test]
+    fn visitors_of_a_portal_open_pages_of_webhooks_only() {
+        for page in ["hooks", "hooks/3/edit", "events/live", "deliveries/7"] {
+            assert!(is_of_portals(&format!("/project/gear%2Frope/{page}")), "{page}");
+        }
+
+        for page in ["settings", "members", "overview", "hooks2", "settings/hooks", ""] {
+            assert!(!is_of_portals(&format!("/project/gear%2Frope/{page}")), "{page}");
         }
     }
 

@@ -52,7 +52,7 @@ impl Found {
         match self.kind.as_str() {
             "hook" => place.page(&format!("hooks/{id}")),
             "event" => place.page(&format!("events/{}", self.id)),
-            "delivery" => place.page(&format!("deliveries?text={}", self.id)),
+            "delivery" => place.page(&format!("deliveries/{}", self.id)),
             _ => place.start(),
         }
     }
