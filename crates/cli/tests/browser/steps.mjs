@@ -13,7 +13,7 @@ export async function journey({ browser, world, base }, role, steps) {
       await steps(visitor, scripts ? "with-scripts" : "without-scripts");
     } catch (error) {
       const text = await visitor.text().catch(() => "");
-      error.message += `\nscripts: ${scripts}, page: ${visitor.page.url()}\n${text.slice(0, 1500)}`;
+      error.stack += `\nscripts: ${scripts}, page: ${visitor.page.url()}\n${text.slice(0, 1500)}`;
       throw error;
     }
     assert.deepEqual(visitor.takeFaults(), []);

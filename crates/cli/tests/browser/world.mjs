@@ -130,7 +130,7 @@ export async function fill(base, rootToken) {
     const [one, two] = await Promise.all([admin.get(`${hooks}/${bad.id}`), admin.get(`${hooks}/${refused.id}`)]);
     return one.alert_status === "temporarily_disabled" && two.alert_status === "disabled";
   });
-  const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}`);
+  const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}&hook=${good.id}`);
   const replay = await admin.post("/api/v1/replays", { project: "gear/rope", hook: good.id, since: new Date(Date.now() - 3_600_000).toISOString(), rate: 5 });
   const notification = await admin.post("/api/v1/notifications", {
     name: hostile("rule", 5), project: "gear/rope", kinds: ["hook_failing"], channel: "slack", url: `${sink.url}/ok/${canary("chat")}`,
