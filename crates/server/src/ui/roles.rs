@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::error::PageError;
 use super::form::Choice;
-use super::place::{At, Level};
+use super::place::{Level, Visit};
 
 /// The roles that a member can have, by GitLab's numbers.
 pub(super) const ROLES: [Choice; 5] = [
@@ -25,7 +25,7 @@ pub(super) fn role_word(number: i64) -> &'static str {
 
 /// Checks whether the person may change members, tokens and settings of the place: Maintainers of a project, owners of a
 /// group, and administrators. The API decides; pages only leave out forms that it would refuse.
-pub(super) async fn manages(at: &At) -> Result<bool, PageError> {
+pub(super) async fn manages(at: &Visit) -> Result<bool, PageError> {
     #[derive(Deserialize)]
     struct Member {
         access_level: i64,
