@@ -26,7 +26,7 @@ use super::form::Query;
 use super::frame::{Frame, Notice, page};
 use super::navigation::Section;
 use super::parts::Badge;
-use super::place::At;
+use super::place::Visit;
 
 /// Number of webhooks on a page.
 const SHOWN: usize = 20;
@@ -128,7 +128,7 @@ struct ListPage {
 }
 
 /// Shows the webhooks of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let number: u32 = query.text("page").parse().unwrap_or(1);
     let address = format!("{}/hooks?per_page={SHOWN}&page={}", at.place.api(), number.max(1));
     let listed = at.person.api.list::<Hook>(&address).await?;
@@ -157,7 +157,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 }
 
 /// Reads the status of the webhooks of a page, which have ascending ids.
-async fn statuses(at: &At, hooks: &[Hook]) -> Result<Vec<Status>, PageError> {
+async fn statuses(at: &Visit, hooks: &[Hook]) -> Result<Vec<Status>, PageError> {
     #[derive(Deserialize)]
     struct Statuses {
         items: Vec<Status>,

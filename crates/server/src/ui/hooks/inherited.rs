@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Hook;
 use crate::ui::error::PageError;
-use crate::ui::place::{At, Level, Place};
+use crate::ui::place::{Level, Place, Visit};
 
 /// The webhooks of a group above a project.
 pub(super) struct Inherited {
@@ -23,7 +23,7 @@ struct Owned {
 }
 
 /// Lists the webhooks of the groups above a project, the nearest group first, as far as the person may see them.
-pub(super) async fn inherited(at: &At) -> Result<Vec<Inherited>, PageError> {
+pub(super) async fn inherited(at: &Visit) -> Result<Vec<Inherited>, PageError> {
     let mut groups = Vec::new();
     if at.place.level != Level::Project || at.person.portal.is_some() {
         return Ok(groups);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::trigger_words;
 use crate::ui::client::Items;
 use crate::ui::error::PageError;
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
 
 #[derive(Deserialize)]
 struct Known {
@@ -34,7 +34,7 @@ pub(super) struct Kind {
 }
 
 /// Lists the kinds of events that webhooks of a place can get.
-pub(super) async fn kinds(at: &At) -> Result<Vec<Kind>, PageError> {
+pub(super) async fn kinds(at: &Visit) -> Result<Vec<Kind>, PageError> {
     let known: Items<Known> = at.person.api.get("/api/v1/triggers").await?;
     let level = if at.place.level == Level::Instance {
         "system"

@@ -18,7 +18,7 @@ use crate::ui::form::{Fields, Query};
 use crate::ui::history::kind_words;
 use crate::ui::live::live;
 use crate::ui::parts::{Badge, Time};
-use crate::ui::place::At;
+use crate::ui::place::Visit;
 
 /// Number of requests on a page.
 const SHOWN: usize = 20;
@@ -114,7 +114,7 @@ impl Filters {
     }
 
     /// The address of the list in the API.
-    pub(super) fn address(&self, at: &At, hook: i64) -> String {
+    pub(super) fn address(&self, at: &Visit, hook: i64) -> String {
         let mut address = format!("/api/v1/attempts?hook={hook}&limit={SHOWN}");
         // Administrators see every place, but visitors of a portal only their own.
         if !at.person.actor.is_admin || at.person.portal.is_some() {
@@ -208,7 +208,7 @@ impl Stream {
 
 /// Sends the table whenever there are new requests.
 pub(in crate::ui) async fn stream(
-    at: At,
+    at: Visit,
     State(ui): State<Arc<Ui>>,
     headers: HeaderMap,
     Query(query): Query,

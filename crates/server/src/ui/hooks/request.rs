@@ -23,7 +23,7 @@ use crate::ui::frame::{Frame, Notice, page, refused_page};
 use crate::ui::history::kind_words;
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
-use crate::ui::place::At;
+use crate::ui::place::Visit;
 
 /// Largest size in bytes of a body that is shown in several lines.
 const MAX_PRETTY: usize = 12 << 10;
@@ -130,7 +130,11 @@ struct RequestPage {
 }
 
 /// Shows a request.
-pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(in crate::ui) async fn show(
+    at: Visit,
+    State(ui): State<Arc<Ui>>,
+    Query(query): Query,
+) -> Result<Response, PageError> {
     let mut shown = request_page(&ui, &at).await?;
     let notice = match query.text("done") {
         "resent" => Some(Notice::good(
@@ -146,7 +150,7 @@ pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query):
 }
 
 /// Sends a request again. The page shows a refusal in place.
-pub(in crate::ui) async fn resend(at: At, State(ui): State<Arc<Ui>>, _: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn resend(at: Visit, State(ui): State<Arc<Ui>>, _: Sent) -> Result<Response, PageError> {
     #[derive(Deserialize)]
     struct Resent {
         response_status: u16,
@@ -171,7 +175,7 @@ pub(in crate::ui) async fn resend(at: At, State(ui): State<Arc<Ui>>, _: Sent) ->
 }
 
 /// The page of the request, which is also its address in the API.
-fn page_of(at: &At) -> Result<String, PageError> {
+fn page_of(at: &Visit) -> Result<String, PageError> {
     Ok(format!(
         "hooks/{}/events/{}",
         at.number("hook_id")?,
@@ -179,7 +183,7 @@ fn page_of(at: &At) -> Result<String, PageError> {
     ))
 }
 
-async fn request_page(ui: &Ui, at: &At) -> Result<RequestPage, PageError> {
+async fn request_page(ui: &Ui, at: &Visit) -> Result<RequestPage, PageError> {
     let (api, page) = (&at.person.api, page_of(at)?);
     let hook = format!("hooks/{}", at.number("hook_id")?);
     let json = format!("{}/{page}", at.place.api());

@@ -19,7 +19,7 @@ use crate::ui::form::{Fields, Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
 use crate::ui::history::{Choice, OUTCOMES};
 use crate::ui::navigation::Section;
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
 
 #[derive(Template)]
 #[template(path = "ui/hooks/show.html")]
@@ -50,7 +50,11 @@ struct DeletePage {
 }
 
 /// Shows a webhook.
-pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(in crate::ui) async fn show(
+    at: Visit,
+    State(ui): State<Arc<Ui>>,
+    Query(query): Query,
+) -> Result<Response, PageError> {
     let mut shown = hook_page(&ui, &at, &query).await?;
     shown.frame = shown.frame.notice(notice(query.text("done")));
     Ok(page(&shown))
@@ -70,7 +74,7 @@ fn notice(done: &str) -> Option<Notice> {
     Some(Notice::good(text))
 }
 
-async fn hook_page(ui: &Ui, at: &At, query: &Fields) -> Result<HookPage, PageError> {
+async fn hook_page(ui: &Ui, at: &Visit, query: &Fields) -> Result<HookPage, PageError> {
     let id = at.number("hook_id")?;
     let address = at.place.page(&format!("hooks/{id}"));
     let json = format!("{}/hooks/{id}", at.place.api());
@@ -108,7 +112,7 @@ async fn hook_page(ui: &Ui, at: &At, query: &Fields) -> Result<HookPage, PageErr
 }
 
 /// Sends a test. The page shows the result in place.
-pub(in crate::ui) async fn test(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn test(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let id = at.number("hook_id")?;
     let hook = format!("{}/hooks/{id}", at.place.api());
     let (address, done) = if at.place.level == Level::Instance {
@@ -142,16 +146,16 @@ pub(super) fn words(refusal: Refusal) -> Result<String, PageError> {
 }
 
 /// Pauses a webhook.
-pub(in crate::ui) async fn pause(at: At, _: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn pause(at: Visit, _: Sent) -> Result<Response, PageError> {
     switch(&at, "pause", "paused").await
 }
 
 /// Resumes a webhook.
-pub(in crate::ui) async fn resume(at: At, _: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn resume(at: Visit, _: Sent) -> Result<Response, PageError> {
     switch(&at, "resume", "resumed").await
 }
 
-async fn switch(at: &At, operation: &str, done: &str) -> Result<Response, PageError> {
+async fn switch(at: &Visit, operation: &str, done: &str) -> Result<Response, PageError> {
     let id = at.number("hook_id")?;
     let address = format!("{}/hooks/{id}/{operation}", at.place.api());
     at.person.api.send_only(Method::POST, &address, &json!({})).await?;
@@ -159,18 +163,18 @@ async fn switch(at: &At, operation: &str, done: &str) -> Result<Response, PageEr
 }
 
 /// Leads to the page of a webhook, with a notice.
-fn to_hook(at: &At, id: i64, done: &str) -> Response {
+fn to_hook(at: &Visit, id: i64, done: &str) -> Response {
     let address = at.place.page(&format!("hooks/{id}?done={done}"));
     Redirect::to(&address).into_response()
 }
 
 /// Asks before a webhook is deleted.
-pub(in crate::ui) async fn ask(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(in crate::ui) async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     Ok(page(&delete_page(&ui, &at).await?))
 }
 
 /// Deletes a webhook after a confirmation.
-pub(in crate::ui) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     if !sent.fields.has("confirmed") {
         return Ok(page(&delete_page(&ui, &at).await?));
     }
@@ -181,7 +185,7 @@ pub(in crate::ui) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent)
     Ok(Redirect::to(&address).into_response())
 }
 
-async fn delete_page(ui: &Ui, at: &At) -> Result<DeletePage, PageError> {
+async fn delete_page(ui: &Ui, at: &Visit) -> Result<DeletePage, PageError> {
     let id = at.number("hook_id")?;
     let hook: Hook = at.person.api.get(&format!("{}/hooks/{id}", at.place.api())).await?;
     let address = at.place.page(&format!("hooks/{id}"));
