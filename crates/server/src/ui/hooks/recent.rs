@@ -176,7 +176,7 @@ impl Recent {
     }
 }
 
-/// What a stream needs to render the table again.
+/// A stream of the table, with everything that renders it again.
 struct Stream {
     api: Api,
     filters: Filters,
