@@ -23,8 +23,8 @@ pub(super) fn role_word(number: i64) -> &'static str {
     found.map_or("Other role", |role| role.word)
 }
 
-/// Checks whether the person may change members, tokens and settings of the place: Maintainers of a project, owners of a
-/// group, and administrators. The API decides; pages only leave out forms that it would refuse.
+/// Checks whether the person may change members, tokens and settings of the place: Maintainers of a project, owners of
+/// a group, and administrators. The API decides; pages only leave out forms that it would refuse.
 pub(super) async fn manages(at: &Visit) -> Result<bool, PageError> {
     #[derive(Deserialize)]
     struct Member {
