@@ -160,8 +160,8 @@ fn own(config: &Config) -> OwnAddresses {
     own
 }
 
-/// The OpenID Connect provider, if the settings name one. It is called directly, because the proxy of deliveries may not
-/// reach it, and without the client certificate of deliveries.
+/// The OpenID Connect provider, if the settings name one. It is called directly, because the proxy of deliveries may
+/// not reach it, and without the client certificate of deliveries.
 pub(crate) fn oidc(config: &Config) -> anyhow::Result<Option<Oidc>> {
     if !config.oidc.is_enabled() {
         return Ok(None);

@@ -9,9 +9,9 @@
 //! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, and the step
 //!   runs again.
 //!
-//! [`Journal`], [`Dispatcher`], [`Insights`] and [`Notifier`] share a [`Context`]; [`Engine`] holds all of them. Each step is a method
-//! that processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers` and [`lifecycle`]
-//! only decide when to call it, so that a simulation can call the steps in any order instead.
+//! [`Journal`], [`Dispatcher`], [`Insights`] and [`Notifier`] share a [`Context`]; [`Engine`] holds all of them. Each
+//! step is a method that processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers`
+//! and [`lifecycle`] only decide when to call it, so that a simulation can call the steps in any order instead.
 
 pub mod clock;
 mod context;

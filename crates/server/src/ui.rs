@@ -118,6 +118,23 @@ fn pages_of_places() -> Router<Arc<Ui>> {
             "/{level}/{path}/hooks/{hook_id}/edit",
             get(hooks::form::edit).post(hooks::form::update),
         )
+        .route("/{level}/{path}/hooks/{hook_id}", get(hooks::show::show))
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/events/{event_id}",
+            get(hooks::request::show),
+        )
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/events/{event_id}/resend",
+            post(hooks::request::resend),
+        )
+        .route("/{level}/{path}/hooks/{hook_id}/live", get(hooks::recent::stream))
+        .route("/{level}/{path}/hooks/{hook_id}/test", post(hooks::show::test))
+        .route("/{level}/{path}/hooks/{hook_id}/pause", post(hooks::show::pause))
+        .route("/{level}/{path}/hooks/{hook_id}/resume", post(hooks::show::resume))
+        .route(
+            "/{level}/{path}/hooks/{hook_id}/delete",
+            get(hooks::show::ask).post(hooks::show::delete),
+        )
         .route("/{level}/{path}/events", get(events::list))
         .route("/{level}/{path}/events/live", get(events::follow))
         .route("/{level}/{path}/events/{event_id}", get(events::one::show))

@@ -212,8 +212,8 @@ pub trait Users {
     /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
 
-    /// Changes a user. `None` if they are not there; `Taken` when the new login or address is. Blocking a user ends their
-    /// sessions.
+    /// Changes a user. `None` if they are not there; `Taken` when the new login or address is. Blocking a user ends
+    /// their sessions.
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>>;
 
     /// Deletes a user with their tokens and memberships. `false` if they were not there.

@@ -28,15 +28,16 @@ export const ROUTES = [`${UI}.rs`, ...sources(UI)]
   .map(([, route]) => route);
 
 const PROJECT = ["admin", "owner", "maintainer"];
+const MEMBERS = [...PROJECT, "developer", "reporter", "guest"];
 const GROUP = ["admin", "owner"];
 const ADMIN = ["admin"];
 const EVERYBODY = ["admin", "owner", "maintainer", "developer", "reporter", "guest", "outsider"];
 
 /** The rows of a page that projects, groups and the instance have. */
 const places = (route, page, title, more = {}) => {
-  const { shows = [], levels = ["project", "group", "instance"], portal = false, ...rest } = more;
+  const { shows = [], levels = ["project", "group", "instance"], portal = false, project = PROJECT, ...rest } = more;
   const rows = {
-    project: { at: `/gear/rope/-/${page}`, seen: portal ? [...PROJECT, "portal"] : PROJECT, shows },
+    project: { at: `/gear/rope/-/${page}`, seen: portal ? [...project, "portal"] : project, shows },
     group: { at: `/groups/gear/-/${page}`, seen: GROUP, shows: [] },
     instance: { at: `/admin/${page}`, seen: ADMIN, shows: [] },
   };
@@ -56,22 +57,37 @@ export const ROWS = [
   { route: "/-/profile/password", at: "/-/profile/password", seen: EVERYBODY, title: "Password", shows: [] },
   { route: "/-/profile/sessions", at: "/-/profile/sessions", seen: EVERYBODY, title: "Sessions", shows: [] },
   { route: "/-/profile/tokens", at: "/-/profile/tokens", seen: EVERYBODY, title: "Access tokens", shows: ["token-name"] },
-  { route: "/-/sign_in", at: "/-/sign_in", seen: [], open: true, title: "Sign in", shows: [] },
+  { route: "/-/sign_in", at: "/-/sign_in", seen: ["portal"], open: true, title: "Sign in", shows: [] },
   ...places("hooks", "hooks", "Webhooks", { portal: true, shows: ["hook", "description", "failing", "filtered", "url"] }),
   ...places("hooks/new", "hooks/new", "Add webhook", { portal: true }),
   ...places("hooks/{hook_id}/edit", "hooks/{hook}/edit", "Edit webhook", { portal: true }),
+  ...places("hooks/{hook_id}", "hooks/{hook}", "hostile-", { portal: true, shows: ["hook", "description"] }),
+  ...places("hooks/{hook_id}/delete", "hooks/{hook}/delete", "Delete webhook", { levels: ["project"], portal: true, shows: ["hook"] }),
+  ...places("hooks/{hook_id}/events/{event_id}", "hooks/{hook}/events/{attempt}", "", {
+    levels: ["project"], portal: true, shows: ["response-body", "response-header"],
+  }),
   ...places("events", "events", "Events"),
   ...places("events/{event_id}", "events/{event}", "", { levels: ["project"], shows: ["branch", "person", "commit"] }),
   ...places("report", "report", "Report"),
   ...places("deliveries", "deliveries", "Deliveries"),
-  ...places("deliveries/{delivery_id}", "deliveries/{delivery}", "Delivery", { levels: ["project"] }),
+  ...places("deliveries/{delivery_id}", "deliveries/{delivery}", "", { levels: ["project"] }),
   ...places("replays", "replays", "Replays"),
   ...places("replays/new", "replays/new", "New replay"),
-  ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"] }),
+  ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"], project: ADMIN }),
   ...places("notifications", "notifications", "Notifications"),
   ...places("notifications/new", "notifications/new", ""),
   ...places("notifications/{notification}", "notifications/{notification}", "", { levels: ["project"] }),
   ...places("notifications/{notification}/delete", "notifications/{notification}/delete", "Delete", { levels: ["project"] }),
+  ...places("start", "start", "Overview", { levels: ["project"], project: MEMBERS }),
+  ...places("projects", "projects", "Subgroups and projects", { levels: ["group"] }),
+  ...places("overview", "overview", "Overview", { project: MEMBERS }),
+  ...places("members", "members", "Members", { levels: ["project", "group"], project: MEMBERS, shows: ["user-maintainer"] }),
+  ...places("members/{user_id}", "members/{member}", "Change member", { levels: ["project"] }),
+  ...places("access_tokens", "access_tokens", "Access tokens", { levels: ["project", "group"], shows: ["project-token"] }),
+  ...places("settings", "settings", "Settings", { levels: ["project", "group"], shows: ["project"] }),
+  { route: "/-/search", at: "/-/search?q=hostile", seen: EVERYBODY, title: "Search", shows: [] },
+  { route: "/-/groups/new", at: "/-/groups/new", seen: ADMIN, title: "New group", shows: [] },
+  { route: "/-/projects/new", at: "/-/projects/new", seen: ADMIN, title: "New project", shows: [] },
   { route: "/-/catalog", at: "/-/catalog", seen: EVERYBODY, title: "", shows: [] },
   { route: "/-/catalog/{name}", at: "/-/catalog/push_hooks", seen: EVERYBODY, title: "", shows: [] },
 ];
@@ -81,6 +97,15 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
+  "/{level}/{path}/hooks/{hook_id}/live": "the live part of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/test": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/pause": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/resume": "a form of the page above it",
+  "/{level}/{path}/hooks/{hook_id}/events/{event_id}/resend": "a form of the page above it",
+  "/{level}/{path}/access_tokens/{token_id}": "a form of the page above it",
+  "/{level}/{path}/settings/archive": "a form of the page above it",
+  "/{level}/{path}/settings/transfer": "a form of the page above it",
+  "/{level}/{path}/settings/delete": "a form of the page above it",
   "/{level}/{path}/notifications/{notification}/test": "a form of the page above it",
   "/{level}/{path}/events/live": "the live part of the page above it",
   "/{level}/{path}/deliveries/live": "the live part of the page above it",

@@ -1,35 +1,10 @@
-// What people do with pages, with scripts and without.
+// The things that people do with pages, with scripts and without.
 
 import assert from "node:assert/strict";
 import { Visitor } from "./browser.mjs";
+import { field, follow, hookOf, journey, press, shows, tabTo } from "./steps.mjs";
 import { CANARY, canary, hostile, word } from "./texts.mjs";
-import { Api, soon } from "./world.mjs";
-
-/** Runs a journey twice, as two people. Nothing may appear on the console, and no dialog may open. */
-async function journey({ browser, world, base }, role, steps) {
-  for (const scripts of [true, false]) {
-    const visitor = await Visitor.open(browser, base, { scripts });
-    if (role) await visitor.signIn(world.tokens[role]);
-    try {
-      await steps(visitor, scripts ? "with-scripts" : "without-scripts");
-    } catch (error) {
-      const text = await visitor.text().catch(() => "");
-      error.message += `\nscripts: ${scripts}, page: ${visitor.page.url()}\n${text.slice(0, 1500)}`;
-      throw error;
-    }
-    assert.deepEqual(visitor.takeFaults(), []);
-    await visitor.close();
-  }
-}
-
-const field = ({ page }, label) => page.getByLabel(label, { exact: true });
-const press = ({ page }, name) => page.locator("main").getByRole("button", { name, exact: true }).click();
-const follow = ({ page }, name) => page.getByRole("link", { name, exact: true }).first().click();
-
-/** Checks that the page shows a text, in this part of it. */
-async function shows({ page }, text, part = "main") {
-  await page.locator(part).getByText(text).first().waitFor();
-}
+import { Api } from "./world.mjs";
 
 export async function a_stranger_signs_in_and_gets_to_the_page_that_was_wanted(all) {
   await journey(all, null, async (visitor) => {
@@ -43,6 +18,7 @@ export async function a_stranger_signs_in_and_gets_to_the_page_that_was_wanted(a
 export async function a_wrong_token_is_refused_with_the_way_to_mend_it(all) {
   await journey(all, null, async (visitor) => {
     await visitor.go("/-/sign_in");
+    await visitor.page.locator("summary", { hasText: "access token" }).click();
     await visitor.page.locator("#token").fill(canary("wrong"));
     await visitor.page.locator("#token").press("Enter");
     await shows(visitor, "This token is not valid");
@@ -248,8 +224,10 @@ export async function everything_is_possible_with_the_keyboard_alone({ browser, 
   const visitor = await Visitor.open(browser, base);
   const { keyboard } = visitor.page;
   await visitor.go("/-/sign_in");
-  await tabTo(visitor, "#token");
-  await keyboard.type(world.tokens.maintainer);
+  await tabTo(visitor, "#username");
+  await keyboard.type("maintainer");
+  await tabTo(visitor, "#password");
+  await keyboard.type(canary("maintainer"));
   await keyboard.press("Enter");
   await visitor.page.waitForURL((url) => url.pathname === "/");
 
@@ -275,25 +253,3 @@ export async function everything_is_possible_with_the_keyboard_alone({ browser, 
   assert.deepEqual(visitor.takeFaults(), []);
   await visitor.close();
 }
-
-/** Presses Tab until an element has the focus, which must be visible. */
-async function tabTo({ page }, selector) {
-  for (let presses = 0; presses < 120; presses += 1) {
-    await page.keyboard.press("Tab");
-    const found = await page.evaluate((wanted) => {
-      const element = document.activeElement;
-      if (!element.matches(wanted)) return "other";
-      const { outlineStyle, outlineWidth } = getComputedStyle(element);
-      return outlineStyle !== "none" && outlineWidth !== "0px" ? "found" : "hidden";
-    }, selector);
-    assert.notEqual(found, "hidden", `the focus of ${selector} is not visible`);
-    if (found === "found") return;
-  }
-  assert.fail(`no Tab leads to ${selector}`);
-}
-
-/** The hook whose name begins with a text, as the API shows it. */
-const hookOf = (world, name) => soon(`the webhook ${name}`, async () => {
-  const hooks = await new Api(world.base, world.tokens.admin).get(`/api/v4/projects/${world.project.id}/hooks?per_page=100`);
-  return hooks.find((hook) => (hook.name ?? "").startsWith(name));
-});

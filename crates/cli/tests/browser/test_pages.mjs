@@ -1,4 +1,4 @@
-// What every page must fulfil: roles, accessibility, width, weight, hostile texts, secrets.
+// The rules for every page: roles, accessibility, width, weight, hostile texts, secrets.
 
 import assert from "node:assert/strict";
 import { NARROW, Visitor, WIDE } from "./browser.mjs";
@@ -35,8 +35,7 @@ export async function each_role_sees_its_pages_and_no_secret({ world, base }) {
         signIn: answer.status === 303 && leads.startsWith("/-/sign_in"),
         away: answer.status === 303 && leads.startsWith("/"),
       };
-      const expected = role === "stranger" ? (row.open ? "seen" : "signIn")
-        : row.seen.includes(role) ? "seen" : row.open ? "away" : "refused";
+      const expected = expectation(row, role);
       if (!fits[expected]) wrong.push(`${at} for ${role}: ${answer.status} ${leads}, expected ${expected}`);
       const secret = html.indexOf(CANARY);
       if (secret >= 0) wrong.push(`${at} for ${role} shows ${html.slice(secret, secret + 40)}`);
@@ -47,6 +46,15 @@ export async function each_role_sees_its_pages_and_no_secret({ world, base }) {
   }
   none(wrong, "pages");
 }
+
+/** What a role gets from the page of a row. */
+const expectation = (row, role) => {
+  if (role === "stranger") return row.open ? "seen" : "signIn";
+  if (row.seen.includes(role)) return "seen";
+  // People who are signed in need no sign-in page, and a portal begins with its webhooks.
+  const leadsAway = row.open || (role === "portal" && row.at === "/");
+  return leadsAway ? "away" : "refused";
+};
 
 /** Signs in without a browser, or opens a portal link, and returns the cookie. */
 async function cookie(base, world, role) {

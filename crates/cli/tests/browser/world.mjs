@@ -130,10 +130,13 @@ export async function fill(base, rootToken) {
     const [one, two] = await Promise.all([admin.get(`${hooks}/${bad.id}`), admin.get(`${hooks}/${refused.id}`)]);
     return one.alert_status === "temporarily_disabled" && two.alert_status === "disabled";
   });
-  const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}`);
+  const deliveries = await admin.get(`/api/v1/deliveries?project=${project.id}&hook=${good.id}`);
   const replay = await admin.post("/api/v1/replays", { project: "gear/rope", hook: good.id, since: new Date(Date.now() - 3_600_000).toISOString(), rate: 5 });
   const notification = await admin.post("/api/v1/notifications", {
-    name: hostile("rule", 5), project: "gear/rope", kinds: ["hook_failing"], channel: "mail", to: ["ida@example.com"],
+    name: hostile("rule", 5), project: "gear/rope", kinds: ["hook_failing"], channel: "slack", url: `${sink.url}/ok/${canary("chat")}`,
+  });
+  await admin.post(`/api/v4/projects/${project.id}/access_tokens`, {
+    name: hostile("project-token"), scopes: ["api"], access_level: LEVELS.maintainer,
   });
   const setup = await admin.post("/api/v1/setup_links", {});
   const portal = await admin.post("/api/v1/portal_sessions", { project: "gear/rope", access: "manage" });
@@ -152,6 +155,7 @@ export async function fill(base, rootToken) {
     delivery: deliveries.items[0].id,
     replay: replay.id,
     notification: notification.id,
+    member: people.maintainer.id,
     source: source.id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };

@@ -121,6 +121,8 @@ mod administration_list;
 mod api_lists;
 mod commands_list;
 mod history_pages;
+mod hook_list;
+mod hook_pages;
 mod notification_pages;
 mod notifications;
 mod operation_list;
@@ -152,22 +154,6 @@ const CHECKS: &[(&str, Check)] = checks![
     journey::the_emit_command_reports_an_event,
     receivers::a_receiver_that_is_down_gets_its_event_later,
     receivers::a_receiver_that_hangs_does_not_delay_another,
-    hooks::headers_variables_and_templates_reach_the_receiver,
-    hooks::the_retry_policy_of_a_hook_overrides_the_settings,
-    hooks::hooks_of_all_levels_show_their_attributes_without_secrets,
-    hooks::confidential_note_events_are_null_until_they_are_set,
-    hooks::a_hook_can_be_saved_as_it_is_shown,
-    hooks::single_headers_can_be_added_and_removed,
-    hooks::an_update_that_cannot_be_applied_is_refused,
-    hooks::a_new_url_removes_the_secrets_of_the_old_url,
-    hooks::a_hook_is_deleted_unless_it_was_changed_since,
-    hooks::parameters_can_be_a_form_or_a_query,
-    hooks::the_log_shows_a_request_as_sent_after_the_hook_was_changed,
-    hooks::the_phases_of_an_attempt_are_measured,
-    hooks::invalid_headers_are_refused,
-    hooks::missing_variables_and_too_large_attributes_are_refused,
-    hooks::a_group_has_at_most_fifty_hooks,
-    hooks::the_retry_policy_of_a_hook_can_be_changed_and_removed,
     clients::api_v1_refuses_unknown_parameters,
     clients::api_v4_refuses_misspelt_parameters_and_accepts_those_of_other_editions,
     clients::a_rate_limit_says_when_it_ends,
@@ -320,17 +306,6 @@ const CHECKS: &[(&str, Check)] = checks![
     large::a_body_with_nested_strings_is_shown_byte_for_byte_and_counted,
     large::a_request_with_too_many_parts_is_refused,
     large::the_bodies_of_a_page_have_8_mb_together,
-    hook_log::the_log_of_a_hook_shows_requests_without_secrets,
-    hook_log::a_request_of_a_disabled_hook_is_not_resent,
-    hook_log::a_resend_repeats_the_request,
-    hook_log::a_request_to_one_url_is_not_resent_to_another,
-    hook_log::the_log_of_a_hook_can_be_filtered_by_status,
-    hook_tests::a_successful_test_re_enables_a_hook,
-    hook_tests::without_an_event_a_test_sends_the_sample,
-    hook_tests::a_test_of_a_system_hook_sends_an_event,
-    hook_tests::an_unknown_trigger_cannot_be_tested,
-    hook_tests::tests_of_a_user_are_limited,
-    hook_tests::tests_of_all_bots_of_a_project_share_a_limit,
     insights::merge_requests_are_counted,
     insights::a_duration_has_a_mean_and_percentiles,
     insights::a_metric_shows_the_value_of_the_previous_window,
@@ -432,23 +407,6 @@ const CHECKS: &[(&str, Check)] = checks![
     source_settings::a_removed_source_accepts_nothing,
     source_settings::the_source_command_manages_a_source,
     source_settings::a_source_for_signatures_gets_a_signing_token,
-    hook_form_pages::a_webhook_is_added_in_the_browser,
-    hook_form_pages::the_sensitive_portion_of_a_url_is_masked_by_the_form,
-    hook_form_pages::a_refused_form_keeps_its_values_but_no_secret,
-    hook_form_pages::a_webhook_is_edited_in_the_browser_and_keeps_its_secrets,
-    hook_form_pages::a_signing_token_is_made_and_shown_once,
-    hook_form_pages::the_form_previews_the_guard_the_template_and_the_filters,
-    pages::a_page_leads_strangers_to_the_sign_in_page_and_back,
-    pages::nobody_returns_to_another_server,
-    pages::a_wrong_token_does_not_sign_in,
-    pages::a_session_ends_when_the_person_signs_out,
-    pages::a_form_without_the_token_of_its_session_is_refused,
-    pages::a_form_of_another_site_is_refused,
-    pages::the_cookie_is_no_credential_for_the_api,
-    pages::a_session_ends_with_its_token,
-    pages::every_page_is_protected_by_its_headers,
-    pages::pages_answer_to_their_own_host_names_only,
-    pages::the_webhooks_of_all_levels_have_the_addresses_of_gitlab,
     place_pages::an_empty_instance_shows_the_first_steps,
     place_pages::the_start_page_filters_projects_and_groups,
     place_pages::the_start_page_of_a_group_lists_its_subgroups_and_projects,
@@ -487,14 +445,6 @@ const CHECKS: &[(&str, Check)] = checks![
     all_events::restrictions_of_other_hooks_and_of_unknown_names_are_refused,
     all_events::one_gitlab_is_relayed_to_five_services,
     all_events::a_hook_of_the_instance_for_all_events_is_disabled_and_holds_like_a_project_hook,
-    pauses::a_paused_hook_holds_its_deliveries_until_it_is_resumed,
-    pauses::held_deliveries_of_an_ordered_hook_arrive_in_order,
-    pauses::a_pause_is_shown_and_is_apart_from_the_health_of_a_hook,
-    pauses::a_change_of_a_hook_can_pause_and_resume_it,
-    pauses::tests_of_a_paused_hook_are_still_sent,
-    pauses::events_of_a_paused_hook_are_dropped_where_the_settings_say_so,
-    pauses::system_hooks_get_an_event_when_a_person_pauses_or_resumes_a_hook,
-    pauses::a_pause_outlives_a_crash,
 ];
 
 fn main() {
@@ -521,6 +471,8 @@ fn main() {
         .chain(commands_list::CHECKS)
         .chain(page_data::CHECKS)
         .chain(history_pages::CHECKS)
+        .chain(hook_list::CHECKS)
+        .chain(hook_pages::CHECKS)
         .chain(administration_list::CHECKS);
     for (name, check) in all.copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {

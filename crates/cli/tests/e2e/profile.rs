@@ -119,7 +119,12 @@ pub(crate) fn a_token_is_created_shown_once_and_revoked(engine: Engine) {
 
     let button = page.split(r#"name="revoke" value=""#).nth(1).expect("a button");
     let id = button.split('"').next().expect("a value");
-    ida.submit(address, &[("revoke", id)]).checked(200);
+    let question = ida.submit(address, &[("revoke", id)]).checked(200).body;
+    assert!(question.contains("refused at once"), "{question}");
+    server.call_as(&token, "GET", "/api/v4/user", "").checked(200);
+
+    ida.submit(address, &[("revoke", id), ("confirmed", "true")])
+        .checked(200);
     server.call_as(&token, "GET", "/api/v4/user", "").checked(401);
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn a_worker_shows_its_runs(engine: Engine) {
     });
 
     let (code, said) = doctor(&server);
-    assert!(code == Some(0) && said.contains("workers: 16, none fails"), "{said}");
+    assert!(code == Some(0) && said.contains("workers: 17, none fails"), "{said}");
 }
 
 /// A server on which the worker of replays fails.

@@ -20,7 +20,7 @@ use super::history::{Choice, Filters, HookLink, OUTCOMES, ROWS, STATES, Wanted, 
 use super::live::live;
 use super::navigation::Section;
 use super::parts::{Badge, Time};
-use super::place::At;
+use super::place::Visit;
 
 /// The filters of the list.
 const FILTERS: [&str; 10] = [
@@ -49,7 +49,7 @@ struct Hook {
 }
 
 /// The hooks of a place, for a drop-down list. `chosen` can be a hook of another place.
-pub(super) async fn hooks(at: &At, chosen: Option<&str>) -> Result<Vec<Choice>, Refusal> {
+pub(super) async fn hooks(at: &Visit, chosen: Option<&str>) -> Result<Vec<Choice>, Refusal> {
     let address = format!("{}/hooks?per_page=100", at.place.api());
     let listed = at.person.api.list::<Hook>(&address).await?;
     let mut hooks = Vec::new();
@@ -121,7 +121,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(at: &At, query: &Query) -> Self {
+    fn new(at: &Visit, query: &Query) -> Self {
         Self {
             api: at.person.api.clone(),
             filters: Filters::read(&at.place, &FILTERS, &query.0),
@@ -172,7 +172,7 @@ impl Asked {
 }
 
 /// Shows the deliveries of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let asked = Asked::new(&at, &query);
     let before = query.0.filled("before");
     let (found, kinds, hooks) = futures_util::join!(
@@ -212,7 +212,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Res
 
 /// Sends the rows of the first page whenever they have changed.
 pub(super) async fn follow(
-    at: At,
+    at: Visit,
     State(ui): State<Arc<Ui>>,
     cookies: HeaderMap,
     query: Query,

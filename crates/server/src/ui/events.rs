@@ -19,7 +19,7 @@ use super::history::{Choice, Event, Filters, PlaceLink, ROWS, Wanted, kinds};
 use super::live::live;
 use super::navigation::Section;
 use super::parts::Time;
-use super::place::{At, Level};
+use super::place::{Level, Visit};
 
 /// The filters of the list.
 const FILTERS: [&str; 6] = ["trigger", "since", "until", "object", "text", "source"];
@@ -75,7 +75,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(at: &At, query: &Query) -> Self {
+    fn new(at: &Visit, query: &Query) -> Self {
         Self {
             api: at.person.api.clone(),
             filters: Filters::read(&at.place, &FILTERS, &query.0),
@@ -122,7 +122,7 @@ impl Asked {
 }
 
 /// Shows the events of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let asked = Asked::new(&at, &query);
     let before = query.0.filled("before");
     let (found, kinds) = futures_util::join!(asked.read(before), kinds(&at.person.api));
@@ -156,7 +156,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Res
 
 /// Sends the rows of the first page whenever they have changed.
 pub(super) async fn follow(
-    at: At,
+    at: Visit,
     State(ui): State<Arc<Ui>>,
     cookies: HeaderMap,
     query: Query,

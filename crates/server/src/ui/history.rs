@@ -98,7 +98,8 @@ pub(super) async fn kinds(api: &Api) -> Result<Vec<Choice>, Refusal> {
 
 /// The words of a kind of event: "Merge request" for `merge_request_hooks`.
 pub(super) fn kind_words(trigger: &str) -> String {
-    let words = trigger.trim_end_matches("_hooks").replace('_', " ");
+    let words = trigger.strip_suffix("hooks").unwrap_or(trigger).replace('_', " ");
+    let words = words.trim_end();
     let mut letters = words.chars();
     letters
         .next()

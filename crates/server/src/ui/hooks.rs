@@ -1,7 +1,16 @@
 //! Webhooks of a project, a group or the instance.
 
+mod curl;
 pub(super) mod form;
+mod inherited;
+mod kinds;
+mod phases;
+pub(super) mod recent;
+pub(super) mod request;
+pub(super) mod show;
+mod status;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,12 +18,18 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
+use self::inherited::{Inherited, inherited};
+use self::status::Status;
 use super::Ui;
 use super::error::PageError;
-use super::frame::{Frame, page};
+use super::form::Query;
+use super::frame::{Frame, Notice, page};
 use super::navigation::Section;
-use super::parts::{Badge, Time};
-use super::place::At;
+use super::parts::Badge;
+use super::place::Visit;
+
+/// Number of webhooks on a page.
+const SHOWN: usize = 20;
 
 /// A webhook, as the list shows it.
 #[derive(Deserialize)]
@@ -25,7 +40,6 @@ struct Hook {
     description: Option<String>,
     paused: bool,
     alert_status: String,
-    disabled_until: Option<String>,
     enable_ssl_verification: bool,
     all_events: bool,
 
@@ -59,12 +73,6 @@ impl Hook {
         }
     }
 
-    /// The time at which a temporarily disabled webhook is tried again.
-    fn next_try(&self) -> Option<Time> {
-        let until = self.disabled_until.as_deref()?;
-        (self.alert_status == "temporarily_disabled").then(|| Time::new(until))
-    }
-
     /// The triggers to which the webhook is subscribed, in words.
     fn triggers(&self) -> Vec<String> {
         if self.all_events {
@@ -89,28 +97,79 @@ fn trigger_words(attribute: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The beginning of a text from outside, such as the answer of a receiver.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 300;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A webhook of the list with its status.
+struct Card {
+    hook: Hook,
+
+    /// None if the webhook was added while the list was made.
+    status: Option<Status>,
+}
+
 #[derive(Template)]
 #[template(path = "ui/hooks/list.html")]
 struct ListPage {
     frame: Frame,
-    hooks: Vec<Hook>,
+    cards: Vec<Card>,
+    inherited: Vec<Inherited>,
     base: String,
     total: u64,
+
+    /// Number of the next page.
+    next: Option<u32>,
 }
 
 /// Shows the webhooks of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
-    let address = format!("{}/hooks?per_page=100", at.place.api());
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+    let number: u32 = query.text("page").parse().unwrap_or(1);
+    let address = format!("{}/hooks?per_page={SHOWN}&page={}", at.place.api(), number.max(1));
     let listed = at.person.api.list::<Hook>(&address).await?;
     let shown = u64::try_from(listed.rows.len()).unwrap_or(u64::MAX);
 
+    let (statuses, inherited) = tokio::try_join!(statuses(&at, &listed.rows), inherited(&at))?;
+    let mut statuses: HashMap<i64, Status> = statuses.into_iter().map(|status| (status.id, status)).collect();
+    let with_status = |hook: Hook| Card {
+        status: statuses.remove(&hook.id),
+        hook,
+    };
+
+    let notice = match query.text("done") {
+        "deleted" => Some(Notice::good("The webhook is deleted.")),
+        _ => None,
+    };
     let frame = Frame::at(&ui, &at.person, &at.place, Section::Hooks, "Webhooks").json(address);
     Ok(page(&ListPage {
-        frame,
+        frame: frame.notice(notice),
+        cards: listed.rows.into_iter().map(with_status).collect(),
+        inherited,
         base: at.place.page("hooks"),
         total: listed.total.unwrap_or(shown),
-        hooks: listed.rows,
+        next: listed.next,
     }))
+}
+
+/// Reads the status of the webhooks of a page, which have ascending ids.
+async fn statuses(at: &Visit, hooks: &[Hook]) -> Result<Vec<Status>, PageError> {
+    #[derive(Deserialize)]
+    struct Statuses {
+        items: Vec<Status>,
+    }
+
+    let Some(first) = hooks.first() else {
+        return Ok(Vec::new());
+    };
+    let after = first.id - 1;
+    let address = format!("/api/v1/hooks/status?after={after}&limit={SHOWN}&{}", at.place.filter());
+    let found: Statuses = at.person.api.get(&address).await?;
+    Ok(found.items)
 }
 
 #[cfg(test)]

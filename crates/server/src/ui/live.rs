@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::Ui;
 use super::error::PageError;
 use super::person::is_still_there;
-use super::place::At;
+use super::place::Visit;
 use crate::places::SharedPermit;
 use crate::streams::SHARES;
 
@@ -45,7 +45,7 @@ struct Live<R> {
 ///
 /// # Errors
 /// If too many streams are open.
-pub(super) fn live<R, F>(ui: Arc<Ui>, at: &At, cookies: HeaderMap, render: R) -> Result<Response, PageError>
+pub(super) fn live<R, F>(ui: Arc<Ui>, at: &Visit, cookies: HeaderMap, render: R) -> Result<Response, PageError>
 where
     R: Fn() -> F + Send + 'static,
     F: Future<Output = Result<String, PageError>> + Send,

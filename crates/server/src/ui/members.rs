@@ -16,9 +16,9 @@ use super::error::PageError;
 use super::form::{Choice, Fields, Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
-use super::place::At;
+use super::place::Visit;
 use super::question::Question;
-use super::roles::{ROLES, role_word};
+use super::roles::{ROLES, manages, role_word};
 
 /// Largest number of members on a page.
 const SHOWN: usize = 50;
@@ -53,6 +53,9 @@ struct ListPage {
     base: String,
     word: &'static str,
 
+    /// True if the person may add and change members.
+    manages: bool,
+
     /// True if members of the groups above are listed too. They are changed where they belong.
     with_inherited: bool,
     filter: String,
@@ -73,7 +76,7 @@ struct EditPage {
 }
 
 /// Lists the members of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let mut form = Form::default();
     form.set("access_level", "30");
     let frame = at.frame(&ui, "Members").notice(done(&query));
@@ -81,7 +84,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 }
 
 /// Adds a member by username.
-pub(super) async fn add(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn add(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let mut form = Form::default();
     form.keep(&sent.fields, &[]);
     let frame = at.frame(&ui, "Members");
@@ -107,7 +110,7 @@ pub(super) async fn add(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result
 }
 
 /// Shows the form of a member.
-pub(super) async fn edit(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(super) async fn edit(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let member: Member = at.person.api.get(&at.member_api()?).await?;
     let mut form = Form::default();
     form.set("access_level", member.access_level.to_string());
@@ -116,7 +119,7 @@ pub(super) async fn edit(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, 
 }
 
 /// Changes a member, or removes it after a question.
-pub(super) async fn change(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn change(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let address = at.member_api()?;
     let member: Member = at.person.api.get(&address).await?;
     if sent.fields.has("remove") {
@@ -136,7 +139,7 @@ pub(super) async fn change(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
     }
 }
 
-impl At {
+impl Visit {
     fn frame(&self, ui: &Ui, title: &str) -> Frame {
         let address = format!("{}/members", self.place.api());
         Frame::at(ui, &self.person, &self.place, Section::Members, title).json(address)
@@ -179,6 +182,7 @@ impl At {
             members: listed.rows,
             base,
             word: self.place.level.word(),
+            manages: manages(self).await?,
             with_inherited,
             filter,
             form,

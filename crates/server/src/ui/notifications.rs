@@ -17,7 +17,7 @@ use super::error::PageError;
 use super::form::{Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
-use super::place::At;
+use super::place::Visit;
 
 /// The address of the rules in the API.
 const RULES: &str = "/api/v1/notifications";
@@ -55,7 +55,7 @@ struct DeletePage {
 }
 
 /// Shows the rules of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let address = format!("{RULES}?limit=100&{}", at.place.filter());
     let listed: Items<Rule> = at.person.api.get(&address).await?;
 
@@ -73,7 +73,7 @@ pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 }
 
 /// Shows the form for a new rule.
-pub(super) async fn new(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(super) async fn new(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     // A person who may not see the rules may not create one.
     let address = format!("{RULES}?limit=1&{}", at.place.filter());
     let _: Items<Rule> = at.person.api.get(&address).await?;
@@ -82,7 +82,7 @@ pub(super) async fn new(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, P
 }
 
 /// Creates a rule.
-pub(super) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let mut form = Form::default();
     form.keep(&sent.fields, &SECRETS);
 
@@ -117,7 +117,7 @@ fn refuse(form: &mut Form, refusal: Refusal) -> Result<(), PageError> {
     }
 }
 
-fn new_page(ui: &Ui, at: &At, form: Form) -> FormPage {
+fn new_page(ui: &Ui, at: &Visit, form: Form) -> FormPage {
     let base = at.place.page("notifications");
     let frame = Frame::at(
         ui,
@@ -137,7 +137,7 @@ fn new_page(ui: &Ui, at: &At, form: Form) -> FormPage {
 }
 
 /// Shows a rule: its settings, and the messages that it sent.
-pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     let form = filled(&rule);
     let shown = rule_page(&ui, &at, rule, form).await?;
@@ -162,7 +162,7 @@ pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 }
 
 /// Changes a rule.
-pub(super) async fn edit(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn edit(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     let mut form = Form::default();
     form.keep(&sent.fields, &SECRETS);
@@ -188,7 +188,7 @@ pub(super) async fn edit(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Resul
 }
 
 /// Sends a test. The page of the rule shows the result.
-pub(super) async fn test(at: At, _: Sent) -> Result<Response, PageError> {
+pub(super) async fn test(at: Visit, _: Sent) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     let sent = at
         .person
@@ -206,13 +206,13 @@ pub(super) async fn test(at: At, _: Sent) -> Result<Response, PageError> {
 }
 
 /// Asks before a rule is deleted, for browsers without a script.
-pub(super) async fn ask(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(super) async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     Ok(page(&delete_page(&ui, &at, rule)))
 }
 
 /// Deletes a rule after a confirmation.
-pub(super) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     if !sent.fields.has("confirmed") {
         return Ok(page(&delete_page(&ui, &at, rule)));
@@ -224,7 +224,7 @@ pub(super) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
     Ok(Redirect::to(&address).into_response())
 }
 
-fn delete_page(ui: &Ui, at: &At, rule: Rule) -> DeletePage {
+fn delete_page(ui: &Ui, at: &Visit, rule: Rule) -> DeletePage {
     let base = at.place.page("notifications");
     let frame = Frame::at(
         ui,
@@ -240,7 +240,7 @@ fn delete_page(ui: &Ui, at: &At, rule: Rule) -> DeletePage {
     }
 }
 
-async fn rule_page(ui: &Ui, at: &At, rule: Rule, form: Form) -> Result<FormPage, PageError> {
+async fn rule_page(ui: &Ui, at: &Visit, rule: Rule, form: Form) -> Result<FormPage, PageError> {
     let base = at.place.page("notifications");
     let json = format!("{RULES}/{}", rule.id);
     let messages: Items<Message> = at.person.api.get(&format!("{json}/messages")).await?;
@@ -257,7 +257,7 @@ async fn rule_page(ui: &Ui, at: &At, rule: Rule, form: Form) -> Result<FormPage,
 }
 
 /// The rule that a page is about. A rule of another place is missing.
-async fn find(at: &At) -> Result<Rule, PageError> {
+async fn find(at: &Visit) -> Result<Rule, PageError> {
     let id = at.number("notification")?;
     let rule: Rule = at.person.api.get(&format!("{RULES}/{id}")).await?;
     if rule.is_of(&at.place) {

@@ -20,7 +20,7 @@ use super::form::{Fields, Query};
 use super::frame::{Frame, page};
 use super::navigation::Section;
 use super::parts::{Badge, Time};
-use super::place::{At, Level, Place};
+use super::place::{Level, Place, Visit};
 use super::start;
 
 /// The overview, as the API answers.
@@ -194,12 +194,12 @@ struct OverviewPage {
 }
 
 /// Shows the overview of a place.
-pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     of(&at, &ui, &query).await
 }
 
 /// Makes the overview of a place. Members of a project whose role does not show its webhooks see its facts only.
-pub(super) async fn of(at: &At, ui: &Ui, query: &Fields) -> Result<Response, PageError> {
+pub(super) async fn of(at: &Visit, ui: &Ui, query: &Fields) -> Result<Response, PageError> {
     let is_project = at.place.level == Level::Project;
     let address = match at.place.filter() {
         filter if filter.is_empty() => "/api/v1/overview".to_owned(),
@@ -236,7 +236,7 @@ pub(super) async fn of(at: &At, ui: &Ui, query: &Fields) -> Result<Response, Pag
 }
 
 /// Adds the addresses of webhooks, and draws the last hour.
-async fn shown(at: &At, overview: Overview) -> Shown {
+async fn shown(at: &Visit, overview: Overview) -> Shown {
     let places = places_of(at, &overview.attention).await;
     let mut lines = Vec::new();
     for hook in overview.attention {
@@ -269,7 +269,7 @@ const fn key((level, id): (Level, i64)) -> (u8, i64) {
 }
 
 /// Finds the places of webhooks. At most 20 webhooks need attention, so these are at most 20 look-ups.
-async fn places_of(at: &At, hooks: &[HookAttention]) -> BTreeMap<(u8, i64), Place> {
+async fn places_of(at: &Visit, hooks: &[HookAttention]) -> BTreeMap<(u8, i64), Place> {
     #[derive(Deserialize)]
     struct Found {
         name: String,

@@ -257,13 +257,13 @@ impl Place {
 }
 
 /// A page of a place: the place, the person, and the other parameters of the path.
-pub(super) struct At {
+pub(super) struct Visit {
     pub(super) place: Place,
     pub(super) person: Person,
     parameters: Vec<(String, String)>,
 }
 
-impl At {
+impl Visit {
     /// A number in the path, such as the id of a hook.
     pub(super) fn number(&self, name: &str) -> Result<i64, PageError> {
         self.text(name)?.parse().map_err(|_| PageError::Missing)
@@ -276,7 +276,7 @@ impl At {
     }
 }
 
-impl FromRequestParts<Arc<Ui>> for At {
+impl FromRequestParts<Arc<Ui>> for Visit {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, ui: &Arc<Ui>) -> Result<Self, PageError> {

@@ -18,7 +18,7 @@ use super::frame::{Frame, page};
 use super::history::{Filters, Names, ROWS, Wanted, kind_words};
 use super::navigation::Section;
 use super::parts::{Badge, Time};
-use super::place::At;
+use super::place::Visit;
 
 /// A replay, as the API shows it.
 #[derive(Deserialize)]
@@ -117,7 +117,7 @@ struct ListPage {
 }
 
 /// Shows the replays of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let filters = Filters::read(&at.place, &["before"], &query.0);
     let address = format!("/api/v1/replays?{}", filters.of_api(&[("limit", &ROWS.to_string())]));
     let found: Items<Replay> = at.person.api.get(&address).await?;

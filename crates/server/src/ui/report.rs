@@ -17,7 +17,7 @@ use super::form::{Fields, Form, Query, Sent};
 use super::frame::{Frame, page, refused_page};
 use super::history::{Choice, kind_words};
 use super::navigation::Section;
-use super::place::{At, Level};
+use super::place::{Level, Visit};
 use super::tree::Tree;
 
 /// The parts of a report, which people write in JSON.
@@ -72,7 +72,7 @@ struct FormPage {
 }
 
 /// Shows the form. A chosen kind fills it with the report of its sample.
-pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let kinds = at.reportable().await?;
     let asked = query.0.filled("trigger");
     let chosen = asked.filter(|asked| kinds.iter().any(|kind| kind.value == *asked));
@@ -91,7 +91,7 @@ pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Res
 }
 
 /// Shows the composed body, or reports the event.
-pub(super) async fn send(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn send(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let mut form = Form::default();
     form.keep(&sent.fields, &[]);
     let body = body(&sent.fields, &mut form);
@@ -153,7 +153,7 @@ fn body(sent: &Fields, form: &mut Form) -> Map<String, Value> {
     body
 }
 
-impl At {
+impl Visit {
     /// The kinds that can be composed from an object at this level.
     async fn reportable(&self) -> Result<Vec<Choice>, PageError> {
         let known: Items<Kind> = self.person.api.get("/api/v1/triggers").await?;

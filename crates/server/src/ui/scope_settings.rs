@@ -16,7 +16,8 @@ use super::error::PageError;
 use super::form::{Choice, Fields, Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
-use super::place::{At, Level, Place};
+use super::place::{Level, Place, Visit};
+use super::roles::manages;
 
 /// The values of visibility, with GitLab's words.
 pub(super) const VISIBILITIES: [Choice; 3] = [
@@ -74,7 +75,7 @@ struct SettingsPage {
 }
 
 /// Shows the settings of a place.
-pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let known = at.settings().await?;
     let form = known.form();
     let mut shown = at.settings_page(&ui, known, form);
@@ -83,7 +84,7 @@ pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query)
 }
 
 /// Saves name, path, description and visibility.
-pub(super) async fn save(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn save(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let known = at.settings().await?;
     let fields = &sent.fields;
     let mut body = json!({
@@ -114,7 +115,7 @@ pub(super) async fn save(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Resul
 }
 
 /// Archives a project, or restores it.
-pub(super) async fn archive(at: At, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn archive(at: Visit, sent: Sent) -> Result<Response, PageError> {
     let (action, done) = if sent.fields.has("restore") {
         ("unarchive", "restored")
     } else {
@@ -126,7 +127,7 @@ pub(super) async fn archive(at: At, sent: Sent) -> Result<Response, PageError> {
 }
 
 /// Moves a project or group into another group.
-pub(super) async fn transfer(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn transfer(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let known = at.settings().await?;
     match at.moved(sent.fields.text("namespace").trim()).await {
         Ok(path) => Ok(at.lead_to(&path, "moved")),
@@ -146,7 +147,7 @@ pub(super) async fn transfer(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> R
 }
 
 /// Deletes a project or group whose full path was typed.
-pub(super) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let known = at.settings().await?;
     if sent.fields.text("typed").trim() != known.full_path {
         let form = known.form();
@@ -167,10 +168,14 @@ pub(super) async fn delete(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
     Ok(Redirect::to(&format!("{address}?done=deleted")).into_response())
 }
 
-impl At {
+impl Visit {
     async fn settings(&self) -> Result<Known, PageError> {
         if self.place.level == Level::Instance {
             return Err(PageError::Missing);
+        }
+
+        if !manages(self).await? {
+            return Err(PageError::Forbidden);
         }
 
         Ok(self.person.api.get(&self.place.api()).await?)

@@ -16,7 +16,7 @@ use super::form::{Choice, Fields, Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
 use super::parts::Time;
-use super::place::At;
+use super::place::Visit;
 use super::question::Question;
 use super::roles::{ROLES, role_word};
 
@@ -94,14 +94,14 @@ struct NewPage {
 }
 
 /// Lists the tokens of a place.
-pub(super) async fn list(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     let mut form = Form::default();
     form.set("access_level", "40");
     Ok(page(&tokens_page(&at, &ui, &query, form, Vec::new()).await?))
 }
 
 /// Makes a token and shows it once.
-pub(super) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     #[derive(Deserialize)]
     struct Made {
         name: String,
@@ -155,7 +155,7 @@ pub(super) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
 }
 
 /// Revokes a token after a question.
-pub(super) async fn revoke(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn revoke(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let id = at.number("token_id")?;
     let address = format!("{}/access_tokens/{id}", at.place.api());
     let back = at.place.page("access_tokens");
@@ -180,7 +180,13 @@ pub(super) async fn revoke(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
     Ok(question.ask())
 }
 
-async fn tokens_page(at: &At, ui: &Ui, query: &Fields, form: Form, ticked: Vec<String>) -> Result<ListPage, PageError> {
+async fn tokens_page(
+    at: &Visit,
+    ui: &Ui,
+    query: &Fields,
+    form: Form,
+    ticked: Vec<String>,
+) -> Result<ListPage, PageError> {
     let is_past = query.text("state") == "inactive";
     let state = if is_past { "inactive" } else { "active" };
     let number = query.text("page").parse::<u32>().unwrap_or(1).max(1);

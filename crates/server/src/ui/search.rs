@@ -48,11 +48,11 @@ impl Found {
     /// The address of its page.
     fn href(&self) -> String {
         let place = Place::named(&self.level, self.path.as_deref().unwrap_or_default());
-        let id = utf8_percent_encode(&self.id, NON_ALPHANUMERIC);
+        let id = &self.id;
         match self.kind.as_str() {
             "hook" => place.page(&format!("hooks/{id}")),
-            "event" => place.page(&format!("events/{}", self.id)),
-            "delivery" => place.page(&format!("deliveries?text={}", self.id)),
+            "event" => place.page(&format!("events/{id}")),
+            "delivery" => place.page(&format!("deliveries/{id}")),
             _ => place.start(),
         }
     }

@@ -193,10 +193,15 @@ struct StartPage {
 }
 
 /// Shows the checklist.
-pub(super) async fn start(person: Person, State(ui): State<Arc<Ui>>) -> Response {
+pub(super) async fn start(person: Person, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+    // A visitor of a portal has no account.
+    if person.portal.is_some() {
+        return Err(PageError::Missing);
+    }
+
     let frame = Frame::of(&ui, &person, "First steps");
-    page(&StartPage {
+    Ok(page(&StartPage {
         frame,
         external_url: ui.app.external_url.clone(),
-    })
+    }))
 }

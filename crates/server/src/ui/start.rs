@@ -13,7 +13,7 @@ use super::form::{Fields, Query};
 use super::frame::{Frame, Notice, page};
 use super::navigation::Section;
 use super::overview;
-use super::place::{At, Level};
+use super::place::{Level, Visit};
 use super::scopes::Lists;
 
 /// A group, as its start page shows it.
@@ -36,7 +36,7 @@ struct GroupPage {
 }
 
 /// Shows the start page of a place.
-pub(super) async fn show(at: At, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
+pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, Query(query): Query) -> Result<Response, PageError> {
     if at.place.level != Level::Group {
         return overview::of(&at, &ui, &query).await;
     }

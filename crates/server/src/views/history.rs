@@ -165,6 +165,9 @@ pub struct Attempt {
     /// Id of the hook.
     pub hook_id: i64,
 
+    /// Kind of event, in lists of attempts. Null if the event has been deleted.
+    pub trigger: Option<&'static str>,
+
     /// Number of the attempt within its delivery, starting at 1.
     pub number: u32,
 
@@ -242,6 +245,7 @@ impl From<&attempts::Attempt> for Attempt {
             id: attempt.id.0,
             delivery_id: attempt.delivery.to_string(),
             hook_id: attempt.hook.0,
+            trigger: None,
             number: attempt.number,
             outcome: attempt.outcome.clone(),
             response_status: attempt.status,

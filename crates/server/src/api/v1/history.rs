@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use self::filter::{EventConditions, Search};
 use self::listed::Listed;
-use self::one::put_off;
+use self::one::{name_triggers, put_off};
 use super::answers::answers;
 use super::limit;
 use crate::audit::Note;
@@ -260,7 +260,10 @@ async fn attempts(
     .await?;
 
     note.shows_bodies();
-    Ok(Json(shown(&found)))
+
+    let mut page: Page<Attempt> = shown(&found);
+    name_triggers(&app, &found.rows, &mut page.items).await?;
+    Ok(Json(page))
 }
 
 /// Conditions on skips.

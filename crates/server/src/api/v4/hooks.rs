@@ -54,6 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     settings()
         .routes(routes!(show, edit, delete))
         .routes(routes!(log::list))
+        .routes(routes!(log::show))
         .routes(routes!(log::resend))
         .routes(routes!(test::test))
         .routes(routes!(pause::pause))
@@ -64,6 +65,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 pub(crate) fn system_routes() -> OpenApiRouter<Arc<App>> {
     settings()
         .routes(routes!(show, edit, delete, test::test_system))
+        .routes(routes!(log::show))
+        .routes(routes!(log::resend))
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
 }

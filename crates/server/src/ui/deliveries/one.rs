@@ -14,7 +14,7 @@ use crate::ui::frame::{Frame, page};
 use crate::ui::history::{HookLink, OUTCOMES, Wanted, state};
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
-use crate::ui::place::At;
+use crate::ui::place::Visit;
 
 /// A delivery with its attempts, as the API shows it.
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ struct DeliveryPage {
 }
 
 /// Shows a delivery.
-pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(in crate::ui) async fn show(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let id = at.text("delivery_id")?;
     if uuid::Uuid::parse_str(id).is_err() {
         return Err(PageError::Missing);

@@ -18,7 +18,7 @@ use crate::ui::frame::{Frame, Notice, page};
 use crate::ui::history::{Event, HookLink, Names, PlaceLink, Wanted, reason, state};
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
 use crate::ui::tree::{self, Tree};
 
 /// Largest number of webhooks that are shown.
@@ -117,7 +117,7 @@ struct EventPage {
 }
 
 /// Shows an event.
-pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(in crate::ui) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let api = &at.person.api;
     let id = at.text("event_id")?;
     let address = format!("/api/v1/events/{id}");

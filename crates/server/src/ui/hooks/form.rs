@@ -21,7 +21,23 @@ use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Form, Sent};
 use crate::ui::frame::{Frame, page, refused_page};
 use crate::ui::navigation::Section;
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
+
+/// The beginnings of GitLab's refusals that are about one field, and the field.
+const ERRORS_OF_FIELDS: [(&str, &str); 2] = [
+    ("Invalid url given", "url"),
+    ("Invalid branch filter given", "push_events_branch_filter"),
+];
+
+/// Shows a refusal, beside its field if it is about one.
+fn refuse(form: &mut Form, refusal: &Refusal) {
+    let text = refusal.text.as_str();
+    let of_field = ERRORS_OF_FIELDS.iter().find(|(start, _)| text.starts_with(start));
+    match of_field {
+        Some((_, field)) => form.wrong(field, text),
+        None => form.refuse(refusal),
+    }
+}
 
 /// A webhook, as the form needs it.
 #[derive(Deserialize)]
@@ -110,7 +126,7 @@ struct TokenPage {
 }
 
 /// Shows the empty form.
-pub(in crate::ui) async fn new(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     // People who may not see the webhooks of a place may not add one.
     let list = format!("{}/hooks?per_page=1", at.place.api());
     let (_, triggers) = tokio::try_join!(async { Ok(at.person.api.get::<Value>(&list).await?) }, triggers(&at))?;
@@ -125,12 +141,12 @@ pub(in crate::ui) async fn new(at: At, State(ui): State<Arc<Ui>>) -> Result<Resp
 }
 
 /// Adds a webhook, or shows a preview.
-pub(in crate::ui) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     at.save(&ui, None, &sent.fields).await
 }
 
 /// Shows the form of a webhook.
-pub(in crate::ui) async fn edit(at: At, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+pub(in crate::ui) async fn edit(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let known = at.known().await?;
     let triggers = triggers(&at).await?;
     let form = fields::of_hook(&known);
@@ -145,13 +161,13 @@ pub(in crate::ui) async fn edit(at: At, State(ui): State<Arc<Ui>>) -> Result<Res
 }
 
 /// Changes a webhook, or shows a preview.
-pub(in crate::ui) async fn update(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn update(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let known = at.known().await?;
     at.save(&ui, Some(known), &sent.fields).await
 }
 
 /// The kinds of events of a level.
-async fn triggers(at: &At) -> Result<Vec<TriggerBox>, PageError> {
+async fn triggers(at: &Visit) -> Result<Vec<TriggerBox>, PageError> {
     let known: Items<Trigger> = at.person.api.get("/api/v1/triggers").await?;
     let level = if at.place.level == Level::Instance {
         "system"
@@ -177,7 +193,7 @@ async fn triggers(at: &At) -> Result<Vec<TriggerBox>, PageError> {
     Ok(boxes)
 }
 
-impl At {
+impl Visit {
     async fn known(&self) -> Result<Known, PageError> {
         let address = format!("{}/hooks/{}", self.place.api(), self.number("hook_id")?);
         Ok(self.person.api.get(&address).await?)
@@ -225,7 +241,7 @@ impl At {
         match self.send(known.as_ref(), &body, sent).await {
             Ok(id) => Ok(self.saved(ui, id, known.is_none(), generated)),
             Err(refusal) => {
-                form.refuse(&refusal);
+                refuse(&mut form, &refusal);
                 Ok(refused_page(&self.form_page(
                     ui,
                     known.as_ref(),

@@ -25,11 +25,16 @@ struct PasswordPage {
 }
 
 /// Shows the form.
-pub(super) async fn show(person: Person, State(ui): State<Arc<Ui>>) -> Response {
-    page(&PasswordPage {
+pub(super) async fn show(person: Person, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+    // A visitor of a portal has no account.
+    if person.portal.is_some() {
+        return Err(PageError::Missing);
+    }
+
+    Ok(page(&PasswordPage {
         frame: frame(&ui, &person, ADDRESS),
         form: Form::default(),
-    })
+    }))
 }
 
 /// Changes the password.

@@ -76,6 +76,14 @@ struct TokensPage {
     created: Option<String>,
 }
 
+/// The question before a token is revoked. With the script, a dialog asks instead.
+#[derive(Template)]
+#[template(path = "ui/profile/revoke.html")]
+struct RevokePage {
+    frame: Frame,
+    id: i64,
+}
+
 #[derive(Deserialize)]
 struct Created {
     token: String,
@@ -92,6 +100,12 @@ pub(super) async fn change(State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
     let Sent { person, fields } = sent;
     if let Some(id) = fields.filled("revoke") {
         let id: i64 = id.parse().map_err(|_| PageError::Missing)?;
+        if !fields.has("confirmed") {
+            let mut frame = frame(&ui, &person, ADDRESS);
+            frame.title = "Revoke access token".to_owned();
+            return Ok(page(&RevokePage { frame, id }));
+        }
+
         let path = format!("/api/v4/personal_access_tokens/{id}");
         person.api.send_only(Method::DELETE, &path, &json!({})).await?;
 

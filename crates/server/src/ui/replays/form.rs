@@ -19,7 +19,7 @@ use crate::ui::form::{Fields, Form, Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
 use crate::ui::history::{Choice, kinds};
 use crate::ui::navigation::Section;
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
 
 /// The fields of the form that the API knows under the same name, as texts.
 const TEXTS: [&str; 6] = ["trigger", "state", "status", "text", "skipped", "hook"];
@@ -56,7 +56,7 @@ struct FormPage {
 }
 
 /// Shows the form. It takes over the filters of the deliveries.
-pub(in crate::ui) async fn new(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let mut form = Form::default();
     let asked = &query.0;
     form.set("since", asked.filled("since").unwrap_or("1d"));
@@ -82,7 +82,7 @@ pub(in crate::ui) async fn new(at: At, State(ui): State<Arc<Ui>>, query: Query) 
 }
 
 /// Counts the deliveries, or makes the replay.
-pub(in crate::ui) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
+pub(in crate::ui) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let mut form = Form::default();
     let body = body(&at, &sent.fields, &mut form, ui.app.now());
     form.keep(&sent.fields, &[]);
@@ -125,7 +125,7 @@ pub(in crate::ui) async fn create(at: At, State(ui): State<Arc<Ui>>, sent: Sent)
 
 /// The body of the request that makes the replay. Spans such as `2h` become times, so that the count and the replay
 /// have the same period.
-fn body(at: &At, sent: &Fields, form: &mut Form, now: Timestamp) -> Map<String, Value> {
+fn body(at: &Visit, sent: &Fields, form: &mut Form, now: Timestamp) -> Map<String, Value> {
     let mut body = Map::new();
     match at.place.level {
         Level::Project => drop(body.insert("project".to_owned(), at.place.id.to_string().into())),
@@ -171,7 +171,7 @@ fn absolute(text: &str, now: Timestamp) -> String {
     parse_duration(text).map_or_else(|| text.to_owned(), |span| now.minus(span).to_iso())
 }
 
-impl At {
+impl Visit {
     async fn replay_form(&self, ui: &Ui, form: Form, counted: Option<&Counted>) -> Result<FormPage, PageError> {
         let chosen = Some(form.value("hook")).filter(|hook| !hook.is_empty());
         let (kinds, hooks) = futures_util::join!(kinds(&self.person.api), hooks(self, chosen));

@@ -19,7 +19,7 @@ use crate::ui::history::Wanted;
 use crate::ui::live::live;
 use crate::ui::navigation::Section;
 use crate::ui::parts::{Badge, Time};
-use crate::ui::place::At;
+use crate::ui::place::Visit;
 
 /// The part of the page that changes while the replay runs.
 #[derive(Template)]
@@ -73,7 +73,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(at: &At, query: &Query) -> Result<Self, PageError> {
+    fn new(at: &Visit, query: &Query) -> Result<Self, PageError> {
         Ok(Self {
             api: at.person.api.clone(),
             address: format!("/api/v1/replays/{}", at.number("replay_id")?),
@@ -100,7 +100,7 @@ impl Asked {
 }
 
 /// Shows a replay.
-pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+pub(in crate::ui) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let asked = Asked::new(&at, &query)?;
     let replay = asked.read().await?;
     let mut wanted = Wanted::default();
@@ -142,7 +142,7 @@ pub(in crate::ui) async fn show(at: At, State(ui): State<Arc<Ui>>, query: Query)
 
 /// Sends the progress whenever it has changed.
 pub(in crate::ui) async fn follow(
-    at: At,
+    at: Visit,
     State(ui): State<Arc<Ui>>,
     cookies: HeaderMap,
     query: Query,
@@ -156,7 +156,7 @@ pub(in crate::ui) async fn follow(
 
 /// Pauses, resumes or cancels a replay.
 pub(in crate::ui) async fn change(
-    at: At,
+    at: Visit,
     State(ui): State<Arc<Ui>>,
     query: Query,
     sent: Sent,

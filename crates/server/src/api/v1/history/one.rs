@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{DeliveryId, EventId, HookId};
-use quickdraw_store::attempts::AttemptFilter;
+use quickdraw_store::attempts::{self, AttemptFilter};
 use quickdraw_store::deliveries::DeliveryFilter;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -131,7 +131,12 @@ async fn delivery(
     let attempts = app.store().list_attempts(filter).await?;
     note.shows_bodies();
 
-    let history = attempts.iter().map(Attempt::from).collect();
+    let mut history: Vec<Attempt> = attempts.iter().map(Attempt::from).collect();
+    let event = app.store().events_by_id(vec![delivery.event]).await?.pop();
+    for attempt in &mut history {
+        attempt.trigger = event.as_ref().map(|event| event.trigger.row().name);
+    }
+
     let mut delivery = Delivery::from(&delivery);
     put_off(&app, std::slice::from_mut(&mut delivery)).await?;
 
@@ -163,6 +168,35 @@ pub(super) async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<()
             continue;
         };
         delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);
+    }
+
+    Ok(())
+}
+
+/// Adds the kinds of events to attempts.
+pub(super) async fn name_triggers(
+    app: &App,
+    found: &[attempts::Attempt],
+    shown: &mut [Attempt],
+) -> Result<(), ApiError> {
+    let mut events = HashMap::new();
+    for attempt in found {
+        if events.contains_key(&attempt.delivery) {
+            continue;
+        }
+
+        let delivery = app.store().find_delivery(attempt.delivery).await?;
+        events.extend(delivery.map(|delivery| (attempt.delivery, delivery.event)));
+    }
+
+    let ids: BTreeSet<EventId> = events.values().copied().collect();
+    let known = app.store().events_by_id(ids.into_iter().collect()).await?;
+    let triggers: HashMap<EventId, &'static str> =
+        known.iter().map(|event| (event.id, event.trigger.row().name)).collect();
+
+    for (attempt, shown) in found.iter().zip(shown) {
+        let event = events.get(&attempt.delivery);
+        shown.trigger = event.and_then(|event| triggers.get(event)).copied();
     }
 
     Ok(())

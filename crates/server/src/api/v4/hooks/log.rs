@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::{Hook, PastHook, body_template};
@@ -27,7 +27,7 @@ use crate::aside;
 use crate::error::ApiError;
 use crate::params::{Invalid, Params};
 use crate::state::App;
-use crate::views::{HookEvent, Shown, response_headers};
+use crate::views::{Attempt as AttemptView, HookEvent, Shown, response_headers};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Largest number of rows in a page, as in GitLab. Larger pages are refused.
@@ -89,6 +89,40 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     }
 
     let answer = listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone);
+    Ok(memory.keep_with(answer))
+}
+
+/// A request to a hook.
+#[derive(Serialize, ToSchema)]
+struct HookRequest {
+    /// The request and its answer, as the list shows them.
+    request: HookEvent,
+
+    /// The attempt that sent the request.
+    attempt: AttemptView,
+}
+
+/// Show a request to a hook, with its delivery and phases. Maintainers of the project, owners of the group, and
+/// administrators.
+///
+/// A body above 1 MiB is shown as `{"oversize": true}`. GitLab does not have this operation.
+#[utoipa::path(get, path = "/{hook_id}/events/{hook_event_id}", tag = "Hooks",
+    responses((status = 200, body = HookRequest)))]
+pub(super) async fn show(at: At, State(app): State<Arc<App>>, _: Params) -> Result<Response, ApiError> {
+    let entry = at.hook(&app).await?;
+    let id = AttemptId(at.0.number("hook_event_id")?);
+    let found = app.store().find_attempt(entry.hook.id, id).await?;
+    let attempt = found.ok_or_else(ApiError::plain_not_found)?;
+
+    let reader = app.requester(&at.0.caller.actor, at.scope());
+    let memory = app.memory.answer(&reader, 4 * MAX_SHOWN).await?;
+    at.0.caller.is_shown_bodies();
+
+    let request = view(&app, &entry.hook, &attempt, MAX_SHOWN).await?;
+    let mut attempt = AttemptView::from(&attempt);
+    attempt.trigger = request.trigger;
+
+    let answer = Json(HookRequest { request, attempt }).into_response();
     Ok(memory.keep_with(answer))
 }
 

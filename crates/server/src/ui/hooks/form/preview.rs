@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::ui::client::Refusal;
-use crate::ui::place::{At, Level};
+use crate::ui::place::{Level, Visit};
 
 /// The result of a preview, as the page shows it.
 pub(super) struct Preview {
@@ -61,7 +61,7 @@ struct FilterPreview {
 }
 
 /// Makes a preview of what the form says. A refusal is a preview, too.
-pub(super) async fn make(at: &At, kind: &str, body: &Map<String, Value>, hook: Option<i64>) -> Preview {
+pub(super) async fn make(at: &Visit, kind: &str, body: &Map<String, Value>, hook: Option<i64>) -> Preview {
     let mut asked = Map::new();
     match at.place.level {
         Level::Project => drop(asked.insert("project".to_owned(), at.place.id.to_string().into())),
@@ -93,11 +93,11 @@ pub(super) async fn make(at: &At, kind: &str, body: &Map<String, Value>, hook: O
     }
 }
 
-async fn ask<T: DeserializeOwned>(at: &At, path: &str, asked: Map<String, Value>) -> Result<T, Refusal> {
+async fn ask<T: DeserializeOwned>(at: &Visit, path: &str, asked: Map<String, Value>) -> Result<T, Refusal> {
     at.person.api.send(Method::POST, path, &Value::Object(asked)).await
 }
 
-async fn of_url(at: &At, asked: Map<String, Value>) -> Preview {
+async fn of_url(at: &Visit, asked: Map<String, Value>) -> Preview {
     let found = match ask::<UrlPreview>(at, "/api/v1/previews/url", asked).await {
         Ok(found) => found,
         Err(refusal) => return Preview::new(false, "The URL cannot be checked", vec![refusal.text]),
@@ -113,7 +113,7 @@ async fn of_url(at: &At, asked: Map<String, Value>) -> Preview {
     Preview::new(found.verdict == "allowed", title, lines)
 }
 
-async fn of_template(at: &At, asked: Map<String, Value>) -> Preview {
+async fn of_template(at: &Visit, asked: Map<String, Value>) -> Preview {
     if asked
         .get("custom_webhook_template")
         .and_then(Value::as_str)
@@ -154,7 +154,7 @@ async fn of_template(at: &At, asked: Map<String, Value>) -> Preview {
     preview
 }
 
-async fn of_filter(at: &At, asked: Map<String, Value>) -> Preview {
+async fn of_filter(at: &Visit, asked: Map<String, Value>) -> Preview {
     let found = match ask::<FilterPreview>(at, "/api/v1/previews/filter", asked).await {
         Ok(found) => found,
         Err(refusal) => return Preview::new(false, "The filters cannot be used", vec![refusal.text]),
