@@ -41,7 +41,12 @@ fn body(method: &str, address: &str) -> String {
         return notification(project).to_string();
     }
 
-    let takes_no_body = ["/api/v1/replays/", "/api/v1/notifications/", "/api/v1/portal_sessions"];
+    let takes_no_body = [
+        "/api/v1/inspectors/",
+        "/api/v1/notifications/",
+        "/api/v1/portal_sessions",
+        "/api/v1/replays/",
+    ];
     if takes_no_body.iter().any(|start| address.starts_with(start)) {
         return String::new();
     }

@@ -214,7 +214,7 @@ fn add_webhook(server: &Server, access: &str) -> u16 {
 
 pub(crate) fn only_a_link_for_managing_changes_webhooks(engine: Engine) {
     let server = start(&engine);
-    assert_eq!(add_webhook(&server, "read"), 403);
+    assert_eq!(add_webhook(&server, "read"), 422, "the form says why");
     assert_eq!(add_webhook(&server, "manage"), 303);
 
     let hooks = server.get("/api/v4/projects/1/hooks").to_string();
