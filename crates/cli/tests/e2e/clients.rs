@@ -21,7 +21,7 @@ const REFUSED: [(&str, &str, &str, &str); 6] = [
     ),
     (
         "GET",
-        "insights/members?limit=5",
+        "workers?limit=5",
         "",
         "unknown parameter limit; this operation has no parameters",
     ),

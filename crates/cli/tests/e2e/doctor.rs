@@ -33,7 +33,7 @@ pub(crate) fn a_running_server_is_examined(engine: Engine) {
         assert!(said.contains(part), "{part}: {said}");
     }
 
-    assert!(said.contains("workers: 15, none fails"), "{said}");
+    assert!(said.contains("workers: 17, none fails"), "{said}");
     assert!(said.contains("backlog: deliveries that have not ended: 0"), "{said}");
     assert!(!said.contains("warning"), "{said}");
 }
