@@ -321,7 +321,7 @@ pub(super) mod tests {
         let one = disabled("rope hook");
 
         assert_eq!(
-            subject(&[one.clone()], 0),
+            subject(std::slice::from_ref(&one), 0),
             "[Quickdraw] Webhook 7 of gear/rope is disabled"
         );
         assert_eq!(

@@ -69,7 +69,11 @@ impl Smtp {
             hello: "quickdraw.example.com".to_owned(),
             from: Sender::parse("Quickdraw <quickdraw@example.com>").expect("a sender"),
         };
-        let roots: &[_] = if is_trusted { &[self.certificate.clone()] } else { &[] };
+        let roots: &[_] = if is_trusted {
+            std::slice::from_ref(&self.certificate)
+        } else {
+            &[]
+        };
         Mailer::new(server, resolver(&[&["127.0.0.1"]]), roots).expect("TLS can be set up")
     }
 }

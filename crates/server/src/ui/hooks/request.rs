@@ -95,7 +95,10 @@ struct Text {
 
 impl Text {
     fn new(whole: &str, longest: usize) -> Self {
-        let end = whole.floor_char_boundary(longest);
+        let end = (0..=longest)
+            .rev()
+            .find(|end| whole.is_char_boundary(*end))
+            .unwrap_or(0);
         Self {
             shown: whole[..end].to_owned(),
             is_cut: end < whole.len(),

@@ -198,10 +198,9 @@ fn secrets(sent: &Fields, body: &mut Map<String, Value>) {
         }
     }
 
-    for name in ["tls_client_cert_password"] {
-        let value = sent.filled(name).filter(|_| sent.filled("tls_client_cert").is_some());
-        body.extend(value.map(|value| (name.to_owned(), value.into())));
-    }
+    let password = sent.filled("tls_client_cert_password");
+    let password = password.filter(|_| sent.filled("tls_client_cert").is_some());
+    body.extend(password.map(|password| ("tls_client_cert_password".to_owned(), password.into())));
 
     let overlap = sent
         .filled("signing_token_overlap")
