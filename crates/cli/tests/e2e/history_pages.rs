@@ -18,7 +18,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     self::the_names_behind_ids_are_for_those_who_manage_them,
     self::deliveries_lead_to_their_event_webhook_and_attempts,
     self::the_list_of_events_updates_by_itself,
-    self::a_replay_is_counted_started_and_cancelled_in_the_browser,
+    self::a_replay_is_counted_and_started_in_the_browser,
     self::the_form_of_a_replay_takes_over_the_filters_of_deliveries,
     self::a_refused_replay_names_the_wrong_field,
     self::the_catalog_shows_each_kind_with_its_fields,
@@ -210,7 +210,7 @@ pub(crate) fn the_list_of_events_updates_by_itself(engine: Engine) {
     assert!(lines.any(|line| line.contains(&format!("/gear/rope/-/events/{event}"))));
 }
 
-pub(crate) fn a_replay_is_counted_started_and_cancelled_in_the_browser(engine: Engine) {
+pub(crate) fn a_replay_is_counted_and_started_in_the_browser(engine: Engine) {
     let scene = Scene::start(&engine, 200);
     scene.push();
     let admin = Visitor::admin(&scene.server);
@@ -240,7 +240,7 @@ pub(crate) fn a_replay_is_counted_started_and_cancelled_in_the_browser(engine: E
         page.contains("The replay runs in the background") && page.contains("of 1 deliveries"),
         "{page}"
     );
-    assert!(admin.page("/gear/rope/-/replays").contains("Replay 1"));
+    assert!(admin.page("/admin/replays").contains("Replay 1"));
 
     eventually("it is sent again", || scene.sink.got().len() == 2);
 }

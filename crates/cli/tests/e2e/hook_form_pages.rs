@@ -59,7 +59,7 @@ pub(crate) fn the_sensitive_portion_of_a_url_is_masked_by_the_form(engine: Engin
 pub(crate) fn a_refused_form_keeps_its_values_but_no_secret(engine: Engine) {
     let server = start(&engine);
     let fields = [
-        ("url", "http://10.0.0.1/in"),
+        ("url", "http://169.254.169.254/in"),
         ("name", "<script>alert(1)</script>"),
         ("token", "canary-token"),
         ("custom_headers_name", "X-Key"),
@@ -68,7 +68,7 @@ pub(crate) fn a_refused_form_keeps_its_values_but_no_secret(engine: Engine) {
 
     let reply = Visitor::admin(&server).submit(LIST, &fields);
     reply.check_refusal(422, "Invalid url given");
-    assert!(reply.body.contains("http://10.0.0.1/in") && reply.body.contains("X-Key"));
+    assert!(reply.body.contains("http://169.254.169.254/in") && reply.body.contains("X-Key"));
     assert!(!reply.body.contains("canary") && !reply.body.contains("<script>alert"));
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn the_form_previews_the_guard_the_template_and_the_filters(engine: E
     let admin = Visitor::admin(&server);
     let preview = |fields: &[(&str, &str)]| admin.submit(LIST, fields).checked(200).body;
 
-    let page = preview(&[("url", "http://10.0.0.1/in"), ("preview", "url")]);
+    let page = preview(&[("url", "http://169.254.169.254/in"), ("preview", "url")]);
     assert!(page.contains("The URL is blocked"), "{page}");
 
     let template = (

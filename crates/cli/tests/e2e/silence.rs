@@ -211,7 +211,7 @@ pub(crate) fn silent_mode_stops_the_deliveries_of_all_nodes(engine: Engine) {
 pub(crate) fn a_replay_of_skipped_events_refuses_other_reasons_and_states(engine: Engine) {
     let (server, _) = server(&engine);
     for (name, value, text) in [
-        ("skipped", "recursion", "use silent_mode or rate_limit"),
+        ("skipped", "recursion", "the choices are silent_mode, rate_limit"),
         ("state", "given_up", "skipped excludes state and status"),
     ] {
         let mut body = json!({ "since": "2020-01-01", "skipped": "silent_mode" });
