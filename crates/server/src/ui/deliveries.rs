@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ use super::client::{Api, Items, Refusal};
 use super::error::PageError;
 use super::form::{Form, Query};
 use super::frame::{Frame, page, refused_page};
-use super::history::{Choice, Filters, HookLink, OUTCOMES, ROWS, STATES, Wanted, kinds, state};
+use super::history::{Choice, Filters, HookLink, OUTCOMES, STATES, Wanted, found_or_refused, kinds, state};
 use super::live::live;
 use super::navigation::Section;
 use super::parts::{Badge, Time};
@@ -131,10 +131,7 @@ impl Asked {
     }
 
     fn address(&self, before: Option<&str>) -> String {
-        let limit = ROWS.to_string();
-        let mut more = vec![("limit", limit.as_str())];
-        more.extend(before.map(|before| ("before", before)));
-        format!("/api/v1/deliveries?{}", self.filters.of_api(&more))
+        self.filters.address("deliveries", before)
     }
 
     /// Reads the rows of a page, and the position of the next one.
@@ -182,14 +179,7 @@ pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> 
     );
 
     let mut form = asked.filters.form();
-    let (rows, next) = match found {
-        Ok(found) => found,
-        Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {
-            form.refuse(&refusal);
-            (asked.rows(Vec::new()), None)
-        }
-        Err(refusal) => return Err(refusal.into()),
-    };
+    let (rows, next) = found_or_refused(found, &mut form, || asked.rows(Vec::new()))?;
 
     let is_refused = form.is_refused();
     let live = (before.is_none() && !is_refused).then(|| format!("{}/live?{}", asked.base, asked.filters.of_page(&[])));

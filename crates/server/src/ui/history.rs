@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::client::{Api, Items, Refusal};
+use super::error::PageError;
 use super::form::{Fields, Form};
-use super::parts::{Badge, Time};
+use super::parts::{Badge, Time, sentence};
 use super::place::{Level, Place};
 
 /// Number of rows of a page.
-pub(super) const ROWS: usize = 30;
+const ROWS: usize = 30;
 /// Largest number of ids whose names are asked for at once.
 const MAX_IDS: usize = 100;
 
@@ -42,6 +44,14 @@ impl Filters {
         query.extend_pairs(&self.pairs).extend_pairs(more).finish()
     }
 
+    /// The address of a page of a list of `/api/v1`.
+    pub(super) fn address(&self, list: &str, before: Option<&str>) -> String {
+        let limit = ROWS.to_string();
+        let mut more = vec![("limit", limit.as_str())];
+        more.extend(before.map(|before| ("before", before)));
+        format!("/api/v1/{list}?{}", self.of_api(&more))
+    }
+
     /// The query of a page with the same filters.
     pub(super) fn of_page(&self, more: &[(&str, &str)]) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -60,6 +70,25 @@ impl Filters {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.pairs.is_empty()
+    }
+}
+
+/// The list that was found. If the API refuses a filter, the form says why, and the list is empty.
+///
+/// # Errors
+/// Every other refusal.
+pub(super) fn found_or_refused<T>(
+    found: Result<(T, Option<String>), Refusal>,
+    form: &mut Form,
+    empty: impl FnOnce() -> T,
+) -> Result<(T, Option<String>), PageError> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {
+            form.refuse(&refusal);
+            Ok((empty(), None))
+        }
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -99,12 +128,7 @@ pub(super) async fn kinds(api: &Api) -> Result<Vec<Choice>, Refusal> {
 /// The words of a kind of event: "Merge request" for `merge_request_hooks`.
 pub(super) fn kind_words(trigger: &str) -> String {
     let words = trigger.strip_suffix("hooks").unwrap_or(trigger).replace('_', " ");
-    let words = words.trim_end();
-    let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().collect::<String>() + letters.as_str())
-        .unwrap_or_default()
+    sentence(words.trim_end())
 }
 
 /// An event, as lists show it.

@@ -25,7 +25,7 @@ use super::error::PageError;
 use super::form::Query;
 use super::frame::{Frame, Notice, page};
 use super::navigation::Section;
-use super::parts::Badge;
+use super::parts::{Badge, sentence};
 use super::place::Visit;
 
 /// Number of webhooks on a page.
@@ -89,12 +89,7 @@ impl Hook {
 
 /// The words of a trigger's attribute, such as "Merge requests events".
 fn trigger_words(attribute: &str) -> String {
-    let words = attribute.replace('_', " ");
-    let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().collect::<String>() + letters.as_str())
-        .unwrap_or_default()
+    sentence(&attribute.replace('_', " "))
 }
 
 /// The beginning of a text from outside, such as the answer of a receiver.

@@ -87,6 +87,13 @@ impl Time {
     }
 }
 
+/// A text with a capital letter at its beginning.
+pub(super) fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
+    first.map(|first| first + letters.as_str()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

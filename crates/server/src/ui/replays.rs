@@ -15,7 +15,7 @@ use super::client::Items;
 use super::error::PageError;
 use super::form::Query;
 use super::frame::{Frame, page};
-use super::history::{Filters, Names, ROWS, Wanted, kind_words};
+use super::history::{Filters, Names, Wanted, kind_words};
 use super::navigation::Section;
 use super::parts::{Badge, Time};
 use super::place::Visit;
@@ -119,7 +119,7 @@ struct ListPage {
 /// Shows the replays of a place.
 pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let filters = Filters::read(&at.place, &["before"], &query.0);
-    let address = format!("/api/v1/replays?{}", filters.of_api(&[("limit", &ROWS.to_string())]));
+    let address = filters.address("replays", None);
     let found: Items<Replay> = at.person.api.get(&address).await?;
 
     let mut wanted = Wanted::default();
