@@ -66,11 +66,11 @@ export const ROWS = [
   ...places("hooks/{hook_id}/events/{event_id}", "hooks/{hook}/events/{attempt}", "", {
     levels: ["project"], portal: true, shows: ["response-body", "response-header"],
   }),
-  ...places("events", "events", "Events"),
-  ...places("events/{event_id}", "events/{event}", "", { levels: ["project"], shows: ["branch", "person", "commit"] }),
+  ...places("events", "events", "Events", { portal: true }),
+  ...places("events/{event_id}", "events/{event}", "", { levels: ["project"], portal: true, shows: ["branch", "person", "commit"] }),
   ...places("report", "report", "Report"),
-  ...places("deliveries", "deliveries", "Deliveries"),
-  ...places("deliveries/{delivery_id}", "deliveries/{delivery}", "", { levels: ["project"] }),
+  ...places("deliveries", "deliveries", "Deliveries", { portal: true }),
+  ...places("deliveries/{delivery_id}", "deliveries/{delivery}", "", { levels: ["project"], portal: true }),
   ...places("replays", "replays", "Replays"),
   ...places("replays/new", "replays/new", "New replay"),
   ...places("replays/{replay_id}", "replays/{replay}", "Replay", { levels: ["project"], project: ADMIN }),
@@ -88,8 +88,8 @@ export const ROWS = [
   { route: "/-/search", at: "/-/search?q=hostile", seen: EVERYBODY, title: "Search", shows: [] },
   { route: "/-/groups/new", at: "/-/groups/new", seen: ADMIN, title: "New group", shows: [] },
   { route: "/-/projects/new", at: "/-/projects/new", seen: ADMIN, title: "New project", shows: [] },
-  { route: "/-/catalog", at: "/-/catalog", seen: EVERYBODY, title: "", shows: [] },
-  { route: "/-/catalog/{name}", at: "/-/catalog/push_hooks", seen: EVERYBODY, title: "", shows: [] },
+  { route: "/-/catalog", at: "/-/catalog", seen: [...EVERYBODY, "portal"], title: "", shows: [] },
+  { route: "/-/catalog/{name}", at: "/-/catalog/push_hooks", seen: [...EVERYBODY, "portal"], title: "", shows: [] },
 ];
 
 /** The rows whose routes are in this version. */

@@ -231,9 +231,9 @@ export async function everything_is_possible_with_the_keyboard_alone({ browser, 
   await keyboard.press("Enter");
   await visitor.page.waitForURL((url) => url.pathname === "/");
 
-  await tabTo(visitor, "a[href^='/gear/rope/-/']");
+  await tabTo(visitor, "a[href='/gear/rope']");
   await keyboard.press("Enter");
-  await visitor.page.waitForURL("**/gear/rope/-/**");
+  await visitor.page.waitForURL("**/gear/rope");
   await visitor.go("/gear/rope/-/hooks");
 
   // The first stop of each page leads past the navigation.

@@ -112,6 +112,11 @@ pub(super) async fn add(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Res
 /// Shows the form of a member.
 pub(super) async fn edit(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let member: Member = at.person.api.get(&at.member_api()?).await?;
+    // Members open their own page in order to leave.
+    if member.id != at.person.actor.user_id && !manages(&at).await? {
+        return Err(PageError::Forbidden);
+    }
+
     let mut form = Form::default();
     form.set("access_level", member.access_level.to_string());
     form.set("expires_at", member.expires_at.clone().unwrap_or_default());

@@ -18,6 +18,7 @@ use super::frame::{Frame, page, refused_page};
 use super::history::{Choice, kind_words};
 use super::navigation::Section;
 use super::place::{Level, Visit};
+use super::roles::manages;
 use super::tree::Tree;
 
 /// The parts of a report, which people write in JSON.
@@ -73,6 +74,10 @@ struct FormPage {
 
 /// Shows the form. A chosen kind fills it with the report of its sample.
 pub(super) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
+    if !manages(&at).await? {
+        return Err(PageError::Forbidden);
+    }
+
     let kinds = at.reportable().await?;
     let asked = query.0.filled("trigger");
     let chosen = asked.filter(|asked| kinds.iter().any(|kind| kind.value == *asked));
