@@ -117,7 +117,6 @@ pub(super) struct NewRule {
     kinds: Vec<KindWord>,
 
     /// Channel of the messages.
-    #[schema(inline)]
     channel: ChannelWord,
 
     /// Mail addresses, at most 10; for the channel `mail`.
