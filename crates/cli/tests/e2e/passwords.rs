@@ -62,8 +62,14 @@ fn refused() -> [(Value, &'static str); 6] {
         ),
         (json!({ "password": "wilhelmina" }), "is too easy to guess"),
         (json!({ "password": ["correct horse"] }), "password is invalid"),
-        (json!({ "reset_password": true }), "give password instead"),
-        (json!({ "force_random_password": true }), "leave password out"),
+        (
+            json!({ "password": "a long enough one", "reset_password": true }),
+            "leave them or password out",
+        ),
+        (
+            json!({ "password": "a long enough one", "force_random_password": true }),
+            "leave them or password out",
+        ),
     ]
 }
 

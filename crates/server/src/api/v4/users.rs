@@ -166,10 +166,11 @@ struct UserToMake {
     /// with an access token or at the OpenID Connect provider.
     password: Option<Hidden>,
 
-    /// `true` is refused, because this server cannot send a link to reset the password. Use `password`.
+    /// True for a user without a password. No mail is sent: an administrator sets the first password later. Refused
+    /// together with `password`.
     reset_password: Option<bool>,
 
-    /// `true` is refused, because nobody would learn the password. Leave `password` out for a user without one.
+    /// The same as `reset_password`: nobody could sign in with a random password.
     force_random_password: Option<bool>,
 }
 
@@ -192,15 +193,10 @@ async fn create(
     params: Params,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
     let input: UserToMake = params.read()?;
-    if input.reset_password == Some(true) {
-        let text = "reset_password is not supported, because this server sends no link to reset a password; give \
-            password instead";
-        return Err(ApiError::bad_parameter(text));
-    }
-
-    if input.force_random_password == Some(true) {
-        let text = "force_random_password is not supported, because nobody would learn the password; leave password \
-            out for a user without one";
+    let is_without = [input.reset_password, input.force_random_password].contains(&Some(true));
+    if is_without && input.password.is_some() {
+        let text =
+            "reset_password and force_random_password make a user without a password; leave them or password out";
         return Err(ApiError::bad_parameter(text));
     }
 
