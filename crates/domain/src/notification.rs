@@ -1,7 +1,7 @@
 //! Notifications: messages to people about webhooks and sources. A rule says which kinds of news are sent, to whom and
 //! how often.
 //!
-//! This file has the rules. `notification/standing.rs` decides what is news, `notification/news.rs` describes it,
+//! This file has the rules. `notification/topic_state.rs` decides what is news, `notification/news.rs` describes it,
 //! `notification/text.rs` and `notification/chat.rs` write it down, and `notification/schedule.rs` decides when it is
 //! sent.
 
@@ -9,8 +9,8 @@ mod address;
 pub mod chat;
 pub mod news;
 pub mod schedule;
-pub mod standing;
 pub mod text;
+pub mod topic_state;
 
 use std::time::Duration;
 

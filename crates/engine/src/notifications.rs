@@ -1,6 +1,6 @@
 //! Notifications: messages to people about hooks and sources, by rules that people write.
 //!
-//! One node watches and sends, by a lease in the database. `watch` compares the standing of hooks, backlogs, sources
+//! One node watches and sends, by a lease in the database. `watch` compares the state of hooks, backlogs, sources
 //! and silent mode with the known one. A change and the news about it are recorded in one transaction, so that a change
 //! is news exactly once. `send` sends the news that is due. A message that fails is tried again; a crash after a
 //! message and before its record sends it twice.

@@ -1,10 +1,10 @@
-//! Notifications: the rules, the standings that are known, the news that waits, and the messages that were sent.
+//! Notifications: the rules, the states that are known, the news that waits, and the messages that were sent.
 
 use async_trait::async_trait;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_domain::notification::news::News;
 use quickdraw_domain::notification::schedule::DailyTime;
-use quickdraw_domain::notification::standing::{Change, Standing, Topic};
+use quickdraw_domain::notification::topic_state::{Change, Topic, TopicState};
 use quickdraw_domain::notification::{Chat, Digest, Kinds, MailAddress, Rule, Target};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId, SourceId, Timestamp};
@@ -48,20 +48,20 @@ pub struct RuleState {
     pub unlisted: i64,
 }
 
-/// A standing other than the usual one.
+/// A state other than the usual one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KnownStanding {
+pub struct KnownTopicState {
     /// The topic.
     pub topic: Topic,
 
-    /// The standing.
-    pub standing: Standing,
+    /// The state.
+    pub topic_state: TopicState,
 
     /// The time at which it was noticed.
     pub since: Timestamp,
 }
 
-/// A change of a standing, with the rules that send it.
+/// A change of a state, with the rules that send it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Noticed {
     /// The change.
@@ -237,12 +237,12 @@ pub trait Notifications {
     /// The active rules of all scopes that have one of these kinds.
     async fn active_notification_rules(&self, kinds: Kinds) -> Result<Vec<Rule>>;
 
-    /// All standings other than the usual one.
-    async fn known_standings(&self) -> Result<Vec<KnownStanding>>;
+    /// All states other than the usual one.
+    async fn known_topic_states(&self) -> Result<Vec<KnownTopicState>>;
 
-    /// Records changes of standings, and gives the news to the rules that send it. A change whose standing before is
+    /// Records changes of states, and gives the news to the rules that send it. A change whose state before is
     /// not the known one was recorded by another node: nothing is done then. Returns how many were recorded.
-    async fn record_standings(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize>;
+    async fn record_topic_states(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize>;
 
     /// Rules with news that is due and may be sent now; at most `limit`.
     async fn due_messages(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMessage>>;
@@ -390,21 +390,21 @@ impl TopicColumns {
     }
 }
 
-pub(crate) const fn standing_code(standing: Standing) -> i16 {
-    match standing {
-        Standing::Usual => 0,
-        Standing::Failing => 1,
-        Standing::Disabled => 2,
-        Standing::Raised => 3,
+pub(crate) const fn topic_state_code(topic_state: TopicState) -> i16 {
+    match topic_state {
+        TopicState::Usual => 0,
+        TopicState::Failing => 1,
+        TopicState::Disabled => 2,
+        TopicState::Raised => 3,
     }
 }
 
-pub(crate) const fn standing_of_code(code: i16) -> Standing {
+pub(crate) const fn topic_state_of_code(code: i16) -> TopicState {
     match code {
-        1 => Standing::Failing,
-        2 => Standing::Disabled,
-        3 => Standing::Raised,
-        _ => Standing::Usual,
+        1 => TopicState::Failing,
+        2 => TopicState::Disabled,
+        3 => TopicState::Raised,
+        _ => TopicState::Usual,
     }
 }
 

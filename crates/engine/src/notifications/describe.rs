@@ -6,7 +6,7 @@ use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::notification::Rule;
 use quickdraw_domain::notification::news::{HookName, News, PlaceName, What, reason};
-use quickdraw_domain::notification::standing::{Change, Standing, Topic};
+use quickdraw_domain::notification::topic_state::{Change, Topic, TopicState};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, SourceId, Timestamp};
 use quickdraw_store::attempts::AttemptFilter;
@@ -53,7 +53,7 @@ impl Notifier {
             }
             Topic::Source { source, .. } => of_source(change, source, index, seen),
             Topic::SilentMode => Some(match change.after {
-                Standing::Usual => What::SilentModeOff,
+                TopicState::Usual => What::SilentModeOff,
                 _ => What::SilentModeOn,
             }),
         };
@@ -62,7 +62,7 @@ impl Notifier {
 
     async fn of_hook(&self, change: Change, hook: &Hook, seen: &Seen) -> anyhow::Result<What> {
         let name = HookName::new(hook, self.place_name(hook.scope).await?);
-        if change.after == Standing::Usual {
+        if change.after == TopicState::Usual {
             return Ok(What::HookEnabled { hook: name });
         }
 
@@ -71,7 +71,7 @@ impl Notifier {
         let reason = reason(health.recent_failures, last.as_deref());
 
         Ok(match change.after {
-            Standing::Disabled => What::HookDisabled { hook: name, reason },
+            TopicState::Disabled => What::HookDisabled { hook: name, reason },
             _ => What::HookFailing {
                 hook: name,
                 reason,
@@ -85,7 +85,7 @@ impl Notifier {
         let above = rule.backlog_above;
 
         Ok(match change.after {
-            Standing::Usual => What::BacklogShrank { hook: name, above },
+            TopicState::Usual => What::BacklogShrank { hook: name, above },
             _ => What::BacklogGrew {
                 hook: name,
                 above,
@@ -135,7 +135,7 @@ fn of_source(change: Change, source: SourceId, index: &Index, seen: &Seen) -> Op
     };
 
     Some(match change.after {
-        Standing::Usual => What::SourceSends { name, key },
+        TopicState::Usual => What::SourceSends { name, key },
         _ => What::SourceSilent { name, key, last },
     })
 }

@@ -1,14 +1,14 @@
-//! Compares standings with the known ones, and records changes with their news.
+//! Compares states with the known ones, and records changes with their news.
 
 use std::collections::{HashMap, HashSet};
 
-use quickdraw_domain::notification::standing::{
-    Change, Standing, Topic, of_backlog, of_hook, of_silent_mode, of_source,
+use quickdraw_domain::notification::topic_state::{
+    Change, Topic, TopicState, of_backlog, of_hook, of_silent_mode, of_source,
 };
 use quickdraw_domain::notification::{Kind, Kinds, Rule};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{HookId, SourceId, Timestamp};
-use quickdraw_store::notifications::{HookBacklog, KnownStanding, Noticed, Recipient};
+use quickdraw_store::notifications::{HookBacklog, KnownTopicState, Noticed, Recipient};
 
 use super::Notifier;
 use super::describe::Seen;
@@ -21,14 +21,14 @@ const DEFAULT_SOURCE: SourceId = SourceId(1);
 /// The first status of refused requests.
 const REFUSED: u16 = 400;
 
-/// Standings by topic.
-type Known = HashMap<Topic, Standing>;
+/// States by topic.
+type Known = HashMap<Topic, TopicState>;
 
 impl Notifier {
     /// Records changes of hooks and of silent mode.
     pub(super) async fn watch_hooks(&self) -> anyhow::Result<()> {
-        // The known standings are read first: what is read after them is newer than they are.
-        let known = known(&self.context.store.known_standings().await?);
+        // The known states are read first: what is read after them is newer than they are.
+        let known = known(&self.context.store.known_topic_states().await?);
         let health: HashMap<HookId, _> = self.context.store.failing_hooks().await?.into_iter().collect();
         // A hook that was deleted on another node must not look re-enabled.
         self.context.refresh_directory().await?;
@@ -42,8 +42,8 @@ impl Notifier {
 
         let mut changes = Vec::new();
         for hook in topics {
-            let standing = health.get(&hook).map_or(Standing::Usual, |health| of_hook(*health));
-            changes.extend(change(&known, Topic::Hook(hook), standing));
+            let topic_state = health.get(&hook).map_or(TopicState::Usual, |health| of_hook(*health));
+            changes.extend(change(&known, Topic::Hook(hook), topic_state));
         }
 
         let silence = of_silent_mode(index.silence().is_on());
@@ -58,7 +58,7 @@ impl Notifier {
 
     /// Records changes of backlogs and of sources, each by the numbers of a rule.
     pub(super) async fn watch_numbers(&self) -> anyhow::Result<()> {
-        let known = known(&self.context.store.known_standings().await?);
+        let known = known(&self.context.store.known_topic_states().await?);
         let kinds: Kinds = [Kind::HookBacklog, Kind::SourceSilent].into_iter().collect();
         let rules = self.context.store.active_notification_rules(kinds).await?;
         let index = self.context.directory();
@@ -82,7 +82,7 @@ impl Notifier {
             changes.extend(source_changes(rule, &known, &seen, self.context.clock.now()));
         }
 
-        // The standings of rules that are gone, or no longer want them, are forgotten.
+        // The states of rules that are gone, or no longer want them, are forgotten.
         let wanted: HashSet<(i64, bool)> = of_backlogs
             .iter()
             .map(|rule| (rule.id, true))
@@ -91,14 +91,14 @@ impl Notifier {
         for topic in known.keys() {
             let is_backlog = matches!(topic, Topic::Backlog { .. });
             if topic.rule().is_some_and(|rule| !wanted.contains(&(rule, is_backlog))) {
-                changes.extend(change(&known, *topic, Standing::Usual));
+                changes.extend(change(&known, *topic, TopicState::Usual));
             }
         }
 
         self.record(changes, &index, &seen).await
     }
 
-    /// The backlogs that can change the standing of a rule.
+    /// The backlogs that can change the state of a rule.
     async fn backlogs(&self, rules: &[&Rule]) -> anyhow::Result<Vec<HookBacklog>> {
         let limits = rules.iter().map(|rule| i64::from(rule.backlog_above));
         let (Some(least), Some(most)) = (limits.clone().min(), limits.max()) else {
@@ -156,21 +156,24 @@ impl Notifier {
             });
         }
 
-        self.context.store.record_standings(noticed, now).await?;
+        self.context.store.record_topic_states(noticed, now).await?;
         Ok(())
     }
 }
 
-fn known(standings: &[KnownStanding]) -> Known {
-    standings.iter().map(|known| (known.topic, known.standing)).collect()
+fn known(topic_states: &[KnownTopicState]) -> Known {
+    topic_states
+        .iter()
+        .map(|known| (known.topic, known.topic_state))
+        .collect()
 }
 
-fn standing(known: &Known, topic: Topic) -> Standing {
+fn topic_state(known: &Known, topic: Topic) -> TopicState {
     known.get(&topic).copied().unwrap_or_default()
 }
 
-fn change(known: &Known, topic: Topic, after: Standing) -> Option<Change> {
-    Change::between(topic, standing(known, topic), after)
+fn change(known: &Known, topic: Topic, after: TopicState) -> Option<Change> {
+    Change::between(topic, topic_state(known, topic), after)
 }
 
 fn of_kind(rules: &[Rule], kind: Kind) -> Vec<&Rule> {
@@ -193,7 +196,7 @@ fn backlog_changes(rule: &Rule, known: &Known, seen: &Seen, index: &Index) -> Ve
 
         let topic = Topic::Backlog { hook, rule: rule.id };
         let waiting = seen.backlogs.get(&hook).map_or(0, |backlog| backlog.waiting);
-        let after = of_backlog(waiting, rule.backlog_above, standing(known, topic));
+        let after = of_backlog(waiting, rule.backlog_above, topic_state(known, topic));
         changes.extend(change(known, topic, after));
     }
 
@@ -208,7 +211,7 @@ fn source_changes(rule: &Rule, known: &Known, seen: &Seen, now: Timestamp) -> Ve
             source: *source,
             rule: rule.id,
         };
-        let after = of_source(accepted, rule.silent_after(), standing(known, topic), now);
+        let after = of_source(accepted, rule.silent_after(), topic_state(known, topic), now);
         changes.extend(change(known, topic, after));
     }
 
@@ -218,7 +221,7 @@ fn source_changes(rule: &Rule, known: &Known, seen: &Seen, now: Timestamp) -> Ve
         };
         if *of == rule.id && !seen.accepted.contains_key(source) {
             // The source was deleted.
-            changes.extend(change(known, *topic, Standing::Usual));
+            changes.extend(change(known, *topic, TopicState::Usual));
         }
     }
 

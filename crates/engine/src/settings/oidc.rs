@@ -27,7 +27,7 @@ quickdraw_domain::section! {
         /// Claim that lists the groups of a user.
         groups_claim: String = "groups".to_owned(),
 
-        /// Groups whose members may sign in. If this is empty, everybody with an account at the provider may.
+        /// Groups whose members may sign in. If this is empty, every user with an account at the provider may.
         allowed_groups: Vec<String> = Vec::new(),
 
         /// Groups whose members are administrators. If this is not empty, each sign-in makes the user an administrator

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::notification::schedule::{MAX_MESSAGES, MAX_PENDING};
-use quickdraw_domain::notification::standing::Standing;
+use quickdraw_domain::notification::topic_state::TopicState;
 use quickdraw_domain::notification::{Kinds, Rule};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId, Timestamp};
@@ -13,9 +13,9 @@ use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::notifications::{
-    DueMessage, HookBacklog, KnownStanding, MESSAGE_COLUMNS, MessageEnd, Noticed, Notifications, RULE_COLUMNS,
+    DueMessage, HookBacklog, KnownTopicState, MESSAGE_COLUMNS, MessageEnd, Noticed, Notifications, RULE_COLUMNS,
     Recipient, RuleState, RuleWithState, SendResult, SentMessage, StoredRule, TopicColumns, count, news_text,
-    standing_code, standing_of_code,
+    topic_state_code, topic_state_of_code,
 };
 use crate::seal::Ring;
 
@@ -138,7 +138,7 @@ impl Notifications for Postgres {
             .execute("DELETE FROM notification_rules WHERE id = $1", &[&id])
             .await?;
         transaction
-            .execute("DELETE FROM notification_standings WHERE rule_id = $1", &[&id])
+            .execute("DELETE FROM notification_topic_states WHERE rule_id = $1", &[&id])
             .await?;
         transaction.commit().await?;
 
@@ -153,27 +153,27 @@ impl Notifications for Postgres {
         rows.iter().map(|row| Ok(rule(row, &self.ring)?.rule)).collect()
     }
 
-    async fn known_standings(&self) -> Result<Vec<KnownStanding>> {
+    async fn known_topic_states(&self) -> Result<Vec<KnownTopicState>> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT topic, subject, rule_id, standing, since FROM notification_standings")
+            .prepare_cached("SELECT topic, subject, rule_id, topic_state, since FROM notification_topic_states")
             .await?;
         let rows = client.query(&statement, &[]).await?;
 
-        let known = |row: &Row| KnownStanding {
+        let known = |row: &Row| KnownTopicState {
             topic: TopicColumns {
                 topic: row.get("topic"),
                 subject: row.get("subject"),
                 rule: row.get("rule_id"),
             }
             .read(),
-            standing: standing_of_code(row.get("standing")),
+            topic_state: topic_state_of_code(row.get("topic_state")),
             since: Timestamp::from_micros(row.get("since")),
         };
         Ok(rows.iter().map(known).collect())
     }
 
-    async fn record_standings(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize> {
+    async fn record_topic_states(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let mut recorded = 0;
@@ -359,25 +359,25 @@ async fn lock_scope(transaction: &Transaction<'_>, scope: Scope) -> Result<()> {
     there.map(drop).ok_or(Error::Missing(what))
 }
 
-/// Changes a known standing. `false` if the known standing is not the one before the change.
+/// Changes a known state. `false` if the known state is not the one before the change.
 async fn record(transaction: &Transaction<'_>, noticed: &Noticed, now: Timestamp) -> Result<bool> {
     let change = noticed.change;
     let TopicColumns { topic, subject, rule } = TopicColumns::of(change.topic);
-    let (before, after) = (standing_code(change.before), standing_code(change.after));
+    let (before, after) = (topic_state_code(change.before), topic_state_code(change.after));
     let now = now.as_micros();
 
-    let changed = if change.before == Standing::Usual {
-        let sql = "INSERT INTO notification_standings VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    let changed = if change.before == TopicState::Usual {
+        let sql = "INSERT INTO notification_topic_states VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
         transaction
             .execute(sql, &[&topic, &subject, &rule, &after, &now])
             .await?
-    } else if change.after == Standing::Usual {
-        let sql = "DELETE FROM notification_standings
-            WHERE topic = $1 AND subject = $2 AND rule_id = $3 AND standing = $4";
+    } else if change.after == TopicState::Usual {
+        let sql = "DELETE FROM notification_topic_states
+            WHERE topic = $1 AND subject = $2 AND rule_id = $3 AND topic_state = $4";
         transaction.execute(sql, &[&topic, &subject, &rule, &before]).await?
     } else {
-        let sql = "UPDATE notification_standings SET standing = $5, since = $6
-            WHERE topic = $1 AND subject = $2 AND rule_id = $3 AND standing = $4";
+        let sql = "UPDATE notification_topic_states SET topic_state = $5, since = $6
+            WHERE topic = $1 AND subject = $2 AND rule_id = $3 AND topic_state = $4";
         transaction
             .execute(sql, &[&topic, &subject, &rule, &before, &after, &now])
             .await?

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::notification::schedule::{MAX_MESSAGES, MAX_PENDING};
-use quickdraw_domain::notification::standing::Standing;
+use quickdraw_domain::notification::topic_state::TopicState;
 use quickdraw_domain::notification::{Kinds, Rule};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId, Timestamp};
@@ -14,9 +14,9 @@ use super::rows::scalar;
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::notifications::{
-    DueMessage, HookBacklog, KnownStanding, MESSAGE_COLUMNS, MessageEnd, Noticed, Notifications, RULE_COLUMNS,
+    DueMessage, HookBacklog, KnownTopicState, MESSAGE_COLUMNS, MessageEnd, Noticed, Notifications, RULE_COLUMNS,
     Recipient, RuleState, RuleWithState, SendResult, SentMessage, StoredRule, TopicColumns, count, news_text,
-    standing_code, standing_of_code,
+    topic_state_code, topic_state_of_code,
 };
 use crate::seal::Ring;
 
@@ -135,7 +135,7 @@ impl Notifications for Sqlite {
                 .connection
                 .execute("DELETE FROM notification_rules WHERE id = ?1", [id])?;
             tx.connection
-                .execute("DELETE FROM notification_standings WHERE rule_id = ?1", [id])?;
+                .execute("DELETE FROM notification_topic_states WHERE rule_id = ?1", [id])?;
             Ok(gone > 0)
         })
         .await
@@ -154,9 +154,9 @@ impl Notifications for Sqlite {
         .await
     }
 
-    async fn known_standings(&self) -> Result<Vec<KnownStanding>> {
+    async fn known_topic_states(&self) -> Result<Vec<KnownTopicState>> {
         self.read(|connection| {
-            let sql = "SELECT topic, subject, rule_id, standing, since FROM notification_standings";
+            let sql = "SELECT topic, subject, rule_id, topic_state, since FROM notification_topic_states";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map([], |row| {
                 let topic = TopicColumns {
@@ -164,9 +164,9 @@ impl Notifications for Sqlite {
                     subject: row.get("subject")?,
                     rule: row.get("rule_id")?,
                 };
-                Ok(KnownStanding {
+                Ok(KnownTopicState {
                     topic: topic.read(),
-                    standing: standing_of_code(row.get("standing")?),
+                    topic_state: topic_state_of_code(row.get("topic_state")?),
                     since: Timestamp::from_micros(row.get("since")?),
                 })
             })?;
@@ -175,7 +175,7 @@ impl Notifications for Sqlite {
         .await
     }
 
-    async fn record_standings(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize> {
+    async fn record_topic_states(&self, noticed: Vec<Noticed>, now: Timestamp) -> Result<usize> {
         self.write(move |tx| {
             let mut recorded = 0;
             for one in &noticed {
@@ -336,28 +336,28 @@ fn find(connection: &Connection, ring: &Ring, id: i64) -> Result<Option<RuleWith
         .transpose()
 }
 
-/// Changes a known standing. `false` if the known standing is not the one before the change.
+/// Changes a known state. `false` if the known state is not the one before the change.
 fn record(connection: &Connection, noticed: &Noticed, now: Timestamp) -> Result<bool> {
     let change = noticed.change;
     let TopicColumns { topic, subject, rule } = TopicColumns::of(change.topic);
-    let (before, after) = (standing_code(change.before), standing_code(change.after));
+    let (before, after) = (topic_state_code(change.before), topic_state_code(change.after));
 
-    let changed = if change.before == Standing::Usual {
+    let changed = if change.before == TopicState::Usual {
         connection
-            .prepare_cached("INSERT OR IGNORE INTO notification_standings VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached("INSERT OR IGNORE INTO notification_topic_states VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute((topic, subject, rule, after, now.as_micros()))?
-    } else if change.after == Standing::Usual {
+    } else if change.after == TopicState::Usual {
         connection
             .prepare_cached(
-                "DELETE FROM notification_standings
-                 WHERE topic = ?1 AND subject = ?2 AND rule_id = ?3 AND standing = ?4",
+                "DELETE FROM notification_topic_states
+                 WHERE topic = ?1 AND subject = ?2 AND rule_id = ?3 AND topic_state = ?4",
             )?
             .execute((topic, subject, rule, before))?
     } else {
         connection
             .prepare_cached(
-                "UPDATE notification_standings SET standing = ?5, since = ?6
-                 WHERE topic = ?1 AND subject = ?2 AND rule_id = ?3 AND standing = ?4",
+                "UPDATE notification_topic_states SET topic_state = ?5, since = ?6
+                 WHERE topic = ?1 AND subject = ?2 AND rule_id = ?3 AND topic_state = ?4",
             )?
             .execute((topic, subject, rule, before, after, now.as_micros()))?
     };

@@ -113,7 +113,7 @@ const CHECKS: &[(&str, Check)] = checks![
     notifications::rules_are_listed_by_scope_and_limited,
     notifications::a_rule_changes_only_from_its_current_version,
     notifications::active_rules_are_found_by_their_kinds,
-    notifications::a_change_of_a_standing_is_news_once,
+    notifications::a_change_of_a_topic_state_is_news_once,
     notifications::every_topic_is_known_again,
     notifications::news_is_due_at_its_time_and_after_a_pause,
     notifications::a_sent_message_takes_its_news_along,

@@ -1,11 +1,11 @@
-//! Checks of notifications: rules, standings, news and messages.
+//! Checks of notifications: rules, states, news and messages.
 
 use std::time::Duration;
 
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_domain::notification::news::{News, What};
 use quickdraw_domain::notification::schedule::{DailyTime, MAX_MESSAGES, MAX_PENDING};
-use quickdraw_domain::notification::standing::{Change, Standing, Topic};
+use quickdraw_domain::notification::topic_state::{Change, Topic, TopicState};
 use quickdraw_domain::notification::{Chat, Digest, Kind, MailAddress, Rule, Target};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId, Timestamp};
@@ -62,7 +62,7 @@ fn news(seconds: i64) -> News {
 }
 
 /// A change of the hook that one rule sends at a time.
-fn noticed(before: Standing, after: Standing, rule: i64, due_at: Timestamp) -> Noticed {
+fn noticed(before: TopicState, after: TopicState, rule: i64, due_at: Timestamp) -> Noticed {
     Noticed {
         change: Change {
             topic: HOOK,
@@ -75,7 +75,11 @@ fn noticed(before: Standing, after: Standing, rule: i64, due_at: Timestamp) -> N
 }
 
 async fn record(fixture: &Fixture, noticed: Vec<Noticed>) -> usize {
-    fixture.store.record_standings(noticed, NOON).await.expect("recorded")
+    fixture
+        .store
+        .record_topic_states(noticed, NOON)
+        .await
+        .expect("recorded")
 }
 
 async fn due(fixture: &Fixture, now: Timestamp) -> Vec<DueMessage> {
@@ -202,27 +206,27 @@ pub(crate) async fn active_rules_are_found_by_their_kinds(fixture: Fixture) {
     assert_eq!(active(&[Kind::HookBacklog]).await, Vec::<i64>::new());
 }
 
-pub(crate) async fn a_change_of_a_standing_is_news_once(fixture: Fixture) {
+pub(crate) async fn a_change_of_a_topic_state_is_news_once(fixture: Fixture) {
     let rule = create(&fixture, rule(Scope::Instance)).await.id;
-    let failing = || noticed(Standing::Usual, Standing::Failing, rule, NOON);
+    let failing = || noticed(TopicState::Usual, TopicState::Failing, rule, NOON);
 
     assert_eq!(record(&fixture, vec![failing()]).await, 1);
     assert_eq!(record(&fixture, vec![failing()]).await, 0, "another node was faster");
     assert_eq!(state(&fixture, rule).await.pending, 1);
 
-    let known = fixture.store.known_standings().await.expect("read");
+    let known = fixture.store.known_topic_states().await.expect("read");
     assert_eq!(known.len(), 1);
     assert_eq!(
-        (known[0].topic, known[0].standing, known[0].since),
-        (HOOK, Standing::Failing, NOON)
+        (known[0].topic, known[0].topic_state, known[0].since),
+        (HOOK, TopicState::Failing, NOON)
     );
 
-    let disabled = || noticed(Standing::Failing, Standing::Disabled, rule, NOON);
-    let enabled = || noticed(Standing::Disabled, Standing::Usual, rule, NOON);
+    let disabled = || noticed(TopicState::Failing, TopicState::Disabled, rule, NOON);
+    let enabled = || noticed(TopicState::Disabled, TopicState::Usual, rule, NOON);
     assert_eq!(record(&fixture, vec![disabled(), enabled()]).await, 2);
     assert_eq!(record(&fixture, vec![disabled(), enabled()]).await, 0);
 
-    assert_eq!(fixture.store.known_standings().await.expect("read"), []);
+    assert_eq!(fixture.store.known_topic_states().await.expect("read"), []);
     assert_eq!(state(&fixture, rule).await.pending, 3);
 }
 
@@ -243,8 +247,8 @@ pub(crate) async fn every_topic_is_known_again(fixture: Fixture) {
         changes.push(Noticed {
             change: Change {
                 topic,
-                before: Standing::Usual,
-                after: Standing::Raised,
+                before: TopicState::Usual,
+                after: TopicState::Raised,
             },
             news: None,
             recipients: Vec::new(),
@@ -252,7 +256,7 @@ pub(crate) async fn every_topic_is_known_again(fixture: Fixture) {
     }
     assert_eq!(record(&fixture, changes).await, 4);
 
-    let known = fixture.store.known_standings().await.expect("read");
+    let known = fixture.store.known_topic_states().await.expect("read");
     let known: Vec<Topic> = known.iter().map(|one| one.topic).collect();
     assert!(topics.iter().all(|topic| known.contains(topic)), "{known:?}");
 }
@@ -261,7 +265,7 @@ pub(crate) async fn news_is_due_at_its_time_and_after_a_pause(fixture: Fixture) 
     let rule = create(&fixture, rule(Scope::Instance)).await.id;
     record(
         &fixture,
-        vec![noticed(Standing::Usual, Standing::Failing, rule, at(60))],
+        vec![noticed(TopicState::Usual, TopicState::Failing, rule, at(60))],
     )
     .await;
     assert!(due(&fixture, at(59)).await.is_empty());
@@ -280,11 +284,19 @@ pub(crate) async fn news_is_due_at_its_time_and_after_a_pause(fixture: Fixture) 
 
 pub(crate) async fn a_sent_message_takes_its_news_along(fixture: Fixture) {
     let rule = create(&fixture, rule(Scope::Instance)).await.id;
-    record(&fixture, vec![noticed(Standing::Usual, Standing::Failing, rule, NOON)]).await;
+    record(
+        &fixture,
+        vec![noticed(TopicState::Usual, TopicState::Failing, rule, NOON)],
+    )
+    .await;
     let message = due(&fixture, NOON).await.remove(0);
 
     // This news came while the message was on its way.
-    record(&fixture, vec![noticed(Standing::Failing, Standing::Usual, rule, NOON)]).await;
+    record(
+        &fixture,
+        vec![noticed(TopicState::Failing, TopicState::Usual, rule, NOON)],
+    )
+    .await;
     end(&fixture, &message, SendResult::Sent, NOON).await;
 
     let shown = state(&fixture, rule).await;
@@ -295,7 +307,11 @@ pub(crate) async fn a_sent_message_takes_its_news_along(fixture: Fixture) {
 
 pub(crate) async fn a_message_that_is_given_up_takes_its_news_along(fixture: Fixture) {
     let rule = create(&fixture, rule(Scope::Instance)).await.id;
-    record(&fixture, vec![noticed(Standing::Usual, Standing::Failing, rule, NOON)]).await;
+    record(
+        &fixture,
+        vec![noticed(TopicState::Usual, TopicState::Failing, rule, NOON)],
+    )
+    .await;
     let message = due(&fixture, NOON).await.remove(0);
     end(&fixture, &message, SendResult::GivenUp, NOON).await;
 
@@ -311,8 +327,8 @@ pub(crate) async fn too_much_news_is_only_counted(fixture: Fixture) {
         changes.push(Noticed {
             change: Change {
                 topic: Topic::Hook(HookId(number)),
-                before: Standing::Usual,
-                after: Standing::Failing,
+                before: TopicState::Usual,
+                after: TopicState::Failing,
             },
             news: Some(news(number)),
             recipients: vec![Recipient { rule, due_at: NOON }],
@@ -333,7 +349,7 @@ pub(crate) async fn a_rule_that_is_not_active_gets_no_news(fixture: Fixture) {
     let made = create(&fixture, rule(Scope::Instance)).await;
     record(
         &fixture,
-        vec![noticed(Standing::Usual, Standing::Failing, made.id, NOON)],
+        vec![noticed(TopicState::Usual, TopicState::Failing, made.id, NOON)],
     )
     .await;
 
@@ -350,7 +366,11 @@ pub(crate) async fn a_rule_that_is_not_active_gets_no_news(fixture: Fixture) {
         .expect("asked");
     assert_eq!(state(&fixture, id).await.pending, 0);
 
-    record(&fixture, vec![noticed(Standing::Failing, Standing::Usual, id, NOON)]).await;
+    record(
+        &fixture,
+        vec![noticed(TopicState::Failing, TopicState::Usual, id, NOON)],
+    )
+    .await;
     let shown = state(&fixture, id).await;
     assert_eq!((shown.pending, shown.unlisted), (0, 0));
     assert!(due(&fixture, at(99)).await.is_empty());

@@ -30,13 +30,13 @@ CREATE TABLE notification_rules (
 CREATE INDEX notification_rules_by_project ON notification_rules (project_id);
 CREATE INDEX notification_rules_by_group ON notification_rules (group_id);
 
--- Standings other than the usual one. topic: 1 hook, 2 backlog of a hook, 3 source, 4 silent mode. rule_id is 0 where
--- the standing depends on no rule. standing: 1 failing, 2 disabled, 3 raised.
-CREATE TABLE notification_standings (
+-- States other than the usual one. topic: 1 hook, 2 backlog of a hook, 3 source, 4 silent mode. rule_id is 0 where
+-- the state depends on no rule. topic_state: 1 failing, 2 disabled, 3 raised.
+CREATE TABLE notification_topic_states (
     topic INTEGER NOT NULL,
     subject INTEGER NOT NULL,
     rule_id INTEGER NOT NULL,
-    standing INTEGER NOT NULL,
+    topic_state INTEGER NOT NULL,
     since INTEGER NOT NULL,
     PRIMARY KEY (topic, subject, rule_id)
 ) WITHOUT ROWID;

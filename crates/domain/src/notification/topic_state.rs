@@ -1,4 +1,4 @@
-//! The standing of hooks, backlogs, sources and silent mode. A change of it is news.
+//! The state of hooks, backlogs, sources and silent mode. A change of it is news.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const USUAL_REQUESTS: usize = 10;
 /// … in this time before the last one.
 const USUAL_TIME: Duration = Duration::from_secs(7 * 86_400);
 
-/// A thing whose standing is watched. Backlogs and silences depend on the numbers of a rule, so each rule has its own.
+/// A thing whose state is watched. Backlogs and silences depend on the numbers of a rule, so each rule has its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Topic {
     /// The health of a hook.
@@ -48,9 +48,9 @@ impl Topic {
     }
 }
 
-/// The standing of a topic.
+/// The state of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Standing {
+pub enum TopicState {
     /// Nothing is wrong.
     #[default]
     Usual,
@@ -65,23 +65,23 @@ pub enum Standing {
     Raised,
 }
 
-/// A change of a standing.
+/// A change of a state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change {
     /// The topic.
     pub topic: Topic,
 
-    /// The standing before.
-    pub before: Standing,
+    /// The state before.
+    pub before: TopicState,
 
-    /// The standing now.
-    pub after: Standing,
+    /// The state now.
+    pub after: TopicState,
 }
 
 impl Change {
-    /// The change from one standing to another; `None` if they are the same.
+    /// The change from one state to another; `None` if they are the same.
     #[must_use]
-    pub fn between(topic: Topic, before: Standing, after: Standing) -> Option<Self> {
+    pub fn between(topic: Topic, before: TopicState, after: TopicState) -> Option<Self> {
         (before != after).then_some(Self { topic, before, after })
     }
 
@@ -89,9 +89,9 @@ impl Change {
     #[must_use]
     pub const fn kind(self) -> Kind {
         match (self.topic, self.after) {
-            (Topic::Hook(_), Standing::Usual) => Kind::HookEnabled,
-            (Topic::Hook(_), Standing::Disabled) => Kind::HookDisabled,
-            (Topic::Hook(_), Standing::Failing | Standing::Raised) => Kind::HookFailing,
+            (Topic::Hook(_), TopicState::Usual) => Kind::HookEnabled,
+            (Topic::Hook(_), TopicState::Disabled) => Kind::HookDisabled,
+            (Topic::Hook(_), TopicState::Failing | TopicState::Raised) => Kind::HookFailing,
             (Topic::Backlog { .. }, _) => Kind::HookBacklog,
             (Topic::Source { .. }, _) => Kind::SourceSilent,
             (Topic::SilentMode, _) => Kind::SilentMode,
@@ -99,49 +99,49 @@ impl Change {
     }
 }
 
-/// The standing of a hook.
+/// The state of a hook.
 #[must_use]
-pub const fn of_hook(health: Health) -> Standing {
+pub const fn of_hook(health: Health) -> TopicState {
     match health.condition() {
-        Condition::Well => Standing::Usual,
-        Condition::Paused => Standing::Failing,
-        Condition::Disabled => Standing::Disabled,
+        Condition::Well => TopicState::Usual,
+        Condition::Paused => TopicState::Failing,
+        Condition::Disabled => TopicState::Disabled,
     }
 }
 
-/// The standing of silent mode.
+/// The state of silent mode.
 #[must_use]
-pub const fn of_silent_mode(is_on: bool) -> Standing {
-    if is_on { Standing::Raised } else { Standing::Usual }
+pub const fn of_silent_mode(is_on: bool) -> TopicState {
+    if is_on { TopicState::Raised } else { TopicState::Usual }
 }
 
-/// The standing of a backlog. It ends at half of the limit, so that a backlog around the limit is not news all the
+/// The state of a backlog. It ends at half of the limit, so that a backlog around the limit is not news all the
 /// time.
 #[must_use]
-pub const fn of_backlog(waiting: i64, above: u32, before: Standing) -> Standing {
+pub const fn of_backlog(waiting: i64, above: u32, before: TopicState) -> TopicState {
     let above = above as i64;
     match before {
-        Standing::Usual if waiting > above => Standing::Raised,
-        Standing::Usual => Standing::Usual,
-        _ if waiting <= above / 2 => Standing::Usual,
-        _ => Standing::Raised,
+        TopicState::Usual if waiting > above => TopicState::Raised,
+        TopicState::Usual => TopicState::Usual,
+        _ if waiting <= above / 2 => TopicState::Usual,
+        _ => TopicState::Raised,
     }
 }
 
-/// The standing of a source whose last requests were accepted at these times, the newest first. A source that never had
+/// The state of a source whose last requests were accepted at these times, the newest first. A source that never had
 /// many requests is never silent.
 #[must_use]
-pub fn of_source(accepted: &[Timestamp], silent_after: Duration, before: Standing, now: Timestamp) -> Standing {
+pub fn of_source(accepted: &[Timestamp], silent_after: Duration, before: TopicState, now: Timestamp) -> TopicState {
     // The log of requests may have lost all accepted ones to refused ones.
     let Some(last) = accepted.first() else { return before };
     if now.since(*last) <= silent_after {
-        return Standing::Usual;
+        return TopicState::Usual;
     }
 
     let from = last.minus(USUAL_TIME);
     let recent = accepted.iter().take_while(|at| **at >= from).count();
     if recent >= USUAL_REQUESTS {
-        Standing::Raised
+        TopicState::Raised
     } else {
         before
     }
@@ -156,19 +156,22 @@ mod tests {
         let hook = Topic::Hook(HookId(7));
         let kind = |before, after| Change::between(hook, before, after).map(Change::kind);
 
-        assert_eq!(kind(Standing::Usual, Standing::Failing), Some(Kind::HookFailing));
-        assert_eq!(kind(Standing::Failing, Standing::Disabled), Some(Kind::HookDisabled));
-        assert_eq!(kind(Standing::Disabled, Standing::Usual), Some(Kind::HookEnabled));
-        assert_eq!(kind(Standing::Failing, Standing::Failing), None);
+        assert_eq!(kind(TopicState::Usual, TopicState::Failing), Some(Kind::HookFailing));
+        assert_eq!(
+            kind(TopicState::Failing, TopicState::Disabled),
+            Some(Kind::HookDisabled)
+        );
+        assert_eq!(kind(TopicState::Disabled, TopicState::Usual), Some(Kind::HookEnabled));
+        assert_eq!(kind(TopicState::Failing, TopicState::Failing), None);
     }
 
     #[test]
     fn a_backlog_ends_at_half_of_its_limit() {
-        let mut standing = Standing::Usual;
+        let mut topic_state = TopicState::Usual;
         let mut steps = Vec::new();
         for waiting in [100, 101, 60, 51, 50, 100, 101] {
-            standing = of_backlog(waiting, 100, standing);
-            steps.push(standing == Standing::Raised);
+            topic_state = of_backlog(waiting, 100, topic_state);
+            steps.push(topic_state == TopicState::Raised);
         }
 
         assert_eq!(steps, [false, true, true, true, false, false, true]);
@@ -178,33 +181,33 @@ mod tests {
         Duration::from_secs(hours * 3600)
     }
 
-    /// Checks the standing of a source whose requests are an hour apart, so long after the last one.
-    fn check_source(requests: usize, silence: Duration, expected: Standing) {
+    /// Checks the state of a source whose requests are an hour apart, so long after the last one.
+    fn check_source(requests: usize, silence: Duration, expected: TopicState) {
         let last = Timestamp::from_seconds(10_000_000);
         let mut accepted = Vec::new();
         for number in 0..requests {
             accepted.push(last.minus(hours(number as u64)));
         }
 
-        let standing = of_source(&accepted, hours(24), Standing::Usual, last.plus(silence));
-        assert_eq!(standing, expected, "{requests} requests, {silence:?}");
+        let topic_state = of_source(&accepted, hours(24), TopicState::Usual, last.plus(silence));
+        assert_eq!(topic_state, expected, "{requests} requests, {silence:?}");
     }
 
     #[test]
     fn a_source_that_usually_gets_requests_is_silent_without_them() {
-        check_source(10, hours(25), Standing::Raised);
-        check_source(10, hours(24), Standing::Usual);
-        check_source(9, hours(25), Standing::Usual);
-        check_source(0, hours(25), Standing::Usual);
+        check_source(10, hours(25), TopicState::Raised);
+        check_source(10, hours(24), TopicState::Usual);
+        check_source(9, hours(25), TopicState::Usual);
+        check_source(0, hours(25), TopicState::Usual);
     }
 
     #[test]
     fn a_request_ends_the_silence_of_a_source() {
         let now = Timestamp::from_seconds(10_000_000);
-        let standing = |accepted: &[Timestamp]| of_source(accepted, hours(24), Standing::Raised, now);
+        let topic_state = |accepted: &[Timestamp]| of_source(accepted, hours(24), TopicState::Raised, now);
 
-        assert_eq!(standing(&[now]), Standing::Usual);
-        assert_eq!(standing(&[now.minus(hours(30))]), Standing::Raised);
-        assert_eq!(standing(&[]), Standing::Raised, "no accepted request is known");
+        assert_eq!(topic_state(&[now]), TopicState::Usual);
+        assert_eq!(topic_state(&[now.minus(hours(30))]), TopicState::Raised);
+        assert_eq!(topic_state(&[]), TopicState::Raised, "no accepted request is known");
     }
 }
