@@ -73,8 +73,8 @@ struct TemplatePreview {
     /// True if the body of a sample was used, because there is no real event of the kind.
     is_sample: bool,
 
-    /// The body that would be sent; null with errors.
-    #[schema(value_type = Option<Object>)]
+    /// The body that would be sent: usually an object, but a template can produce any JSON. Null with errors.
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Shown>,
 
     /// Problems because of which the template cannot be saved, or produces no body for this event.
