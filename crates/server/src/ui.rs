@@ -6,6 +6,7 @@
 
 mod assets;
 mod catalog;
+mod charts;
 mod client;
 #[cfg(debug_assertions)]
 mod components;
