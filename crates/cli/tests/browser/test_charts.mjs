@@ -32,7 +32,7 @@ export async function the_values_of_a_chart_are_read_with_the_arrow_keys({ brows
 export async function charts_are_legible_at_320_pixels({ browser, base }) {
   const visitor = await Visitor.open(browser, base, { viewport: NARROW });
   await visitor.go("/-/components");
-  const heights = await visitor.page.locator(".drawing text.label").evaluateAll((texts) =>
+  const heights = await visitor.page.locator(".drawing text.words").evaluateAll((texts) =>
     texts.map((text) => text.getBoundingClientRect().height));
   assert.ok(heights.length > 20 && Math.min(...heights) >= 10, `labels are ${Math.min(...heights)} pixels high`);
 
@@ -51,18 +51,20 @@ export async function charts_are_legible_at_320_pixels({ browser, base }) {
 export async function the_charts_of_a_webhook_show_the_numbers_of_the_api({ browser, base, world }) {
   const { hook } = world.names;
   const api = new Api(base, world.tokens.admin);
-  const status = await api.get(`/api/v1/hooks/${hook}/status`);
+  const attempts = async () => (await api.get(`/api/v1/hooks/${hook}/status`)).attempts;
   for (const scripts of [true, false]) {
     const visitor = await Visitor.open(browser, base, { scripts });
     await visitor.signIn(world.tokens.maintainer);
+    const before = await attempts();
     await visitor.go(`/gear/rope/-/hooks/${hook}`);
+    const after = await attempts();
     assert.equal(await visitor.page.locator("figure.chart").count(), 3);
 
     const chart = chartOf(visitor, "Attempts");
     await chart.locator("summary").click();
     const cells = await chart.locator("tbody td").allInnerTexts();
     const shown = cells.reduce((sum, cell) => sum + Number(cell), 0);
-    assert.equal(shown, status.attempts, `numbers of the table: ${cells}`);
+    assert.ok(before <= shown && shown <= after, `the table has ${cells}, the API had ${before} and ${after}`);
     assert.deepEqual(visitor.takeFaults(), []);
     await visitor.close();
   }

@@ -2,10 +2,11 @@
 
 use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp};
 use quickdraw_store::activity::{ActivityOf, HookActivity};
 
-use crate::fixture::{Fixture, NOON, at};
+use crate::fixture::{Fixture, NOON, at, event_at, to};
 
 const OK: Outcome = Outcome::Delivered { status: 200 };
 const FAILED: Outcome = Outcome::Failed {
@@ -131,13 +132,25 @@ pub(crate) async fn the_newest_calls_of_all_hooks_come_first(fixture: Fixture) {
     assert_eq!(one.await, [(at(20), false)]);
 }
 
+/// Owes an event of this time to the hooks.
+async fn owe_event_of(fixture: &Fixture, hooks: &[HookId], time: Timestamp) {
+    let new = event_at(Place::Instance, b"{}", time);
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    fixture.fan_out(time, to(hooks)).await;
+}
+
 pub(crate) async fn open_deliveries_have_the_time_of_their_event(fixture: Fixture) {
     let project = fixture.project("p").await;
     let (one, other) = (fixture.hook(project).await, fixture.hook(project).await);
-    call(&fixture, &[one], OK, at(0)).await;
-    call(&fixture, &[one], FAILED, at(1)).await;
-    fixture.owe(&[one, other], at(2)).await;
-    fixture.owe(&[one], at(3)).await;
+    for (second, outcome) in [(0, OK), (1, FAILED)] {
+        owe_event_of(&fixture, &[one], at(second)).await;
+        for claimed in fixture.claim(at(second)).await {
+            fixture.finish(&claimed, outcome, at(second)).await;
+        }
+    }
+
+    owe_event_of(&fixture, &[one, other], at(2)).await;
+    owe_event_of(&fixture, &[one], at(3)).await;
 
     let store = &fixture.store;
     let open = |most| async move {

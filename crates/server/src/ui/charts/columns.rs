@@ -16,7 +16,9 @@ use super::{Data, Unit};
 /// Space above the drawing, in which the values of a column appear.
 const TOP: u32 = 72;
 /// Space of the labels below the drawing.
-const BOTTOM: u32 = 72;
+const BOTTOM: u32 = 96;
+/// Length of the marks at the axes. They keep the first labels of both axes apart.
+const MARK: u32 = 20;
 /// Space between labels and drawing, and at the right edge.
 const GAP: u32 = 20;
 /// Numbers at the axis of values.
@@ -70,7 +72,7 @@ pub(super) fn draw(
     let mut markup = String::new();
     let mut areas = Vec::new();
     let count = data.columns.len();
-    let left = width(&data.unit.words(most)) + width(" ") + GAP;
+    let left = width(&data.unit.words(most)) + width(" ") + MARK;
 
     let root = Svg::new(&mut markup).into_drawing_area();
     let mut chart = ChartBuilder::on(&root)
@@ -96,7 +98,7 @@ pub(super) fn draw(
         .max_light_lines(0)
         .y_labels(values(data.unit, most))
         .label_style(label)
-        .set_all_tick_mark_size(10)
+        .set_all_tick_mark_size(MARK)
         .x_label_formatter(&|at| label_at(data, *at))
         .y_label_formatter(&|value| data.unit.words(*value))
         .draw()?;

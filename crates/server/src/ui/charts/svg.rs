@@ -11,7 +11,7 @@ use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyl
 
 /// Width and height of a drawing, a quarter of which are the pixels of a narrow page.
 pub(super) const WIDTH: u32 = 1280;
-pub(super) const HEIGHT: u32 = 640;
+pub(super) const HEIGHT: u32 = 664;
 /// Size of texts, as in the style sheet.
 pub(super) const TEXT: u32 = 46;
 
@@ -47,7 +47,7 @@ impl Ink {
         match self {
             Self::Axis => "axis",
             Self::Grid => "grid",
-            Self::Label => "label",
+            Self::Label => "words",
             Self::Good => "good",
             Self::Bad => "bad",
             Self::First => "first",
@@ -259,7 +259,7 @@ mod tests {
         });
         assert_eq!(
             markup,
-            r##"<text class="label" x="1" y="2" dy=".8em">&#60;b&#62;&#38;</text>"##
+            r##"<text class="words" x="1" y="2" dy=".8em">&#60;b&#62;&#38;</text>"##
         );
     }
 
