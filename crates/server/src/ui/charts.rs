@@ -1,8 +1,8 @@
 //! Charts: pure functions from numbers to markup.
 //!
-//! The crate `plotters` computes scales, ticks and positions (`docs/decisions/0037-charts.md`). A kind of chart is a file
-//! of this folder that draws with it. `Chart` adds the parts that all kinds have: title, description, keys, values on
-//! hover and focus, and the numbers as a table.
+//! The crate `plotters` computes scales, ticks and positions (`docs/decisions/0037-charts.md`). A kind of chart is a
+//! file of this folder that draws with it. `Chart` adds the parts that all kinds have: title, description, keys, values
+//! on hover and focus, and the numbers as a table.
 
 mod bars;
 mod columns;
@@ -40,7 +40,7 @@ pub(super) struct Column {
     /// Short text at the axis.
     pub(super) label: String,
 
-    /// Text beside the values.
+    /// Text in the table.
     pub(super) name: String,
 }
 
@@ -72,8 +72,8 @@ impl Unit {
 }
 
 impl Column {
-    /// A time of the API, such as `2026-12-01T10:00:00.000Z`: hour and minute at the axis, and the exact time beside the
-    /// values.
+    /// A time of the API, such as `2026-12-01T10:00:00.000Z`: hour and minute at the axis, and the exact time in the
+    /// table.
     pub(super) fn time(at: &str) -> Self {
         let label = at.get(11..16).unwrap_or(at).to_owned();
         let name = at.get(..16).unwrap_or(at).replace('T', " ");

@@ -120,8 +120,8 @@ async fn one(
 
 /// Show since when the deliveries of a hook wait. Maintainers of its project, owners of its group, and administrators.
 ///
-/// Deliveries that have not ended are counted by the hour of their event. At most 12,000 deliveries that wait and 12,000
-/// that are retried are read, those that are due first.
+/// Deliveries that have not ended are counted by the hour of their event. At most 12,000 deliveries that wait and
+/// 12,000 that are retried are read, those that are due first.
 #[utoipa::path(get, path = "/hooks/{hook_id}/backlog", tag = "Hooks", responses((status = 200, body = HookBacklog)))]
 async fn backlog(
     caller: Caller,

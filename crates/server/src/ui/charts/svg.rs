@@ -1,5 +1,5 @@
-//! The drawings of `plotters` as SVG. A part has a class instead of a colour, so that the style sheet chooses colours for
-//! light and dark pages, and for paper.
+//! The drawings of `plotters` as SVG. A part has a class instead of a colour, so that the style sheet chooses colours
+//! for light and dark pages, and for paper.
 
 use std::convert::Infallible;
 use std::fmt::{Display, Write as _};
