@@ -23,7 +23,7 @@ const FILTER: &str = "/api/v4/projects/1/hooks/";
 /// Largest HTML of a page in bytes.
 const MOST: usize = 60 * 1024;
 
-/// A page, and its queries through the API without the names and kinds that it shows.
+/// A page, and its queries through the API without the kinds of events and the place.
 struct Page {
     name: &'static str,
     address: String,
@@ -150,6 +150,8 @@ async fn all(client: &mut Client, hook: HookId) -> anyhow::Result<Vec<Page>> {
     let backlog = format!("/api/v1/hooks/{hook}/backlog");
     let request = format!("{FILTER}{hook}/events/{attempt}");
     let verdicts = format!("/api/v1/events/{event}");
+    let results = format!("/api/v1/attempts?event={event}&limit=100&project=1");
+    let names = "/api/v4/projects/1/hooks?per_page=100";
     Ok(vec![
         of("overview", "/-/overview", &["/api/v1/overview?project=1"]),
         of(
@@ -171,11 +173,11 @@ async fn all(client: &mut Client, hook: HookId) -> anyhow::Result<Vec<Page>> {
             &[&about, &request],
         ),
         of("events", "/-/events", &["/api/v1/events?project=1&limit=20"]),
-        of("event", &format!("/-/events/{event}"), &[&verdicts]),
+        of("event", &format!("/-/events/{event}"), &[&verdicts, &results, names]),
         of(
             "deliveries",
             "/-/deliveries",
-            &["/api/v1/deliveries?project=1&limit=20"],
+            &["/api/v1/deliveries?project=1&limit=20", names],
         ),
     ])
 }

@@ -120,7 +120,8 @@ pub(super) fn draw(
 /// The middle of the columns that have a label, as many as there is space for.
 fn labelled(data: &Data, space: u32) -> Vec<f64> {
     let widest = data.columns.iter().map(|column| width(&column.label)).max();
-    let fitting = space / (widest.unwrap_or(0) + TEXT).max(1);
+    let widest = widest.unwrap_or(0);
+    let fitting = space / (widest + TEXT / 2).max(1);
     let fitting = usize::try_from(fitting).unwrap_or(1).max(1);
     let count = data.columns.len();
 
@@ -129,7 +130,11 @@ fn labelled(data: &Data, space: u32) -> Vec<f64> {
         .into_iter()
         .find(|step| count.div_ceil(*step) <= fitting);
     let step = step.unwrap_or_else(|| count.div_ceil(fitting));
-    (0..count).step_by(step).map(|column| number(column) + 0.5).collect()
+
+    // A label that would reach beyond the right edge is left out.
+    let end = number(count) - f64::from(widest.saturating_sub(2 * GAP)) / 2.0 / f64::from(space) * number(count);
+    let middles = (0..count).step_by(step).map(|column| number(column) + 0.5);
+    middles.filter(|middle| *middle <= end).collect()
 }
 
 fn label_at(data: &Data, at: f64) -> String {
@@ -154,4 +159,37 @@ fn values(unit: Unit, most: f64) -> usize {
 #[expect(clippy::cast_precision_loss, reason = "a chart has some hundred columns")]
 pub(super) const fn number(columns: usize) -> f64 {
     columns as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Column;
+    use super::*;
+
+    fn check(columns: usize, space: u32, expected: &[f64]) {
+        let column = |_| Column::time("2026-12-01T10:00:00.000Z");
+        let data = Data {
+            title: "",
+            description: String::new(),
+            nothing: "",
+            column: "",
+            columns: (0..columns).map(column).collect(),
+            series: Vec::new(),
+            unit: Unit::Count,
+        };
+        assert_eq!(labelled(&data, space), expected);
+    }
+
+    #[test]
+    fn as_many_columns_have_a_label_as_there_is_space_for() {
+        check(3, 1100, &[0.5, 1.5, 2.5]);
+        check(24, 1100, &[0.5, 4.5, 8.5, 12.5, 16.5, 20.5]);
+        check(60, 1100, &[0.5, 12.5, 24.5, 36.5, 48.5]);
+        check(24, 400, &[0.5, 12.5]);
+    }
+
+    #[test]
+    fn a_label_does_not_reach_beyond_the_edge() {
+        check(25, 1100, &[0.5, 6.5, 12.5, 18.5]);
+    }
 }

@@ -215,7 +215,7 @@ impl DrawingBackend for Svg<'_> {
 /// The width of a text, somewhat more than a browser needs.
 pub(super) fn width(text: &str) -> u32 {
     let letters = u32::try_from(text.chars().count()).unwrap_or(0);
-    letters * TEXT * 3 / 5
+    letters * TEXT * 2 / 3
 }
 
 #[cfg(test)]
