@@ -95,6 +95,10 @@ impl ServerSection {
         if !is_base_url(&self.external_url) {
             let text = "is not a base URL, such as https://quickdraw.example.com";
             problems.push(Problem::with_value("server.external_url", &self.external_url, text));
+        } else if names_all_addresses(&self.external_url) {
+            let text =
+                "stands for all addresses, which no other machine can call; give the name or address of this one";
+            problems.push(Problem::with_value("server.external_url", &self.external_url, text));
         }
 
         problems.extend(self.read_trusted_proxies().err());
@@ -162,9 +166,30 @@ fn is_base_url(text: &str) -> bool {
     is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
 }
 
+/// Checks whether the host of a URL is `0.0.0.0` or `[::]`.
+fn names_all_addresses(text: &str) -> bool {
+    match Url::parse(text).ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_unspecified(),
+        Some(Host::Domain(_)) | None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_external_url_names_one_machine() {
+        for (url, expected) in [
+            ("http://0.0.0.0:8080", true),
+            ("http://[::]", true),
+            ("http://127.0.0.1:8080", false),
+            ("https://quickdraw.example.com", false),
+        ] {
+            assert_eq!(names_all_addresses(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn an_address_to_listen_on_has_a_host_and_a_port() {

@@ -53,10 +53,10 @@ mod workers;
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
+use crate::params::near;
 use crate::state::App;
 use crate::views::Page;
 
@@ -130,8 +130,11 @@ fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, 
     }
 }
 
-fn invalid(text: impl Into<String>) -> ApiError {
-    ApiError::problem(StatusCode::BAD_REQUEST, text)
+/// 400 for a word that is not among the choices of a parameter.
+fn not_a_choice(field: &str, given: &str, choices: &[&str]) -> ApiError {
+    let near = near::nearest(given, choices.iter().copied()).map(str::to_owned);
+    let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
+    ApiError::fields(Kind::InvalidParameter, vec![FieldError::choice(field, choices, near)])
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The last requests of each source. Equal refusals of one address share a row, so that a flood of them does not push
-//! out everything else.
+//! out everything else. Accepted requests in turn do not push out the refusals.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -53,10 +53,14 @@ const fn one() -> u32 {
 }
 
 impl RequestRecord {
+    const fn is_refused(&self) -> bool {
+        self.status >= 400
+    }
+
     /// Whether another request is an equal refusal in the same minute: same address, status and reason. The client
     /// chooses `X-Gitlab-Event`, so it does not matter.
     fn repeats(&self, other: &Self) -> bool {
-        self.status >= 400
+        self.is_refused()
             && self.status == other.status
             && self.at.div_euclid(MINUTE) == other.at.div_euclid(MINUTE)
             && self.note == other.note
@@ -136,11 +140,11 @@ impl Requests {
             request.count = row.count.saturating_add(request.count);
         }
 
-        if rows.last.len() == MAX_REQUESTS {
-            rows.last.pop_front();
-        }
-
         rows.last.push_back(request);
+        while rows.last.len() > MAX_REQUESTS {
+            let leaving = leaving(&rows.last);
+            rows.last.remove(leaving);
+        }
     }
 
     /// The last requests of a source.
@@ -173,6 +177,28 @@ impl Requests {
 
         changed
     }
+}
+
+/// The row that leaves a full list, whose oldest row is the first: the oldest of accepted requests or of refusals,
+/// whichever have more than half of the rows. An operator looks for refusals among many accepted requests, and for
+/// accepted requests among many refusals.
+fn leaving(rows: &VecDeque<RequestRecord>) -> usize {
+    let refusals = rows.iter().filter(|row| row.is_refused()).count();
+    let leaves = |row: &RequestRecord| row.is_refused() == (refusals > rows.len() / 2);
+    rows.iter().position(leaves).unwrap_or_default()
+}
+
+/// The rows that are shown of the lists of all nodes, the newest first.
+pub(super) fn newest(mut all: Vec<RequestRecord>) -> Vec<RequestRecord> {
+    all.sort_by_key(|request| request.at);
+
+    let mut rows = VecDeque::from(all);
+    while rows.len() > MAX_REQUESTS {
+        let leaving = leaving(&rows);
+        rows.remove(leaving);
+    }
+
+    rows.into_iter().rev().collect()
 }
 
 impl Rows {
@@ -262,6 +288,32 @@ mod tests {
     fn accepted_requests_and_different_refusals_have_rows_of_their_own() {
         let noted = [(0, "192.0.2.1", 200), (1, "192.0.2.1", 200), (2, "192.0.2.1", 401)];
         assert_eq!(rows(&noted).len(), 3);
+    }
+
+    #[test]
+    fn accepted_requests_push_out_no_refusals_and_refusals_no_accepted_requests() {
+        let statuses = |noted: &[(i64, u16)]| {
+            let mut requests = Requests::default();
+            for (number, (seconds, status)) in noted.iter().enumerate() {
+                // Every refusal has an address, so that each has a row.
+                let address = format!("192.0.2.{number}");
+                requests.note(SOURCE, request(*seconds, &address, *status));
+            }
+            let refused = requests.of(SOURCE).filter(|row| row.is_refused()).count();
+            (refused, requests.of(SOURCE).count() - refused)
+        };
+        let many = |status| (1..=150).map(move |at| (at, status));
+
+        let after: Vec<_> = [(0, 429)].into_iter().chain(many(200)).collect();
+        assert_eq!(statuses(&after), (1, 99));
+
+        let after: Vec<_> = many(200).chain(many(401)).collect();
+        assert_eq!(statuses(&after), (50, 50));
+
+        let all = (0..150).map(|at| request(at, "192.0.2.1", if at == 0 { 401 } else { 200 }));
+        let shown = newest(all.collect());
+        let ends = (shown.first().map(|row| row.at), shown.last().map(|row| row.status));
+        assert_eq!((shown.len(), ends), (MAX_REQUESTS, (Some(149_000_000), Some(401))));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::period::Period;
-use super::{invalid, projects};
+use super::projects;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Invalid, When};
@@ -464,5 +464,5 @@ fn parse(text: &str) -> Result<After, ApiError> {
         }
         _ => None,
     };
-    read().ok_or_else(|| invalid("after is not the next of an earlier answer"))
+    read().ok_or_else(|| ApiError::field("after", "after is not the next of an earlier answer"))
 }

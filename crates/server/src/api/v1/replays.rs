@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::answers::answers;
 use super::period::Period;
-use super::{invalid, limit, managed, page};
+use super::{limit, managed, page};
 use crate::auth::Caller;
 use crate::error::{ApiError, FieldError, Kind};
 use crate::params::{Input, Invalid, Line, Moment, Params, TriggerName, When, near};
@@ -141,7 +141,8 @@ async fn create(
     });
 
     if asked.skipped.is_some() && (asked.state.is_some() || !asked.status.is_empty()) {
-        return Err(invalid(
+        return Err(ApiError::field(
+            "skipped",
             "skipped excludes state and status, because skipped events have no delivery yet",
         ));
     }
@@ -166,7 +167,7 @@ async fn create(
         text: asked.text.map(|text| text.0),
     };
     if filter.from >= filter.to {
-        return Err(invalid("since must be before until and before now"));
+        return Err(ApiError::field("since", "since must be before until and before now"));
     }
 
     if asked.dry_run {

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::answers::answers;
 use super::period::Period;
 use super::whole::WholeQuery;
-use super::{MAX_PER_PAGE, invalid, limit};
+use super::{MAX_PER_PAGE, limit};
 use crate::api::v4::refresh;
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -473,19 +473,20 @@ fn per_minute(name: &'static str, given: &Clearable<i64>) -> Result<Edit<u32>, I
 fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<String>), ApiError> {
     if let Some(Line(text)) = given {
         if text.len() < SHORTEST_SECRET {
-            return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
+            let text = format!("secret is shorter than {SHORTEST_SECRET} characters");
+            return Err(ApiError::field("secret", text));
         }
 
         if text.starts_with("whsec_")
             && let Err(error) = SigningToken::parse(text)
         {
-            return Err(invalid(format!("secret {error}")));
+            return Err(ApiError::field("secret", format!("secret {error}")));
         }
 
         let secret = Secret::new(text.as_str());
         secret
             .check_header()
-            .map_err(|error| invalid(format!("secret {error}")))?;
+            .map_err(|error| ApiError::field("secret", format!("secret {error}")))?;
         return Ok((secret, None));
     }
 

@@ -28,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{filter_faults, invalid, managed};
+use super::{filter_faults, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment, TriggerName};
@@ -81,9 +81,10 @@ impl FromStr for Position {
             .split_once('-')
             .and_then(|(batch, events)| Some((batch.parse().ok()?, events.parse().ok()?)));
         let (batch, events) = parts.ok_or_else(|| {
-            invalid(format!(
-                "{text:?} is not a position; send the id of the last received event, such as 1742-0"
-            ))
+            ApiError::field(
+                "Last-Event-ID",
+                format!("{text:?} is not a position; send the id of the last received event, such as 1742-0"),
+            )
         })?;
 
         Ok(Self { batch, events })
@@ -200,7 +201,7 @@ async fn follow(
         (Some(last), _) if last.batch > next => {
             let text = "this position is after the end of the journal: it belongs to another server, or a backup was \
                 restored here; start without a position, or with since";
-            return Err(invalid(text));
+            return Err(ApiError::field("Last-Event-ID", text));
         }
         (Some(last), _) => last,
         (None, Some(since)) => Position {
