@@ -80,6 +80,9 @@ struct FormPage {
     /// The rule that is changed; None for a new one.
     rule: Option<Rule>,
     trial: Option<Trial>,
+
+    /// The unit of the watched number.
+    unit: String,
     base: String,
 }
 
@@ -264,6 +267,7 @@ impl Visit {
 
         Ok(FormPage {
             frame,
+            unit: rule::unit(&metrics.items, form.value("metric")),
             metrics: choices(metrics.items, form.value("metric")),
             statistics: &STATISTICS,
             conditions: &CONDITIONS,

@@ -123,7 +123,10 @@ pub(crate) fn an_alert_is_shown_and_a_refusal_names_its_field(engine: Engine) {
     for (rule, field) in [
         (json!({ "name": "x", "metric": "nothing", "above": 1 }), "metric"),
         (json!({ "name": "x", "metric": "mr_open" }), "above"),
-        (json!({ "name": "x", "metric": "mr_open", "above": 1, "window": 1 }), "window"),
+        (
+            json!({ "name": "x", "metric": "mr_open", "above": 1, "window": 1 }),
+            "window",
+        ),
     ] {
         let refused = server.call("POST", alerts, &rule.to_string()).check(422).json();
         assert_eq!(refused["errors"][0]["field"], field, "{refused}");
@@ -142,10 +145,16 @@ pub(crate) fn selected_deliveries_are_replayed(engine: Engine) {
     let delivered = || items(&server.get("/api/v1/deliveries?state=delivered")["items"]).to_vec();
     eventually("all are delivered", || delivered().len() == 3);
 
-    let ids: Vec<Value> = delivered().iter().take(2).map(|delivery| delivery["id"].clone()).collect();
+    let ids: Vec<Value> = delivered()
+        .iter()
+        .take(2)
+        .map(|delivery| delivery["id"].clone())
+        .collect();
     let ask = |more: Value| {
         let mut body = json!({ "deliveries": ids, "project": "gear/rope", "rate": 100 });
-        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
         server.call("POST", "/api/v1/replays", &body.to_string())
     };
     let counted = ask(json!({ "dry_run": true })).check(200).json();
@@ -175,7 +184,10 @@ pub(crate) fn an_administrator_finds_own_replays_at_the_project(engine: Engine) 
     let people = People { server: &server };
     let (id, maintainer) = people.make("maintainer", "api");
     people.add("projects/1", id, 40);
-    server.create("/api/v1/replays", &json!({ "since": "2020-01-01", "project": "gear/rope" }));
+    server.create(
+        "/api/v1/replays",
+        &json!({ "since": "2020-01-01", "project": "gear/rope" }),
+    );
     server.create("/api/v1/replays", &json!({ "since": "2020-01-01" }));
 
     let count = |token: &str, query: &str| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, key};
+use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, Watched, key};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
@@ -180,6 +180,9 @@ struct AlertView {
     /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     metric: String,
 
+    /// Unit of the number, such as `count` or `seconds`.
+    unit: &'static str,
+
     /// The number of the metric that is compared: `value`, `p50`, `p75`, `p90` or `p95`.
     #[schema(value_type = String)]
     statistic: Statistic,
@@ -240,6 +243,7 @@ impl AlertView {
         };
 
         let ids = projects.iter().map(|project| Some(project.id));
+        let unit = Watched::by_name(&rule.metric).map_or("", |watched| watched.unit());
         let statuses = [None].into_iter().chain(ids).filter_map(of_one).collect();
 
         let Rule {
@@ -269,6 +273,7 @@ impl AlertView {
             id,
             name,
             metric,
+            unit,
             statistic,
             window,
             above,

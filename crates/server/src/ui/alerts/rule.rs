@@ -10,7 +10,7 @@ use crate::ui::history::Choice as Named;
 use crate::ui::parts::{Badge, Time, sentence};
 
 /// Lengths of time, the longest first.
-const UNITS: [(u64, &str, &str); 4] = [
+const UNITS: [(u32, &str, &str); 4] = [
     (86_400, "d", "day"),
     (3600, "h", "hour"),
     (60, "m", "minute"),
@@ -55,6 +55,7 @@ pub(super) struct Rule {
     pub(super) id: i64,
     pub(super) name: String,
     metric: String,
+    unit: String,
     statistic: String,
     window: u64,
     above: Option<f64>,
@@ -117,12 +118,26 @@ impl Rule {
         }
 
         let limit = match (self.above, self.below, self.times_previous) {
-            (Some(limit), ..) => format!(" above {limit}"),
-            (_, Some(limit), _) => format!(" below {limit}"),
+            (Some(limit), ..) => format!(" above {}", self.amount(Some(limit))),
+            (_, Some(limit), _) => format!(" below {}", self.amount(Some(limit))),
             (.., Some(times)) => format!(" above {times} times the four windows before"),
             _ => String::new(),
         };
         format!("{words}{limit}, over {}", in_words(self.window))
+    }
+
+    /// A value of the watched number in words.
+    fn amount(&self, value: Option<f64>) -> String {
+        amount(value, &self.unit)
+    }
+
+    /// The number of a state, and the limit.
+    pub(super) fn numbers(&self, status: &Status) -> String {
+        format!(
+            "{} (limit {})",
+            self.amount(status.value),
+            self.amount(status.threshold)
+        )
     }
 
     /// The scope and the times of the rule, in words.
@@ -170,7 +185,14 @@ impl Rule {
             (above, ..) => ("above", above),
         };
         form.set("condition", condition);
-        form.set("limit", limit.map(|limit| limit.to_string()).unwrap_or_default());
+        let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
+        let whole = limit.parse().ok().filter(|seconds| *seconds > 0);
+        match whole {
+            Some(seconds) if self.unit == "seconds" && condition != "times_previous" => {
+                form.set("limit", span(seconds))
+            }
+            _ => form.set("limit", limit),
+        }
 
         let scope = match (&self.project, self.each_project) {
             (Some(_), _) => "one",
@@ -215,11 +237,6 @@ impl Status {
     pub(super) fn since(&self) -> Time {
         Time::new(&self.since)
     }
-
-    /// The number, and the limit.
-    pub(super) fn numbers(&self) -> String {
-        format!("{} (limit {})", number(self.value), number(self.threshold))
-    }
 }
 
 impl Evaluation {
@@ -239,12 +256,20 @@ impl Evaluation {
         }
     }
 
-    pub(super) fn value(&self) -> String {
-        number(self.value)
+    pub(super) fn value(&self, unit: &str) -> String {
+        amount(self.value, unit)
     }
 
-    pub(super) fn limit(&self) -> String {
-        number(self.threshold)
+    pub(super) fn limit(&self, unit: &str) -> String {
+        amount(self.threshold, unit)
+    }
+}
+
+/// A value in words.
+fn amount(value: Option<f64>, unit: &str) -> String {
+    match value {
+        Some(seconds) if unit == "seconds" => length(seconds),
+        value => number(value),
     }
 }
 
@@ -256,22 +281,35 @@ fn number(value: Option<f64>) -> String {
     )
 }
 
+/// A number of seconds in words, in the largest unit that fits, with at most one decimal.
+fn length(seconds: f64) -> String {
+    let units = UNITS.map(|(size, _, word)| (f64::from(size), word));
+    let (size, word) = units
+        .into_iter()
+        .find(|(size, _)| seconds >= *size)
+        .unwrap_or((1.0, "second"));
+    let rounded = (seconds / size * 10.0).round() / 10.0;
+    if rounded.to_bits() == 1.0_f64.to_bits() {
+        format!("1 {word}")
+    } else {
+        format!("{rounded} {word}s")
+    }
+}
+
 /// A length of time as forms take it: in the largest unit that fits without a rest.
 fn span(seconds: u64) -> String {
-    let unit = UNITS.into_iter().find(|(size, ..)| seconds % size == 0);
+    let unit = UNITS.into_iter().find(|(size, ..)| seconds % u64::from(*size) == 0);
     match unit {
-        Some((size, letter, _)) if seconds > 0 => format!("{}{letter}", seconds / size),
+        Some((size, letter, _)) if seconds > 0 => format!("{}{letter}", seconds / u64::from(size)),
         _ => String::new(),
     }
 }
 
-/// A length of time in words.
+/// A length of time in words, in the largest unit that fits without a rest.
 fn in_words(seconds: u64) -> String {
-    let (size, _, word) = UNITS
-        .into_iter()
-        .find(|(size, ..)| seconds % size == 0)
-        .unwrap_or((1, "s", "second"));
-    match seconds / size {
+    let unit = UNITS.into_iter().find(|(size, ..)| seconds % u64::from(*size) == 0);
+    let (size, _, word) = unit.unwrap_or((1, "s", "second"));
+    match seconds / u64::from(size) {
         1 => format!("1 {word}"),
         count => format!("{count} {word}s"),
     }
@@ -293,6 +331,16 @@ pub(super) fn choices(metrics: Vec<Metric>, chosen: &str) -> Vec<Named> {
     }
 
     choices
+}
+
+/// The unit of a number that a rule can watch.
+pub(super) fn unit(metrics: &[Metric], name: &str) -> String {
+    let known = metrics.iter().find(|metric| metric.name == name);
+    match known {
+        Some(metric) => metric.unit.clone(),
+        None if name == "silence" => "seconds".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// The form for a new rule.
@@ -321,11 +369,14 @@ pub(super) fn body(fields: &Fields, form: &mut Form) -> Value {
     }
 
     let condition = fields.text("condition");
-    match fields.text("limit").trim().parse::<f64>() {
-        Ok(limit) if limit.is_finite() && CONDITIONS.iter().any(|known| known.value == condition) => {
+    match limit(fields.text("limit").trim()) {
+        Some(limit) if CONDITIONS.iter().any(|known| known.value == condition) => {
             body.insert(condition.to_owned(), json!(limit));
         }
-        _ => form.wrong("limit", "The limit is a number, such as 0.8"),
+        _ => form.wrong(
+            "limit",
+            "The limit is a number such as 0.8, or a length of time such as 3d",
+        ),
     }
 
     match fields.text("scope") {
@@ -346,6 +397,12 @@ pub(super) fn body(fields: &Fields, form: &mut Form) -> Value {
     }
 
     Value::Object(body)
+}
+
+/// A limit: a number, or a length of time, which is a number of seconds.
+fn limit(text: &str) -> Option<f64> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.or_else(|| Some(parse_duration(text)?.as_secs_f64()))
 }
 
 /// Takes over a refusal. The form has one field for the three kinds of limits, and one for the choice of projects.
@@ -382,7 +439,18 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_a_number_or_a_length_of_time() {
+        assert_eq!(limit("0.8"), Some(0.8));
+        assert_eq!(limit("3d"), Some(259_200.0));
+        assert_eq!([limit("many"), limit("inf")], [None, None]);
+    }
+
+    #[test]
     fn numbers_are_short() {
+        assert_eq!(length(259_200.0), "3 days");
+        assert_eq!(length(5400.0), "1.5 hours");
+        assert_eq!(length(60.0), "1 minute");
+        assert_eq!(length(0.0), "0 seconds");
         assert_eq!(number(Some(1.0)), "1");
         assert_eq!(number(Some(0.123_456)), "0.123");
         assert_eq!(number(None), "–");
