@@ -81,7 +81,7 @@ for (const part of all("[data-live]")) {
     pause.textContent = "Pause updates";
     state.textContent = "Updates by itself";
     source.onmessage = event => {
-      if (part.contains(document.activeElement)) return;
+      if (part.contains(document.activeElement) || part.querySelector("input:checked")) return;
       part.innerHTML = event.data;
       showTimes(part);
       state.textContent = "Updates by itself";
@@ -101,6 +101,7 @@ for (const part of all("[data-live]")) {
 // Boxes that tick all others: <input type="checkbox" data-all="name of the others">.
 for (const box of all("[data-all]")) {
   box.hidden = false;
+  if (box.parentElement.matches("label")) box.parentElement.hidden = false;
   box.addEventListener("change", () => {
     for (const other of all(`input[name="${CSS.escape(box.dataset.all)}"]`)) other.checked = box.checked;
   });

@@ -4,6 +4,7 @@
 //! A page of a project, a group or the instance has the address that GitLab gives it, such as `/gear/rope/-/hooks`,
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
+mod alerts;
 mod assets;
 mod catalog;
 mod client;
@@ -14,6 +15,7 @@ mod error;
 mod events;
 mod form;
 mod frame;
+mod gaps;
 mod guard;
 mod history;
 mod home;
@@ -41,6 +43,7 @@ mod search;
 mod setup;
 mod sign_in;
 mod start;
+mod streams;
 mod tree;
 
 use std::sync::Arc;
@@ -186,6 +189,9 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
         .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
         .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
+        .merge(alerts::routes())
+        .merge(gaps::routes())
+        .merge(streams::routes())
         .fallback(error::missing)
 }
 

@@ -138,6 +138,15 @@ export async function fill(base, rootToken) {
   await admin.post(`/api/v4/projects/${project.id}/access_tokens`, {
     name: hostile("project-token"), scopes: ["api"], access_level: LEVELS.maintainer,
   });
+  // Two events whose predecessors never arrived.
+  const late = push(1);
+  Object.assign(late.object, { before: "c".repeat(40), after: "d".repeat(40) });
+  for (const event of [late, issue(20)]) await admin.post(`/api/v1/projects/${project.id}/events`, event);
+  const alert = await admin.post("/api/v1/insights/alerts", { name: hostile("alert", 5), metric: "silence", above: 259_200, each_project: true });
+  const gaps = await soon("the gaps of the project", async () => {
+    const found = await admin.get("/api/v1/insights/completeness?missing=true");
+    return found.items.length > 0 && found.items;
+  });
   const setup = await admin.post("/api/v1/setup_links", {});
   const portal = await admin.post("/api/v1/portal_sessions", { project: "gear/rope", access: "manage" });
   const names = {
@@ -157,6 +166,8 @@ export async function fill(base, rootToken) {
     notification: notification.id,
     member: people.maintainer.id,
     source: source.id,
+    alert: alert.id,
+    sourceProject: gaps[0].source_project_id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };
 }

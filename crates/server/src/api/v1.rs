@@ -7,6 +7,7 @@ mod answers;
 mod audit;
 mod backfill;
 mod body_faults;
+mod contribution;
 mod events;
 mod evidence;
 mod export;
@@ -46,6 +47,7 @@ mod setup_links;
 mod sources;
 mod status;
 mod stream;
+mod streams;
 mod support_bundle;
 mod triggers;
 mod whole;
@@ -96,7 +98,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(status::routes())
         .merge(support_bundle::routes())
         .merge(roster::routes())
+        .merge(contribution::routes())
         .merge(stream::routes())
+        .merge(streams::routes())
         .merge(triggers::routes())
         .merge(workers::routes())
 }

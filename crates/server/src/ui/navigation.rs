@@ -11,6 +11,9 @@ pub(super) enum Section {
     Events,
     Deliveries,
     Replays,
+    Gaps,
+    Streams,
+    Alerts,
     Notifications,
     Members,
     Tokens,
@@ -33,6 +36,9 @@ impl Section {
                 (Self::Events, "Events", "events"),
                 (Self::Deliveries, "Deliveries", "deliveries"),
                 (Self::Replays, "Replays", "replays"),
+                (Self::Gaps, "Gaps", "gaps"),
+                (Self::Streams, "Streams", "streams"),
+                (Self::Alerts, "Alerts", "alerts"),
                 (Self::Notifications, "Notifications", "notifications"),
                 (Self::Members, "Members", "members"),
                 (Self::Tokens, "Access tokens", "access_tokens"),
@@ -44,10 +50,10 @@ impl Section {
     /// Checks whether places of a level have the section.
     const fn is_at(self, level: Level) -> bool {
         match self {
-            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries | Self::Replays | Self::Notifications => {
-                true
-            }
+            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries => true,
+            Self::Replays | Self::Gaps | Self::Streams | Self::Notifications => true,
             Self::Projects => matches!(level, Level::Group),
+            Self::Alerts => matches!(level, Level::Instance),
             Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
     }
