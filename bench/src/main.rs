@@ -8,6 +8,7 @@
 
 mod insights;
 mod load;
+mod pages;
 mod peers;
 mod pipeline;
 mod server;
@@ -107,6 +108,10 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
 
         if wanted("insights") {
             insights::counting(&engine, scale).await?;
+        }
+
+        if wanted("pages") {
+            pages::pages(&engine, scale).await?;
         }
 
         if wanted("sizes") {

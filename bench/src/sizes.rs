@@ -195,7 +195,8 @@ pub(crate) async fn disk(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
+/// Attempts all deliveries that wait, each with success.
+pub(crate) async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
     let policies = Arc::new(Policies {
         retry: RetryPolicy::standard(),
         disable: DisablePolicy::Published,

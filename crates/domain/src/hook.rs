@@ -1,5 +1,6 @@
 //! Hooks: URLs that get the events of a project, a group or the instance.
 
+pub mod backlog;
 pub mod body_template;
 pub mod branch_filter;
 pub mod calls;

@@ -63,7 +63,7 @@ impl EventId {
     /// The creation time in whole milliseconds, from the first 48 bits.
     #[must_use]
     pub fn at(self) -> crate::Timestamp {
-        crate::Timestamp::from_micros(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX / 1000) * 1000)
+        time_of(self.0)
     }
 }
 
@@ -88,6 +88,16 @@ impl DeliveryId {
 
         Self(Uuid::from_bytes(bytes))
     }
+
+    /// The creation time of its event in whole milliseconds, from the first 48 bits.
+    #[must_use]
+    pub fn event_at(self) -> crate::Timestamp {
+        time_of(self.0)
+    }
+}
+
+fn time_of(id: Uuid) -> crate::Timestamp {
+    crate::Timestamp::from_micros(i64::try_from(id.as_u64_pair().0 >> 16).unwrap_or(i64::MAX / 1000) * 1000)
 }
 
 #[cfg(test)]
@@ -102,5 +112,6 @@ mod tests {
         assert_ne!(id, DeliveryId::of(event, HookId(8)));
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!(id.0.as_bytes()[..6], event.0.as_bytes()[..6]);
+        assert_eq!(id.event_at(), event.at());
     }
 }

@@ -135,6 +135,19 @@ for (const rows of all("[data-rows]")) {
   });
 }
 
+// The arrow keys lead from one value of a chart to the next. Charts are one stop of the tab key each.
+document.addEventListener("keydown", event => {
+  const spot = event.target.closest(".spots g");
+  const others = { ArrowLeft: spot?.previousElementSibling, ArrowRight: spot?.nextElementSibling,
+    Home: spot?.parentElement.firstElementChild, End: spot?.parentElement.lastElementChild };
+  const next = others[event.key];
+  if (!next) return;
+  event.preventDefault();
+  spot.setAttribute("tabindex", -1);
+  next.setAttribute("tabindex", 0);
+  next.focus();
+});
+
 // The slash key leads to the search field.
 document.addEventListener("keydown", event => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -7,6 +7,7 @@
 mod alerts;
 mod assets;
 mod catalog;
+mod charts;
 mod client;
 #[cfg(debug_assertions)]
 mod components;

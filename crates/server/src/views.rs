@@ -2,6 +2,7 @@
 
 mod history;
 mod hook;
+mod hook_backlog;
 mod hook_status;
 mod inspector;
 mod notification;
@@ -23,6 +24,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers, ShownRestriction};
+pub use hook_backlog::HookBacklog;
 pub use hook_status::{BacklogView, HookStatus, HourView, LastAttemptView};
 pub use inspector::{CredentialCheck, InspectedRequest, InspectedRequestWithBody, Inspector};
 pub use notification::{NotificationMessage, NotificationRule};

@@ -6,10 +6,11 @@
 //! read, up to a limit. So a hook with many attempts shows a sample from the whole day, and not its last minutes.
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::BLOCKED;
+use quickdraw_domain::delivery::{BLOCKED, State};
+use quickdraw_domain::hook::backlog::Open;
 use quickdraw_domain::hook::calls::Call;
 use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::{AttemptId, HookId, Timestamp};
+use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use crate::attempts::outcome_of;
 use crate::error::Result;
@@ -177,6 +178,18 @@ pub trait Activity {
 
     /// The newest calls of all hooks since a time, newest first; at most so many.
     async fn recent_calls(&self, since: Timestamp, most: usize) -> Result<Vec<Call>>;
+
+    /// The open deliveries of a hook, in any order: of those without a lease at most so many that wait and so many that
+    /// are retried, the first due ones. Blocked deliveries are due last among those that wait.
+    async fn open_deliveries(&self, hook: HookId, most: usize) -> Result<Vec<Open>>;
+}
+
+/// Builds an open delivery from its columns.
+pub(crate) fn open_delivery(id: DeliveryId, state: i16, due_at: i64) -> Open {
+    Open {
+        event_at: id.event_at(),
+        stage: State::from_code(state, Timestamp::from_micros(due_at)).stage(),
+    }
 }
 
 /// A part of a range of numbers: its first number, and the first number after it.

@@ -15,6 +15,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     hook_status::a_temporarily_disabled_hook_names_its_next_attempt,
     hook_status::a_paused_hook_names_the_person_and_waits,
     hook_status::the_status_of_a_foreign_hook_does_not_exist,
+    hook_status::the_backlog_of_a_hook_shows_since_when_deliveries_wait,
     previews::a_url_preview_names_the_rule_of_the_guard,
     previews::a_url_preview_names_the_secrets_that_another_address_drops,
     previews::a_template_preview_uses_the_newest_real_event,

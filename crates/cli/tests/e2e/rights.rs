@@ -73,7 +73,7 @@ fn need_of_v1(method: &str, path: &str) -> Need {
         "triggers" | "triggers/{trigger_name}" => Need::Open,
         "hooks/status" | "overview" | "search" => Need::ManagerOfNamed,
         "names" => Need::SignedIn,
-        "hooks/{hook_id}/status" => Need::HiddenFromMembers,
+        "hooks/{hook_id}/backlog" | "hooks/{hook_id}/status" => Need::HiddenFromMembers,
         "previews/url" | "previews/template" | "previews/filter" => Need::ManagerOfNamed,
         "webhooks/gitlab" | "webhooks/gitlab/{key}" => Need::Secret,
         "projects/{id}/events" | "projects/{id}/active_hooks" => Need::Manager,

@@ -7,7 +7,7 @@ use crate::Timestamp;
 /// Hours that are shown: the current one, which has not ended, and those before it.
 pub const HOURS: usize = 24;
 
-const HOUR: i64 = 3_600_000_000;
+pub(crate) const HOUR: i64 = 3_600_000_000;
 /// The whole hours before the current one.
 const BEFORE: Duration = Duration::from_secs(23 * 3600);
 

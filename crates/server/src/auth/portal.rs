@@ -77,7 +77,7 @@ pub(super) fn allows(parts: &Parts) -> bool {
 
 fn allows_operation(method: &Method, pattern: &str) -> bool {
     const HOOKS: [&str; 2] = ["/api/v4/projects/{id}/hooks", "/api/v4/groups/{id}/hooks"];
-    const READ: [&str; 15] = [
+    const READ: [&str; 16] = [
         "/api/v4/projects/{id}",
         "/api/v4/groups/{id}",
         "/api/v1/attempts",
@@ -86,6 +86,7 @@ fn allows_operation(method: &Method, pattern: &str) -> bool {
         "/api/v1/events",
         "/api/v1/events/{event_id}",
         "/api/v1/hooks/status",
+        "/api/v1/hooks/{hook_id}/backlog",
         "/api/v1/hooks/{hook_id}/status",
         "/api/v1/names",
         "/api/v1/schemas",

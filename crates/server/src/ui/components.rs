@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::charts::{Chart, Column, Data, Ink, Series, Unit};
 use super::form::Form;
 use super::frame::{Frame, Link, Notice, page};
 use super::navigation::{Section, Sections};
@@ -22,6 +23,9 @@ struct ComponentsPage {
     statuses: Vec<Badge>,
     time: Time,
     long: &'static str,
+
+    /// Charts with many values, with few and with none.
+    charts: Vec<Chart>,
 
     /// A form as it is opened.
     fresh: Form,
@@ -63,9 +67,83 @@ pub(super) async fn show() -> Response {
         statuses,
         time: Time::new(TIME),
         long: LONG,
+        charts: charts(),
         fresh,
         refused,
     })
+}
+
+/// Each kind of chart in all its states.
+fn charts() -> Vec<Chart> {
+    let counts = |name, ink, factor: u64| {
+        let count = move |hour: u64| Some(hour * hour * factor % 97);
+        Series::counts(name, ink, (0..24).map(count))
+    };
+    let few = |name, ink, at: usize, value| {
+        let mut values = vec![None; 24];
+        values[at] = Some(value);
+        Series { name, ink, values }
+    };
+    let durations = |name, ink, least: f64| {
+        let value = move |hour: i32| (hour % 9 != 4).then(|| least + f64::from(hour * hour % 13) / 40.0);
+        Series {
+            name,
+            ink,
+            values: (0..24).map(value).collect(),
+        }
+    };
+
+    vec![
+        chart_of(
+            "Two series",
+            Unit::Count,
+            vec![counts("Delivered", Ink::Good, 50), counts("Failed", Ink::Bad, 3)],
+        )
+        .bars(),
+        chart_of(
+            "Three series",
+            Unit::Count,
+            vec![
+                counts("Waiting", Ink::First, 5),
+                counts("Retrying", Ink::Second, 7),
+                counts("Blocked", Ink::Third, 2),
+            ],
+        )
+        .bars(),
+        chart_of("One failure", Unit::Count, vec![few("Failed", Ink::Bad, 20, 1.0)]).bars(),
+        chart_of(
+            "Great numbers",
+            Unit::Count,
+            vec![few("Events", Ink::First, 3, 1_234_567.0)],
+        )
+        .bars(),
+        chart_of("No bars", Unit::Count, Vec::new()).bars(),
+        chart_of(
+            "Lines with gaps",
+            Unit::Seconds,
+            vec![
+                durations("Half", Ink::First, 0.05),
+                durations("95 %", Ink::Second, 0.3),
+                durations("Longest", Ink::Third, 0.9),
+            ],
+        )
+        .lines(),
+        chart_of("One value", Unit::Seconds, vec![few("Half", Ink::First, 12, 0.002)]).lines(),
+        chart_of("No lines", Unit::Seconds, Vec::new()).lines(),
+    ]
+}
+
+fn chart_of(title: &'static str, unit: Unit, series: Vec<Series>) -> Data {
+    let column = |hour: usize| Column::time(&format!("2026-12-01T{hour:02}:00:00.000Z"));
+    Data {
+        title,
+        description: "A sentence about the numbers.".to_owned(),
+        nothing: "There are no numbers.",
+        column: "Hour",
+        columns: (0..24).map(column).collect(),
+        series,
+        unit,
+    }
 }
 
 /// A frame with every part that a frame can have.

@@ -1,5 +1,6 @@
 //! Webhooks of a project, a group or the instance.
 
+mod charts;
 mod curl;
 pub(super) mod form;
 mod inherited;

@@ -13,8 +13,9 @@ use futures_util::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use self::chart::{Bars, Minute};
+use self::chart::Minute;
 use super::Ui;
+use super::charts::Chart;
 use super::error::PageError;
 use super::form::{Fields, Query};
 use super::frame::{Frame, page};
@@ -169,9 +170,8 @@ struct Shown {
     sources: Vec<SourceAttention>,
     gaps: Vec<Gap>,
     silent: Vec<SilentProject>,
-    events: Bars,
-    calls: Bars,
-    minutes: Vec<Minute>,
+    events: Chart,
+    calls: Chart,
 }
 
 impl Shown {
@@ -261,9 +261,8 @@ async fn shown(at: &Visit, overview: Overview) -> Shown {
         sources: overview.sources.unwrap_or_default(),
         gaps: overview.gaps.unwrap_or_default(),
         silent: overview.silent_projects,
-        events: Bars::events(&overview.minutes),
-        calls: Bars::calls(&overview.minutes),
-        minutes: overview.minutes,
+        events: chart::events(&overview.minutes),
+        calls: chart::calls(&overview.minutes),
     }
 }
 

@@ -87,6 +87,19 @@ impl Time {
     }
 }
 
+/// A duration in seconds, with the unit that fits.
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 0.01 {
+        return format!("{:.1} ms", seconds * 1000.0);
+    }
+
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
+
+    format!("{seconds:.2} s")
+}
+
 /// A text with a capital letter at its beginning.
 pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
@@ -128,5 +141,12 @@ mod tests {
             time,
             r#"<time datetime="2026-12-01T10:00:00.123Z">2026-12-01 10:00:00 UTC</time>"#
         );
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        assert_eq!(duration(0.0012), "1.2 ms");
+        assert_eq!(duration(0.25), "250 ms");
+        assert_eq!(duration(9.999), "10.00 s");
     }
 }

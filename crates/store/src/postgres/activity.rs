@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
-use quickdraw_domain::Timestamp;
+use quickdraw_domain::hook::backlog::Open;
 use quickdraw_domain::hook::calls::Call;
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use tokio_postgres::Row;
 
 use super::Postgres;
-use crate::activity::{AGED, Activity, ActivityOf, HookActivity, LastAttempt, Slice, calls, slices};
+use crate::activity::{AGED, Activity, ActivityOf, HookActivity, LastAttempt, Slice, calls, open_delivery, slices};
 use crate::columns;
 use crate::error::Result;
 
@@ -46,6 +47,22 @@ impl Activity for Postgres {
         let attempts: Vec<LastAttempt> = rows.iter().map(attempt).collect();
 
         Ok(calls(&attempts, since))
+    }
+
+    async fn open_deliveries(&self, hook: HookId, most: usize) -> Result<Vec<Open>> {
+        let client = self.client().await?;
+        // Deliveries under a lease are not in the index of those that are owed.
+        let sql = "SELECT d.id, d.state, d.due_at FROM (VALUES (0::smallint), (1::smallint)) AS s (state)
+            CROSS JOIN LATERAL (SELECT id, state, due_at FROM deliveries
+                WHERE state = s.state AND state < 2 AND leased_until IS NULL AND hook_id = $1
+                ORDER BY due_at LIMIT $2) d
+            UNION ALL
+            SELECT id, state, due_at FROM deliveries WHERE leased_until IS NOT NULL AND state < 2 AND hook_id = $1";
+        let statement = client.prepare_cached(sql).await?;
+        let rows = client.query(&statement, &[&hook.0, &columns::limit(most)]).await?;
+        let open = |row: &Row| open_delivery(DeliveryId(row.get("id")), row.get("state"), row.get("due_at"));
+
+        Ok(rows.iter().map(open).collect())
     }
 }
 

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::delivery::Stage;
+use quickdraw_domain::hook::backlog::Open;
 use quickdraw_domain::hook::calls::Call;
-use quickdraw_domain::{HookId, Timestamp};
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use super::rows::scalar;
-use crate::activity::{AGED, Activity, ActivityOf, HookActivity, LastAttempt, OpenDeliveries, Slice, calls, slices};
+use crate::activity::{
+    AGED, Activity, ActivityOf, HookActivity, LastAttempt, OpenDeliveries, Slice, calls, open_delivery, slices,
+};
 use crate::columns;
 use crate::error::Result;
 
@@ -51,6 +54,27 @@ impl Activity for Sqlite {
             let attempts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
 
             Ok(calls(&attempts, since))
+        })
+        .await
+    }
+
+    async fn open_deliveries(&self, hook: HookId, most: usize) -> Result<Vec<Open>> {
+        self.read(move |connection| {
+            // The index has the id too, so no row of the table is read.
+            let mut statement = connection.prepare_cached(
+                "SELECT id, due_at FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
+                    ORDER BY due_at LIMIT ?3",
+            )?;
+            let mut open = Vec::new();
+            for stage in [Stage::Waiting, Stage::Retrying] {
+                let state = stage.code();
+                let mut rows = statement.query((state, hook.0, columns::limit(most)))?;
+                while let Some(row) = rows.next()? {
+                    open.push(open_delivery(DeliveryId(row.get("id")?), state, row.get("due_at")?));
+                }
+            }
+
+            Ok(open)
         })
         .await
     }

@@ -1,10 +1,12 @@
 //! Checks of the activity of hooks.
 
+use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp};
 use quickdraw_store::activity::{ActivityOf, HookActivity};
 
-use crate::fixture::{Fixture, NOON, at};
+use crate::fixture::{Fixture, NOON, at, event_at, to};
 
 const OK: Outcome = Outcome::Delivered { status: 200 };
 const FAILED: Outcome = Outcome::Failed {
@@ -128,4 +130,43 @@ pub(crate) async fn the_newest_calls_of_all_hooks_come_first(fixture: Fixture) {
     let (all, one) = (calls(at(5), 10), calls(at(5), 1));
     assert_eq!(all.await, [(at(20), false), (at(10), true)]);
     assert_eq!(one.await, [(at(20), false)]);
+}
+
+/// Owes an event of this time to the hooks.
+async fn owe_event_of(fixture: &Fixture, hooks: &[HookId], time: Timestamp) {
+    let new = event_at(Place::Instance, b"{}", time);
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    fixture.fan_out(time, to(hooks)).await;
+}
+
+pub(crate) async fn open_deliveries_have_the_time_of_their_event(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let (one, other) = (fixture.hook(project).await, fixture.hook(project).await);
+    for (second, outcome) in [(0, OK), (1, FAILED)] {
+        owe_event_of(&fixture, &[one], at(second)).await;
+        for claimed in fixture.claim(at(second)).await {
+            fixture.finish(&claimed, outcome, at(second)).await;
+        }
+    }
+
+    owe_event_of(&fixture, &[one, other], at(2)).await;
+    owe_event_of(&fixture, &[one], at(3)).await;
+
+    let store = &fixture.store;
+    let open = |most| async move {
+        let open = store.open_deliveries(one, most).await.expect("read");
+        let mut open: Vec<_> = open.iter().map(|open| (open.event_at, open.stage)).collect();
+        open.sort_by_key(|(at, _)| *at);
+        open
+    };
+    let all = [
+        (at(1), Stage::Retrying),
+        (at(2), Stage::Waiting),
+        (at(3), Stage::Waiting),
+    ];
+    assert_eq!(open(10).await, all);
+    assert_eq!(open(1).await, all[..2], "the first due one of each state");
+
+    assert!(!fixture.claim(at(4)).await.is_empty());
+    assert_eq!(open(10).await.len(), 3, "deliveries that are under way are open too");
 }

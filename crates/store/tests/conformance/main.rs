@@ -67,6 +67,7 @@ const CHECKS: &[(&str, Check)] = checks![
     activity::a_hook_with_many_attempts_shows_a_sample,
     activity::the_newest_calls_of_all_hooks_come_first,
     activity::open_deliveries_are_counted_with_the_oldest_and_the_next,
+    activity::open_deliveries_have_the_time_of_their_event,
     appends::events_follow_in_the_order_of_commits_whatever_their_ids,
     appends::following_can_start_at_a_time,
     appends::a_position_before_the_retained_events_is_reported_as_lost,

@@ -105,3 +105,28 @@ pub(crate) fn the_status_of_a_foreign_hook_does_not_exist(engine: Engine) {
     server.call_as(&token, "GET", STATUS, "").check(404);
     server.call_as(&token, "GET", "/api/v1/hooks/status", "").check(403);
 }
+
+pub(crate) fn the_backlog_of_a_hook_shows_since_when_deliveries_wait(engine: Engine) {
+    let (server, _sink, hook) = start(&engine, 500);
+    report(&server, 1);
+    let backlog = || server.get(&format!("/api/v1/hooks/{hook}/backlog"));
+    let count = |name: &str| {
+        let hours = backlog()["hours"].as_array().cloned().unwrap_or_default();
+        assert_eq!(hours.len(), 24);
+        hours.iter().filter_map(|hour| hour[name].as_u64()).sum::<u64>()
+    };
+    eventually("a delivery is retried", || count("retrying") == 1);
+
+    server.call("POST", &format!("/api/v4/projects/1/hooks/{hook}/pause"), "");
+    for number in [1, 2] {
+        server.report(number).expect("it is accepted");
+    }
+    eventually("two deliveries wait", || count("waiting") == 2);
+    let none = json!({ "waiting": 0, "blocked": 0, "retrying": 0 });
+    check_parts(&backlog(), json!({ "earlier": none, "is_partial": false }));
+
+    let (_, token) = People { server: &server }.make("stranger", "api");
+    server
+        .call_as(&token, "GET", &format!("/api/v1/hooks/{hook}/backlog"), "")
+        .check(404);
+}

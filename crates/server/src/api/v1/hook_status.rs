@@ -1,4 +1,4 @@
-//! The status of hooks: of all hooks of a project, a group or the instance, and of one hook.
+//! The status of hooks: of all hooks of a project, a group or the instance, and of one hook with its backlog.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
-use crate::views::HookStatus;
+use crate::views::{HookBacklog, HookStatus};
 
 /// Number of hooks in a page if the request does not say it.
 const USUAL: i64 = 100;
@@ -29,9 +29,14 @@ const USUAL: i64 = 100;
 const MAX_ATTEMPTS: usize = 12_000;
 /// Largest number of open deliveries that are counted for an answer, in each of two states.
 const MAX_DELIVERIES: usize = 100_000;
+/// Largest number of open deliveries of each state that are sorted by time for an answer.
+const MAX_DATED: usize = 12_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(backlog))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -104,17 +109,35 @@ async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<HookStatus>, ApiError> {
-    let id = HookId(id.parse().map_err(|_| nothing())?);
-    if !reach::may_see_hook(&app, &caller, id).await? {
-        return Err(nothing());
-    }
-
+    let id = seen(&app, &caller, &id).await?;
     let scope = app.engine.context.directory().hook(id).map(|hook| hook.scope);
     let scope = scope.ok_or_else(nothing)?;
     let entry = app.store().find_hook(scope, id).await?.ok_or_else(nothing)?;
     let status = statuses(&app, &[entry]).await?.pop();
 
     status.map(Json).ok_or_else(nothing)
+}
+
+/// Show since when the deliveries of a hook wait. Maintainers of its project, owners of its group, and administrators.
+///
+/// Deliveries that have not ended are counted by the hour of their event. At most 12,000 deliveries that wait and
+/// 12,000 that are retried are read, those that are due first.
+#[utoipa::path(get, path = "/hooks/{hook_id}/backlog", tag = "Hooks", responses((status = 200, body = HookBacklog)))]
+async fn backlog(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<HookBacklog>, ApiError> {
+    let id = seen(&app, &caller, &id).await?;
+    let open = app.store().open_deliveries(id, MAX_DATED).await?;
+    Ok(Json(HookBacklog::new(&open, MAX_DATED, app.now())))
+}
+
+/// The hook with an id, if the caller may see it.
+async fn seen(app: &App, caller: &Caller, id: &str) -> Result<HookId, ApiError> {
+    let id = HookId(id.parse().map_err(|_| nothing())?);
+    let is_seen = reach::may_see_hook(app, caller, id).await?;
+    is_seen.then_some(id).ok_or_else(nothing)
 }
 
 /// Reads the status of hooks, at most a page of them.

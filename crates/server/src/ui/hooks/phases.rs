@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use serde::Deserialize;
 
-use super::status::duration;
+use crate::ui::parts::duration;
 
 /// Width of the bar.
 const WIDTH: u64 = 1000;

@@ -10,14 +10,14 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::status::{Status, duration, outcome_badge};
+use super::status::{Status, outcome_badge};
 use crate::ui::Ui;
 use crate::ui::client::{Api, Items};
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Query};
 use crate::ui::history::kind_words;
 use crate::ui::live::live;
-use crate::ui::parts::{Badge, Time};
+use crate::ui::parts::{Badge, Time, duration};
 use crate::ui::place::Visit;
 
 /// Number of requests on a page.

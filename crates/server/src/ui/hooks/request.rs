@@ -14,7 +14,7 @@ use super::curl::command;
 use super::phases::{Phases, PhasesBar};
 use super::recent::Attempt as Listed;
 use super::show::words;
-use super::status::{duration, outcome_badge};
+use super::status::outcome_badge;
 use super::{Hook, shortened};
 use crate::ui::Ui;
 use crate::ui::error::PageError;
@@ -22,7 +22,7 @@ use crate::ui::form::{Query, Sent};
 use crate::ui::frame::{Frame, Notice, page, refused_page};
 use crate::ui::history::kind_words;
 use crate::ui::navigation::Section;
-use crate::ui::parts::{Badge, Time};
+use crate::ui::parts::{Badge, Time, duration};
 use crate::ui::place::Visit;
 
 /// Largest size in bytes of a body that is shown in several lines.

@@ -8,11 +8,13 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
+use super::charts::{self, Waiting};
 use super::kinds::{Kind, kinds};
 use super::recent::{Filters, PERIODS, Recent};
 use super::status::Status;
 use super::{Hook, shortened};
 use crate::ui::Ui;
+use crate::ui::charts::Chart;
 use crate::ui::client::Refusal;
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Query, Sent};
@@ -27,6 +29,9 @@ struct HookPage {
     frame: Frame,
     hook: Hook,
     status: Status,
+
+    /// Attempts, durations and backlog.
+    charts: [Chart; 3],
     kinds: Vec<Kind>,
     filters: Filters,
     outcomes: [Choice; 12],
@@ -84,8 +89,9 @@ async fn hook_page(ui: &Ui, at: &Visit, query: &Fields) -> Result<HookPage, Page
     // The webhook comes first: its refusal is the right one.
     let api = &at.person.api;
     let hook: Hook = api.get(&json).await?;
-    let (status, recent, kinds) = tokio::try_join!(
+    let (status, waiting, recent, kinds) = tokio::try_join!(
         Status::read(api, id),
+        Waiting::read(api, id),
         Recent::read(api, &list, &filters, &address),
         kinds(at),
     )?;
@@ -99,6 +105,7 @@ async fn hook_page(ui: &Ui, at: &Visit, query: &Fields) -> Result<HookPage, Page
             .crumb("Webhooks", at.place.page("hooks"))
             .json(Status::address(id)),
         hook,
+        charts: [charts::attempts(&status), charts::durations(&status), waiting.chart()],
         status,
         kinds,
         filters,

@@ -1,16 +1,12 @@
 //! The status of a webhook, as pages show it: its state, its last 24 hours, and its backlog.
 
-use askama::Template;
-use askama::filters::HtmlSafe;
 use serde::Deserialize;
 
+use crate::ui::charts::Strip;
 use crate::ui::client::Api;
 use crate::ui::error::PageError;
 use crate::ui::history::OUTCOMES;
-use crate::ui::parts::{Badge, Time};
-
-/// Height of the strip of hours.
-const HEIGHT: u64 = 24;
+use crate::ui::parts::{Badge, Time, duration};
 
 /// The status of a webhook.
 #[derive(Deserialize)]
@@ -24,8 +20,8 @@ pub(super) struct Status {
     delivered: u64,
     success_share: Option<f64>,
     p95_duration: Option<f64>,
-    hours: Vec<Hour>,
-    is_sampled: bool,
+    pub(super) hours: Vec<Hour>,
+    pub(super) is_sampled: bool,
     backlog: Backlog,
 }
 
@@ -38,9 +34,12 @@ pub(super) struct LastAttempt {
 }
 
 #[derive(Deserialize)]
-struct Hour {
-    delivered: u64,
-    failed: u64,
+pub(super) struct Hour {
+    pub(super) at: String,
+    pub(super) delivered: u64,
+    pub(super) failed: u64,
+    pub(super) p50_duration: Option<f64>,
+    pub(super) p95_duration: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -139,55 +138,11 @@ impl Status {
 
     /// The attempts of the last 24 hours as bars.
     pub(super) fn strip(&self) -> Strip {
-        let most = self.hours.iter().map(|hour| hour.delivered + hour.failed).max();
-        let most = most.unwrap_or(0).max(1);
-        let (mut good, mut bad, mut none) = (String::new(), String::new(), String::new());
-
-        for (hour, x) in self.hours.iter().zip((0..).step_by(4)) {
-            if hour.delivered + hour.failed == 0 {
-                none.push_str(&format!("M{x} {}h3v2h-3z", HEIGHT - 2));
-                continue;
-            }
-
-            let failed = height(hour.failed, most);
-            let delivered = height(hour.delivered, most).min(HEIGHT - failed);
-            if delivered > 0 {
-                good.push_str(&format!("M{x} {}h3v{delivered}h-3z", HEIGHT - delivered));
-            }
-            if failed > 0 {
-                bad.push_str(&format!("M{x} {}h3v{failed}h-3z", HEIGHT - delivered - failed));
-            }
-        }
-
         let failed = self.attempts.saturating_sub(self.delivered);
-        Strip {
-            title: format!("Last 24 hours: {} delivered, {failed} failed", self.delivered),
-            good,
-            bad,
-            none,
-        }
+        let title = format!("Last 24 hours: {} delivered, {failed} failed", self.delivered);
+        Strip::new(title, self.hours.iter().map(|hour| (hour.delivered, hour.failed)))
     }
 }
-
-/// The height of a bar. A small number is seen too.
-fn height(count: u64, most: u64) -> u64 {
-    (count * (HEIGHT - 2)).div_ceil(most)
-}
-
-/// The attempts of 24 hours as bars: delivered ones below, failed ones above.
-#[derive(Template)]
-#[template(
-    ext = "html",
-    source = r#"<svg class="strip" viewBox="0 0 96 24" role="img"><title>{{ title }}</title><path class="none" d="{{ none }}"/><path class="good" d="{{ good }}"/><path class="bad" d="{{ bad }}"/></svg>"#
-)]
-pub(super) struct Strip {
-    title: String,
-    good: String,
-    bad: String,
-    none: String,
-}
-
-impl HtmlSafe for Strip {}
 
 /// The badge of an attempt's outcome: the status of the answer, or the reason for having none.
 pub(super) fn outcome_badge(outcome: &str, status: Option<u16>) -> Badge {
@@ -201,19 +156,6 @@ pub(super) fn outcome_badge(outcome: &str, status: Option<u16>) -> Badge {
 pub(super) fn outcome_words(outcome: &str) -> &str {
     let found = OUTCOMES.iter().find(|(name, _)| *name == outcome);
     found.map_or(outcome, |(_, words)| words)
-}
-
-/// A duration in seconds, with the unit that fits.
-pub(super) fn duration(seconds: f64) -> String {
-    if seconds < 0.01 {
-        return format!("{:.1} ms", seconds * 1000.0);
-    }
-
-    if seconds < 1.0 {
-        return format!("{:.0} ms", seconds * 1000.0);
-    }
-
-    format!("{seconds:.2} s")
 }
 
 /// Writes a time of the API for people. Other words stay.
@@ -238,17 +180,5 @@ mod tests {
     fn times_in_sentences_are_written_for_people() {
         assert_eq!(exact_time("2026-12-01T10:00:00.123Z."), "2026-12-01 10:00:00 UTC.");
         assert_eq!(exact_time("Zebra"), "Zebra");
-    }
-
-    #[test]
-    fn durations_have_the_unit_that_fits() {
-        assert_eq!(duration(0.0012), "1.2 ms");
-        assert_eq!(duration(0.25), "250 ms");
-        assert_eq!(duration(9.999), "10.00 s");
-    }
-
-    #[test]
-    fn small_numbers_are_seen_in_the_strip() {
-        assert_eq!((height(0, 500), height(1, 500), height(500, 500)), (0, 1, 22));
     }
 }
