@@ -18,6 +18,7 @@ mod guard;
 mod history;
 mod home;
 mod hooks;
+mod inspectors;
 mod live;
 mod members;
 mod navigation;
@@ -40,6 +41,7 @@ mod scopes;
 mod search;
 mod setup;
 mod sign_in;
+mod sources;
 mod start;
 mod tree;
 
@@ -186,6 +188,8 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
         .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
         .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
+        .merge(sources::routes())
+        .merge(inspectors::routes())
         .fallback(error::missing)
 }
 

@@ -11,6 +11,8 @@ pub(super) enum Section {
     Events,
     Deliveries,
     Replays,
+    Sources,
+    Inspectors,
     Notifications,
     Members,
     Tokens,
@@ -33,6 +35,8 @@ impl Section {
                 (Self::Events, "Events", "events"),
                 (Self::Deliveries, "Deliveries", "deliveries"),
                 (Self::Replays, "Replays", "replays"),
+                (Self::Sources, "Sources", "sources"),
+                (Self::Inspectors, "Inspectors", "inspectors"),
                 (Self::Notifications, "Notifications", "notifications"),
                 (Self::Members, "Members", "members"),
                 (Self::Tokens, "Access tokens", "access_tokens"),
@@ -44,10 +48,15 @@ impl Section {
     /// Checks whether places of a level have the section.
     const fn is_at(self, level: Level) -> bool {
         match self {
-            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries | Self::Replays | Self::Notifications => {
-                true
-            }
+            Self::Overview
+            | Self::Hooks
+            | Self::Events
+            | Self::Deliveries
+            | Self::Replays
+            | Self::Inspectors
+            | Self::Notifications => true,
             Self::Projects => matches!(level, Level::Group),
+            Self::Sources => matches!(level, Level::Instance),
             Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
     }
