@@ -69,7 +69,7 @@ export async function the_answer_of_an_inspector_is_chosen_and_refusals_stand_be
     await field(visitor, "Status").fill("199");
     await field(visitor, "Body").fill(hostileAll("answer"));
     await press(visitor, "Save changes");
-    await visitor.page.locator("#status-error").getByText("status must be a number from 200 to 599").waitFor();
+    await visitor.page.locator("#status-error").getByText("status must be a whole number from 200 to 599").waitFor();
     assert.equal(await field(visitor, "Body").inputValue(), hostileAll("answer"));
 
     await field(visitor, "Status").fill("503");

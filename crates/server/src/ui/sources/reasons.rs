@@ -1,10 +1,15 @@
 //! The reasons for which a source refuses requests, in plain words and with the way to mend them.
 
+use crate::ui::parts::sentence;
+
 /// A reason for a refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Reason {
     /// The reason as the end of an address, so that rows lead to it.
     pub(super) anchor: &'static str,
+
+    /// The reason in a few words, for a row.
+    pub(super) short: String,
     pub(super) words: String,
 
     /// The way to mend it; empty if there is none.
@@ -94,26 +99,30 @@ const KNOWN: [(&str, &str, &str, &str); 12] = [
 ];
 
 /// The reasons whose notes differ from request to request, by a part of the note.
-const BY_PART: [(&str, &str, &str); 4] = [
+const BY_PART: [(&str, &str, &str, &str); 4] = [
     (
         "this source serves ",
         "instance",
+        "Another GitLab than the one of this source",
         "Change the GitLab of this source, or add a source for the other GitLab.",
     ),
     (
         "another source already serves ",
         "taken",
+        "Another source serves this GitLab",
         "Delete the webhook in GitLab that has the wrong address, or write this GitLab into the settings of this source.",
     ),
     (
         "sender_rate_limit",
         "senders",
+        "Too many requests with a valid credential",
         "Raise the limit of requests with a valid credential. GitLab does not send these events again: compare with \
          GitLab to find and repair gaps.",
     ),
     (
         "is present twice with different values",
         "twice",
+        "A header is present twice",
         "A custom header of GitLab's webhook, or a proxy in front of this server, adds the header. Remove it there.",
     ),
 ];
@@ -122,30 +131,44 @@ impl Reason {
     /// The reason for the status and the note of a request that was refused.
     pub(super) fn of(status: u16, note: &str) -> Self {
         if let Some((_, anchor, words, mend)) = KNOWN.iter().find(|(known, ..)| *known == note) {
-            let words = (*words).to_owned();
-            return Self { anchor, words, mend };
+            return Self::new(anchor, words, words, mend);
         }
 
-        let words = super::super::parts::sentence(note);
-        if let Some((_, anchor, mend)) = BY_PART.iter().find(|(part, ..)| note.contains(part)) {
-            return Self { anchor, words, mend };
+        let words = sentence(note);
+        if let Some((_, anchor, short, mend)) = BY_PART.iter().find(|(part, ..)| note.contains(part)) {
+            return Self::new(anchor, short, &words, mend);
         }
 
-        let (anchor, mend) = match status {
+        let (anchor, short, mend) = match status {
             400 => (
                 "body",
+                "The body cannot be read",
                 "Only GitLab's webhooks can post here: the body must be a JSON object. A custom template in GitLab's \
                  webhook must make one, too.",
             ),
-            415 => ("compressed", "Let the proxy pass the body on as GitLab sent it."),
+            415 => (
+                "compressed",
+                "The body is compressed",
+                "Let the proxy pass the body on as GitLab sent it.",
+            ),
             503 => (
                 "unavailable",
+                "The server was busy",
                 "The server or its database was busy or stopping. GitLab does not send these events again: compare \
                  with GitLab to find and repair gaps.",
             ),
-            _ => ("other", ""),
+            _ => ("other", words.as_str(), ""),
         };
-        Self { anchor, words, mend }
+        Self::new(anchor, short, &words, mend)
+    }
+
+    fn new(anchor: &'static str, short: &str, words: &str, mend: &'static str) -> Self {
+        Self {
+            anchor,
+            short: short.to_owned(),
+            words: words.to_owned(),
+            mend,
+        }
     }
 }
 

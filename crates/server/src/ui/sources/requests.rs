@@ -14,7 +14,7 @@ use crate::ui::parts::{Badge, Time};
 /// Number of requests on a page.
 const ROWS: usize = 25;
 /// Number of characters of a header or reason that a row shows.
-const MAX_CHARACTERS: usize = 40;
+const MAX_CHARACTERS: usize = 60;
 
 /// The selections of requests.
 pub(super) const SELECTIONS: [Choice; 3] = [
@@ -184,7 +184,7 @@ impl Asked {
     fn row(&self, request: &Request) -> Row {
         let reason = request.reason();
         let words = match (&reason, request.note.as_deref()) {
-            (Some(reason), _) => shortened(&reason.words, 3 * MAX_CHARACTERS),
+            (Some(reason), _) => shortened(&reason.short, MAX_CHARACTERS),
             (None, Some("duplicate")) => "The request was sent before".to_owned(),
             (None, Some(_)) => "The event came through another webhook".to_owned(),
             (None, None) => String::new(),

@@ -18,6 +18,9 @@ use crate::ui::frame::{Frame, Notice, page};
 use crate::ui::live::live;
 use crate::ui::parts::Time;
 
+/// Number of bytes of a MiB.
+const MEBIBYTE: u64 = 1 << 20;
+
 #[derive(Template)]
 #[template(path = "ui/sources/show.html")]
 pub(super) struct SourcePage {
@@ -47,6 +50,13 @@ impl SourcePage {
             "signature" => "A signature",
             "both" => "The secret token and a signature",
             _ => "The secret token or a signature; everything that a request carries must be valid",
+        }
+    }
+
+    fn largest_body(&self) -> String {
+        match self.source.body_limit {
+            bytes if bytes.is_multiple_of(MEBIBYTE) => format!("{} MiB", bytes / MEBIBYTE),
+            bytes => format!("{bytes} bytes"),
         }
     }
 
