@@ -98,6 +98,9 @@ for (const part of all("[data-live]")) {
   start();
 }
 
+// Pages that a form made: <div data-address="address">. Loading the page again must not send the form again.
+for (const part of all("[data-address]")) history.replaceState(null, "", part.dataset.address);
+
 // Boxes that tick all others: <input type="checkbox" data-all="name of the others">.
 for (const box of all("[data-all]")) {
   box.hidden = false;

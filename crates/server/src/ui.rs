@@ -21,6 +21,7 @@ mod guard;
 mod history;
 mod home;
 mod hooks;
+mod inspectors;
 mod live;
 mod members;
 mod navigation;
@@ -43,6 +44,7 @@ mod scopes;
 mod search;
 mod setup;
 mod sign_in;
+mod sources;
 mod start;
 mod streams;
 mod tree;
@@ -193,6 +195,8 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .merge(alerts::routes())
         .merge(gaps::routes())
         .merge(streams::routes())
+        .merge(sources::routes())
+        .merge(inspectors::routes())
         .fallback(error::missing)
 }
 

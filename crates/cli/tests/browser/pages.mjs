@@ -14,6 +14,7 @@ import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { RELAY_NO_PAGES, relayRows } from "./pages_relay.mjs";
+import * as ofSources from "./pages_sources.mjs";
 
 const UI = fileURLToPath(new URL("../../../server/src/ui", import.meta.url));
 
@@ -50,6 +51,7 @@ const places = (route, page, title, more = {}) => {
 };
 
 export const ROWS = [
+  ...ofSources.ROWS,
   { route: "/", at: "/", seen: EVERYBODY, title: "", shows: [] },
   { route: "/-/components", at: "/-/components", seen: [...EVERYBODY, "portal"], open: true, title: "Components", shows: [] },
   { route: "/-/setup/{secret}", at: "/-/setup/{setup}", seen: [...EVERYBODY, "portal"], open: true, title: "Set up", shows: [] },
@@ -100,6 +102,7 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
   ...RELAY_NO_PAGES,
+  ...ofSources.NO_PAGES,
   "/{level}/{path}/hooks/{hook_id}/live": "the live part of the page above it",
   "/{level}/{path}/hooks/{hook_id}/test": "a form of the page above it",
   "/{level}/{path}/hooks/{hook_id}/pause": "a form of the page above it",

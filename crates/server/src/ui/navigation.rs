@@ -11,9 +11,11 @@ pub(super) enum Section {
     Events,
     Deliveries,
     Replays,
+    Sources,
     Gaps,
     Streams,
     Alerts,
+    Inspectors,
     Notifications,
     Members,
     Tokens,
@@ -36,9 +38,11 @@ impl Section {
                 (Self::Events, "Events", "events"),
                 (Self::Deliveries, "Deliveries", "deliveries"),
                 (Self::Replays, "Replays", "replays"),
+                (Self::Sources, "Sources", "sources"),
                 (Self::Gaps, "Gaps", "gaps"),
                 (Self::Streams, "Streams", "streams"),
                 (Self::Alerts, "Alerts", "alerts"),
+                (Self::Inspectors, "Inspectors", "inspectors"),
                 (Self::Notifications, "Notifications", "notifications"),
                 (Self::Members, "Members", "members"),
                 (Self::Tokens, "Access tokens", "access_tokens"),
@@ -51,9 +55,9 @@ impl Section {
     const fn is_at(self, level: Level) -> bool {
         match self {
             Self::Overview | Self::Hooks | Self::Events | Self::Deliveries => true,
-            Self::Replays | Self::Gaps | Self::Streams | Self::Notifications => true,
+            Self::Replays | Self::Gaps | Self::Streams | Self::Inspectors | Self::Notifications => true,
             Self::Projects => matches!(level, Level::Group),
-            Self::Alerts => matches!(level, Level::Instance),
+            Self::Sources | Self::Alerts => matches!(level, Level::Instance),
             Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
         }
     }

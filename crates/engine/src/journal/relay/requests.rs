@@ -81,6 +81,10 @@ pub(super) struct MinuteCount {
     accepted: u32,
     duplicates: u32,
     refused: u32,
+
+    /// The time of the last request, in microseconds since 1970. Counts from before it was recorded have 0.
+    #[serde(default)]
+    last_at: i64,
 }
 
 /// Requests of a source in the last 60 minutes.
@@ -94,6 +98,9 @@ pub struct Traffic {
 
     /// Refused requests.
     pub refused: u64,
+
+    /// The time of the last request that is remembered, in microseconds since 1970. It can be older than an hour.
+    pub last_at: Option<i64>,
 }
 
 impl Traffic {
@@ -103,10 +110,13 @@ impl Traffic {
         self.accepted + self.duplicates + self.refused
     }
 
-    /// Adds the minutes of the last hour.
+    /// Adds the minutes of the last hour, and the time of the last request of all minutes.
     pub(super) fn add<'a>(&mut self, minutes: impl IntoIterator<Item = &'a MinuteCount>, now: i64) {
         let oldest = now.div_euclid(MINUTE) - MINUTES;
         for count in minutes {
+            let last_at = count.last_at.max(count.minute * MINUTE);
+            self.last_at = self.last_at.max(Some(last_at));
+
             if count.minute > oldest {
                 self.accepted += u64::from(count.accepted);
                 self.duplicates += u64::from(count.duplicates);
@@ -221,6 +231,7 @@ impl Rows {
             (_, None) => &mut count.accepted,
         };
         *counter = counter.saturating_add(1);
+        count.last_at = count.last_at.max(request.at);
 
         while self.minutes.len() > MAX_MINUTES {
             self.minutes.pop_front();
@@ -350,6 +361,7 @@ mod tests {
             accepted: 1,
             duplicates: 1,
             refused: 2,
+            last_at: Some(3_661_000_000),
         };
         assert_eq!(traffic, expected);
         assert_eq!(traffic.requests(), 4);

@@ -22,7 +22,7 @@ use super::whole::WholeQuery;
 use super::{MAX_PER_PAGE, limit};
 use crate::api::v4::refresh;
 use crate::auth::Admin;
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
 use crate::params::{Clearable, Input, Invalid, Line, Params, TriggerName, When};
 use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
@@ -415,8 +415,7 @@ impl SourceSettings {
     /// Reads the change of the instance.
     fn instance(&self) -> Result<Edit<BoundTo>, ApiError> {
         let read = |Line(text): &Line<255>| {
-            BoundTo::parse(text)
-                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("instance {error}")))
+            BoundTo::parse(text).map_err(|error| unusable("instance", format!("instance {error}")))
         };
         self.instance.0.as_ref().try_map(read)
     }
@@ -439,7 +438,7 @@ impl SourceSettings {
 
         if let Some(addresses) = &self.addresses {
             source.addresses = Addresses::parse(addresses.iter().map(String::as_str))
-                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
+                .map_err(|error| unusable("addresses", format!("addresses {error}")))?;
         }
 
         let rate = per_minute("rate_limit", &self.rate_limit)?;
@@ -458,6 +457,12 @@ impl SourceSettings {
         source.updated_at = now;
         Ok(source)
     }
+}
+
+/// The refusal of a field whose text cannot be read.
+fn unusable(field: &str, detail: String) -> ApiError {
+    let error = FieldError::new(field, detail);
+    ApiError::fields_with(StatusCode::UNPROCESSABLE_ENTITY, Kind::InvalidParameter, vec![error])
 }
 
 /// Reads a rate limit.
