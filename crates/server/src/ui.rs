@@ -4,6 +4,7 @@
 //! A page of a project, a group or the instance has the address that GitLab gives it, such as `/gear/rope/-/hooks`,
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
+mod admin;
 mod assets;
 mod catalog;
 mod client;
@@ -186,6 +187,7 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
         .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
         .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
+        .merge(admin::routes())
         .fallback(error::missing)
 }
 
