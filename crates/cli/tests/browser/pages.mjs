@@ -13,6 +13,7 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { ADMIN_NO_PAGES, ADMIN_ROWS } from "./pages_admin.mjs";
 
 const UI = fileURLToPath(new URL("../../../server/src/ui", import.meta.url));
 
@@ -85,6 +86,7 @@ export const ROWS = [
   ...places("members/{user_id}", "members/{member}", "Change member", { levels: ["project"] }),
   ...places("access_tokens", "access_tokens", "Access tokens", { levels: ["project", "group"], shows: ["project-token"] }),
   ...places("settings", "settings", "Settings", { levels: ["project", "group"], shows: ["project"] }),
+  ...ADMIN_ROWS,
   { route: "/-/search", at: "/-/search?q=hostile", seen: EVERYBODY, title: "Search", shows: [] },
   { route: "/-/groups/new", at: "/-/groups/new", seen: ADMIN, title: "New group", shows: [] },
   { route: "/-/projects/new", at: "/-/projects/new", seen: ADMIN, title: "New project", shows: [] },
@@ -97,6 +99,7 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
+  ...ADMIN_NO_PAGES,
   "/{level}/{path}/hooks/{hook_id}/live": "the live part of the page above it",
   "/{level}/{path}/hooks/{hook_id}/test": "a form of the page above it",
   "/{level}/{path}/hooks/{hook_id}/pause": "a form of the page above it",

@@ -5,12 +5,13 @@
 
 import { launch } from "./browser.mjs";
 import { fill } from "./world.mjs";
+import * as admin from "./test_admin.mjs";
 import * as journeys from "./test_journeys.mjs";
 import * as pages from "./test_pages.mjs";
 import * as requests from "./test_requests.mjs";
 import * as security from "./test_security.mjs";
 
-const TESTS = Object.entries({ ...journeys, ...requests, ...security, ...pages });
+const TESTS = Object.entries({ ...admin, ...journeys, ...requests, ...security, ...pages });
 const { QUICKDRAW_URL: base, QUICKDRAW_TOKEN: token } = process.env;
 
 const wanted = process.argv.slice(2);

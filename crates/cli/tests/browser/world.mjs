@@ -156,6 +156,7 @@ export async function fill(base, rootToken) {
     replay: replay.id,
     notification: notification.id,
     member: people.maintainer.id,
+    token: (await admin.get(`/api/v4/personal_access_tokens?user_id=${people.maintainer.id}`))[0].id,
     source: source.id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };

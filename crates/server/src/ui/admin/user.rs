@@ -91,7 +91,7 @@ pub(super) async fn save(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Re
         match at.person.api.send_only(Method::PUT, &api(user.id), &body).await {
             Ok(()) => return Ok(lead(&at, user.id, "saved")),
             Err(refusal) if refusal.status == StatusCode::FORBIDDEN => return Err(refusal.into()),
-            Err(refusal) => form.refuse(&refusal),
+            Err(refusal) => user_form::refuse(&mut form, &refusal),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::users::User;
+use crate::ui::client::Refusal;
 use crate::ui::form::{Fields, Form};
 
 /// Fields of the form that are never sent back to the browser.
@@ -57,6 +58,19 @@ pub(super) fn body(fields: &Fields, form: &mut Form) -> Option<Value> {
     }
 
     Some(body)
+}
+
+/// Shows a refusal in the form. GitLab's refusals are sentences that begin with the field: "Username has already been
+/// taken".
+pub(super) fn refuse(form: &mut Form, refusal: &Refusal) {
+    let first = refusal.text.split(' ').next().unwrap_or_default().to_lowercase();
+    let field = ["name", "username", "email", "password"]
+        .into_iter()
+        .find(|name| *name == first);
+    match field {
+        Some(name) if refusal.fields.is_empty() => form.wrong(name, refusal.text.as_str()),
+        _ => form.refuse(refusal),
+    }
 }
 
 /// The attributes that change a user. `may_lose_admin` is false if the form has no box for the role.

@@ -158,7 +158,7 @@ pub(super) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
                 return Ok(Redirect::to(&address).into_response());
             }
             Err(refusal) if refusal.status == StatusCode::FORBIDDEN => return Err(refusal.into()),
-            Err(refusal) => form.refuse(&refusal),
+            Err(refusal) => user_form::refuse(&mut form, &refusal),
         }
     }
 
