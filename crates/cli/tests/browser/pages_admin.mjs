@@ -9,7 +9,7 @@ export const ADMIN_ROWS = [
   page("users/new", "users/new", "New user"),
   page("users/{user_id}", "users/{member}", "hostile-user-maintainer", ["user-maintainer", "token-name"]),
   page("users/{user_id}/delete", "users/{member}/delete", "Delete user?", ["user-maintainer"]),
-  page("access_tokens", "access_tokens", "Access tokens", ["token-name", "project-token"]),
+  page("access_tokens", "access_tokens", "Access tokens", ["token-name"]),
   page("access_tokens/{token_id}", "access_tokens/{token}", "Revoke access token?", ["token-name"]),
   page("audit", "audit", "Audit log"),
   page("health", "health", "Health"),

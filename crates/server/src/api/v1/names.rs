@@ -123,8 +123,8 @@ struct NamedScope {
 
 /// Show the names of hooks, projects, groups, events and users by their ids.
 ///
-/// The answer leaves out objects that do not exist, and hooks, projects, groups and events that the user does not manage
-/// as a maintainer of the project, an owner of the group, or an administrator.
+/// The answer leaves out objects that do not exist, and hooks, projects, groups and events that the user does not
+/// manage as a maintainer of the project, an owner of the group, or an administrator.
 #[utoipa::path(get, path = "/names", tag = "History", params(NamesQuery), responses((status = 200, body = Names)))]
 async fn names(
     caller: Caller,

@@ -150,7 +150,10 @@ impl Step<'_> {
     /// The object with its name, or with its id if no name is known.
     fn named(&self, names: &Names) -> String {
         let Some(id) = self.id else {
-            return format!("{}s", self.noun);
+            return match self.noun.strip_suffix('y') {
+                Some(stem) if self.noun != "SSH key" => format!("the {stem}ies"),
+                _ => format!("the {}s", self.noun),
+            };
         };
 
         let name = self.number().and_then(|(kind, id)| names.of(kind, id));
@@ -369,7 +372,14 @@ mod tests {
         check("PUT", "/api/v1/insights/members/5", "changed the member 5");
         check("POST", "/-/sign_in", "signed in");
         check("GET", "/api/v1/events", "read bodies of events");
-        check("GET", "/api/v4/users", "read users");
+        check("GET", "/api/v4/users", "read the users");
+        check(
+            "GET",
+            "/api/v1/deliveries/01a2/attempts",
+            "read the attempts of the delivery 01a2",
+        );
+        check("GET", "/api/v4/users/5/keys", "read the SSH keys of the user ida");
+        check("GET", "/api/v1/insights/alerts", "read the alert rules");
     }
 
     #[test]

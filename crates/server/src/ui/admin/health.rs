@@ -210,10 +210,15 @@ impl Parts {
             problems.push("Some secrets in the database cannot be read, because their key is missing.".to_owned());
         }
 
+        if status.disk.free_bytes.is_some_and(|free| free < LITTLE_SPACE) {
+            problems.push("The disk has little free space.".to_owned());
+        }
+
         if let Some(time) = &status.disk.full_at {
+            let minute: String = time.chars().take(16).collect();
+            let minute = minute.replace('T', " ");
             problems.push(format!(
-                "The disk is full at {}, if it goes on to fill as now.",
-                time.replace('T', " ")
+                "The disk is full at {minute} UTC, if it goes on to fill as now."
             ));
         }
 

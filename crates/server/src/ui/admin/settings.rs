@@ -46,6 +46,12 @@ impl Setting {
         }
     }
 
+    /// The meaning in pieces. A piece between two backticks is code.
+    fn meaning(&self) -> Vec<(bool, &str)> {
+        let pieces = self.meaning.split('`').enumerate();
+        pieces.map(|(index, text)| (index % 2 == 1, text)).collect()
+    }
+
     fn is_of_default(&self) -> bool {
         self.source == "default"
     }
@@ -215,6 +221,13 @@ mod tests {
         let counts = |parts: &[Part]| -> Vec<usize> { parts.iter().map(|part| part.settings.len()).collect() };
         assert_eq!(counts(&parts(settings(), false)), [2, 1]);
         assert_eq!(counts(&parts(settings(), true)), [1]);
+    }
+
+    #[test]
+    fn code_in_a_meaning_stands_between_backticks() {
+        let mut setting = setting("a.b", "file", json!(1));
+        setting.meaning = "Log `info` only.".to_owned();
+        assert_eq!(setting.meaning(), [(false, "Log "), (true, "info"), (false, " only.")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Access tokens of all users and bots, which administrators can revoke.
+//! Personal access tokens of all users, which administrators can revoke.
 
 use std::sync::Arc;
 

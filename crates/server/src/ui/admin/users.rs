@@ -65,8 +65,10 @@ impl User {
         }
     }
 
-    pub(super) fn created(&self) -> Time {
-        Time::new(&self.created_at)
+    /// None for the first user, who exists since before the first start.
+    pub(super) fn created(&self) -> Option<Time> {
+        let is_known = !self.created_at.starts_with("1970-");
+        is_known.then(|| Time::new(&self.created_at))
     }
 }
 
