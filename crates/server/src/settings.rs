@@ -23,6 +23,11 @@ quickdraw_domain::section! {
         /// it is made from `server.listen`, with the loopback address in place of `0.0.0.0` and `[::]`.
         external_url: String = String::new(),
 
+        /// More host names at which browsers may open the pages, such as `["quickdraw.internal"]`. Names have no port.
+        /// The name in `server.external_url`, `localhost` and IP addresses need no entry. Links, and the way back from
+        /// an OpenID Connect provider, always lead to `server.external_url`.
+        host_names: Vec<String> = Vec::new(),
+
         /// Form of links to uploaded images in composed bodies. `project_path` makes
         /// `<base>/<group>/<project>/uploads/…`. `project_id` makes `<base>/-/project/<id>/uploads/…`, as GitLab 19
         /// does.
@@ -101,6 +106,13 @@ impl ServerSection {
             problems.push(Problem::with_value("server.external_url", &self.external_url, text));
         }
 
+        for name in &self.host_names {
+            if !is_host_name(name) {
+                let text = format!("has {name:?}, which is not a host name, such as quickdraw.example.com");
+                problems.push(Problem::new("server.host_names", text));
+            }
+        }
+
         problems.extend(self.read_trusted_proxies().err());
 
         for origin in &self.portal_origins {
@@ -150,6 +162,12 @@ fn is_listen_address(text: &str) -> bool {
         return false;
     };
     port.parse::<u16>().is_ok() && Host::parse(host).is_ok()
+}
+
+/// Checks a host name as browsers send it: without a port, in ASCII. An asterisk would stand for no name.
+fn is_host_name(text: &str) -> bool {
+    let is_plain = text.is_ascii() && !text.contains('*');
+    is_plain && matches!(Host::parse(text), Ok(Host::Domain(name)) if name.eq_ignore_ascii_case(text))
 }
 
 /// Checks an origin, which becomes a part of a header: scheme, host and port, without a path.
@@ -207,6 +225,25 @@ mod tests {
             "http://x:80",
         ] {
             assert!(!is_listen_address(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_has_neither_a_port_nor_a_scheme() {
+        for good in ["quickdraw.example.com", "Quickdraw.internal", "quickdraw"] {
+            assert!(is_host_name(good), "{good}");
+        }
+
+        for wrong in [
+            "",
+            "a.example:80",
+            "https://a.example",
+            "*.example.com",
+            "a.example/x",
+            "10.0.0.1",
+            "bücher.example",
+        ] {
+            assert!(!is_host_name(wrong), "{wrong}");
         }
     }
 

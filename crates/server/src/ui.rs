@@ -4,6 +4,7 @@
 //! A page of a project, a group or the instance has the address that GitLab gives it, such as `/gear/rope/-/hooks`,
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
+mod admin;
 mod alerts;
 mod assets;
 mod catalog;
@@ -197,6 +198,7 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .merge(streams::routes())
         .merge(sources::routes())
         .merge(inspectors::routes())
+        .merge(admin::routes())
         .fallback(error::missing)
 }
 

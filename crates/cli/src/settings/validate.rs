@@ -148,6 +148,10 @@ mod tests {
             "server.trusted_proxies has \"moon\"",
         ),
         (
+            "server.host_names = ['quickdraw.internal:8000']",
+            "server.host_names has \"quickdraw.internal:8000\"",
+        ),
+        (
             "server.portal_origins = ['https://platform.example.com/x']",
             "server.portal_origins has \"https://platform.example.com/x\"",
         ),

@@ -180,6 +180,7 @@ export async function fill(base, rootToken) {
     replay: replay.id,
     notification: notification.id,
     member: people.maintainer.id,
+    token: (await admin.get(`/api/v4/personal_access_tokens?user_id=${people.maintainer.id}`))[0].id,
     source: source.id,
     alert: alert.id,
     sourceProject: gaps[0].source_project_id,

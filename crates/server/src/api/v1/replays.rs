@@ -161,7 +161,8 @@ async fn create(
     }
 
     if asked.skipped.is_some() && !asked.deliveries.is_empty() {
-        return Err(invalid(
+        return Err(ApiError::field(
+            "skipped",
             "skipped excludes deliveries, because skipped events have no delivery yet",
         ));
     }
