@@ -5,6 +5,8 @@ mod api;
 mod client;
 mod commands;
 mod core_dumps;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod first_start;
 mod output;

@@ -122,9 +122,14 @@ impl Output {
 
         let mut lines = blank_table();
         for (name, value) in object.as_object().into_iter().flatten() {
-            let text = long_words(value);
-            if !text.is_empty() {
-                lines.add_row([name.replace('_', " "), text]);
+            let name = name.replace('_', " ");
+            match value.as_object() {
+                Some(parts) => {
+                    for (part, value) in parts {
+                        add_attribute(&mut lines, &format!("{name}: {}", part.replace('_', " ")), value);
+                    }
+                }
+                None => add_attribute(&mut lines, &name, value),
             }
         }
 
@@ -171,9 +176,23 @@ pub(crate) fn table(columns: &[Column], rows: &[Value]) {
     print(&table);
 }
 
+/// Prints the titles of the columns, for lists that are followed.
+pub(crate) fn heading(columns: &[Column]) {
+    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+    say(Style::new().bold().apply_to(titles.join("  ")));
+}
+
 /// Prints a line for one row, for lists that are followed.
 pub(crate) fn line(columns: &[Column], row: &Value) {
     say(cells(columns, row).join("  "));
+}
+
+/// Adds a line for an attribute that has a value.
+fn add_attribute(lines: &mut Table, name: &str, value: &Value) {
+    let text = long_words(value);
+    if !text.is_empty() {
+        lines.add_row([name, &text]);
+    }
 }
 
 fn blank_table() -> Table {
@@ -215,6 +234,11 @@ fn long_words(value: &Value) -> String {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::String(text) => plain(&short_time(text)),
+        // Digits beyond thousandths say nothing to people.
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().unwrap_or_default();
+            ((number * 1000.0).round() / 1000.0).to_string()
+        }
         Value::Array(list) if list.iter().all(|item| item.is_string() || item.is_number()) => {
             list.iter().map(long_words).collect::<Vec<_>>().join(", ")
         }
@@ -258,6 +282,7 @@ mod tests {
         check(json!(null), "");
         check(json!(true), "yes");
         check(json!(["a", "b"]), "a, b");
+        check(json!(60_326.230_769_230_766), "60326.231");
         check(json!("a\nb\u{1b}[2J"), "a b\u{fffd}[2J");
         check(json!("2026-12-01T01:02:03.456Z"), "2026-12-01T01:02:03Z");
         assert_eq!(words(&json!("x".repeat(200))).chars().count(), LONGEST_CELL + 1);

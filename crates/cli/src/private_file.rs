@@ -39,7 +39,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 
     anyhow::ensure!(
         text.len() >= 16,
-        "{} holds no secret; delete it to have a new one made",
+        "{} holds no secret of at least 16 characters; delete it to have a new one made",
         path.display()
     );
 

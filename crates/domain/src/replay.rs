@@ -1,13 +1,21 @@
 //! Replays: finished deliveries that match a filter are rescheduled.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::audience::SkipReason;
 use crate::delivery::{Stage, State};
 use crate::event::{Event, Origin};
 use crate::outcome::Answers;
 use crate::scope::Place;
-use crate::{HookId, ProjectId, Timestamp};
+use crate::{DeliveryId, HookId, ProjectId, Timestamp};
+
+/// Largest number of deliveries that a filter can name.
+pub const MAX_DELIVERIES: usize = 100;
+/// Largest difference between the time in the id of a delivery and the time at which its event was received.
+const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The final state of a delivery that a replay can choose. Filters store it as the number of [`Stage::code`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -80,6 +88,10 @@ pub struct Filter {
     /// Only events whose body contains this text.
     pub text: Option<String>,
 
+    /// Only these deliveries, in the order of their ids. Empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<Uuid>,
+
     /// The code of a skip reason: instead of ended deliveries, the replay selects events that hooks did not get for
     /// this reason, and creates their deliveries. See [`Self::skipped`].
     pub skipped: Option<i16>,
@@ -124,7 +136,7 @@ impl Filter {
     /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected. The caller
     /// checks the group, because only the directory knows the projects of a group.
     #[must_use]
-    pub fn chooses(&self, known: Known<'_>) -> bool {
+    pub fn chooses(&self, delivery: DeliveryId, known: Known<'_>) -> bool {
         let Known {
             event,
             hook,
@@ -134,6 +146,7 @@ impl Filter {
         } = known;
 
         matches!(state, State::Delivered | State::GivenUp)
+            && (self.deliveries.is_empty() || self.deliveries.contains(&delivery.0))
             && self.chooses_event(event, hook, body)
             && self.state.is_none_or(|ended| state.stage() == ended.stage())
             && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
@@ -174,6 +187,19 @@ impl Filter {
             && self.text.as_ref().is_none_or(has_text)
     }
 
+    /// Selects only these deliveries, and limits the period to the time of their events.
+    pub fn select(&mut self, mut deliveries: Vec<Uuid>) {
+        deliveries.sort_unstable();
+        deliveries.dedup();
+
+        if let (Some(first), Some(last)) = (deliveries.first(), deliveries.last()) {
+            self.from = self.from.max(time_of(first).minus(TOLERANCE).as_micros());
+            self.to = self.to.min(time_of(last).plus(TOLERANCE).as_micros());
+        }
+
+        self.deliveries = deliveries;
+    }
+
     /// The beginning of the period.
     #[must_use]
     pub const fn begin(&self) -> Timestamp {
@@ -185,6 +211,12 @@ impl Filter {
     pub const fn end(&self) -> Timestamp {
         Timestamp::from_micros(self.to)
     }
+}
+
+/// The time in the id of a delivery: its first 48 bits are milliseconds.
+fn time_of(delivery: &Uuid) -> Timestamp {
+    let (high, _) = delivery.as_u64_pair();
+    Timestamp::default().plus(Duration::from_millis(high >> 16))
 }
 
 /// The progress of a replay.
@@ -244,6 +276,8 @@ mod tests {
     use super::*;
     use crate::audience::tests::push;
 
+    const DELIVERY: DeliveryId = DeliveryId(Uuid::nil());
+
     #[test]
     fn a_filter_selects_finished_deliveries_that_match_all_its_conditions() {
         let event = push("refs/heads/main");
@@ -266,7 +300,7 @@ mod tests {
         let check = |change: fn(&mut Filter), expected: bool| {
             let mut filter = all.clone();
             change(&mut filter);
-            assert_eq!(filter.chooses(known), expected, "{filter:?}");
+            assert_eq!(filter.chooses(DELIVERY, known), expected, "{filter:?}");
         };
         check(|_| {}, true);
         check(|filter| filter.from = 20_000_001, false);
@@ -287,21 +321,29 @@ mod tests {
 
         check(|filter| filter.text = Some("rope".to_owned()), true);
         check(|filter| filter.text = Some("sling".to_owned()), false);
+        check(|filter| filter.deliveries = vec![DELIVERY.0], true);
+        check(|filter| filter.deliveries = vec![Uuid::max()], false);
 
         assert!(
-            !all.chooses(Known {
-                state: State::Cancelled,
-                ..known
-            }),
+            !all.chooses(
+                DELIVERY,
+                Known {
+                    state: State::Cancelled,
+                    ..known
+                }
+            ),
             "its hook was deleted"
         );
 
-        assert!(!all.chooses(Known {
-            state: State::Waiting {
-                due_at: Timestamp::default()
-            },
-            ..known
-        }));
+        assert!(!all.chooses(
+            DELIVERY,
+            Known {
+                state: State::Waiting {
+                    due_at: Timestamp::default()
+                },
+                ..known
+            }
+        ));
 
         let stored = serde_json::to_value(Filter {
             state: Some(Ended::GivenUp),
@@ -315,6 +357,31 @@ mod tests {
             origin: Origin::Test,
             ..event.clone()
         };
-        assert!(!all.chooses(Known { event: &test, ..known }));
+        assert!(!all.chooses(DELIVERY, Known { event: &test, ..known }));
+    }
+
+    #[test]
+    fn selected_deliveries_limit_the_period() {
+        let id = |seconds: u64| Uuid::from_u64_pair((seconds * 1000) << 16, 7);
+        let mut filter = Filter {
+            from: 0,
+            to: i64::MAX,
+            ..Filter::default()
+        };
+
+        filter.select(vec![id(500), id(100), id(500)]);
+        assert_eq!(filter.deliveries, [id(100), id(500)]);
+        assert_eq!(
+            (filter.begin(), filter.end()),
+            (Timestamp::from_seconds(98), Timestamp::from_seconds(502))
+        );
+
+        let mut narrow = Filter {
+            from: Timestamp::from_seconds(300).as_micros(),
+            to: Timestamp::from_seconds(400).as_micros(),
+            ..Filter::default()
+        };
+        narrow.select(vec![id(100), id(500)]);
+        assert_eq!(narrow.begin(), Timestamp::from_seconds(300), "a given period stays");
     }
 }

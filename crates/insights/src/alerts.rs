@@ -225,6 +225,24 @@ pub enum RuleError {
     Label(String),
 }
 
+impl RuleError {
+    /// The field of the rule that is wrong.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Metric(_) => "metric",
+            Self::Bound => "above",
+            Self::Statistic(_) => "statistic",
+            Self::Time => "window",
+            Self::Projects => "each_project",
+            Self::Before(_) => "times_previous",
+            Self::Branch(_) => "branch",
+            Self::Label(_) => "label",
+        }
+    }
+}
+
 impl Rule {
     /// Validates the rule, and returns the number that it watches.
     ///

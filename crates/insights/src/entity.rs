@@ -49,6 +49,21 @@ pub enum Family {
 }
 
 impl Family {
+    /// The name of one entity of the family in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MergeRequests => "merge_request",
+            Self::Issues => "issue",
+            Self::Pipelines => "pipeline",
+            Self::Jobs => "job",
+            Self::Deployments => "deployment",
+            Self::Pushes => "push",
+            Self::Branches => "branch",
+            Self::Commits => "commit",
+        }
+    }
+
     /// The number that the databases store.
     #[must_use]
     pub const fn code(self) -> i16 {

@@ -193,7 +193,7 @@ const OF_OTHERS: &str = "another person did it, or it was done at another time";
 const OUTSIDE: &str = "it is outside the window";
 
 /// All metrics.
-pub fn all() -> impl Iterator<Item = &'static Metric> {
+pub fn all() -> impl Iterator<Item = &'static Metric> + Clone {
     let of_jobs = pipelines::METRICS.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::METRICS.iter().chain([&branches::LEAD_TIME]);
 

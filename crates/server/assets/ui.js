@@ -81,7 +81,7 @@ for (const part of all("[data-live]")) {
     pause.textContent = "Pause updates";
     state.textContent = "Updates by itself";
     source.onmessage = event => {
-      if (part.contains(document.activeElement)) return;
+      if (part.contains(document.activeElement) || part.querySelector("input:checked")) return;
       part.innerHTML = event.data;
       showTimes(part);
       state.textContent = "Updates by itself";
@@ -98,9 +98,13 @@ for (const part of all("[data-live]")) {
   start();
 }
 
+// Pages that a form made: <div data-address="address">. Loading the page again must not send the form again.
+for (const part of all("[data-address]")) history.replaceState(null, "", part.dataset.address);
+
 // Boxes that tick all others: <input type="checkbox" data-all="name of the others">.
 for (const box of all("[data-all]")) {
   box.hidden = false;
+  if (box.parentElement.matches("label")) box.parentElement.hidden = false;
   box.addEventListener("change", () => {
     for (const other of all(`input[name="${CSS.escape(box.dataset.all)}"]`)) other.checked = box.checked;
   });

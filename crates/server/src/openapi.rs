@@ -281,6 +281,7 @@ fn path_parameter(name: &str) -> Parameter {
         "inspector_id" => (text(), "Id of the inspector, which is the last segment of its URL."),
         "request_id" => (text(), "Id of the request."),
         "replay_id" => (text(), "Id of the replay."),
+        "stream_id" => (text(), "Id of the open stream."),
         "session_id" => (number(), "Id of the session."),
         "notification_id" => (text(), "Id of the notification rule."),
         "member_id" => (text(), "Id of the member."),

@@ -8,6 +8,7 @@ mod types;
 mod when;
 mod words;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -102,7 +103,9 @@ fn unreadable(error: &TreeError) -> ApiError {
     }
 }
 
-fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError> {
+/// Adds the pairs of a form. Returns a name that the form gives two values, of which the last one counts, as in Rack.
+fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<Option<String>, ApiError> {
+    let (mut seen, mut repeated) = (HashSet::new(), None);
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if params.len() >= MAX_PARAMETERS {
             return Err(ApiError::Error(
@@ -117,12 +120,17 @@ fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError
         let shown = || key.chars().take(MAX_SHOWN).collect::<String>();
         let value = decoded(value).ok_or_else(|| ApiError::bad_parameter(format!("{} is not valid UTF-8", shown())))?;
 
+        let is_repeated = !key.contains('[') && !seen.insert(key.clone());
+        if is_repeated && params.get(&key).is_some_and(|before| *before != value) {
+            repeated = Some(shown());
+        }
+
         if !nest(params, &key, value) {
             return Err(ApiError::bad_parameter(format!("{} is given in two forms", shown())));
         }
     }
 
-    Ok(())
+    Ok(repeated)
 }
 
 /// Decodes a name or value of a form. Returns `None` if it is not UTF-8, because replacement characters would store
@@ -218,12 +226,20 @@ impl Params {
         memory.tree(&UntilAnswered::of(&parts.extensions), weight * 2).await?;
 
         let mut params = Map::new();
-        add_form(&mut params, query)?;
+        let mut repeated = add_form(&mut params, query)?;
 
         if is_form {
-            add_form(&mut params, &held.bytes)?;
+            repeated = repeated.or(add_form(&mut params, &held.bytes)?);
         } else {
             params.extend(read_json(&held.bytes)?);
+        }
+
+        // GitLab takes the last value. An answer that ignores the others would mislead.
+        if let Some(name) = repeated
+            && parts.uri.path().starts_with("/api/v1")
+        {
+            let text = format!("{name} has more than one value; give one, or write {name}[] for each value of a list");
+            return Err(ApiError::field(&name, text));
         }
 
         if let Some(note) = parts.extensions.get::<Note>() {

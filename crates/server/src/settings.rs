@@ -23,6 +23,11 @@ quickdraw_domain::section! {
         /// it is made from `server.listen`, with the loopback address in place of `0.0.0.0` and `[::]`.
         external_url: String = String::new(),
 
+        /// More host names at which browsers may open the pages, such as `["quickdraw.internal"]`. Names have no port.
+        /// The name in `server.external_url`, `localhost` and IP addresses need no entry. Links, and the way back from
+        /// an OpenID Connect provider, always lead to `server.external_url`.
+        host_names: Vec<String> = Vec::new(),
+
         /// Form of links to uploaded images in composed bodies. `project_path` makes
         /// `<base>/<group>/<project>/uploads/…`. `project_id` makes `<base>/-/project/<id>/uploads/…`, as GitLab 19
         /// does.
@@ -95,6 +100,17 @@ impl ServerSection {
         if !is_base_url(&self.external_url) {
             let text = "is not a base URL, such as https://quickdraw.example.com";
             problems.push(Problem::with_value("server.external_url", &self.external_url, text));
+        } else if names_all_addresses(&self.external_url) {
+            let text =
+                "stands for all addresses, which no other machine can call; give the name or address of this one";
+            problems.push(Problem::with_value("server.external_url", &self.external_url, text));
+        }
+
+        for name in &self.host_names {
+            if !is_host_name(name) {
+                let text = format!("has {name:?}, which is not a host name, such as quickdraw.example.com");
+                problems.push(Problem::new("server.host_names", text));
+            }
         }
 
         problems.extend(self.read_trusted_proxies().err());
@@ -148,6 +164,12 @@ fn is_listen_address(text: &str) -> bool {
     port.parse::<u16>().is_ok() && Host::parse(host).is_ok()
 }
 
+/// Checks a host name as browsers send it: without a port, in ASCII. An asterisk would stand for no name.
+fn is_host_name(text: &str) -> bool {
+    let is_plain = text.is_ascii() && !text.contains('*');
+    is_plain && matches!(Host::parse(text), Ok(Host::Domain(name)) if name.eq_ignore_ascii_case(text))
+}
+
 /// Checks an origin, which becomes a part of a header: scheme, host and port, without a path.
 fn is_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
@@ -162,9 +184,30 @@ fn is_base_url(text: &str) -> bool {
     is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
 }
 
+/// Checks whether the host of a URL is `0.0.0.0` or `[::]`.
+fn names_all_addresses(text: &str) -> bool {
+    match Url::parse(text).ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_unspecified(),
+        Some(Host::Domain(_)) | None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_external_url_names_one_machine() {
+        for (url, expected) in [
+            ("http://0.0.0.0:8080", true),
+            ("http://[::]", true),
+            ("http://127.0.0.1:8080", false),
+            ("https://quickdraw.example.com", false),
+        ] {
+            assert_eq!(names_all_addresses(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn an_address_to_listen_on_has_a_host_and_a_port() {
@@ -182,6 +225,25 @@ mod tests {
             "http://x:80",
         ] {
             assert!(!is_listen_address(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_has_neither_a_port_nor_a_scheme() {
+        for good in ["quickdraw.example.com", "Quickdraw.internal", "quickdraw"] {
+            assert!(is_host_name(good), "{good}");
+        }
+
+        for wrong in [
+            "",
+            "a.example:80",
+            "https://a.example",
+            "*.example.com",
+            "a.example/x",
+            "10.0.0.1",
+            "bücher.example",
+        ] {
+            assert!(!is_host_name(wrong), "{wrong}");
         }
     }
 

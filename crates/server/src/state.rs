@@ -44,6 +44,9 @@ pub struct Entrance {
     /// Base URL of this server, without a slash at its end.
     pub external_url: String,
 
+    /// More host names at which browsers may open the pages.
+    pub host_names: Vec<String>,
+
     /// Origins whose pages may show the pages of a portal session in an iframe.
     pub portal_origins: Vec<String>,
 
@@ -61,6 +64,9 @@ pub struct App {
 
     /// Base URL of this server, without a slash at its end.
     pub external_url: String,
+
+    /// More host names at which browsers may open the pages.
+    pub(crate) host_names: Vec<String>,
 
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
@@ -131,6 +137,7 @@ impl App {
     ) -> Arc<Self> {
         let Entrance {
             external_url,
+            host_names,
             portal_origins,
             oidc,
         } = entrance;
@@ -154,6 +161,7 @@ impl App {
             engine,
             sources,
             external_url,
+            host_names,
             metrics,
             metrics_token_required,
             bodies,

@@ -1,9 +1,12 @@
 //! Limits on open streams: their number, their memory, and their reads of the store.
 
+pub(crate) mod open;
+
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use self::open::OpenStreams;
 use crate::places::{SharedPermits, Shares};
 use crate::telemetry::STREAMS;
 
@@ -26,6 +29,9 @@ const LOOKS: usize = 2;
 pub(crate) struct Streams {
     /// Permits for open streams.
     pub(crate) permits: Arc<SharedPermits>,
+
+    /// The open streams of the journal.
+    pub(crate) open: Arc<OpenStreams>,
     bodies: Arc<Semaphore>,
     looks: Semaphore,
     closing: watch::Sender<bool>,
@@ -35,6 +41,7 @@ impl Streams {
     pub(crate) fn new() -> Self {
         Self {
             permits: SharedPermits::new(SHARES, STREAMS),
+            open: Arc::default(),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
             looks: Semaphore::new(LOOKS),
             closing: watch::Sender::new(false),

@@ -4,6 +4,8 @@
 //! A page of a project, a group or the instance has the address that GitLab gives it, such as `/gear/rope/-/hooks`,
 //! `/groups/gear/-/hooks` and `/admin/hooks`. All three lead to the same handler, which gets the place as an argument.
 
+mod admin;
+mod alerts;
 mod assets;
 mod catalog;
 mod charts;
@@ -15,10 +17,12 @@ mod error;
 mod events;
 mod form;
 mod frame;
+mod gaps;
 mod guard;
 mod history;
 mod home;
 mod hooks;
+mod inspectors;
 mod live;
 mod members;
 mod navigation;
@@ -41,7 +45,9 @@ mod scopes;
 mod search;
 mod setup;
 mod sign_in;
+mod sources;
 mod start;
+mod streams;
 mod tree;
 
 use std::sync::Arc;
@@ -187,6 +193,12 @@ fn pages_of_places() -> Router<Arc<Ui>> {
         .route("/{level}/{path}/settings/archive", post(scope_settings::archive))
         .route("/{level}/{path}/settings/transfer", post(scope_settings::transfer))
         .route("/{level}/{path}/settings/delete", post(scope_settings::delete))
+        .merge(alerts::routes())
+        .merge(gaps::routes())
+        .merge(streams::routes())
+        .merge(sources::routes())
+        .merge(inspectors::routes())
+        .merge(admin::routes())
         .fallback(error::missing)
 }
 

@@ -77,6 +77,9 @@ pub struct ReplayFilter {
     /// Only replays of this scope, and of the groups and projects in it.
     pub within: Scope,
 
+    /// Also replays of administrators that name the scope, or one in it.
+    pub of_admins: bool,
+
     /// Only older than this replay: the cursor.
     pub before: Option<i64>,
 
@@ -238,7 +241,26 @@ pub(crate) fn last_delivery(replay: &Replay) -> Uuid {
     Uuid::from_u128(at.as_u128() | ((1 << 80) - 1))
 }
 
+/// The condition that a delivery is among those that a filter names. `literal` writes an id as the engine reads it.
+pub(crate) fn named(filter: &Filter, literal: impl Fn(&Uuid) -> String) -> String {
+    if filter.deliveries.is_empty() {
+        return String::new();
+    }
+
+    let ids: Vec<String> = filter.deliveries.iter().map(literal).collect();
+    format!(" AND id IN ({})", ids.join(", "))
+}
+
 impl ReplayFilter {
+    /// The condition on the scope, from the engine's two conditions.
+    pub(crate) fn within(&self, is_within: &str, is_about: &str) -> String {
+        if self.of_admins {
+            format!("({is_within} OR {is_about})")
+        } else {
+            is_within.to_owned()
+        }
+    }
+
     /// The conditions on progress and time, for both engines.
     pub(crate) fn conditions(&self) -> String {
         let mut conditions = String::new();

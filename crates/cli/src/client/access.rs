@@ -134,7 +134,11 @@ pub(crate) fn ask_for(name: &str) -> anyhow::Result<String> {
 
 /// Reads a secret from a file, or from standard input for `-`.
 pub(crate) fn secret_in(file: &Path) -> anyhow::Result<String> {
-    usable(&text_in(file)?, &file.display().to_string())
+    let place = match file.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
+    usable(&text_in(file)?, &place)
 }
 
 /// Reads a text from a file, or from standard input for `-`.
@@ -152,7 +156,9 @@ pub(crate) fn text_in(file: &Path) -> anyhow::Result<String> {
 /// The secret without blanks at its ends. A secret that no header can carry is refused.
 pub(crate) fn usable(text: &str, place: &str) -> anyhow::Result<String> {
     let secret = text.trim();
-    anyhow::ensure!(!secret.is_empty(), "{place} contains no secret");
+    if secret.is_empty() {
+        return Err(Misused(format!("{place} contains no secret")).into());
+    }
 
     anyhow::ensure!(
         !secret.chars().any(char::is_control),

@@ -64,11 +64,15 @@ pub(crate) struct NoToken(pub(crate) &'static str);
 /// The text of a problem, or of one of GitLab's two shapes of errors.
 fn sentence(problem: &Value) -> Option<String> {
     if let Some(detail) = problem["detail"].as_str() {
-        let fields: Vec<String> = problem["errors"].as_array().into_iter().flatten().map(field).collect();
-        let details = fields.iter().filter(|field| !detail.contains(field.as_str()));
-        let all: Vec<&str> = std::iter::once(detail).chain(details.map(String::as_str)).collect();
+        let errors = problem["errors"].as_array().into_iter().flatten();
+        let news = errors.filter_map(|error| field(error, detail));
 
-        return Some(all.join("; "));
+        return Some(
+            std::iter::once(detail.to_owned())
+                .chain(news)
+                .collect::<Vec<_>>()
+                .join("; "),
+        );
     }
 
     // GitLab's `message` is a text, or an object that lists texts by field.
@@ -87,21 +91,36 @@ fn sentence(problem: &Value) -> Option<String> {
     })
 }
 
-/// One entry of the `errors` of a problem, with the choices.
-fn field(error: &Value) -> String {
+/// The part of one entry of `errors` that the detail of the problem does not say: its text, a near name, the choices.
+fn field(error: &Value, detail: &str) -> Option<String> {
     let name = error["field"].as_str().unwrap_or_default();
-    let mut text = format!("{name}: {}", error["detail"].as_str().unwrap_or("is not valid"));
+    let reason = error["detail"].as_str().unwrap_or("is not valid");
+    let mut parts = Vec::new();
+    if !detail.contains(reason) {
+        parts.push(format!("{name}: {reason}"));
+    }
 
     if let Some(near) = error["did_you_mean"].as_str() {
-        text.push_str(&format!(" (did you mean {near}?)"));
+        let question = format!("did you mean {near}?");
+        if !detail.contains(&question) && !reason.contains(&question) {
+            parts.push(format!("({question})"));
+        }
     }
 
-    if let Some(choices) = error["choices"].as_array().filter(|choices| !choices.is_empty()) {
-        let choices: Vec<String> = choices.iter().map(words).collect();
-        text.push_str(&format!("; choices: {}", choices.join(", ")));
+    let text = parts.join(" ");
+    let choices = error["choices"].as_array().into_iter().flatten();
+    let choices: Vec<String> = choices.map(words).collect();
+    let is_said = |choice: &String| detail.contains(choice.as_str()) || reason.contains(choice.as_str());
+    if choices.iter().all(is_said) {
+        return Some(text).filter(|text| !text.is_empty());
     }
 
-    text
+    let choices = format!("choices: {}", choices.join(", "));
+    Some(if text.is_empty() {
+        choices
+    } else {
+        format!("{text}; {choices}")
+    })
 }
 
 fn words(value: &Value) -> String {
@@ -133,6 +152,14 @@ mod tests {
         check(
             r#"{"detail":"unknown parameter","errors":[{"field":"projct","detail":"is unknown","did_you_mean":"project"}]}"#,
             "unknown parameter; projct: is unknown (did you mean project?)",
+        );
+        check(
+            r#"{"detail":"since is invalid","errors":[{"field":"since","detail":"since is invalid"}]}"#,
+            "since is invalid",
+        );
+        check(
+            r#"{"detail":"state must be a or b","errors":[{"field":"state","detail":"must be a or b","choices":["a","b"]}]}"#,
+            "state must be a or b",
         );
     }
 

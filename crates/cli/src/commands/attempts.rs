@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::history::{Filters, History, Shown};
+use super::silent;
 use crate::api::{Api, items, parameters};
 use crate::client::{Refused, Server};
 use crate::output::{Column, Output, column};
@@ -89,6 +90,7 @@ async fn list(command: List) -> anyhow::Result<()> {
         columns: &COLUMNS,
         nothing: "there is no such attempt",
     };
+    silent::warn(&command.server).await?;
     history.show(&command.shown).await
 }
 

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::emit::{self, Emit};
 use super::history::{Filters, History, Shown};
+use super::silent;
 use super::{encoded, say};
 use crate::api::{Api, Query, items};
 use crate::client::Server;
@@ -78,6 +79,7 @@ async fn list(command: List) -> anyhow::Result<()> {
         columns: &COLUMNS,
         nothing: "there is no such event",
     };
+    silent::warn(&command.server).await?;
     history.show(&command.shown).await
 }
 

@@ -13,7 +13,7 @@ use quickdraw_egress::{Method, Trust};
 use serde_json::Value;
 
 use super::say;
-use crate::client::{self, Unverified};
+use crate::client::{self, NoToken, Unreachable, Unverified};
 use crate::output::complain;
 use bodies::is_older;
 
@@ -367,7 +367,7 @@ impl GitLab {
                     let is_last = header("x-next-page") == Some("");
 
                     match answer.status {
-                        401 => anyhow::bail!("GitLab does not accept the token; it may have expired"),
+                        401 => return Err(NoToken("GitLab does not accept the token; it may have expired").into()),
                         429 => {
                             waits += 1;
                             (
@@ -396,7 +396,9 @@ impl GitLab {
             };
 
             let is_final = tries > 0 && repeat == Repeat::IfUnprocessed;
-            anyhow::ensure!(!is_final && tries < TRIES && waits < MAX_RATE_LIMITS, "{path}: {why}");
+            if is_final || tries >= TRIES || waits >= MAX_RATE_LIMITS {
+                return Err(Unreachable(format!("{path}: {why}")).into());
+            }
 
             let wait = wait.min(LONGEST_WAIT);
             (self.note)(format!("{why}; next attempt in {} s", wait.as_secs()));

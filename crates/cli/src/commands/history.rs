@@ -13,8 +13,10 @@ use crate::output::{self, Column, Output, Rows, complain};
 
 /// Pause between two looks at a list that is followed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Maximum number of rows that a look reads.
+/// Number of rows that a look usually reads.
 const LOOK: usize = 200;
+/// Maximum number of rows that a look reads after many new rows.
+const CATCH_UP: usize = 10_000;
 /// Maximum number of rows that are remembered, so that each is printed once.
 const REMEMBERED: usize = 50_000;
 
@@ -114,50 +116,151 @@ impl History<'_> {
     }
 
     async fn follow(&self, shown: &Shown) -> anyhow::Result<()> {
-        let mut printed: HashMap<String, Value> = HashMap::new();
-        let mut limit = shown.rows.limit().min(LOOK);
-        let (mut has_looked, mut is_away) = (false, false);
+        let mut known = Known::default();
+        let mut is_away = false;
+
+        // The first look also remembers the rows before those that it prints, so that they are not new to the next look.
+        let limit = shown.rows.limit();
+        let first = self.api.list(self.path, &self.query, limit.max(LOOK), "before").await?;
+        if !shown.output.json {
+            output::heading(self.columns);
+        }
+        self.print(shown, &known.start(items(&first.document), limit));
 
         loop {
-            let looked = self.api.list(self.path, &self.query, limit, "before").await;
-            let list = match looked {
-                Ok(list) => list,
+            tokio::time::sleep(LOOK_EVERY).await;
+            match self.look(&mut known).await {
+                Ok(rows) => {
+                    is_away = false;
+                    self.print(shown, &rows);
+                }
                 // A restart of the server does not end a command that has already shown rows.
-                Err(error) if has_looked && Exit::of(&error) == Exit::Unreachable => {
+                Err(error) if Exit::of(&error) == Exit::Unreachable => {
                     if !is_away {
                         complain(format!("{error:#}; trying again"));
                     }
 
                     is_away = true;
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    continue;
                 }
                 Err(error) => return Err(error),
-            };
-            (has_looked, is_away) = (true, false);
-
-            for row in items(&list.document).iter().rev() {
-                let id = row["id"].to_string();
-                if printed.get(&id) == Some(row) {
-                    continue;
-                }
-
-                if shown.output.json {
-                    super::say(row);
-                } else {
-                    output::line(self.columns, row);
-                }
-                printed.insert(id, row.clone());
             }
-
-            // Only rows that the next look can show again matter.
-            if printed.len() > REMEMBERED {
-                let recent = items(&list.document).iter();
-                printed = recent.map(|row| (row["id"].to_string(), row.clone())).collect();
-            }
-
-            limit = LOOK;
-            tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Reads the new and changed rows, oldest first.
+    async fn look(&self, known: &mut Known) -> anyhow::Result<Vec<Value>> {
+        let mut list = self.api.list(self.path, &self.query, LOOK, "before").await?;
+        if list.is_cut && !known.has_any(items(&list.document)) {
+            list = self.api.list(self.path, &self.query, CATCH_UP, "before").await?;
+            if list.is_cut && !known.has_any(items(&list.document)) {
+                complain(format!(
+                    "more than {CATCH_UP} new rows at once; only the newest {CATCH_UP} are shown"
+                ));
+            }
+        }
+
+        Ok(known.news(items(&list.document), list.is_cut))
+    }
+
+    fn print(&self, shown: &Shown, rows: &[Value]) {
+        for row in rows {
+            if shown.output.json {
+                super::say(row);
+            } else {
+                output::line(self.columns, row);
+            }
+        }
+    }
+}
+
+/// Rows of a list that is followed, by their id.
+#[derive(Default)]
+struct Known(HashMap<String, Value>);
+
+impl Known {
+    fn has_any(&self, rows: &[Value]) -> bool {
+        rows.iter().any(|row| self.0.contains_key(&id_of(row)))
+    }
+
+    /// Remembers the rows of the first look, newest first, and returns the newest of them, oldest first.
+    fn start(&mut self, rows: &[Value], limit: usize) -> Vec<Value> {
+        self.0.extend(rows.iter().map(|row| (id_of(row), row.clone())));
+        rows.iter().take(limit).rev().cloned().collect()
+    }
+
+    /// Remembers the rows of a look, newest first, and returns those that are new or changed, oldest first. If the list
+    /// has more rows than the look, rows older than all known rows are not new: they only moved up.
+    fn news(&mut self, rows: &[Value], is_cut: bool) -> Vec<Value> {
+        let last_known = rows.iter().rposition(|row| self.0.contains_key(&id_of(row)));
+        let end = match last_known {
+            Some(last) if is_cut => last + 1,
+            _ => rows.len(),
+        };
+
+        let mut news = Vec::new();
+        for (at, row) in rows.iter().enumerate().rev() {
+            let before = self.0.insert(id_of(row), row.clone());
+            if at < end && before.as_ref() != Some(row) {
+                news.push(row.clone());
+            }
+        }
+
+        // Only rows that the next look can show again matter.
+        if self.0.len() > REMEMBERED {
+            self.0 = rows.iter().map(|row| (id_of(row), row.clone())).collect();
+        }
+        news
+    }
+}
+
+fn id_of(row: &Value) -> String {
+    row["id"].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Rows with these ids, newest first.
+    fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
+        ids.into_iter().map(|id| json!({ "id": id, "state": "sent" })).collect()
+    }
+
+    fn ids(rows: &[Value]) -> Vec<u64> {
+        rows.iter().filter_map(|row| row["id"].as_u64()).collect()
+    }
+
+    #[test]
+    fn old_rows_beyond_the_limit_are_not_new() {
+        let mut known = Known::default();
+        assert_eq!(ids(&known.start(&rows((1..=200).rev()), 3)), [198, 199, 200]);
+        assert_eq!(ids(&known.news(&rows((1..=200).rev()), true)), [0; 0]);
+        assert_eq!(ids(&known.news(&rows((3..=202).rev()), true)), [201, 202]);
+    }
+
+    #[test]
+    fn rows_that_move_up_when_others_leave_the_list_are_not_new() {
+        let mut known = Known::default();
+        known.start(&rows([9, 8, 7]), 3);
+        assert_eq!(ids(&known.news(&rows([10, 8, 7, 2, 1]), true)), [10]);
+    }
+
+    #[test]
+    fn a_changed_row_is_printed_again() {
+        let mut known = Known::default();
+        known.start(&rows([2, 1]), 2);
+        let mut changed = rows([2, 1]);
+        changed[1]["state"] = json!("delivered");
+        assert_eq!(ids(&known.news(&changed, false)), [1]);
+        assert_eq!(ids(&known.news(&changed, false)), [0; 0]);
+    }
+
+    #[test]
+    fn the_first_rows_of_an_empty_list_are_new() {
+        let mut known = Known::default();
+        assert!(known.start(&[], 50).is_empty());
+        assert_eq!(ids(&known.news(&rows((1..=300).rev()), false)).len(), 300);
     }
 }

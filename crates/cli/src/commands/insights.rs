@@ -18,7 +18,7 @@ pub(crate) enum Insights {
 
     /// Query several metrics at once, split by interval and property.
     ///
-    /// For example: quickdraw insights query lead_time deployments --group-by project --from 90d
+    /// For example: quickdraw insights query time_to_merge deployments --group-by project --from 90d
     Query(ask::Rows),
 
     /// Check the stored insights.

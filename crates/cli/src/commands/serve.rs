@@ -65,6 +65,7 @@ pub(crate) async fn run(mut config: Config, say: fn(String)) -> anyhow::Result<(
         proxies,
         Entrance {
             external_url: config.server.external_url.clone(),
+            host_names: config.server.host_names.clone(),
             portal_origins: config.server.portal_origins.clone(),
             oidc: wiring::oidc(&config)?,
         },

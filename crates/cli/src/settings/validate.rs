@@ -128,7 +128,7 @@ mod tests {
     use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
-    const REFUSED: [(&str, &str); 26] = [
+    const REFUSED: [(&str, &str); 27] = [
         (
             "server.listen = 'nonsense'",
             "server.listen \"nonsense\" is not an address with a port",
@@ -146,6 +146,10 @@ mod tests {
         (
             "server.trusted_proxies = ['moon']",
             "server.trusted_proxies has \"moon\"",
+        ),
+        (
+            "server.host_names = ['quickdraw.internal:8000']",
+            "server.host_names has \"quickdraw.internal:8000\"",
         ),
         (
             "server.portal_origins = ['https://platform.example.com/x']",

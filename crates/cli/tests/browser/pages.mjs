@@ -13,6 +13,9 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { RELAY_NO_PAGES, relayRows } from "./pages_relay.mjs";
+import * as ofSources from "./pages_sources.mjs";
+import { ADMIN_NO_PAGES, ADMIN_ROWS } from "./pages_admin.mjs";
 
 const UI = fileURLToPath(new URL("../../../server/src/ui", import.meta.url));
 
@@ -49,6 +52,7 @@ const places = (route, page, title, more = {}) => {
 };
 
 export const ROWS = [
+  ...ofSources.ROWS,
   { route: "/", at: "/", seen: EVERYBODY, title: "", shows: [] },
   { route: "/-/components", at: "/-/components", seen: [...EVERYBODY, "portal"], open: true, title: "Components", shows: [] },
   { route: "/-/setup/{secret}", at: "/-/setup/{setup}", seen: [...EVERYBODY, "portal"], open: true, title: "Set up", shows: [] },
@@ -85,6 +89,8 @@ export const ROWS = [
   ...places("members/{user_id}", "members/{member}", "Change member", { levels: ["project"] }),
   ...places("access_tokens", "access_tokens", "Access tokens", { levels: ["project", "group"], shows: ["project-token"] }),
   ...places("settings", "settings", "Settings", { levels: ["project", "group"], shows: ["project"] }),
+  ...relayRows(places),
+  ...ADMIN_ROWS,
   { route: "/-/search", at: "/-/search?q=hostile", seen: EVERYBODY, title: "Search", shows: [] },
   { route: "/-/groups/new", at: "/-/groups/new", seen: ADMIN, title: "New group", shows: [] },
   { route: "/-/projects/new", at: "/-/projects/new", seen: ADMIN, title: "New project", shows: [] },
@@ -97,6 +103,9 @@ export const PAGES = ROWS.filter(({ route }) => ROUTES.includes(route));
 
 /** Routes without a page of their own, and the reason. */
 export const NO_PAGES = {
+  ...RELAY_NO_PAGES,
+  ...ofSources.NO_PAGES,
+  ...ADMIN_NO_PAGES,
   "/{level}/{path}/hooks/{hook_id}/live": "the live part of the page above it",
   "/{level}/{path}/hooks/{hook_id}/test": "a form of the page above it",
   "/{level}/{path}/hooks/{hook_id}/pause": "a form of the page above it",

@@ -6,12 +6,18 @@
 import { launch } from "./browser.mjs";
 import { fill } from "./world.mjs";
 import * as charts from "./test_charts.mjs";
+import * as inspectors from "./test_inspectors.mjs";
+import * as admin from "./test_admin.mjs";
 import * as journeys from "./test_journeys.mjs";
 import * as pages from "./test_pages.mjs";
+import * as relay from "./test_relay.mjs";
 import * as requests from "./test_requests.mjs";
 import * as security from "./test_security.mjs";
+import * as sources from "./test_sources.mjs";
 
-const TESTS = Object.entries({ ...charts, ...journeys, ...requests, ...security, ...pages });
+const TESTS = Object.entries({
+  ...admin, ...charts, ...journeys, ...relay, ...requests, ...security, ...sources, ...inspectors, ...pages,
+});
 const { QUICKDRAW_URL: base, QUICKDRAW_TOKEN: token } = process.env;
 
 const wanted = process.argv.slice(2);

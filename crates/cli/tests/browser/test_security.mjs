@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { Visitor } from "./browser.mjs";
+import { canary } from "./texts.mjs";
 
 /** A site of somebody else. `HOST` is its name; the browser of the tests leads names in `.example` to this machine. */
 async function site(pages) {
@@ -163,4 +164,40 @@ export async function every_answer_has_the_headers_that_protect_a_page({ base })
     assert.equal(headers.get("cache-control"), "no-store", page);
     assert.equal(headers.get("cross-origin-opener-policy"), "same-origin", page);
   }
+}
+
+export async function guesses_of_a_password_are_slowed_down({ browser, base }) {
+  const visitor = await Visitor.open(browser, base);
+  const attempt = async (password) => {
+    await visitor.go("/-/sign_in");
+    await visitor.page.getByLabel("Username", { exact: true }).fill("guest");
+    await visitor.page.getByLabel("Password", { exact: true }).fill(password);
+    await visitor.page.locator("main").getByRole("button", { name: "Sign in", exact: true }).click();
+    return visitor.page.locator("[role=alert]").innerText();
+  };
+  for (let guess = 0; guess < 5; guess += 1) {
+    assert.match(await attempt(`guess number ${guess}`), /username or the password/i);
+  }
+  // The right password has to wait too, so a guess is not told from another.
+  assert.match(await attempt(canary("guest")), /too many failed attempts. Try again in/);
+  assert.equal(new URL(visitor.page.url()).pathname, "/-/sign_in");
+  await visitor.close();
+}
+
+export async function a_portal_link_ends_with_its_time_and_opens_no_other_scope({ browser, world, base }) {
+  const made = await world.admin.post("/api/v1/portal_sessions", { project: "gear/sea", access: "read", expires_in: 4 });
+  const link = new URL(made.url).pathname;
+  const visitor = await Visitor.open(browser, base);
+  await visitor.go(link);
+  assert.equal(new URL(visitor.page.url()).pathname, "/gear/sea/-/hooks");
+
+  // The link of one project shows no other, whatever its visitor asks for.
+  for (const page of ["/gear/rope/-/hooks", "/groups/gear/-/hooks", "/admin/hooks", "/-/profile/tokens"]) {
+    assert.ok((await visitor.go(page)).status() >= 400, page);
+  }
+  await visitor.page.waitForTimeout(4_500);
+  for (const page of [link, "/gear/sea/-/hooks"]) {
+    assert.ok((await visitor.go(page)).status() >= 400, `${page} after the end of the link`);
+  }
+  await visitor.close();
 }

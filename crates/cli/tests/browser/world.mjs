@@ -67,6 +67,16 @@ const issue = (number) => ({
   object: { id: 301 + number, iid: 23 + number, title: hostileAll("title"), state: "opened", action: "update" },
 });
 
+/** Sends hostile texts and a secret to an inspector. */
+async function inspect(url) {
+  const answer = await fetch(`${url}?q=${encodeURIComponent(hostile("query"))}`, {
+    method: "POST",
+    body: JSON.stringify({ [hostile("inspected-body", 1)]: hostileAll("inspected-body") }),
+    headers: { "X-Gitlab-Event": hostile("header", 2), "X-Gitlab-Token": canary("inspector") },
+  });
+  assert.equal(answer.status, 200);
+}
+
 /** Fills a server through its API, and returns what pages and journeys need to know. */
 export async function fill(base, rootToken) {
   const admin = new Api(base, rootToken);
@@ -138,6 +148,20 @@ export async function fill(base, rootToken) {
   await admin.post(`/api/v4/projects/${project.id}/access_tokens`, {
     name: hostile("project-token"), scopes: ["api"], access_level: LEVELS.maintainer,
   });
+  // Two events whose predecessors never arrived.
+  const late = push(1);
+  Object.assign(late.object, { before: "c".repeat(40), after: "d".repeat(40) });
+  for (const event of [late, issue(20)]) await admin.post(`/api/v1/projects/${project.id}/events`, event);
+  const alert = await admin.post("/api/v1/insights/alerts", { name: hostile("alert", 5), metric: "silence", above: 259_200, each_project: true });
+  const gaps = await soon("the gaps of the project", async () => {
+    const found = await admin.get("/api/v1/insights/completeness?missing=true");
+    return found.items.length > 0 && found.items;
+  });
+  const inspector = await new Api(base, tokens.maintainer).post("/api/v1/inspectors", {
+    name: hostile("inspector", 5), secret: canary("inspector"), body: hostile("answer"), headers: { "X-Webhook-Note": hostile("answer-header") },
+  });
+  await inspect(inspector.url);
+  const inspected = await admin.get(`/api/v1/inspectors/${inspector.id}/requests`);
   const setup = await admin.post("/api/v1/setup_links", {});
   const portal = await admin.post("/api/v1/portal_sessions", { project: "gear/rope", access: "manage" });
   const names = {
@@ -156,7 +180,12 @@ export async function fill(base, rootToken) {
     replay: replay.id,
     notification: notification.id,
     member: people.maintainer.id,
+    token: (await admin.get(`/api/v4/personal_access_tokens?user_id=${people.maintainer.id}`))[0].id,
     source: source.id,
+    alert: alert.id,
+    sourceProject: gaps[0].source_project_id,
+    inspector: inspector.id,
+    inspected: inspected.items[0].id,
   };
   return { base, admin, sink, tokens, people, names, project, group, events };
 }

@@ -222,6 +222,9 @@ pub(crate) fn every_refusal_of_the_default_source_is_listed_with_its_reason(engi
 
 pub(crate) fn a_source_shows_its_requests_of_the_last_hour(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
+    let last_request = |server: &Server| server.get("/api/v1/sources/default")["last_request_at"].clone();
+    assert_eq!(last_request(&server), Value::Null);
+
     let push = json!({ "object_kind": "push" });
     server.receive("Push Hook", "one", &push);
     server.receive("Push Hook", "one", &push);
@@ -231,8 +234,12 @@ pub(crate) fn a_source_shows_its_requests_of_the_last_hour(engine: Engine) {
     let shown = |server: &Server| server.get("/api/v1/sources")["items"][0]["last_hour"].clone();
     assert_eq!(shown(&server), expected);
 
+    let newest = server.get("/api/v1/sources/default/requests")["items"][0]["at"].clone();
+    assert_eq!(last_request(&server), newest);
+
     server.terminate();
     server.restart();
     assert_eq!(shown(&server), expected, "the counts are stored");
+    assert_eq!(last_request(&server), newest);
     assert_eq!(server.get("/api/v1/sources/default")["last_hour"], expected);
 }

@@ -149,12 +149,15 @@ pub(crate) fn the_names_behind_ids_are_for_those_who_manage_them(engine: Engine)
     people.add("projects/1", user, 40);
     let (_, stranger) = people.make("ida", "api");
 
-    let path = format!("/api/v1/names?hooks=1,99&projects=1&groups=2&events={event}");
+    let path = format!("/api/v1/names?hooks=1,99&projects=1&groups=2&events={event}&users={user},99");
     let count = |token: &str| {
         let found = scene.server.call_as(token, "GET", &path, "").check(200).json();
-        ["hooks", "projects", "groups", "events"].map(|kind| items(&found[kind]).len())
+        ["hooks", "projects", "groups", "events", "users"].map(|kind| items(&found[kind]).len())
     };
-    assert_eq!([count(&maintainer), count(&stranger)], [[1, 1, 0, 1], [0, 0, 0, 0]]);
+    assert_eq!(
+        [count(&maintainer), count(&stranger)],
+        [[1, 1, 0, 1, 1], [0, 0, 0, 0, 1]]
+    );
 
     let many: Vec<String> = (0..101).map(|id| id.to_string()).collect();
     let reply = scene

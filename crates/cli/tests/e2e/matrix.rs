@@ -102,6 +102,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
+        .replace("{stream_id}", "999")
         .replace("{notification_id}", &there(objects.notification))
         .replace("{inspector_id}", &objects.inspector)
         .replace("{request_id}", &objects.inspected)

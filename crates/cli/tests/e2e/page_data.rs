@@ -1,9 +1,11 @@
-//! Tests of the answers that pages about webhooks show: status, previews, the catalog, the search and the overview.
+//! Tests of the answers that pages about webhooks show: status, previews, the catalog, the search, the overview, gaps, streams and
+//! alerts.
 
 mod catalog;
 mod hook_status;
 mod overview;
 mod previews;
+mod relay;
 mod search;
 
 use crate::Check;
@@ -34,4 +36,11 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     overview::the_minutes_of_an_hour_count_events_and_deliveries,
     overview::a_source_that_refuses_requests_needs_attention,
     overview::the_overview_of_a_project_knows_only_the_project,
+    relay::completeness_can_be_limited_to_missing_events,
+    relay::an_owner_of_a_group_reads_the_gaps_of_its_projects,
+    relay::open_streams_are_listed_and_ended,
+    relay::an_alert_is_shown_and_a_refusal_names_its_field,
+    relay::selected_deliveries_are_replayed,
+    relay::an_administrator_finds_own_replays_at_the_project,
+    relay::an_event_names_the_items_that_it_counts_for,
 ];

@@ -119,7 +119,8 @@ pub(crate) fn every_page_is_protected_by_its_headers(engine: Engine) {
 }
 
 pub(crate) fn pages_answer_to_their_own_host_names_only(engine: Engine) {
-    let server = Server::start(&engine, &[]);
+    let names = ("QUICKDRAW__SERVER__HOST_NAMES", r#"["quickdraw.internal"]"#);
+    let server = Server::start(&engine, &[names]);
     let raw = |host: &str| {
         use std::io::{Read, Write};
 
@@ -133,6 +134,7 @@ pub(crate) fn pages_answer_to_their_own_host_names_only(engine: Engine) {
     };
 
     assert_eq!(raw("evil.example"), "421");
+    assert_eq!(raw("quickdraw.internal:443"), "200");
     assert_eq!(raw(&format!("localhost:{}", server.port)), "200");
 }
 

@@ -21,7 +21,7 @@ use quickdraw_store::events::Appended;
 use uuid::Uuid;
 
 use self::duplicates::Duplicates;
-use self::requests::{MAX_REQUESTS, MinuteCount, Requests};
+use self::requests::{MinuteCount, Requests};
 pub use self::requests::{RequestRecord, Traffic};
 use super::Journal;
 use crate::context::Context;
@@ -407,9 +407,7 @@ impl Relay {
 
         all.extend(self.requests.lock().of(source).cloned());
 
-        all.sort_by_key(|request| std::cmp::Reverse(request.at));
-        all.truncate(MAX_REQUESTS);
-        Ok(all)
+        Ok(requests::newest(all))
     }
 
     /// The requests of the last hour by source, as all nodes saw them.

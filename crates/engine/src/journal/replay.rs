@@ -39,6 +39,7 @@ pub struct Preview {
 async fn running_replays(context: &Context) -> quickdraw_store::Result<Vec<Replay>> {
     let filter = ReplayFilter {
         within: Scope::Instance,
+        of_admins: false,
         before: None,
         progress: Some(Progress::Running),
         since: None,
@@ -186,7 +187,23 @@ fn look(filter: &Filter, after: DeliveryId) -> Look {
 }
 
 async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
-    Ok(context.store.candidates(look(filter, after)).await?)
+    if filter.deliveries.is_empty() {
+        return Ok(context.store.candidates(look(filter, after)).await?);
+    }
+
+    // The named deliveries can be far apart, so each is looked up by itself.
+    let mut found = Vec::new();
+    for id in filter.deliveries.iter().filter(|id| **id > after.0) {
+        let before = DeliveryId(Uuid::from_u128(id.as_u128().saturating_sub(1)));
+        let look = Look {
+            limit: 1,
+            ..look(filter, before)
+        };
+        let next = context.store.candidates(look).await?;
+        found.extend(next.into_iter().filter(|candidate| candidate.delivery.0 == *id));
+    }
+
+    Ok(found)
 }
 
 /// Checks whether a delivery belongs to the scope of a replay and to the group of its filter. Hooks that are gone get
@@ -213,11 +230,12 @@ fn chooses(context: &Context, filter: &Filter, scope: Scope, candidate: &Candida
     }
 
     let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
-    filter.chooses(Known {
+    let known = Known {
         event: &candidate.event,
         hook: candidate.hook,
         state: candidate.state,
         status: candidate.status,
         body: body.as_deref(),
-    })
+    };
+    filter.chooses(candidate.delivery, known)
 }

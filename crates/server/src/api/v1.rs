@@ -7,6 +7,7 @@ mod answers;
 mod audit;
 mod backfill;
 mod body_faults;
+mod contribution;
 mod events;
 mod evidence;
 mod export;
@@ -46,6 +47,7 @@ mod setup_links;
 mod sources;
 mod status;
 mod stream;
+mod streams;
 mod support_bundle;
 mod triggers;
 mod whole;
@@ -53,10 +55,10 @@ mod workers;
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
+use crate::params::near;
 use crate::state::App;
 use crate::views::Page;
 
@@ -96,7 +98,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(status::routes())
         .merge(support_bundle::routes())
         .merge(roster::routes())
+        .merge(contribution::routes())
         .merge(stream::routes())
+        .merge(streams::routes())
         .merge(triggers::routes())
         .merge(workers::routes())
 }
@@ -130,8 +134,11 @@ fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, 
     }
 }
 
-fn invalid(text: impl Into<String>) -> ApiError {
-    ApiError::problem(StatusCode::BAD_REQUEST, text)
+/// 400 for a word that is not among the choices of a parameter.
+fn not_a_choice(field: &str, given: &str, choices: &[&str]) -> ApiError {
+    let near = near::nearest(given, choices.iter().copied()).map(str::to_owned);
+    let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
+    ApiError::fields(Kind::InvalidParameter, vec![FieldError::choice(field, choices, near)])
 }
 
 #[cfg(test)]

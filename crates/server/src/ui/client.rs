@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -135,12 +135,30 @@ impl Api {
         self.call::<Value>(method, path, Some(body)).await.map(drop)
     }
 
+    /// Reads a file, with the headers that describe it.
+    ///
+    /// # Errors
+    /// The refusal of the API.
+    pub(super) async fn file(&self, path: &str) -> Result<(HeaderMap, Bytes), Refusal> {
+        self.answer(Method::GET, path, None).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<(HeaderMap, T), Refusal> {
+        let (headers, body) = self.answer(method, path, body).await?;
+        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
+        let value = serde_json::from_slice(text).map_err(|error| {
+            tracing::error!(%error, path, "a page cannot read an answer of the API");
+            Refusal::broken("the answer cannot be shown")
+        })?;
+        Ok((headers, value))
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(HeaderMap, Bytes), Refusal> {
         let mut request = Request::new(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
         *request.method_mut() = method;
         *request.uri_mut() = path
@@ -173,12 +191,7 @@ impl Api {
             return Err(Refusal::read(parts.status, &body));
         }
 
-        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-        let value = serde_json::from_slice(text).map_err(|error| {
-            tracing::error!(%error, path, "a page cannot read an answer of the API");
-            Refusal::broken("the answer cannot be shown")
-        })?;
-        Ok((parts.headers, value))
+        Ok((parts.headers, body))
     }
 }
 

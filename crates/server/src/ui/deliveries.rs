@@ -72,6 +72,8 @@ pub(super) fn choices(known: &[(&str, &str)]) -> Vec<Choice> {
 
 /// A row of the list.
 struct Row {
+    /// The id of the delivery if it can be replayed, and empty for others.
+    selectable: String,
     href: String,
     badge: Badge,
     kind: String,
@@ -89,6 +91,7 @@ struct Row {
 struct Rows {
     rows: Vec<Row>,
     is_filtered: bool,
+    can_replay: bool,
 }
 
 impl HtmlSafe for Rows {}
@@ -107,8 +110,11 @@ struct ListPage {
     live: Option<String>,
     next: Option<String>,
 
-    /// The form that sends these deliveries again.
+    /// The form that makes a replay.
     replay: String,
+
+    /// The same form for all deliveries that match the filters.
+    replay_all: String,
 }
 
 /// The list that a page asked for.
@@ -118,6 +124,9 @@ struct Asked {
     filters: Filters,
     base: String,
     events: String,
+
+    /// False for visitors of a portal, who have no replays.
+    can_replay: bool,
 }
 
 impl Asked {
@@ -127,6 +136,7 @@ impl Asked {
             filters: Filters::read(&at.place, &FILTERS, &query.0),
             base: at.place.page("deliveries"),
             events: at.place.page("events"),
+            can_replay: at.person.portal.is_none(),
         }
     }
 
@@ -145,6 +155,10 @@ impl Asked {
 
         let names = wanted.find(&self.api).await?;
         let row = |delivery: &Delivery| Row {
+            selectable: match delivery.state.as_str() {
+                "delivered" | "given_up" if self.can_replay => delivery.id.clone(),
+                _ => String::new(),
+            },
             href: format!("{}/{}", self.base, delivery.id),
             badge: state(&delivery.state),
             kind: names
@@ -164,6 +178,7 @@ impl Asked {
         Rows {
             rows,
             is_filtered: !self.filters.is_empty(),
+            can_replay: self.can_replay,
         }
     }
 }
@@ -194,7 +209,8 @@ pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> 
         rows,
         live,
         next: next.map(|next| format!("{}?{}", asked.base, asked.filters.of_page(&[("before", &next)]))),
-        replay: at.place.page(&format!("replays/new?{}", asked.filters.of_page(&[]))),
+        replay: at.place.page("replays/new"),
+        replay_all: at.place.page(&format!("replays/new?{}", asked.filters.of_page(&[]))),
         base: asked.base,
     };
     Ok(if is_refused { refused_page(&list) } else { page(&list) })

@@ -1,5 +1,6 @@
 //! Events of a project, a group or the instance: the journal with its filters, which updates by itself.
 
+mod contribution;
 pub(super) mod one;
 
 use std::sync::Arc;

@@ -17,8 +17,9 @@ use crate::files::POLICY;
 /// Refuses requests that no page of ours can have made, and adds the headers that protect a page.
 pub(super) async fn check(State(ui): State<Arc<Ui>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if !is_own_host(headers, &ui.app.external_url) {
-        let text = "This server has another name. Use the address in the setting server.external_url.";
+    if !is_own_host(headers, &ui.app.external_url, &ui.app.host_names) {
+        let text = "This server has another name. Use the address in the setting server.external_url, or let an \
+                    administrator add this name to server.host_names.";
         return refuse(StatusCode::MISDIRECTED_REQUEST, text);
     }
 
@@ -86,7 +87,7 @@ fn protect(headers: &mut HeaderMap, is_secure: bool) {
 
 /// Checks whether the request was meant for this server. A page of another site can let its own host name point to this
 /// server, but it cannot let a browser send another name, or an IP address.
-fn is_own_host(headers: &HeaderMap, external_url: &str) -> bool {
+fn is_own_host(headers: &HeaderMap, external_url: &str, more: &[String]) -> bool {
     let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };
@@ -94,8 +95,9 @@ fn is_own_host(headers: &HeaderMap, external_url: &str) -> bool {
     let name = host_name(host);
     let own = Url::parse(external_url).ok();
     let own = own.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let is_listed = more.iter().any(|known| name.eq_ignore_ascii_case(known));
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    is_address || name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(own)
+    is_address || is_listed || name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(own)
 }
 
 /// A host without its port.
@@ -135,8 +137,10 @@ mod tests {
 
     #[test]
     fn pages_answer_to_their_own_names_only() {
-        let is_own = |host: &'static str| is_own_host(&headers(&[("host", host)]), "https://hooks.example.com");
+        let more = ["Hooks.internal".to_owned()];
+        let is_own = |host: &'static str| is_own_host(&headers(&[("host", host)]), "https://hooks.example.com", &more);
         for own in [
+            "hooks.internal:8000",
             "hooks.example.com",
             "HOOKS.example.com:443",
             "localhost:8000",
@@ -148,6 +152,7 @@ mod tests {
 
         for other in [
             "evil.example.com",
+            "internal",
             "hooks.example.com.evil.com",
             "",
             "127.0.0.1.nip.example",
@@ -155,7 +160,7 @@ mod tests {
             assert!(!is_own(other), "{other}");
         }
 
-        assert!(!is_own_host(&HeaderMap::new(), "https://hooks.example.com"));
+        assert!(!is_own_host(&HeaderMap::new(), "https://hooks.example.com", &more));
     }
 
     #[test]

@@ -218,8 +218,12 @@ impl Wanted {
     }
 
     pub(super) fn place_of(&mut self, event: &Event) {
-        self.projects.extend(event.project_id);
-        self.groups.extend(event.group_id);
+        self.place(event.project_id, event.group_id);
+    }
+
+    pub(super) fn place(&mut self, project_id: Option<i64>, group_id: Option<i64>) {
+        self.projects.extend(project_id);
+        self.groups.extend(group_id);
     }
 
     /// Asks for the names.
@@ -337,7 +341,12 @@ impl Names {
 
     /// The project or group of an event.
     pub(super) fn place_of(&self, event: &Event) -> PlaceLink {
-        let (links, id) = match (event.project_id, event.group_id) {
+        self.place(event.project_id, event.group_id)
+    }
+
+    /// The project or group with an id.
+    pub(super) fn place(&self, project_id: Option<i64>, group_id: Option<i64>) -> PlaceLink {
+        let (links, id) = match (project_id, group_id) {
             (Some(id), _) => (&self.projects, id),
             (None, Some(id)) => (&self.groups, id),
             (None, None) => return PlaceLink::default(),

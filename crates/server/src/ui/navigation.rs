@@ -11,9 +11,19 @@ pub(super) enum Section {
     Events,
     Deliveries,
     Replays,
+    Sources,
+    Gaps,
+    Streams,
+    Alerts,
+    Inspectors,
     Notifications,
     Members,
+    Users,
     Tokens,
+    Audit,
+    Health,
+    Guard,
+    SupportBundle,
     Settings,
 }
 
@@ -33,9 +43,19 @@ impl Section {
                 (Self::Events, "Events", "events"),
                 (Self::Deliveries, "Deliveries", "deliveries"),
                 (Self::Replays, "Replays", "replays"),
+                (Self::Sources, "Sources", "sources"),
+                (Self::Gaps, "Gaps", "gaps"),
+                (Self::Streams, "Streams", "streams"),
+                (Self::Alerts, "Alerts", "alerts"),
+                (Self::Inspectors, "Inspectors", "inspectors"),
                 (Self::Notifications, "Notifications", "notifications"),
                 (Self::Members, "Members", "members"),
+                (Self::Users, "Users", "users"),
                 (Self::Tokens, "Access tokens", "access_tokens"),
+                (Self::Audit, "Audit log", "audit"),
+                (Self::Health, "Health", "health"),
+                (Self::Guard, "Guard", "guard"),
+                (Self::SupportBundle, "Support bundle", "support_bundle"),
                 (Self::Settings, "Settings", "settings"),
             ],
         }
@@ -44,11 +64,33 @@ impl Section {
     /// Checks whether places of a level have the section.
     const fn is_at(self, level: Level) -> bool {
         match self {
-            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries | Self::Replays | Self::Notifications => {
-                true
-            }
+            Self::Overview | Self::Hooks | Self::Events | Self::Deliveries => true,
+            Self::Replays | Self::Gaps | Self::Streams | Self::Inspectors | Self::Notifications => true,
+            Self::Sources | Self::Alerts => matches!(level, Level::Instance),
+            Self::Tokens | Self::Settings => true,
             Self::Projects => matches!(level, Level::Group),
-            Self::Members | Self::Tokens | Self::Settings => !matches!(level, Level::Instance),
+            Self::Members => !matches!(level, Level::Instance),
+            Self::Users | Self::Audit | Self::Health | Self::Guard | Self::SupportBundle => {
+                matches!(level, Level::Instance)
+            }
+        }
+    }
+
+    /// The heading above the section. Only the instance has so many sections that it needs headings.
+    const fn part(self, level: Level) -> &'static str {
+        if !matches!(level, Level::Instance) {
+            return "";
+        }
+
+        match self {
+            Self::Users
+            | Self::Tokens
+            | Self::Audit
+            | Self::Health
+            | Self::Guard
+            | Self::SupportBundle
+            | Self::Settings => "Administration",
+            _ => "Relay",
         }
     }
 }
@@ -58,7 +100,10 @@ impl Section {
 pub(super) struct Sections(pub(super) Vec<Entry>);
 
 /// A section with its address.
+#[derive(Default)]
 pub(super) struct Entry {
+    /// A heading above the entry; empty if it has none.
+    pub(super) heading: &'static str,
     pub(super) name: &'static str,
     pub(super) href: String,
     pub(super) is_current: bool,
@@ -70,11 +115,36 @@ impl Sections {
         let all = Section::of(place.level).iter();
         let at_level = all.filter(|(section, ..)| section.is_at(place.level));
         let shown = at_level.filter(|(section, ..)| !is_portal || section.is_of_portals());
-        let entries = shown.map(|(section, name, page)| Entry {
-            name,
-            href: place.page(page),
-            is_current: *section == current,
-        });
-        Self(entries.collect())
+
+        let mut entries = Vec::new();
+        let mut heading = "";
+        for (section, name, page) in shown {
+            let part = section.part(place.level);
+            entries.push(Entry {
+                heading: if part == heading { "" } else { part },
+                name,
+                href: place.page(page),
+                is_current: *section == current,
+            });
+            heading = part;
+        }
+
+        Self(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_the_instance_has_one_heading() {
+        let sections = Sections::of(&Place::instance(), Section::Health, false);
+        let headings: Vec<&str> = sections.0.iter().map(|entry| entry.heading).collect();
+        let shown: Vec<&str> = headings.iter().copied().filter(|text| !text.is_empty()).collect();
+        assert_eq!(
+            (shown.as_slice(), headings[0]),
+            (["Relay", "Administration"].as_slice(), "Relay")
+        );
     }
 }

@@ -111,6 +111,10 @@ impl Gap {
         self.path_with_namespace.clone().unwrap_or_else(number)
     }
 
+    fn href(&self) -> String {
+        format!("/admin/gaps/{}", self.source_project_id)
+    }
+
     /// The words of the sequence, such as "merge request".
     fn words(&self) -> String {
         self.kind.replace('_', " ")

@@ -107,9 +107,26 @@ pub(super) fn sentence(words: &str) -> String {
     first.map(|first| first + letters.as_str()).unwrap_or_default()
 }
 
+/// A value of a command, as a shell reads it.
+pub(super) fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:,".contains(c);
+    if value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_strange_value_is_quoted_for_a_shell() {
+        assert_eq!(quoted("gear/rope"), "gear/rope");
+        assert_eq!(quoted(r#"{"branch":"main"}"#), r#"'{"branch":"main"}'"#);
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 
     #[test]
     fn texts_in_parts_are_escaped() {

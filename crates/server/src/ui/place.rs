@@ -295,7 +295,8 @@ impl FromRequestParts<Arc<Ui>> for Visit {
                 .find(|(known, _)| known == name)
                 .map(|(_, value)| value.as_str())
         };
-        let level = value("level").unwrap_or_default();
+        // Routes without a level belong to the instance.
+        let level = value("level").unwrap_or(Level::Instance.word());
         let level = Level::ALL.into_iter().find(|(_, word)| *word == level);
         let (level, _) = level.ok_or(PageError::Missing)?;
         let place = Place::find(level, value("path").unwrap_or_default(), &person).await?;

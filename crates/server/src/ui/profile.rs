@@ -44,6 +44,7 @@ fn frame(ui: &Ui, person: &Person, address: &str) -> Frame {
         name,
         href: (*href).to_owned(),
         is_current: *href == address,
+        ..Entry::default()
     });
 
     frame.sections = Sections(entries.collect());

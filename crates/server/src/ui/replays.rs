@@ -44,6 +44,8 @@ struct Filter {
     status: Vec<String>,
     text: Option<String>,
     skipped: Option<String>,
+    #[serde(default)]
+    deliveries: Vec<String>,
 }
 
 /// The states of the deliveries since the replay began.
@@ -76,6 +78,7 @@ impl Replay {
         let filter = &self.filter;
         let mut words = Vec::new();
         match (filter.skipped.as_deref(), filter.state.as_deref()) {
+            (None, None) if !filter.deliveries.is_empty() => words.push(selected(filter.deliveries.len())),
             (Some("silent_mode"), _) => words.push("Skipped by silent mode".to_owned()),
             (Some("rate_limit"), _) => words.push("Skipped by the rate limit".to_owned()),
             (Some(other), _) => words.push(format!("Skipped: {other}")),
@@ -92,6 +95,14 @@ impl Replay {
 
         words.extend(filter.text.as_deref().map(|text| format!("With the text {text}")));
         words
+    }
+}
+
+/// A number of selected deliveries in words.
+fn selected(count: usize) -> String {
+    match count {
+        1 => "1 selected delivery".to_owned(),
+        count => format!("{count} selected deliveries"),
     }
 }
 
@@ -114,6 +125,9 @@ struct ListPage {
     rows: Vec<Row>,
     base: String,
     next: Option<String>,
+
+    /// True for administrators, who see their replays everywhere.
+    is_admin: bool,
 }
 
 /// Shows the replays of a place.
@@ -143,5 +157,6 @@ pub(super) async fn list(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> 
         rows: found.items.iter().map(row).collect(),
         next: found.next.map(|next| format!("{base}?before={next}")),
         base,
+        is_admin: at.person.actor.is_admin,
     }))
 }

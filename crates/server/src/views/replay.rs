@@ -98,6 +98,11 @@ pub struct ReplayFilter {
     /// Only events with this text in their body.
     pub text: Option<String>,
 
+    /// Only these deliveries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub deliveries: Vec<String>,
+
     /// Events that webhooks did not get for this reason, instead of ended deliveries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<&'static str>,
@@ -119,6 +124,7 @@ impl From<&replays::Replay> for Replay {
                 state: filter.state.map(|ended| ended.stage().word()),
                 status: filter.status.clone(),
                 text: filter.text.clone(),
+                deliveries: filter.deliveries.iter().map(ToString::to_string).collect(),
                 skipped: filter.skipped().map(SkipReason::word),
             },
             rate: replay.rate,

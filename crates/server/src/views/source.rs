@@ -53,6 +53,9 @@ pub struct Source {
     /// Requests of the last 60 minutes, as all nodes saw them.
     pub last_hour: Traffic,
 
+    /// Time of the last request, accepted or refused; null if none is remembered.
+    pub last_request_at: Option<Iso>,
+
     /// Time at which the source was created; null for the source of the settings.
     pub created_at: Option<Iso>,
 
@@ -102,6 +105,7 @@ impl Source {
             body_limit: source.body_limit,
             deduplicate: source.deduplicate,
             instance: bound.map(|bound| bound.text().to_owned()),
+            last_request_at: traffic.last_at.map(|at| Iso(Timestamp::from_micros(at))),
             last_hour: traffic.into(),
             created_at: (!is_default).then_some(Iso(source.created_at)),
             secret: None,

@@ -21,7 +21,7 @@ use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{
     COLUMNS, Candidate, Later, Look, NewReplay, Replay, ReplayFilter, Replays, Results, Skipped, Step, filter,
-    filter_text, last_delivery,
+    filter_text, last_delivery, named,
 };
 
 /// Groups of the requested scope, from the top down.
@@ -32,6 +32,12 @@ const WITHIN: &str = "WITH RECURSIVE below (id) AS (SELECT $2::bigint UNION
 const IS_WITHIN: &str =
     "($1::bigint IS NULL AND $2::bigint IS NULL OR project_id = $1::bigint OR group_id IN (SELECT id FROM below)
     OR project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id))";
+
+/// Whether a replay of an administrator, which belongs to the instance, names the requested project or group, or one in
+/// it.
+const IS_ABOUT: &str = "(project_id IS NULL AND group_id IS NULL AND ((filter::json ->> 'project')::bigint = $1
+    OR (filter::json ->> 'group')::bigint IN (SELECT id FROM below)
+    OR (filter::json ->> 'project')::bigint IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id)))";
 
 /// Whether a hook belongs to the requested scope. Without a project and a group, all do.
 const IS_HOOK_WITHIN: &str = "($1::bigint IS NULL AND $2::bigint IS NULL OR hook_id IN (SELECT h.id FROM hooks h
@@ -80,14 +86,17 @@ impl Replays for Postgres {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         let client = self.client().await?;
+        let named = named(&replay.filter, |id| format!("'{id}'"));
         let sql = format!(
             "{WITHIN} SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $5) AS delivered,
                 count(*) FILTER (WHERE state = 3 AND finished_at >= $5) AS given_up,
                 count(*) FILTER (WHERE state < 2) AS pending
-             FROM deliveries WHERE id > $3 AND id <= $4 AND ($6::bigint IS NULL OR hook_id = $6) AND {IS_HOOK_WITHIN}"
+             FROM deliveries WHERE id > $3 AND id <= $4 AND ($6::bigint IS NULL OR hook_id = $6){named}
+                AND {IS_HOOK_WITHIN}"
         );
         let (project, group) = columns::scope_columns(replay.scope);
-        let statement = client.prepare_cached(&sql).await?;
+        // The named deliveries are part of the text, so the statement is not cached.
+        let statement = client.prepare(&sql).await?;
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
         let began = replay.created_at.as_micros();
         let row = client
@@ -113,8 +122,9 @@ impl Replays for Postgres {
 
     async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
         let only = asked.conditions();
+        let within = asked.within(IS_WITHIN, IS_ABOUT);
         let sql = format!(
-            "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < $3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT $4"
+            "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < $3{only} AND {within} ORDER BY id DESC LIMIT $4"
         );
         let (project, group) = columns::scope_columns(asked.within);
         let before = asked.before.unwrap_or(i64::MAX);

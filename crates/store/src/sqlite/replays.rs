@@ -18,7 +18,7 @@ use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{
     COLUMNS, Candidate, Look, NewReplay, Replay, ReplayFilter, Replays, Results, Skipped, Step, filter, filter_text,
-    last_delivery,
+    last_delivery, named,
 };
 
 /// Groups of the requested scope, from the top down.
@@ -28,6 +28,12 @@ const WITHIN: &str = "WITH RECURSIVE below (id) AS (SELECT ?2 UNION
 /// Whether a replay belongs to the requested scope. Without a project and a group, all do.
 const IS_WITHIN: &str = "(?1 IS NULL AND ?2 IS NULL OR project_id = ?1 OR group_id IN (SELECT id FROM below)
     OR project_id IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id))";
+
+/// Whether a replay of an administrator, which belongs to the instance, names the requested project or group, or one in
+/// it.
+const IS_ABOUT: &str = "(project_id IS NULL AND group_id IS NULL AND (filter ->> '$.project' = ?1
+    OR filter ->> '$.group' IN (SELECT id FROM below)
+    OR filter ->> '$.project' IN (SELECT p.id FROM projects p JOIN below b ON p.group_id = b.id)))";
 
 /// Whether a hook belongs to the requested scope. Without a project and a group, all do.
 const IS_HOOK_WITHIN: &str = "(?1 IS NULL AND ?2 IS NULL OR hook_id IN (SELECT h.id FROM hooks h
@@ -66,11 +72,14 @@ impl Replays for Sqlite {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(&format!(
+            let named = named(&replay.filter, |id| format!("x'{}'", id.simple()));
+            // The named deliveries are part of the text, so the statement is not cached.
+            let mut statement = connection.prepare(&format!(
                 "{WITHIN} SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?5) AS delivered,
                     count(*) FILTER (WHERE state = 3 AND finished_at >= ?5) AS given_up,
                     count(*) FILTER (WHERE state < 2) AS pending
-                 FROM deliveries WHERE id > ?3 AND id <= ?4 AND (?6 IS NULL OR hook_id = ?6) AND {IS_HOOK_WITHIN}"
+                 FROM deliveries WHERE id > ?3 AND id <= ?4 AND (?6 IS NULL OR hook_id = ?6){named}
+                     AND {IS_HOOK_WITHIN}"
             ))?;
 
             let (after, last) = (edge(replay.filter.begin()), last_delivery(&replay));
@@ -93,8 +102,9 @@ impl Replays for Sqlite {
     async fn list_replays(&self, asked: ReplayFilter) -> Result<Vec<Replay>> {
         self.read(move |connection| {
             let only = asked.conditions();
+            let within = asked.within(IS_WITHIN, IS_ABOUT);
             let sql = format!(
-                "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < ?3{only} AND {IS_WITHIN} ORDER BY id DESC LIMIT ?4"
+                "{WITHIN} SELECT {COLUMNS} FROM replays WHERE id < ?3{only} AND {within} ORDER BY id DESC LIMIT ?4"
             );
             // The times are part of the text, so the statement is not cached.
             let mut statement = connection.prepare(&sql)?;

@@ -58,9 +58,10 @@ pub(crate) async fn replays_are_listed_by_their_scope(fixture: Fixture) {
         ids.push(made.id);
     }
 
-    let list = async |within| {
+    let list = async |within, of_admins| {
         let filter = ReplayFilter {
             within,
+            of_admins,
             before: None,
             progress: None,
             since: None,
@@ -70,11 +71,27 @@ pub(crate) async fn replays_are_listed_by_their_scope(fixture: Fixture) {
         let found = fixture.store.list_replays(filter).await.expect("listed");
         found.iter().map(|replay| replay.id).collect::<Vec<_>>()
     };
-    assert_eq!(list(Scope::Project(project)).await, [ids[0]]);
-    assert!(list(Scope::Group(group)).await.starts_with(&[ids[2]]));
-    assert!(list(Scope::Group(group)).await.contains(&ids[0]));
-    assert!(!list(Scope::Group(group)).await.contains(&ids[3]));
-    assert_eq!(list(Scope::Instance).await.len(), 4);
+    assert_eq!(list(Scope::Project(project), false).await, [ids[0]]);
+    assert!(list(Scope::Group(group), false).await.starts_with(&[ids[2]]));
+    assert!(list(Scope::Group(group), false).await.contains(&ids[0]));
+    assert!(!list(Scope::Group(group), false).await.contains(&ids[3]));
+    assert_eq!(list(Scope::Instance, false).await.len(), 4);
+
+    // A replay of an administrator belongs to the instance, and its filter can name a project or a group.
+    let mut of_admins = Vec::new();
+    for (project, group) in [(Some(project.0), None), (None, Some(group.0))] {
+        let mut new = new(Scope::Instance, 1);
+        (new.filter.project, new.filter.group) = (project, group);
+        of_admins.push(fixture.store.create_replay(new, NOON).await.expect("made").id);
+    }
+
+    assert_eq!(list(Scope::Project(project), true).await, [of_admins[0], ids[0]]);
+    assert!(
+        list(Scope::Group(group), true)
+            .await
+            .starts_with(&[of_admins[1], of_admins[0], ids[2]])
+    );
+    assert!(!list(Scope::Project(project), false).await.contains(&of_admins[0]));
 }
 
 pub(crate) async fn replays_are_listed_by_the_time_of_their_creation(fixture: Fixture) {
@@ -87,6 +104,7 @@ pub(crate) async fn replays_are_listed_by_the_time_of_their_creation(fixture: Fi
     let list = async |since, until| {
         let filter = ReplayFilter {
             within: Scope::Instance,
+            of_admins: false,
             before: None,
             progress: None,
             since,
@@ -333,6 +351,7 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
     let list = async |before, running: bool| {
         let filter = ReplayFilter {
             within: Scope::Instance,
+            of_admins: false,
             before,
             progress: running.then_some(Progress::Running),
             since: None,

@@ -11,6 +11,7 @@ use crate::api::{Api, attributes};
 use crate::client::{self, Misused, Server};
 use crate::commands::attributes::{Attributes, some};
 use crate::commands::place::Level;
+use crate::commands::silent;
 use crate::output::Output;
 
 #[derive(Args)]
@@ -138,7 +139,7 @@ pub(super) async fn create(command: Create) -> anyhow::Result<()> {
     let sentence = format!("created webhook {} for {url}", hook["id"]);
     command.output.done(&hook, sentence);
 
-    Ok(())
+    silent::warn(&command.server).await
 }
 
 #[derive(Args)]

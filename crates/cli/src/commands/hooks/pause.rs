@@ -8,6 +8,7 @@ use super::path_of;
 use crate::api::Api;
 use crate::client::Server;
 use crate::commands::place::Level;
+use crate::commands::silent;
 use crate::output::Output;
 
 #[derive(Args)]
@@ -48,5 +49,5 @@ async fn act(which: &Which, action: &str, result: &str) -> anyhow::Result<()> {
     let hook = api.send(Method::POST, &path, json!({})).await?;
     which.output.done(&hook, format!("webhook {} {result}", which.id));
 
-    Ok(())
+    silent::warn(&which.server).await
 }

@@ -128,6 +128,10 @@ impl Scope {
 
         for filter in &self.filters {
             match filter.split_once('=') {
+                // The command reads JSON itself.
+                Some(("format", _)) => {
+                    return Err(Misused("--filter cannot set format; use --csv or --json".to_owned()).into());
+                }
                 Some((name, value)) => query.push((name.to_owned(), value.to_owned())),
                 None => return Err(Misused(format!("--filter {filter} has no value: write NAME=VALUE")).into()),
             }

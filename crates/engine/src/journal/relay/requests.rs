@@ -1,5 +1,5 @@
 //! The last requests of each source. Equal refusals of one address share a row, so that a flood of them does not push
-//! out everything else.
+//! out everything else. Accepted requests in turn do not push out the refusals.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -53,10 +53,14 @@ const fn one() -> u32 {
 }
 
 impl RequestRecord {
+    const fn is_refused(&self) -> bool {
+        self.status >= 400
+    }
+
     /// Whether another request is an equal refusal in the same minute: same address, status and reason. The client
     /// chooses `X-Gitlab-Event`, so it does not matter.
     fn repeats(&self, other: &Self) -> bool {
-        self.status >= 400
+        self.is_refused()
             && self.status == other.status
             && self.at.div_euclid(MINUTE) == other.at.div_euclid(MINUTE)
             && self.note == other.note
@@ -77,6 +81,10 @@ pub(super) struct MinuteCount {
     accepted: u32,
     duplicates: u32,
     refused: u32,
+
+    /// The time of the last request, in microseconds since 1970. Counts from before it was recorded have 0.
+    #[serde(default)]
+    last_at: i64,
 }
 
 /// Requests of a source in the last 60 minutes.
@@ -90,6 +98,9 @@ pub struct Traffic {
 
     /// Refused requests.
     pub refused: u64,
+
+    /// The time of the last request that is remembered, in microseconds since 1970. It can be older than an hour.
+    pub last_at: Option<i64>,
 }
 
 impl Traffic {
@@ -99,10 +110,13 @@ impl Traffic {
         self.accepted + self.duplicates + self.refused
     }
 
-    /// Adds the minutes of the last hour.
+    /// Adds the minutes of the last hour, and the time of the last request of all minutes.
     pub(super) fn add<'a>(&mut self, minutes: impl IntoIterator<Item = &'a MinuteCount>, now: i64) {
         let oldest = now.div_euclid(MINUTE) - MINUTES;
         for count in minutes {
+            let last_at = count.last_at.max(count.minute * MINUTE);
+            self.last_at = self.last_at.max(Some(last_at));
+
             if count.minute > oldest {
                 self.accepted += u64::from(count.accepted);
                 self.duplicates += u64::from(count.duplicates);
@@ -136,11 +150,11 @@ impl Requests {
             request.count = row.count.saturating_add(request.count);
         }
 
-        if rows.last.len() == MAX_REQUESTS {
-            rows.last.pop_front();
-        }
-
         rows.last.push_back(request);
+        while rows.last.len() > MAX_REQUESTS {
+            let leaving = leaving(&rows.last);
+            rows.last.remove(leaving);
+        }
     }
 
     /// The last requests of a source.
@@ -175,6 +189,28 @@ impl Requests {
     }
 }
 
+/// The row that leaves a full list, whose oldest row is the first: the oldest of accepted requests or of refusals,
+/// whichever have more than half of the rows. An operator looks for refusals among many accepted requests, and for
+/// accepted requests among many refusals.
+fn leaving(rows: &VecDeque<RequestRecord>) -> usize {
+    let refusals = rows.iter().filter(|row| row.is_refused()).count();
+    let leaves = |row: &RequestRecord| row.is_refused() == (refusals > rows.len() / 2);
+    rows.iter().position(leaves).unwrap_or_default()
+}
+
+/// The rows that are shown of the lists of all nodes, the newest first.
+pub(super) fn newest(mut all: Vec<RequestRecord>) -> Vec<RequestRecord> {
+    all.sort_by_key(|request| request.at);
+
+    let mut rows = VecDeque::from(all);
+    while rows.len() > MAX_REQUESTS {
+        let leaving = leaving(&rows);
+        rows.remove(leaving);
+    }
+
+    rows.into_iter().rev().collect()
+}
+
 impl Rows {
     /// Counts a request in its minute. The clock can be set back, so the minute need not be the last one.
     fn count(&mut self, request: &RequestRecord) {
@@ -195,6 +231,7 @@ impl Rows {
             (_, None) => &mut count.accepted,
         };
         *counter = counter.saturating_add(1);
+        count.last_at = count.last_at.max(request.at);
 
         while self.minutes.len() > MAX_MINUTES {
             self.minutes.pop_front();
@@ -265,6 +302,32 @@ mod tests {
     }
 
     #[test]
+    fn accepted_requests_push_out_no_refusals_and_refusals_no_accepted_requests() {
+        let statuses = |noted: &[(i64, u16)]| {
+            let mut requests = Requests::default();
+            for (number, (seconds, status)) in noted.iter().enumerate() {
+                // Every refusal has an address, so that each has a row.
+                let address = format!("192.0.2.{number}");
+                requests.note(SOURCE, request(*seconds, &address, *status));
+            }
+            let refused = requests.of(SOURCE).filter(|row| row.is_refused()).count();
+            (refused, requests.of(SOURCE).count() - refused)
+        };
+        let many = |status| (1..=150).map(move |at| (at, status));
+
+        let after: Vec<_> = [(0, 429)].into_iter().chain(many(200)).collect();
+        assert_eq!(statuses(&after), (1, 99));
+
+        let after: Vec<_> = many(200).chain(many(401)).collect();
+        assert_eq!(statuses(&after), (50, 50));
+
+        let all = (0..150).map(|at| request(at, "192.0.2.1", if at == 0 { 401 } else { 200 }));
+        let shown = newest(all.collect());
+        let ends = (shown.first().map(|row| row.at), shown.last().map(|row| row.status));
+        assert_eq!((shown.len(), ends), (MAX_REQUESTS, (Some(149_000_000), Some(401))));
+    }
+
+    #[test]
     fn a_stored_record_without_a_count_stands_for_one_request() {
         let stored = r#"{"at":1,"address":"::1","status":401,"note":null,"event":null,"bytes":0,"event_id":null}"#;
         let record: RequestRecord = serde_json::from_str(stored).expect("a record");
@@ -298,6 +361,7 @@ mod tests {
             accepted: 1,
             duplicates: 1,
             refused: 2,
+            last_at: Some(3_661_000_000),
         };
         assert_eq!(traffic, expected);
         assert_eq!(traffic.requests(), 4);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, key};
+use quickdraw_insights::alerts::{AlertStatuses, MAX_RULES, Rule, Rules, Statistic, Watched, key};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::projects;
 use super::whole::WholeQuery;
 use crate::auth::Admin;
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
 use crate::params::{Input, Line, Params};
 use crate::state::App;
 use crate::views::Page;
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(list, add))
         .routes(routes!(try_out))
         .routes(routes!(look))
-        .routes(routes!(edit, delete))
+        .routes(routes!(show, edit, delete))
 }
 
 /// The number of a metric that a rule compares.
@@ -133,9 +133,14 @@ impl NewAlert {
             label: self.label,
             older_than: self.older_than,
         };
-        rule.check()
-            .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-        Ok(rule)
+        match rule.check() {
+            Ok(_) => Ok(rule),
+            Err(error) => {
+                let fields = vec![FieldError::new(error.field(), error.to_string())];
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Err(ApiError::fields_with(status, Kind::InvalidParameter, fields))
+            }
+        }
     }
 }
 
@@ -174,6 +179,9 @@ struct AlertView {
 
     /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     metric: String,
+
+    /// Unit of the number, such as `count` or `seconds`.
+    unit: &'static str,
 
     /// The number of the metric that is compared: `value`, `p50`, `p75`, `p90` or `p95`.
     #[schema(value_type = String)]
@@ -235,6 +243,7 @@ impl AlertView {
         };
 
         let ids = projects.iter().map(|project| Some(project.id));
+        let unit = Watched::by_name(&rule.metric).map_or("", |watched| watched.unit());
         let statuses = [None].into_iter().chain(ids).filter_map(of_one).collect();
 
         let Rule {
@@ -264,6 +273,7 @@ impl AlertView {
             id,
             name,
             metric,
+            unit,
             statistic,
             window,
             above,
@@ -295,6 +305,23 @@ async fn list(
     let projects = app.store().insights_projects().await?;
     let view = |rule: Rule| AlertView::new(rule, &statuses, &projects);
     Ok(Json(query.page(rules.all.into_iter(), |rule| rule.id, view)?))
+}
+
+/// Show an alert rule with its current states. Administrators only.
+#[utoipa::path(get, path = "/insights/alerts/{alert_id}", tag = "Insights",
+    responses((status = 200, body = AlertView)))]
+async fn show(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<AlertView>, ApiError> {
+    let id = existing(&app, &id).await?;
+    let rule = rules(&app).await?.all.into_iter().find(|rule| rule.id == id);
+    let statuses = app.engine.insights.alert_statuses().await.map_err(ApiError::internal)?;
+
+    let projects = app.store().insights_projects().await?;
+    Ok(Json(AlertView::new(rule.ok_or_else(missing)?, &statuses, &projects)))
 }
 
 /// Create an alert rule. Administrators only.

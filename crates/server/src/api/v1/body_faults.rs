@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use axum::http::StatusCode;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{ApiError, FieldError, Kind};
@@ -85,7 +86,8 @@ impl Expected {
 /// Builds the 400 for a body that could not be read. `form` is an example of a right body.
 pub(super) fn explain(body: &[u8], fields: &'static [Field], error: &serde_json::Error, form: &str) -> ApiError {
     if error.is_syntax() || error.is_eof() {
-        return super::invalid(format!("the body is not valid JSON: {error}; send {form}"));
+        let text = format!("the body is not valid JSON: {error}; send {form}");
+        return ApiError::problem(StatusCode::BAD_REQUEST, text);
     }
 
     let mut faults = Faults::default();
@@ -100,7 +102,8 @@ pub(super) fn explain(body: &[u8], fields: &'static [Field], error: &serde_json:
     let Faults { errors, has_unknown } = faults;
     let is_object = errors.iter().all(|error| !error.field.is_empty());
     if read.is_err() || errors.is_empty() || !is_object {
-        return super::invalid(format!("the body has the wrong form; send {form}"));
+        let text = format!("the body has the wrong form; send {form}");
+        return ApiError::problem(StatusCode::BAD_REQUEST, text);
     }
 
     let kind = if has_unknown {

@@ -15,7 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{invalid, limit, managed};
+use super::metrics::unknown_metric;
+use super::{limit, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -58,12 +59,13 @@ async fn evidence(
     Path(name): Path<String>,
     Input(query): Input<EvidenceQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
-    let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
+    let metric = Metric::by_name(&name).ok_or_else(|| unknown_metric(&name))?;
     let key = query
         .item
         .split_once('/')
         .and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
-    let key: (i64, i64) = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
+    let key: (i64, i64) =
+        key.ok_or_else(|| ApiError::field("item", "item is not an item of an explanation, such as 7/12"))?;
     let scope = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
 
     if scope != Scope::Instance && !managed::ids_in_insights(&app, scope).await?.contains(&key.0) {

@@ -16,9 +16,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
 use super::item_filters::FilterQuery;
-use super::metrics::{MetricView, Number, reading};
+use super::metrics::{MetricView, Number, no_metric_named, reading};
+use super::not_a_choice;
 use super::scope::{self, Scope, ScopeQuery, ask, refused};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -124,12 +124,12 @@ async fn query(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
     let is_csv = is_csv(query.format.as_deref())?;
 
     if query.metric.is_empty() || query.metric.len() > MAX_METRICS {
-        return Err(invalid(format!("metric must have 1 to {MAX_METRICS} names")));
+        let text = format!("metric must have 1 to {MAX_METRICS} names");
+        return Err(ApiError::field("metric", text));
     }
 
     let definition = reading(query.definition.as_deref())?;
-    let by_name =
-        |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no metric {name}")));
+    let by_name = |name: &String| Metric::reading(name, definition).ok_or_else(|| no_metric_named(name));
     let metrics = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let of_members = scope_query.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
 
@@ -139,7 +139,8 @@ async fn query(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
     }
 
     if is_csv && metrics.iter().any(|metric| metric.kind == Kind::Week) {
-        return Err(invalid(
+        return Err(ApiError::field(
+            "format",
             "hours of the week cannot be written as CSV columns; use format=json",
         ));
     }
@@ -158,16 +159,14 @@ async fn query(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
         Some("team") => By::Team,
         Some(other) => match Trait::by_name(other) {
             Some(one) if item_filters.only.contains_key(&one) => {
-                return Err(invalid(format!(
-                    "group_by={other} cannot be combined with the filter {other}; remove one of them"
-                )));
+                let text = format!("group_by={other} cannot be combined with the filter {other}; remove one of them");
+                return Err(ApiError::field("group_by", text));
             }
             Some(one) => By::Trait(one),
             None => {
-                let traits = Trait::ALL.map(|(_, name)| name).join(", ");
-                return Err(invalid(format!(
-                    "group_by must be one of project, member, team, {traits}"
-                )));
+                let mut choices = vec!["project", "member", "team"];
+                choices.extend(Trait::ALL.map(|(_, name)| name));
+                return Err(not_a_choice("group_by", other, &choices));
             }
         },
     };
@@ -181,11 +180,12 @@ async fn query(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
     {
-        return Err(invalid(format!(
+        let text = format!(
             "group_by={1} does not apply to the metric \"{0}\"",
             metric.name,
             of.name()
-        )));
+        );
+        return Err(ApiError::field("group_by", text));
     }
 
     let mut rows = Vec::new();
@@ -225,9 +225,12 @@ async fn query(caller: Caller, State(app): State<Arc<App>>, params: Params) -> R
         }
 
         if rows.len() > MAX_INTERVALS {
-            return Err(invalid(format!(
-                "the answer has more than {MAX_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
-            )));
+            return Err(ApiError::field(
+                "interval",
+                format!(
+                    "the answer has more than {MAX_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
+                ),
+            ));
         }
     }
 
@@ -348,7 +351,7 @@ pub(super) fn is_csv(format: Option<&str>) -> Result<bool, ApiError> {
     match format {
         None | Some("json") => Ok(false),
         Some("csv") => Ok(true),
-        Some(_) => Err(invalid("format must be json or csv")),
+        Some(other) => Err(not_a_choice("format", other, &["json", "csv"])),
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::period::Period;
-use super::{invalid, projects};
+use super::projects;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Invalid, When};
@@ -25,6 +25,8 @@ const DEFAULT: usize = 100;
 const LARGEST: usize = 1_000;
 /// Largest number of projects of a group in a page of completeness.
 const MAX_PROJECTS: usize = 100;
+/// Largest number of sequences of a project.
+const OF_PROJECT: usize = 5;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(completeness)).routes(routes!(gaps))
@@ -44,8 +46,17 @@ struct CompletenessQuery {
     /// give its project or group.
     source_project_id: Option<i64>,
 
+    /// Only sequences with missing events.
+    #[serde(default)]
+    #[param(default = false)]
+    missing: bool,
+
     /// Position after which the page begins: `next` of the previous page.
     after: Option<i64>,
+
+    /// Maximum number of entries. A page ends with a whole project, so it can have a few less although more follow.
+    #[param(default = 1000, minimum = 5, maximum = 1000)]
+    limit: Option<i64>,
 }
 
 /// Completeness of one sequence of a project.
@@ -127,12 +138,18 @@ async fn completeness(
     Input(query): Input<CompletenessQuery>,
 ) -> Result<Json<CompletenessList>, ApiError> {
     let (project, group) = (query.project.as_deref(), query.group.as_deref());
+    let limit = limit(query.limit, OF_PROJECT, LARGEST)?;
     let ids = chosen(&app, &caller, project, group, query.source_project_id).await?;
 
     let as_of = app.engine.insights.counted_until().await?.to_iso();
+    let page = CompletenessPage {
+        after: query.after,
+        only_missing: query.missing,
+        limit,
+    };
     let (found, next) = match ids {
-        Some(ids) => page_of(&app, &ids, query.after).await?,
-        None => page_of_all(&app, query.after).await?,
+        Some(ids) => page.of(&app, &ids).await?,
+        None => page.of_all(&app).await?,
     };
 
     Ok(Json(CompletenessList {
@@ -170,42 +187,56 @@ async fn chosen(
     Ok(Some(vec![id]))
 }
 
-/// Reads a page of some projects. Returns the last project of the page if more follow.
-async fn page_of(app: &App, ids: &[i64], after: Option<i64>) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
-    let mut ids: Vec<i64> = ids
-        .iter()
-        .copied()
-        .filter(|id| after.is_none_or(|after| *id > after))
-        .collect();
-
-    ids.sort_unstable();
-
-    let has_more = ids.len() > MAX_PROJECTS;
-    ids.truncate(MAX_PROJECTS);
-
-    let mut found = Vec::new();
-    for id in &ids {
-        found.extend(app.store().completeness(Projects::One(*id), LARGEST).await?);
-    }
-
-    Ok((found, ids.last().copied().filter(|_| has_more)))
+/// A page of completeness that a request asked for.
+struct CompletenessPage {
+    after: Option<i64>,
+    only_missing: bool,
+    limit: usize,
 }
 
-/// Reads a page of all projects. Returns the last project of the page if more follow.
-async fn page_of_all(app: &App, after: Option<i64>) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
-    let projects = after.map_or(Projects::ALL, Projects::After);
-    let mut found = app.store().completeness(projects, LARGEST).await?;
-    if found.len() < LARGEST {
-        return Ok((found, None));
+impl CompletenessPage {
+    /// Reads a page of some projects. Returns the last project of the page if more follow.
+    async fn of(&self, app: &App, ids: &[i64]) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
+        let is_after = |id: &i64| self.after.is_none_or(|after| *id > after);
+        let mut ids: Vec<i64> = ids.iter().copied().filter(is_after).collect();
+        ids.sort_unstable();
+
+        let mut found = Vec::new();
+        for (index, id) in ids.iter().enumerate() {
+            if index == MAX_PROJECTS || found.len() + OF_PROJECT > self.limit {
+                return Ok((found, Some(ids[index - 1])));
+            }
+
+            let of_one = app.store().completeness(Projects::One(*id), LARGEST).await?;
+            found.extend(of_one.into_iter().filter(|one| self.is_wanted(one)));
+        }
+
+        Ok((found, None))
     }
 
-    // The last project may have more sequences, so it goes to the next page.
-    let last = found.last().map(|one| one.project);
-    found.retain(|one| Some(one.project) != last);
+    /// Reads a page of all projects. Returns the last project of the page if more follow.
+    async fn of_all(&self, app: &App) -> Result<(Vec<Completeness>, Option<i64>), ApiError> {
+        let projects = self.after.map_or(Projects::ALL, Projects::After);
+        let mut found = app.store().completeness(projects, LARGEST + 1).await?;
+        let last_read = cut(&mut found, LARGEST);
+        found.retain(|one| self.is_wanted(one));
 
-    let next = found.last().map(|one| one.project);
+        let last = cut(&mut found, self.limit);
+        Ok((found, last.or(last_read)))
+    }
 
-    Ok((found, next))
+    const fn is_wanted(&self, one: &Completeness) -> bool {
+        one.missing > 0 || !self.only_missing
+    }
+}
+
+/// Shortens a list to at most `limit` entries that end with a whole project. Returns the last project if something was
+/// removed.
+fn cut(found: &mut Vec<Completeness>, limit: usize) -> Option<i64> {
+    let next = found.get(limit)?.project;
+    found.truncate(limit);
+    found.retain(|one| one.project != next);
+    found.last().map(|one| one.project)
 }
 
 /// A sequence of events whose gaps are listed.
@@ -242,8 +273,11 @@ struct GapsQuery {
     /// The project: its id in Quickdraw, or its full path.
     project: Option<String>,
 
+    /// The group that contains the project, instead of `project`: id or full path. It requires `source_project_id`.
+    group: Option<String>,
+
     /// The project by its id in received bodies, which is GitLab's. Users who are no administrators must also give
-    /// `project`.
+    /// `project` or `group`.
     source_project_id: Option<i64>,
 
     /// Only these sequences, separated by commas.
@@ -335,7 +369,7 @@ impl From<&Gap> for GapView {
     }
 }
 
-/// List the gaps of a project. Maintainers of the project, and administrators.
+/// List the gaps of a project. Maintainers of the project, owners of its group, and administrators.
 #[utoipa::path(get, path = "/insights/gaps", tag = "Insights", params(GapsQuery),
     responses((status = 200, body = GapList)))]
 async fn gaps(
@@ -343,14 +377,7 @@ async fn gaps(
     State(app): State<Arc<App>>,
     Input(query): Input<GapsQuery>,
 ) -> Result<Json<GapList>, ApiError> {
-    let limit = match query.limit {
-        None => DEFAULT,
-        Some(limit) => usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=LARGEST).contains(limit))
-            .ok_or_else(|| ApiError::field("limit", format!("limit must be from 1 to {LARGEST}")))?,
-    };
-
+    let limit = limit(query.limit, 1, DEFAULT)?;
     let period = Period::read(query.since, query.until, app.now())?;
     let wanted = sequences(&query.kind, period)?;
     let after_gap = query.after.as_deref().map(parse).transpose()?;
@@ -413,11 +440,20 @@ async fn project(app: &App, caller: &Caller, query: &GapsQuery) -> Result<i64, A
         return Err(Invalid::missing("project").into());
     }
 
-    let ids = chosen(app, caller, project, None, query.source_project_id).await?;
+    let ids = chosen(app, caller, project, query.group.as_deref(), query.source_project_id).await?;
     ids.unwrap_or_default()
         .into_iter()
         .max()
         .ok_or_else(|| ApiError::not_found("Project"))
+}
+
+/// Reads the number of rows of an answer.
+fn limit(asked: Option<i64>, least: usize, default: usize) -> Result<usize, ApiError> {
+    let Some(asked) = asked else { return Ok(default) };
+    let limit = usize::try_from(asked).ok();
+    limit
+        .filter(|limit| (least..=LARGEST).contains(limit))
+        .ok_or_else(|| ApiError::field("limit", format!("limit must be from {least} to {LARGEST}")))
 }
 
 /// The position after which a page begins: that of the request, or the beginning of the period.
@@ -464,5 +500,5 @@ fn parse(text: &str) -> Result<After, ApiError> {
         }
         _ => None,
     };
-    read().ok_or_else(|| invalid("after is not the next of an earlier answer"))
+    read().ok_or_else(|| ApiError::field("after", "after is not the next of an earlier answer"))
 }

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{invalid, roster};
+use super::roster;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Invalid};
@@ -460,7 +460,10 @@ async fn mark(
     }
 
     if handles.is_empty() {
-        return Err(invalid("give handles, or a domain of unmatched addresses"));
+        return Err(ApiError::field(
+            "handles",
+            "give handles, or a domain of unmatched addresses",
+        ));
     }
 
     roster::change(&app, |roster| {

@@ -16,7 +16,6 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
 use super::scope::{Scope, ScopeQuery, ask, large_enough};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -44,7 +43,8 @@ async fn commits(caller: Caller, State(app): State<Arc<App>>, params: Params) ->
     let scope = scope_query.scope(&app, &caller, now).await?;
 
     if scope.people.is_of_bots() && scope.people.is_limited() {
-        return Err(invalid(
+        return Err(ApiError::field(
+            "whose",
             "bots are not members: whose=bots cannot be combined with members or teams",
         ));
     }

@@ -10,7 +10,7 @@ use quickdraw_insights::metrics::{Choice, Metric, Trait};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::invalid;
+use super::not_a_choice;
 use crate::error::{ApiError, FieldError, Kind};
 
 /// Filters on the properties of counted items.
@@ -68,23 +68,25 @@ impl ItemFilters {
     pub(super) fn check(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if let Some(of) = self.only.keys().find(|of| !metric.can_have(**of)) {
             let (of, name) = (of.name(), metric.name);
-            return Err(invalid(format!(
-                "\"{of}\" does not apply to the metric \"{name}\"; remove it"
-            )));
+            let text = format!("\"{of}\" does not apply to the metric \"{name}\"; remove it");
+            return Err(ApiError::field(of, text));
         }
 
         if of_members && !metric.can_be_of_members() {
-            return Err(invalid(format!(
-                "the metric \"{}\" cannot be limited to members or teams",
-                metric.name
-            )));
+            return Err(ApiError::field(
+                "metric",
+                format!("the metric \"{}\" cannot be limited to members or teams", metric.name),
+            ));
         }
 
         if self.deployed_by.is_some() && !metric.is_of_deployments() {
-            return Err(invalid(format!(
-                "\"deployed_by\" does not apply to the metric \"{}\"; remove it",
-                metric.name
-            )));
+            return Err(ApiError::field(
+                "deployed_by",
+                format!(
+                    "\"deployed_by\" does not apply to the metric \"{}\"; remove it",
+                    metric.name
+                ),
+            ));
         }
 
         Ok(())
@@ -166,11 +168,7 @@ impl FilterQuery {
             None => None,
             Some("tags") => Some(By::Tag),
             Some("releases") => Some(By::Release),
-            Some(_) => {
-                return Err(invalid(
-                    "deployed_by must be tags or releases; without it, deployments to production count",
-                ));
-            }
+            Some(other) => return Err(not_a_choice("deployed_by", other, &["tags", "releases"])),
         };
 
         let all = [

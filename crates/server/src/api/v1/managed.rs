@@ -9,7 +9,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_engine::BodyNames;
 use quickdraw_store::scopes::Name;
 
-use super::{invalid, lookup};
+use super::lookup;
 use crate::api::find_group;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -28,7 +28,12 @@ pub(super) async fn scope_of(
     group: Option<&str>,
 ) -> Result<Scope, ApiError> {
     let scope = match (project, group) {
-        (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::field(
+                "group",
+                "project and group cannot be combined; remove one of them",
+            ));
+        }
         (Some(project), None) => Scope::Project(lookup::find(app, caller, project).await?.id),
         (None, Some(group)) => Scope::Group(find_group(app, group).await?.id),
         (None, None) if caller.actor.is_admin => return Ok(Scope::Instance),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
@@ -18,10 +19,10 @@ use utoipa_axum::routes;
 
 use super::item_filters::{FilterQuery, ItemFilters};
 use super::scope::{Scope, ScopeQuery, ask, interval, refused};
-use super::{export, invalid};
+use super::{export, not_a_choice};
 use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::params::Params;
+use crate::error::{ApiError, FieldError, Kind};
+use crate::params::{Params, near};
 use crate::state::App;
 use crate::views::Page;
 
@@ -80,16 +81,24 @@ async fn list(_: Caller) -> Json<Page<MetricView>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct MetricQuery {
-    /// Length of the intervals of the series: `hour`, `day`, `week` or `month`. Default: `day`, or `month` for
-    /// windows of more than a year.
-    interval: Option<String>,
-
+struct DefinitionQuery {
     /// Use the definition of `gitlab`, `devlake` or `chaoss` where it differs from the default. The name of the
     /// metric can also include it: `time_to_merge.devlake`.
     definition: Option<String>,
+}
 
-    /// `json` (default), or `csv` for the explanation.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct IntervalQuery {
+    /// Length of the intervals of the series: `hour`, `day`, `week` or `month`. Default: `day`, or `month` for
+    /// windows of more than a year.
+    interval: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct FormatQuery {
+    /// `json` (default) or `csv`.
     format: Option<String>,
 }
 
@@ -249,7 +258,7 @@ struct Answer {
 /// administrators.
 ///
 /// The answer has the number of the window, the number of the window before, and a series.
-#[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(ScopeQuery, FilterQuery, DefinitionQuery, IntervalQuery),
     responses((status = 200, body = Answer)))]
 async fn metric(
     caller: Caller,
@@ -390,7 +399,7 @@ struct Explanation {
 /// owners of the group, and administrators.
 ///
 /// An item that does not count has the reason.
-#[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(ScopeQuery, FilterQuery, MetricQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(ScopeQuery, FilterQuery, DefinitionQuery, FormatQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
     caller: Caller,
@@ -402,10 +411,10 @@ async fn explain(
         metric,
         scope,
         item_filters,
-        format,
         ..
     } = MetricRequest::read(&app, &caller, &name, &params).await?;
 
+    let FormatQuery { format } = params.read()?;
     let is_csv = export::is_csv(format.as_deref())?;
     let output = Output {
         detail: Detail::Explanation,
@@ -472,22 +481,22 @@ struct MetricRequest {
     scope: Scope,
     interval: Every,
     item_filters: ItemFilters,
-    format: Option<String>,
     filters: BTreeMap<&'static str, String>,
 }
 
 impl MetricRequest {
     async fn read(app: &App, caller: &Caller, name: &str, params: &Params) -> Result<Self, ApiError> {
-        let (scope_query, query): (ScopeQuery, MetricQuery) = (params.read()?, params.read()?);
+        let scope_query: ScopeQuery = params.read()?;
+        let (DefinitionQuery { definition }, IntervalQuery { interval: every }) = (params.read()?, params.read()?);
         let item_filters = params.read::<FilterQuery>()?.read()?;
-        let definition = reading(query.definition.as_deref())?;
-        let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
+        let definition = reading(definition.as_deref())?;
+        let metric = Metric::reading(name, definition).ok_or_else(|| unknown_metric(name))?;
 
         item_filters.check(metric, scope_query.is_of_members())?;
         scope_query.check_whose(metric, scope_query.is_of_members())?;
 
         let scope = scope_query.scope(app, caller, app.now()).await?;
-        let interval = interval(&scope.window, query.interval.as_deref())?;
+        let interval = interval(&scope.window, every.as_deref())?;
         let mut filters = scope_query.filters();
         filters.extend(item_filters.filters());
 
@@ -496,9 +505,32 @@ impl MetricRequest {
             scope,
             interval,
             item_filters,
-            format: query.format,
             filters,
         })
+    }
+}
+
+/// 404 for a metric in a path that does not exist.
+pub(super) fn unknown_metric(name: &str) -> ApiError {
+    let problem = no_metric(name);
+    ApiError::problem(StatusCode::NOT_FOUND, problem.detail)
+}
+
+/// 400 for a metric in a parameter that does not exist.
+pub(super) fn no_metric_named(name: &str) -> ApiError {
+    ApiError::fields(Kind::InvalidParameter, vec![no_metric(name)])
+}
+
+fn no_metric(name: &str) -> FieldError {
+    let near = near::nearest(name, metrics::all().map(|metric| metric.name));
+    let hint = near.map_or_else(
+        || "GET /api/v1/insights/metrics lists them".to_owned(),
+        |near| format!("did you mean {near}?"),
+    );
+    let name = near::shown(name);
+    FieldError {
+        did_you_mean: near.map(str::to_owned),
+        ..FieldError::new("metric", format!("there is no metric {name}; {hint}"))
     }
 }
 
@@ -506,9 +538,7 @@ impl MetricRequest {
 pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError> {
     match definition {
         None | Some("gitlab" | "devlake" | "chaoss") => Ok(definition),
-        Some(_) => Err(invalid(
-            "definition must be gitlab, devlake or chaoss; without it, the default definition counts",
-        )),
+        Some(other) => Err(not_a_choice("definition", other, &["gitlab", "devlake", "chaoss"])),
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use axum::http::StatusCode;
 use quickdraw_insights::roster::{Handle, Resolver, Roster, Who};
 
-use super::invalid;
 use crate::error::ApiError;
 
 /// Finds one member by id, by name, or by handle (username, e-mail address or account id). A merged member stands for
@@ -64,9 +63,10 @@ fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>
     if found.len() > 1 {
         let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let numbers = numbers.join(", ");
-        return Err(invalid(format!(
-            "more than one {what} is named {text}; use one of the ids {numbers}"
-        )));
+        return Err(ApiError::field(
+            what,
+            format!("more than one {what} is named {text}; use one of the ids {numbers}"),
+        ));
     }
 
     Ok(found.first().copied())

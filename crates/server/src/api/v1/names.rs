@@ -50,6 +50,11 @@ struct NamesQuery {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     events: Vec<Uuid>,
+
+    /// Ids of users, separated by commas; at most 100.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    users: Vec<i64>,
 }
 
 /// The names of objects.
@@ -66,6 +71,22 @@ struct Names {
 
     /// The events.
     events: Vec<Event>,
+
+    /// The users, and the bots of tokens.
+    users: Vec<NamedUser>,
+}
+
+/// A user with their name.
+#[derive(Serialize, ToSchema)]
+struct NamedUser {
+    /// Id of the user.
+    id: i64,
+
+    /// Username.
+    username: String,
+
+    /// Display name.
+    name: String,
 }
 
 /// A hook with its name.
@@ -100,10 +121,10 @@ struct NamedScope {
     full_path: String,
 }
 
-/// Show the names of hooks, projects, groups and events by their ids.
+/// Show the names of hooks, projects, groups, events and users by their ids.
 ///
-/// The answer leaves out objects that do not exist, and those that the user does not manage as a maintainer of the
-/// project, an owner of the group, or an administrator.
+/// The answer leaves out objects that do not exist, and hooks, projects, groups and events that the user does not
+/// manage as a maintainer of the project, an owner of the group, or an administrator.
 #[utoipa::path(get, path = "/names", tag = "History", params(NamesQuery), responses((status = 200, body = Names)))]
 async fn names(
     caller: Caller,
@@ -114,6 +135,7 @@ async fn names(
     check("projects", asked.projects.len())?;
     check("groups", asked.groups.len())?;
     check("events", asked.events.len())?;
+    check("users", asked.users.len())?;
 
     let mut known = Known {
         app: &app,
@@ -125,6 +147,7 @@ async fn names(
         projects: Vec::new(),
         groups: Vec::new(),
         events: Vec::new(),
+        users: Vec::new(),
     };
 
     for id in distinct(asked.hooks) {
@@ -144,6 +167,15 @@ async fn names(
         if known.may_see(scope_of(event.place)).await? {
             names.events.push(Event::from(&event));
         }
+    }
+
+    for id in distinct(asked.users) {
+        let found = app.store().find_user(id).await?;
+        names.users.extend(found.map(|user| NamedUser {
+            id,
+            username: user.username,
+            name: user.name,
+        }));
     }
 
     Ok(Json(names))

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{invalid, projects, roster};
+use super::{projects, roster};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -97,7 +97,8 @@ async fn change(
     Input(asked): Input<PrivacyChange>,
 ) -> Result<Json<PrivacyView>, ApiError> {
     if asked.min_group.is_some_and(|group| group > LARGEST_GROUP) {
-        return Err(invalid(format!("min_group must be at most {LARGEST_GROUP}")));
+        let text = format!("min_group must be at most {LARGEST_GROUP}");
+        return Err(ApiError::field("min_group", text));
     }
 
     let decide = |privacy: &mut Privacy| {
@@ -170,9 +171,10 @@ async fn keep(
     Input(asked): Input<RetentionChange>,
 ) -> Result<Json<PrivacyView>, ApiError> {
     if asked.days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
-        return Err(invalid(format!(
-            "days must be from 1 to {MAX_DAYS}, or null to keep facts without a limit"
-        )));
+        return Err(ApiError::field(
+            "days",
+            format!("days must be from 1 to {MAX_DAYS}, or null to keep facts without a limit"),
+        ));
     }
 
     let project = projects::of_project(&app, &asked.project).await?.newest();
@@ -264,7 +266,7 @@ async fn erase(
     }
 
     if handles.is_empty() {
-        return Err(invalid("give handles, or a member with handles"));
+        return Err(ApiError::field("handles", "give handles, or a member with handles"));
     }
 
     let users = app.store().insights_users().await?;

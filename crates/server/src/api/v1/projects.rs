@@ -9,7 +9,7 @@ use quickdraw_store::insights::NamedProject;
 use quickdraw_store::scopes::Name;
 
 use super::lookup::unknown;
-use super::{invalid, managed};
+use super::managed;
 use crate::api;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -31,7 +31,10 @@ pub(super) async fn chosen(
     }
 
     match (project, group) {
-        (Some(_), Some(_)) => Err(invalid("project and group cannot be combined; remove one of them")),
+        (Some(_), Some(_)) => Err(ApiError::field(
+            "group",
+            "project and group cannot be combined; remove one of them",
+        )),
         (Some(name), None) => Ok(Some(of_project(app, name).await?.ids)),
         (None, Some(name)) => Ok(Some(of_group(app, name).await?)),
         (None, None) => Ok(None),

@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::replay::{self, Filter, Progress};
+use quickdraw_domain::replay::{self, Filter, MAX_DELIVERIES, Progress};
 use quickdraw_domain::scope::Scope;
 use quickdraw_engine::may_replay;
 use quickdraw_store::replays::{self as store, NewReplay, ReplayFilter};
@@ -16,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::answers::answers;
 use super::period::Period;
-use super::{invalid, limit, managed, page};
+use super::{limit, managed, page};
 use crate::auth::Caller;
 use crate::error::{ApiError, FieldError, Kind};
 use crate::params::{Input, Invalid, Line, Moment, Params, TriggerName, When, near};
@@ -52,8 +54,9 @@ enum Ended {
 /// Conditions that a delivery must meet to be replayed. All of them apply.
 #[derive(Deserialize, ToSchema)]
 struct ReplayToMake {
-    /// Only events that arrived at this time or later: `2026-03-16T09:30:00Z`, or a day.
-    since: Moment,
+    /// Only events that arrived at this time or later: `2026-03-16T09:30:00Z`, or a day. Required, unless `deliveries`
+    /// names the deliveries.
+    since: Option<Moment>,
 
     /// Only events that arrived before this time. Default: now.
     until: Option<Moment>,
@@ -83,6 +86,11 @@ struct ReplayToMake {
 
     /// Only events whose body contains exactly this text.
     text: Option<Line<255>>,
+
+    /// Only these deliveries, by id; at most 100. It excludes `skipped`.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    deliveries: Vec<Uuid>,
 
     /// Deliver events that webhooks did not get for this reason, instead of sending ended deliveries again:
     /// `silent_mode` or `rate_limit`. It excludes `state` and `status`.
@@ -141,15 +149,34 @@ async fn create(
     });
 
     if asked.skipped.is_some() && (asked.state.is_some() || !asked.status.is_empty()) {
-        return Err(invalid(
+        return Err(ApiError::field(
+            "skipped",
             "skipped excludes state and status, because skipped events have no delivery yet",
         ));
     }
 
+    if asked.deliveries.len() > MAX_DELIVERIES {
+        let detail = format!("deliveries has at most {MAX_DELIVERIES} ids; choose others by a filter");
+        return Err(ApiError::field("deliveries", detail));
+    }
+
+    if asked.skipped.is_some() && !asked.deliveries.is_empty() {
+        return Err(ApiError::field(
+            "skipped",
+            "skipped excludes deliveries, because skipped events have no delivery yet",
+        ));
+    }
+
+    let begin = match asked.since {
+        Some(since) => since.0,
+        None if asked.deliveries.is_empty() => return Err(Invalid::missing("since").into()),
+        None => Timestamp::default(),
+    };
+
     let skipped = asked.skipped.as_deref().map(skip_reason).transpose()?;
-    let filter = Filter {
+    let mut filter = Filter {
         skipped: skipped.map(SkipReason::code),
-        from: asked.since.0.as_micros(),
+        from: begin.as_micros(),
         to: asked.until.map_or(now, |to| to.0.min(now)).as_micros(),
         trigger: asked.trigger.map(|trigger| trigger.0.row().code),
         project: match named {
@@ -164,9 +191,11 @@ async fn create(
         state,
         status: asked.status,
         text: asked.text.map(|text| text.0),
+        deliveries: Vec::new(),
     };
+    filter.select(asked.deliveries);
     if filter.from >= filter.to {
-        return Err(invalid("since must be before until and before now"));
+        return Err(ApiError::field("since", "since must be before until and before now"));
     }
 
     if asked.dry_run {
@@ -271,7 +300,8 @@ struct ReplayQuery {
 
 /// List replays, newest first. Maintainers of the project, owners of the group, and administrators.
 ///
-/// Replays of administrators are shown to administrators only.
+/// Replays of administrators are shown to administrators only. With a project or group, these are the ones that name it
+/// or a project or group in it.
 #[utoipa::path(get, path = "/replays", tag = "Replays", params(ReplayQuery),
     responses((status = 200, body = Page<Replay>)))]
 async fn list(
@@ -284,6 +314,7 @@ async fn list(
     let within = managed::scope_of(&app, &caller, query.project.as_deref(), query.group.as_deref()).await?;
     let filter = ReplayFilter {
         within,
+        of_admins: caller.actor.is_admin,
         before: query.before,
         progress: query.state.map(Progress::from),
         since: period.since,

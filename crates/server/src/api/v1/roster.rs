@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::invalid;
 use super::whole::WholeQuery;
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -416,7 +415,7 @@ async fn enrol(
     let day = |name: &str, text: Option<&String>| {
         let read = |text: &String| {
             text.parse()
-                .map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")))
+                .map_err(|_| ApiError::field(name, format!("{name} is not a date, such as 2026-05-01")))
         };
         text.map(read).transpose()
     };

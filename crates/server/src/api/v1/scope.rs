@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::item_filters::ItemFilters;
-use super::{invalid, named, projects, roster};
+use super::{named, not_a_choice, projects, roster};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Wait;
@@ -113,9 +113,15 @@ impl ScopeQuery {
         let (mut only, mut team) = (None, None);
 
         match (&self.member, &self.team) {
-            (Some(_), Some(_)) => return Err(invalid("member and team cannot be combined; remove one of them")),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::field(
+                    "team",
+                    "member and team cannot be combined; remove one of them",
+                ));
+            }
             (Some(_), None) | (None, Some(_)) if self.members => {
-                return Err(invalid(
+                return Err(ApiError::field(
+                    "members",
                     "members cannot be combined with member or team; remove one of them",
                 ));
             }
@@ -184,12 +190,13 @@ impl ScopeQuery {
         let Some(name) = &self.whose else {
             return Ok(if self.bots { Whose::All } else { Whose::People });
         };
-        let whose = Whose::by_name(name).ok_or_else(|| invalid("whose must be people, bots or all"))?;
+        let whose = Whose::by_name(name).ok_or_else(|| not_a_choice("whose", name, &["people", "bots", "all"]))?;
 
         if self.bots && whose != Whose::All {
-            return Err(invalid(format!(
-                "bots=true means whose=all, but whose is {name}; remove one of them"
-            )));
+            return Err(ApiError::field(
+                "bots",
+                format!("bots=true means whose=all, but whose is {name}; remove one of them"),
+            ));
         }
 
         Ok(whose)
@@ -204,11 +211,12 @@ impl ScopeQuery {
 
         if !metric.can_be_of_members() {
             let text = format!("\"whose\" does not apply to the metric \"{}\"; remove it", metric.name);
-            return Err(invalid(text));
+            return Err(ApiError::field("whose", text));
         }
 
         if of_members && !metric.is_of_acts() {
-            return Err(invalid(
+            return Err(ApiError::field(
+                "whose",
                 "bots are not members: whose=bots cannot be combined with members or teams",
             ));
         }
@@ -310,7 +318,8 @@ impl Scope {
     /// Splits the scope by team.
     pub(super) fn by_team(&self) -> Result<Vec<NamedPeople>, ApiError> {
         if self.people.is_limited() {
-            return Err(invalid(
+            return Err(ApiError::field(
+                "group_by",
                 "group_by=team cannot be combined with member, members or team; remove them",
             ));
         }
@@ -335,7 +344,8 @@ pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiErro
     let permit = app.calculations.acquire().await?;
     let answer = quickdraw_engine::ask(app.store(), question, permit).await;
     answer.map_err(|error| match error.downcast::<TooLarge>() {
-        Ok(error) => invalid(error.to_string()),
+        Ok(error @ TooLarge::Groups) => ApiError::field("group_by", error.to_string()),
+        Ok(error @ TooLarge::Intervals) => ApiError::field("interval", error.to_string()),
         Err(error) => ApiError::internal(error),
     })
 }
@@ -355,14 +365,18 @@ pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiEr
 
 /// Reads the times of each member in a team.
 fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
-    times_of(roster, team, zone).ok_or_else(|| invalid("a date of the team is out of range"))
+    times_of(roster, team, zone).ok_or_else(|| ApiError::field("team", "a date of the team is out of range"))
 }
 
 /// Reads `from`, `to` and `zone` of a request.
 fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp) -> Result<Days, ApiError> {
     let zone_name = zone.unwrap_or("UTC").to_owned();
-    let zone = TimeZone::get(&zone_name)
-        .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
+    let zone = TimeZone::get(&zone_name).map_err(|_| {
+        ApiError::field(
+            "zone",
+            "zone is not a name of the IANA time zone database, such as Europe/Bratislava",
+        )
+    })?;
     let today = jiff::Timestamp::from_microsecond(now.as_micros())
         .unwrap_or_default()
         .to_zoned(zone.clone())
@@ -371,7 +385,7 @@ fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp
     let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
         let parse = |text: &str| {
             let found = text.parse().ok().or_else(|| day_of(text, &zone, name == "to"));
-            found.ok_or_else(|| invalid(format!("{name} is not a date, such as 2026-05-01")))
+            found.ok_or_else(|| ApiError::field(name, format!("{name} is not a date, such as 2026-05-01")))
         };
         text.map(parse).transpose()
     };
@@ -396,13 +410,16 @@ pub(super) fn interval(days: &Days, text: Option<&str>) -> Result<Every, ApiErro
     let Some(text) = text else {
         return Ok(days.usual_interval());
     };
-    Every::by_name(text)
-        .ok_or_else(|| invalid("interval must be hour, day, week or month; /insights/query also takes none"))
+    Every::by_name(text).ok_or_else(|| not_a_choice("interval", text, &["hour", "day", "week", "month"]))
 }
 
 /// Converts an error of days into a 400.
 pub(super) fn refused(error: DaysError) -> ApiError {
-    invalid(error.to_string())
+    let field = match error {
+        DaysError::OutOfRange | DaysError::BeforeOutOfRange | DaysError::Length => "from",
+        DaysError::TooManyIntervals(_) => "interval",
+    };
+    ApiError::field(field, error.to_string())
 }
 
 /// Finds the day of a point in time, which is written as RFC 3339, or in milliseconds as Grafana does. If the point

@@ -19,10 +19,10 @@ use utoipa_axum::routes;
 use super::answers::answers;
 use super::period::Period;
 use super::whole::WholeQuery;
-use super::{MAX_PER_PAGE, invalid, limit};
+use super::{MAX_PER_PAGE, limit};
 use crate::api::v4::refresh;
 use crate::auth::Admin;
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
 use crate::params::{Clearable, Input, Invalid, Line, Params, TriggerName, When};
 use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
@@ -415,8 +415,7 @@ impl SourceSettings {
     /// Reads the change of the instance.
     fn instance(&self) -> Result<Edit<BoundTo>, ApiError> {
         let read = |Line(text): &Line<255>| {
-            BoundTo::parse(text)
-                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("instance {error}")))
+            BoundTo::parse(text).map_err(|error| unusable("instance", format!("instance {error}")))
         };
         self.instance.0.as_ref().try_map(read)
     }
@@ -439,7 +438,7 @@ impl SourceSettings {
 
         if let Some(addresses) = &self.addresses {
             source.addresses = Addresses::parse(addresses.iter().map(String::as_str))
-                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
+                .map_err(|error| unusable("addresses", format!("addresses {error}")))?;
         }
 
         let rate = per_minute("rate_limit", &self.rate_limit)?;
@@ -460,6 +459,12 @@ impl SourceSettings {
     }
 }
 
+/// The refusal of a field whose text cannot be read.
+fn unusable(field: &str, detail: String) -> ApiError {
+    let error = FieldError::new(field, detail);
+    ApiError::fields_with(StatusCode::UNPROCESSABLE_ENTITY, Kind::InvalidParameter, vec![error])
+}
+
 /// Reads a rate limit.
 fn per_minute(name: &'static str, given: &Clearable<i64>) -> Result<Edit<u32>, Invalid> {
     given.0.as_ref().try_map(|number| {
@@ -473,19 +478,20 @@ fn per_minute(name: &'static str, given: &Clearable<i64>) -> Result<Edit<u32>, I
 fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<String>), ApiError> {
     if let Some(Line(text)) = given {
         if text.len() < SHORTEST_SECRET {
-            return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
+            let text = format!("secret is shorter than {SHORTEST_SECRET} characters");
+            return Err(ApiError::field("secret", text));
         }
 
         if text.starts_with("whsec_")
             && let Err(error) = SigningToken::parse(text)
         {
-            return Err(invalid(format!("secret {error}")));
+            return Err(ApiError::field("secret", format!("secret {error}")));
         }
 
         let secret = Secret::new(text.as_str());
         secret
             .check_header()
-            .map_err(|error| invalid(format!("secret {error}")))?;
+            .map_err(|error| ApiError::field("secret", format!("secret {error}")))?;
         return Ok((secret, None));
     }
 

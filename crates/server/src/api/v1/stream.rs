@@ -28,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{filter_faults, invalid, managed};
+use super::{filter_faults, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment, TriggerName};
@@ -36,6 +36,7 @@ use crate::places::SharedPermit;
 use crate::receive::text;
 use crate::state::App;
 use crate::streams::SHARES;
+use crate::streams::open::{Listed, NewStream};
 use crate::telemetry::STREAM_EVENTS;
 use crate::views;
 
@@ -81,9 +82,10 @@ impl FromStr for Position {
             .split_once('-')
             .and_then(|(batch, events)| Some((batch.parse().ok()?, events.parse().ok()?)));
         let (batch, events) = parts.ok_or_else(|| {
-            invalid(format!(
-                "{text:?} is not a position; send the id of the last received event, such as 1742-0"
-            ))
+            ApiError::field(
+                "Last-Event-ID",
+                format!("{text:?} is not a position; send the id of the last received event, such as 1742-0"),
+            )
         })?;
 
         Ok(Self { batch, events })
@@ -200,7 +202,7 @@ async fn follow(
         (Some(last), _) if last.batch > next => {
             let text = "this position is after the end of the journal: it belongs to another server, or a backup was \
                 restored here; start without a position, or with since";
-            return Err(invalid(text));
+            return Err(ApiError::field("Last-Event-ID", text));
         }
         (Some(last), _) => last,
         (None, Some(since)) => Position {
@@ -211,6 +213,15 @@ async fn follow(
     };
 
     caller.is_shown_bodies();
+
+    let opened = app.streams.open.add(NewStream {
+        user: caller.actor.username.clone(),
+        scope,
+        triggers: query.trigger.iter().map(|trigger| trigger.0).collect(),
+        has_filter: filter.is_some(),
+        opened_at: app.now(),
+    });
+    opened.moved(position.to_string(), position.batch);
 
     let follower = Follower {
         caller,
@@ -225,6 +236,8 @@ async fn follow(
         trusted: Instant::now(),
         commits,
         closing,
+        ending: opened.ending(),
+        opened,
         memory: None,
         _permit: permit,
         app,
@@ -269,6 +282,10 @@ struct Follower {
     trusted: Instant,
     commits: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
+
+    /// Becomes true when somebody ends this stream.
+    ending: watch::Receiver<bool>,
+    opened: Listed,
 
     /// Memory for the last body, which is still being sent.
     memory: Option<OwnedSemaphorePermit>,
@@ -345,6 +362,7 @@ impl Follower {
         tokio::select! {
             () = rest(&mut self.commits, PACE.saturating_sub(rested)) => {}
             _ = self.closing.changed() => {}
+            _ = self.ending.changed() => {}
         }
 
         Ok(None)
@@ -431,7 +449,7 @@ impl Follower {
 
     /// Checks whether the stream can continue: the client still has permission, and the server is not stopping.
     async fn check(&mut self) -> Result<(), Ended> {
-        if *self.closing.borrow() {
+        if *self.closing.borrow() || *self.ending.borrow() {
             return Err(Ended::Over);
         }
 
@@ -506,6 +524,7 @@ impl Follower {
             return Ok(None);
         };
         metrics::counter!(STREAM_EVENTS).increment(1);
+        self.opened.sent(self.app.now());
 
         Ok(Some(self.at_position(
             sse::Event::default().event(event.trigger.row().name).data(data),
@@ -528,6 +547,7 @@ impl Follower {
     fn at_position(&mut self, event: sse::Event) -> sse::Event {
         self.sent_position = Some(self.position);
         self.reported_at = Instant::now();
+        self.opened.moved(self.position.to_string(), self.position.batch);
         event.id(self.position.to_string())
     }
 }

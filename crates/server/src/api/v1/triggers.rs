@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::schemas;
 use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::App;
 use crate::views::{Page, Shown};
 
@@ -100,7 +101,7 @@ struct TriggerWithSample {
 /// List all kinds of events, with their names, levels and meaning.
 #[utoipa::path(get, path = "/triggers", tag = "Events", security(()),
     responses((status = 200, body = Page<TriggerView>)))]
-async fn list() -> Json<Page<TriggerView>> {
+async fn list(_: Params) -> Json<Page<TriggerView>> {
     let known = Trigger::all().filter(|trigger| *trigger != Trigger::UNKNOWN);
     Json(Page::whole(known.map(TriggerView::from)))
 }
@@ -108,7 +109,11 @@ async fn list() -> Json<Page<TriggerView>> {
 /// Show a kind of event with a sample of its body.
 #[utoipa::path(get, path = "/triggers/{trigger_name}", tag = "Events", security(()),
     responses((status = 200, body = TriggerWithSample)))]
-async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<TriggerWithSample>, ApiError> {
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    _: Params,
+) -> Result<Json<TriggerWithSample>, ApiError> {
     let trigger = Trigger::by_name(&name).ok_or_else(|| ApiError::not_found("Trigger"))?;
     let sample = report::example(trigger, app.engine.context.instance(), app.now());
     let sample = sample.map_err(|error| ApiError::internal(error.into()))?;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::contribution::{Contribution, Shown};
 use crate::ui::Ui;
 use crate::ui::client::Items;
 use crate::ui::error::PageError;
@@ -109,6 +110,9 @@ struct EventPage {
 
     /// Number of further webhooks.
     hidden: usize,
+
+    /// The contribution to insights; none for people who may not see it.
+    insights: Option<Shown>,
     tree: Option<Tree>,
     raw: String,
     is_cut: bool,
@@ -136,10 +140,12 @@ pub(in crate::ui) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Que
     let attempts = format!("/api/v1/attempts?event={id}&limit=100{}", prefixed(&at.place.filter()));
     let hooks = format!("{}?per_page=100", hooks_of(&found.event));
     let kind = format!("/api/v1/triggers/{}", found.event.trigger);
-    let (attempts, hooks, kind) = futures_util::join!(
+    let insights = format!("{address}/insights");
+    let (attempts, hooks, kind, insights) = futures_util::join!(
         api.get::<Items<Attempt>>(&attempts),
         api.list::<Hook>(&hooks),
-        api.get::<Kind>(&kind)
+        api.get::<Kind>(&kind),
+        api.get::<Contribution>(&insights)
     );
 
     // A person who may see the event may not always see the webhooks of its project.
@@ -171,6 +177,7 @@ pub(in crate::ui) async fn show(at: Visit, State(ui): State<Arc<Ui>>, query: Que
         place: names.place_of(&found.event),
         verdicts,
         hidden,
+        insights: insights.ok().map(|found| found.shown(&at.place)),
         tree: tree.flatten(),
         raw: raw.to_owned(),
         is_cut: !is_whole,

@@ -18,7 +18,7 @@ use self::preview::Preview;
 use crate::ui::Ui;
 use crate::ui::client::{Items, Refusal};
 use crate::ui::error::PageError;
-use crate::ui::form::{Fields, Form, Sent};
+use crate::ui::form::{Fields, Form, Query, Sent};
 use crate::ui::frame::{Frame, page, refused_page};
 use crate::ui::navigation::Section;
 use crate::ui::place::{Level, Visit};
@@ -125,8 +125,12 @@ struct TokenPage {
     hook: String,
 }
 
-/// Shows the empty form.
-pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
+/// Shows the empty form, or the form with a URL from another page.
+pub(in crate::ui) async fn new(
+    at: Visit,
+    State(ui): State<Arc<Ui>>,
+    Query(query): Query,
+) -> Result<Response, PageError> {
     // People who may not see the webhooks of a place may not add one.
     let list = format!("{}/hooks?per_page=1", at.place.api());
     let (_, triggers) = tokio::try_join!(async { Ok(at.person.api.get::<Value>(&list).await?) }, triggers(&at))?;
@@ -135,6 +139,7 @@ pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>) -> Result<R
         form.set(&trigger.attribute, "true");
     }
 
+    form.set("url", query.text("url"));
     form.set("enable_ssl_verification", "true");
     form.set("branch_filter_strategy", "all_branches");
     Ok(page(&at.form_page(&ui, None, triggers, form, &Fields::default(), None)))

@@ -11,7 +11,7 @@ use quickdraw_domain::time::parse_duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Replay;
+use super::{Replay, selected};
 use crate::ui::Ui;
 use crate::ui::deliveries::{choices, hooks};
 use crate::ui::error::PageError;
@@ -51,14 +51,25 @@ struct FormPage {
     /// The result of the count, in words.
     counted: Option<String>,
 
+    /// The ids of the selected deliveries. Empty: they are chosen by a filter.
+    deliveries: Vec<String>,
+
+    /// The selected deliveries in words.
+    selected: String,
+
     /// The number of deliveries, if it is exact.
     of: Option<usize>,
 }
 
-/// Shows the form. It takes over the filters of the deliveries.
+/// Shows the form. It takes over the filters of the deliveries, or the selected deliveries.
 pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>, query: Query) -> Result<Response, PageError> {
     let mut form = Form::default();
     let asked = &query.0;
+    if asked.has("selected") && asked.has("delivery") {
+        form.set("rate", "50");
+        return Ok(page(&at.replay_form(&ui, form, ids(asked), None).await?));
+    }
+
     form.set("since", asked.filled("since").unwrap_or("1d"));
     form.set("rate", "50");
 
@@ -69,14 +80,19 @@ pub(in crate::ui) async fn new(at: Visit, State(ui): State<Arc<Ui>>, query: Quer
 
     let left_out = LEFT_OUT.iter().filter(|(name, _)| asked.filled(name).is_some());
     let left_out: Vec<&str> = left_out.map(|(_, words)| *words).collect();
-    let notice = (!left_out.is_empty()).then(|| {
-        let names = left_out.join(" and ");
-        Notice::bad(format!(
-            "A replay cannot choose deliveries by {names}, so this filter was left out."
+    let notice = if asked.has("selected") {
+        Some(Notice::bad(
+            "No delivery was selected. Choose deliveries by a filter here.",
         ))
-    });
+    } else if left_out.is_empty() {
+        None
+    } else {
+        let names = left_out.join(" and ");
+        let text = format!("A replay cannot choose deliveries by {names}, so this filter was left out.");
+        Some(Notice::bad(text))
+    };
 
-    let shown = at.replay_form(&ui, form, None).await?;
+    let shown = at.replay_form(&ui, form, Vec::new(), None).await?;
     let frame = shown.frame.notice(notice);
     Ok(page(&FormPage { frame, ..shown }))
 }
@@ -86,8 +102,9 @@ pub(in crate::ui) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Se
     let mut form = Form::default();
     let body = body(&at, &sent.fields, &mut form, ui.app.now());
     form.keep(&sent.fields, &[]);
+    let ids = ids(&sent.fields);
     if form.is_refused() {
-        return Ok(refused_page(&at.replay_form(&ui, form, None).await?));
+        return Ok(refused_page(&at.replay_form(&ui, form, ids, None).await?));
     }
 
     let api = &sent.person.api;
@@ -98,10 +115,10 @@ pub(in crate::ui) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Se
             .send::<Counted>(Method::POST, "/api/v1/replays", &Value::Object(dry))
             .await;
         return Ok(match counted {
-            Ok(counted) => page(&at.replay_form(&ui, form, Some(&counted)).await?),
+            Ok(counted) => page(&at.replay_form(&ui, form, ids, Some(&counted)).await?),
             Err(refusal) => {
                 form.refuse(&refusal);
-                refused_page(&at.replay_form(&ui, form, None).await?)
+                refused_page(&at.replay_form(&ui, form, ids, None).await?)
             }
         });
     }
@@ -118,7 +135,7 @@ pub(in crate::ui) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Se
         }
         Err(refusal) => {
             form.refuse(&refusal);
-            Ok(refused_page(&at.replay_form(&ui, form, None).await?))
+            Ok(refused_page(&at.replay_form(&ui, form, ids, None).await?))
         }
     }
 }
@@ -131,6 +148,12 @@ fn body(at: &Visit, sent: &Fields, form: &mut Form, now: Timestamp) -> Map<Strin
         Level::Project => drop(body.insert("project".to_owned(), at.place.id.to_string().into())),
         Level::Group => drop(body.insert("group".to_owned(), at.place.id.to_string().into())),
         Level::Instance => {}
+    }
+
+    rate(sent, &mut body, form);
+    if sent.has("delivery") {
+        body.insert("deliveries".to_owned(), ids(sent).into());
+        return body;
     }
 
     for name in TEXTS {
@@ -157,22 +180,35 @@ fn body(at: &Visit, sent: &Fields, form: &mut Form, now: Timestamp) -> Map<Strin
         form.wrong("since", "Choose the beginning of the period, such as 2h or 2026-03-16");
     }
 
+    body
+}
+
+fn rate(sent: &Fields, body: &mut Map<String, Value>, form: &mut Form) {
     match sent.filled("rate").map(str::parse::<i64>) {
         Some(Ok(rate)) => drop(body.insert("rate".to_owned(), rate.into())),
         Some(Err(_)) => form.wrong("rate", "The rate is a whole number from 1 to 10,000"),
         None => {}
     }
+}
 
-    body
+/// The ids of the selected deliveries.
+fn ids(fields: &Fields) -> Vec<String> {
+    fields.all("delivery").into_iter().map(str::to_owned).collect()
 }
 
 /// The time that a text means. Other texts stay as they are, and the API refuses them.
-fn absolute(text: &str, now: Timestamp) -> String {
+pub(in crate::ui) fn absolute(text: &str, now: Timestamp) -> String {
     parse_duration(text).map_or_else(|| text.to_owned(), |span| now.minus(span).to_iso())
 }
 
 impl Visit {
-    async fn replay_form(&self, ui: &Ui, form: Form, counted: Option<&Counted>) -> Result<FormPage, PageError> {
+    async fn replay_form(
+        &self,
+        ui: &Ui,
+        form: Form,
+        deliveries: Vec<String>,
+        counted: Option<&Counted>,
+    ) -> Result<FormPage, PageError> {
         let chosen = Some(form.value("hook")).filter(|hook| !hook.is_empty());
         let (kinds, hooks) = futures_util::join!(kinds(&self.person.api), hooks(self, chosen));
 
@@ -193,6 +229,8 @@ impl Visit {
             states: choices(&ENDED),
             reasons: choices(&SKIPPED),
             counted: words,
+            selected: selected(deliveries.len()),
+            deliveries,
             of: counted
                 .filter(|counted| counted.complete)
                 .map(|counted| counted.matched),
