@@ -149,8 +149,8 @@ impl Asked {
         format!("{}/requests{status}", self.address)
     }
 
-    /// Reads the source, and makes the part of the page and the query of the next one. The state and the reasons are those of all requests that the
-    /// API keeps; the selection applies to the rows.
+    /// Reads the source, and makes the part of the page and the query of the next page. The state and the reasons are
+    /// those of all requests that the API keeps; the selection applies to the rows.
     pub(super) async fn read(&self) -> Result<(Source, Seen, Option<String>), Refusal> {
         let requests = format!("{}/requests", self.address);
         let (source, found) = futures_util::join!(
