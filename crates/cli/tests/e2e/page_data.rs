@@ -1,5 +1,5 @@
-//! Tests of the answers that pages about webhooks show: status, previews, the catalog, the search, the overview, gaps, streams and
-//! alerts.
+//! Tests of the answers that pages about webhooks show: status, previews, the catalog, the search, the overview, gaps,
+//! streams and alerts.
 
 mod catalog;
 mod hook_status;

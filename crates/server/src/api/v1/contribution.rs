@@ -78,8 +78,8 @@ struct Contribution {
 /// Show the contribution of an event to insights. Administrators, and users who manage the project or group of the
 /// event.
 ///
-/// The items are read from the body of the event. `/api/v1/insights/metrics/:name/explain` shows the items that count in
-/// a metric.
+/// The items are read from the body of the event. `/api/v1/insights/metrics/:name/explain` shows the items that count
+/// in a metric.
 #[utoipa::path(get, path = "/events/{event_id}/insights", tag = "History",
     responses((status = 200, body = Contribution)))]
 async fn contribution(

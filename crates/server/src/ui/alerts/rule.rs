@@ -298,7 +298,9 @@ fn length(seconds: f64) -> String {
 
 /// A length of time as forms take it: in the largest unit that fits without a rest.
 fn span(seconds: u64) -> String {
-    let unit = UNITS.into_iter().find(|(size, ..)| seconds % u64::from(*size) == 0);
+    let unit = UNITS
+        .into_iter()
+        .find(|(size, ..)| seconds.is_multiple_of(u64::from(*size)));
     match unit {
         Some((size, letter, _)) if seconds > 0 => format!("{}{letter}", seconds / u64::from(size)),
         _ => String::new(),
@@ -307,7 +309,9 @@ fn span(seconds: u64) -> String {
 
 /// A length of time in words, in the largest unit that fits without a rest.
 fn in_words(seconds: u64) -> String {
-    let unit = UNITS.into_iter().find(|(size, ..)| seconds % u64::from(*size) == 0);
+    let unit = UNITS
+        .into_iter()
+        .find(|(size, ..)| seconds.is_multiple_of(u64::from(*size)));
     let (size, _, word) = unit.unwrap_or((1, "s", "second"));
     match seconds / u64::from(size) {
         1 => format!("1 {word}"),
