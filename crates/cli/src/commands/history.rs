@@ -119,7 +119,8 @@ impl History<'_> {
         let mut known = Known::default();
         let mut is_away = false;
 
-        // The first look also remembers the rows before those that it prints, so that they are not new to the next look.
+        // The first look also remembers the rows before those that it prints, so the next look does not take them for
+        // new ones.
         let limit = shown.rows.limit();
         let first = self.api.list(self.path, &self.query, limit.max(LOOK), "before").await?;
         if !shown.output.json {
