@@ -234,14 +234,6 @@ impl Params {
             params.extend(read_json(&held.bytes)?);
         }
 
-        // GitLab takes the last value. An answer that ignores the others would mislead.
-        if let Some(name) = repeated
-            && parts.uri.path().starts_with("/api/v1")
-        {
-            let text = format!("{name} has more than one value; give one, or write {name}[] for each value of a list");
-            return Err(ApiError::field(&name, text));
-        }
-
         if let Some(note) = parts.extensions.get::<Note>() {
             note.attributes(params.keys());
         }
@@ -254,6 +246,10 @@ impl Params {
         }
 
         if let Some(operation) = known.and_then(|known| known.operation(&parts)) {
+            if let Some(name) = repeated {
+                operation.check_repeated(&name)?;
+            }
+
             operation.check(params.iter().map(|(name, value)| (name.as_str(), value)))?;
         }
 

@@ -10,6 +10,8 @@ use crate::{Check, history};
 pub(crate) const CHECKS: &[(&str, Check)] = checks![
     faults::a_filter_that_cannot_apply_to_a_list_is_refused_with_the_reason,
     faults::paths_without_parameters_refuse_every_parameter,
+    faults::a_parameter_with_two_values_is_refused,
+    faults::every_wrong_parameter_of_insights_is_named,
     faults::monitoring_paths_ignore_parameters,
     faults::wrong_fields_of_a_report_are_named,
     faults::an_unknown_trigger_of_a_report_is_refused_with_the_choices,

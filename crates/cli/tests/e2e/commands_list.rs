@@ -43,6 +43,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = checks![
     daily::exit_codes_tell_failures_apart,
     daily::a_secret_on_the_command_line_is_refused,
     daily::a_followed_list_shows_new_events_and_no_token,
+    daily::a_followed_list_shows_no_old_events_as_new,
     daily::a_delivery_explains_each_webhook_and_each_attempt,
     daily::a_delivery_can_be_sent_again_by_its_id,
     daily::attempts_can_be_listed_and_shown,

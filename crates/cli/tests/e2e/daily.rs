@@ -239,6 +239,25 @@ pub(crate) fn a_followed_list_shows_new_events_and_no_token(engine: Engine) {
     }
 }
 
+pub(crate) fn a_followed_list_shows_no_old_events_as_new(engine: Engine) {
+    let (server, _) = start(&engine);
+    for number in 0..5 {
+        server.report(number).expect("accepted");
+    }
+
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let arguments = ["events", "list", "--follow", "--limit", "2", "--server", &url];
+    let _follower = Running::start(&server, "events.log", &arguments);
+    eventually("the newest events are shown", || text_of(&server, "events.log").lines().count() >= 3);
+
+    let new = server.report(5).expect("accepted");
+    eventually("the new event is shown", || text_of(&server, "events.log").contains(&new));
+
+    // The titles, the newest two of the old events, and the new one.
+    let log = text_of(&server, "events.log");
+    assert_eq!(log.lines().count(), 4, "{log}");
+}
+
 /// A delivered event that another webhook did not get. Returns the id of the delivery.
 fn deliver(server: &Server, sink: &Sink) -> String {
     create(server, &sink.url(), &[]);

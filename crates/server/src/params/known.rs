@@ -110,6 +110,17 @@ impl Operation<'_> {
         faults.into_result()
     }
 
+    /// Refuses a parameter with several values. GitLab takes the last one, but an answer of `/api/v1` that ignores the
+    /// others would mislead.
+    pub(crate) fn check_repeated(&self, name: &str) -> Result<(), ApiError> {
+        if !self.pattern.starts_with("/api/v1") {
+            return Ok(());
+        }
+
+        let text = format!("{name} has more than one value; give one, or separate the values of a list by commas");
+        Err(ApiError::field(name, text))
+    }
+
     /// Refuses the names that `/api/v4` does not ignore.
     fn check_as_gitlab(&self, name: &str, value: &Value) -> Result<(), ApiError> {
         if self.fields.0.contains_key(name) {

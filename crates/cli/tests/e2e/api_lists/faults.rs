@@ -39,11 +39,55 @@ pub(crate) fn a_filter_that_cannot_apply_to_a_list_is_refused_with_the_reason(en
 
 pub(crate) fn paths_without_parameters_refuse_every_parameter(engine: Engine) {
     let server = Server::start(&engine, &[]);
-    for path in ["schemas", "schemas/push_hooks", "openapi.json"] {
+    for path in ["schemas", "schemas/push_hooks", "triggers", "triggers/push_hooks", "openapi.json"] {
         let refused = server.call("GET", &format!("/api/v1/{path}?limit=5"), "").check(400);
         assert_eq!(refused.json()["type"], "/problems/unknown-parameter", "{path}");
         refused.check_says(400, "unknown parameter limit");
     }
+}
+
+pub(crate) fn a_parameter_with_two_values_is_refused(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let error = first_error(&server, "GET", "deliveries?state=waiting&state=retrying", "", 400);
+    assert_eq!(error["field"], "state");
+
+    // The same value twice is no contradiction, and a list may have brackets.
+    for path in ["deliveries?state=waiting&state=waiting", "insights/query?metric[]=commits&metric[]=pushes"] {
+        server.call("GET", &format!("/api/v1/{path}"), "").check(200);
+    }
+}
+
+pub(crate) fn every_wrong_parameter_of_insights_is_named(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let query = "insights/query?metric=commits";
+    for (path, field) in [
+        (format!("{query}&group_by=persn"), "group_by"),
+        (format!("{query}&from=yesterday!"), "from"),
+        (format!("{query}&to=31.12."), "to"),
+        (format!("{query}&from=2026-05-02&to=2026-05-01"), "from"),
+        (format!("{query}&zone=Mars"), "zone"),
+        (format!("{query}&whose=mine"), "whose"),
+        (format!("{query}&interval=decade"), "interval"),
+        (format!("{query}&definition=ours"), "definition"),
+        (format!("{query}&format=xml"), "format"),
+        ("insights/query?metric=comits".to_owned(), "metric"),
+        ("insights/metrics/commits?deployed_by=hand".to_owned(), "deployed_by"),
+        ("insights/metrics/commits?label=bug".to_owned(), "label"),
+        ("insights/metrics/commits?format=csv".to_owned(), "format"),
+        ("insights/gaps?after=x".to_owned(), "after"),
+    ] {
+        let error = first_error(&server, "GET", &path, "", 400);
+        assert_eq!(error["field"], field, "{path}: {error}");
+    }
+
+    let near = first_error(&server, "GET", "insights/query?metric=comits", "", 400);
+    assert_eq!(near["did_you_mean"], "commits");
+
+    let choices = first_error(&server, "GET", &format!("{query}&group_by=persn"), "", 400);
+    assert!(choices["choices"].to_string().contains("member"), "{choices}");
+
+    let missing = server.call("GET", "/api/v1/insights/metrics/comits", "");
+    missing.check_says(404, "there is no metric comits; did you mean commits?");
 }
 
 pub(crate) fn monitoring_paths_ignore_parameters(engine: Engine) {
