@@ -128,7 +128,7 @@ mod tests {
     use crate::settings::load;
 
     /// Texts of settings that are refused, each with a part of the reason.
-    const REFUSED: [(&str, &str); 26] = [
+    const REFUSED: [(&str, &str); 27] = [
         (
             "server.listen = 'nonsense'",
             "server.listen \"nonsense\" is not an address with a port",
