@@ -121,13 +121,14 @@ struct Disk {
 
 impl Disk {
     /// The state of the free space. A year without a full disk is beyond the forecast.
-    fn badge(&self) -> Badge {
-        match (&self.full_at, self.free_bytes) {
-            (_, Some(free)) if free < LITTLE_SPACE => Badge::bad("Little space"),
+    ///
+    /// None on PostgreSQL, whose server knows its disk.
+    fn badge(&self) -> Option<Badge> {
+        Some(match (&self.full_at, self.free_bytes?) {
+            (_, ..LITTLE_SPACE) => Badge::bad("Little space"),
             (Some(_), _) => Badge::warning("Fills up"),
-            (None, Some(_)) => Badge::good("Enough"),
-            (None, None) => Badge::plain("Known to the database server"),
-        }
+            (None, _) => Badge::good("Enough"),
+        })
     }
 
     fn free(&self) -> Option<String> {
