@@ -22,6 +22,11 @@ export const ROWS = [
   ...own("/edit", "Edit inspector", ["inspector"]),
   ...own("/delete", "Delete inspector", ["inspector"]),
   ...own("/requests/{inspected}", "", ["inspector", "query", "header", "inspected-body"]),
+  { route: "/{level}/{path}/connect", ...at("connect", "Connect GitLab") },
+  {
+    route: "/{level}/{path}/connect",
+    ...at("connect?url=https%3A%2F%2Fgitlab.example.com&places=group&path=gear", "Connect GitLab", ["source"]),
+  },
   { route: "/{level}/{path}/sources", ...at("sources", "Sources", ["source"]) },
   { route: "/{level}/{path}/sources/new", ...at("sources/new", "Add source") },
   { route: "/{level}/{path}/sources/{source_id}", ...at("sources/{source}", "hostile-source", ["source"]) },
@@ -34,5 +39,6 @@ export const ROWS = [
 export const NO_PAGES = {
   "/{level}/{path}/inspectors/{inspector_id}/live": "the live part of the page above it",
   "/{level}/{path}/inspectors/{inspector_id}/clear": "a form of the page above it",
+  "/{level}/{path}/connect/live": "the live part of the page above it",
   "/{level}/{path}/sources/{source_id}/live": "the live part of the page above it",
 };

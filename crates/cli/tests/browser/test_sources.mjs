@@ -140,6 +140,44 @@ export async function a_source_is_changed_and_deleted(all) {
   });
 }
 
+export async function a_gitlab_is_connected_with_the_commands_of_the_page(all) {
+  await journey(all, "admin", async (visitor, name) => {
+    const api = new Api(all.base, all.world.tokens.admin);
+    const gitlab = `https://${name}.example.com/it's`;
+    await visitor.go("/-/start");
+    await follow(visitor, "Connect GitLab");
+    await field(visitor, "Address of GitLab").fill("gitlab.example.com");
+    await field(visitor, "Connect").selectOption("group");
+    await press(visitor, "Show the commands");
+    await visitor.page.locator("#url-error").getByText("Type the address of a GitLab").waitFor();
+    await visitor.page.locator("#path-error").getByText("Type the full path").waitFor();
+    assert.equal(await visitor.page.locator("#connect").count(), 0);
+
+    await field(visitor, "Address of GitLab").fill(`${gitlab}/`);
+    await field(visitor, "Path of the group or project").fill("gear");
+    await press(visitor, "Show the commands");
+    assert.equal(
+      await visitor.page.locator("#plan").innerText(),
+      `quickdraw connect gitlab --url='https://${name}.example.com/it'\\''s' --gitlab-token-file=gitlab-token --group=gear --dry-run`,
+    );
+    await shows(visitor, "No source belongs to this GitLab yet.");
+
+    const source = await api.post("/api/v1/sources", { name: `connected ${name}`, instance: gitlab });
+    await appears(visitor, "The source of this GitLab is ready.");
+    const answer = await fetch(`${all.base}/api/v1/webhooks/gitlab/${source.id}`, {
+      method: "POST", body: '{"object_kind":"push"}',
+      headers: {
+        "Content-Type": "application/json", "X-Gitlab-Event": "Push Hook", "X-Gitlab-Instance": gitlab,
+        "X-Gitlab-Token": source.secret,
+      },
+    });
+    assert.equal(answer.status, 200);
+    await appears(visitor, "Requests of this GitLab arrive.");
+    await follow(visitor, `connected ${name}`);
+    await shows(visitor, "The newest request was accepted.");
+  });
+}
+
 export async function the_default_source_has_no_form(all) {
   await journey(all, "admin", async (visitor) => {
     await visitor.go("/admin/sources/default");

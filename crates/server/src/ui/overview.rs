@@ -172,6 +172,9 @@ struct Shown {
     silent: Vec<SilentProject>,
     events: Chart,
     calls: Chart,
+
+    /// Whether an event arrived in the last hour.
+    has_events: bool,
 }
 
 impl Shown {
@@ -186,6 +189,7 @@ struct OverviewPage {
     frame: Frame,
     title: String,
     hooks: String,
+    is_instance: bool,
 
     /// The word of the level, as in "this project".
     word: &'static str,
@@ -233,6 +237,7 @@ pub(super) async fn of(at: &Visit, ui: &Ui, query: &Fields) -> Result<Response, 
         frame,
         title,
         hooks: at.place.page("hooks"),
+        is_instance: at.place.level == Level::Instance,
         word: at.place.level.word(),
         about,
         shown,
@@ -261,6 +266,7 @@ async fn shown(at: &Visit, overview: Overview) -> Shown {
         sources: overview.sources.unwrap_or_default(),
         gaps: overview.gaps.unwrap_or_default(),
         silent: overview.silent_projects,
+        has_events: chart::has_events(&overview.minutes),
         events: chart::events(&overview.minutes),
         calls: chart::calls(&overview.minutes),
     }

@@ -110,7 +110,7 @@ pub(super) fn sentence(words: &str) -> String {
 /// A value of a command, as a shell reads it.
 pub(super) fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:,".contains(c);
-    if value.chars().all(is_plain) {
+    if !value.is_empty() && value.chars().all(is_plain) {
         return value.to_owned();
     }
 
@@ -125,6 +125,7 @@ mod tests {
     fn a_strange_value_is_quoted_for_a_shell() {
         assert_eq!(quoted("gear/rope"), "gear/rope");
         assert_eq!(quoted(r#"{"branch":"main"}"#), r#"'{"branch":"main"}'"#);
+        assert_eq!(quoted(""), "''");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 

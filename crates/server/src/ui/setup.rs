@@ -190,6 +190,7 @@ impl Chosen {
 struct StartPage {
     frame: Frame,
     external_url: String,
+    is_admin: bool,
 }
 
 /// Shows the checklist.
@@ -203,5 +204,6 @@ pub(super) async fn start(person: Person, State(ui): State<Arc<Ui>>) -> Result<R
     Ok(page(&StartPage {
         frame,
         external_url: ui.app.external_url.clone(),
+        is_admin: person.actor.is_admin,
     }))
 }

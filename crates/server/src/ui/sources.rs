@@ -1,6 +1,7 @@
-//! Sources, the endpoints to which GitLab posts: the list, the forms, and the page of a source with its last requests.
-//! Only the administration has these pages.
+//! Sources, the endpoints to which GitLab posts: the list, the forms, the page of a source with its last requests, and
+//! the page that helps to connect a GitLab. Only the administration has these pages.
 
+mod connect;
 mod form;
 mod reasons;
 mod requests;
@@ -35,6 +36,8 @@ const SHOWN: usize = 30;
 /// The pages of sources.
 pub(super) fn routes() -> Router<Arc<Ui>> {
     Router::new()
+        .route("/{level}/{path}/connect", get(connect::show))
+        .route("/{level}/{path}/connect/live", get(connect::follow))
         .route("/{level}/{path}/sources", get(list).post(form::create))
         .route("/{level}/{path}/sources/new", get(form::new))
         .route("/{level}/{path}/sources/{source_id}", get(show::show))

@@ -13,6 +13,13 @@ pub(super) struct Minute {
     failed: Option<u64>,
 }
 
+/// Whether an event arrived.
+pub(super) fn has_events(minutes: &[Minute]) -> bool {
+    minutes
+        .iter()
+        .any(|minute| minute.events.is_some_and(|count| count > 0))
+}
+
 /// The events that arrived.
 pub(super) fn events(minutes: &[Minute]) -> Chart {
     let count: u64 = minutes.iter().filter_map(|minute| minute.events).sum();
