@@ -144,7 +144,25 @@ pub fn kept_value<'a>(name: &str, value: &'a str) -> &'a str {
         return MASK;
     }
 
+    // The path of a page that leads here can contain a secret, such as a link to set a password.
+    if name == "referer" {
+        return origin(value);
+    }
+
     value
+}
+
+/// The scheme and the host of a URL.
+fn origin(url: &str) -> &str {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return MASK;
+    };
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if rest[..host].contains('@') {
+        return MASK;
+    }
+
+    &url[..scheme.len() + 3 + host]
 }
 
 #[cfg(test)]

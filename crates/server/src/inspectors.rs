@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use quickdraw_domain::source::{Addresses, Source};
+use quickdraw_domain::source::Addresses;
 use tokio::sync::{Semaphore, watch};
 
-use crate::receive::limits::StrangerLimit;
 use crate::seats::KeyedPermits;
 use crate::telemetry::INSPECTIONS;
 
-/// Requests a minute from one address to all inspectors.
-pub(crate) const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(Source::PER_MINUTE).expect("not zero");
 /// Requests a minute to one inspector from all addresses.
 pub(crate) const PER_INSPECTOR: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 /// Number of counters per inspector above which idle ones are forgotten.
@@ -30,8 +27,6 @@ pub(crate) struct Inspectors {
     /// Reverse proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Addresses,
 
-    /// The limit of each address.
-    pub(crate) addresses: StrangerLimit,
     each: DefaultKeyedRateLimiter<String>,
 
     /// Permits for requests that are read or wait for their answer, by inspector.
@@ -46,7 +41,6 @@ impl Inspectors {
     pub(crate) fn new(trusted_proxies: Addresses) -> Self {
         Self {
             trusted_proxies,
-            addresses: StrangerLimit::new(Quota::per_minute(PER_ADDRESS)),
             each: RateLimiter::keyed(Quota::per_minute(PER_INSPECTOR)),
             permits: KeyedPermits::new(AT_ONCE, AT_ONCE_OF_ONE, INSPECTIONS),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),

@@ -181,7 +181,9 @@ fn is_origin(text: &str) -> bool {
 fn is_base_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let is_http = matches!(url.scheme(), "http" | "https");
-    is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    // The URL is shown everywhere, so it cannot have credentials.
+    let is_public = url.username().is_empty() && url.password().is_none();
+    is_http && is_public && url.has_host() && url.query().is_none() && url.fragment().is_none()
 }
 
 /// Checks whether the host of a URL is `0.0.0.0` or `[::]`.

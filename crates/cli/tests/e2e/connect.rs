@@ -412,7 +412,7 @@ pub(crate) fn a_wrong_token_ends_the_run_before_anything_is_made(engine: Engine)
 
     let errors = String::from_utf8_lossy(&done.stderr);
 
-    assert_eq!(done.status.code(), Some(1), "{errors}");
+    assert_eq!(done.status.code(), Some(3), "{errors}");
     assert!(errors.contains("GitLab does not accept the token"), "{errors}");
     assert_eq!(server.get("/api/v1/sources")["items"].as_array().map(Vec::len), Some(1));
 }

@@ -248,10 +248,14 @@ pub(crate) fn a_followed_list_shows_no_old_events_as_new(engine: Engine) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let arguments = ["events", "list", "--follow", "--limit", "2", "--server", &url];
     let _follower = Running::start(&server, "events.log", &arguments);
-    eventually("the newest events are shown", || text_of(&server, "events.log").lines().count() >= 3);
+    eventually("the newest events are shown", || {
+        text_of(&server, "events.log").lines().count() >= 3
+    });
 
     let new = server.report(5).expect("accepted");
-    eventually("the new event is shown", || text_of(&server, "events.log").contains(&new));
+    eventually("the new event is shown", || {
+        text_of(&server, "events.log").contains(&new)
+    });
 
     // The titles, the newest two of the old events, and the new one.
     let log = text_of(&server, "events.log");

@@ -294,8 +294,8 @@ pub(crate) fn requests_of_an_address_to_inspectors_are_limited(engine: Engine) {
     };
 
     // The limit lets further requests pass as time goes by.
-    assert!((100..200).contains(&accepted), "{accepted}");
-    refused.check_says(429, "more than 100 requests per minute from this address");
+    assert!((600..1200).contains(&accepted), "{accepted}");
+    refused.check_says(429, "more than 600 requests per minute to this inspector");
     assert!(refused.header("retry-after").is_some());
 
     // The limit also holds for addresses of which no inspector exists.

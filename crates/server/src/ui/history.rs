@@ -391,7 +391,7 @@ pub(super) fn state(word: &str) -> Badge {
 /// The outcomes of attempts with their words.
 pub(super) const OUTCOMES: [(&str, &str); 12] = [
     ("rejected", "Rejected (4xx)"),
-    ("failed", "Failed (other status)"),
+    ("failed", "Failed (5xx or other status)"),
     ("timed_out", "Timed out"),
     ("dns", "Host name not found"),
     ("connect", "No connection"),

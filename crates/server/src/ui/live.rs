@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use quickdraw_domain::scope::Scope;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use super::Ui;
 use super::error::PageError;
-use super::person::is_still_there;
+use super::person::Rights;
 use super::place::Visit;
 use crate::places::SharedPermit;
 use crate::streams::SHARES;
@@ -34,6 +35,9 @@ struct Live<R> {
     cookies: HeaderMap,
     render: R,
 
+    /// The rights with which the part is made. The stream ends if they change.
+    rights: Rights,
+
     /// Hash of what was sent last.
     sent: Option<[u8; 32]>,
     ends_at: Instant,
@@ -50,7 +54,29 @@ where
     R: Fn() -> F + Send + 'static,
     F: Future<Output = Result<String, PageError>> + Send,
 {
-    let requester = ui.app.requester(&at.person.actor, at.place.scope());
+    live_of(ui, at, at.place.scope(), cookies, render)
+}
+
+/// Like [`live`], for a part that does not belong to the place: it takes no share of the streams of the place.
+pub(super) fn live_of_person<R, F>(
+    ui: Arc<Ui>,
+    at: &Visit,
+    cookies: HeaderMap,
+    render: R,
+) -> Result<Response, PageError>
+where
+    R: Fn() -> F + Send + 'static,
+    F: Future<Output = Result<String, PageError>> + Send,
+{
+    live_of(ui, at, Scope::Instance, cookies, render)
+}
+
+fn live_of<R, F>(ui: Arc<Ui>, at: &Visit, of: Scope, cookies: HeaderMap, render: R) -> Result<Response, PageError>
+where
+    R: Fn() -> F + Send + 'static,
+    F: Future<Output = Result<String, PageError>> + Send,
+{
+    let requester = ui.app.requester(&at.person.actor, of);
     let permit = ui.app.streams.permits.acquire(&requester);
     let permit = permit.map_err(|full| full.refusal("open streams", &SHARES))?;
 
@@ -59,6 +85,7 @@ where
         ui,
         cookies,
         render,
+        rights: at.person.rights(),
         sent: None,
         ends_at: Instant::now() + LONGEST,
         _permit: permit,
@@ -77,7 +104,8 @@ where
     R: Fn() -> F,
     F: Future<Output = Result<String, PageError>>,
 {
-    /// Waits until the part has changed. None at the end of the stream: the session has ended, or the server stops.
+    /// Waits until the part has changed. None at the end of the stream: the session has ended, the rights of the person
+    /// have changed, or the server stops. The browser opens the stream again, with the new rights.
     async fn next(&mut self) -> Option<String> {
         loop {
             if *self.closing.borrow_and_update() || Instant::now() >= self.ends_at {
@@ -92,7 +120,7 @@ where
                 }
             }
 
-            if !is_still_there(&self.cookies, &self.ui).await {
+            if Rights::find(&self.cookies, &self.ui).await.as_ref() != Some(&self.rights) {
                 return None;
             }
 

@@ -31,7 +31,7 @@ struct Overview {
     attention: Vec<HookAttention>,
     backlog: Backlog,
     sources: Option<Vec<SourceAttention>>,
-    gaps: Option<Vec<Gap>>,
+    gaps: Vec<Gap>,
     silent_projects: Vec<SilentProject>,
     minutes: Vec<Minute>,
 }
@@ -111,10 +111,6 @@ impl Gap {
         self.path_with_namespace.clone().unwrap_or_else(number)
     }
 
-    fn href(&self) -> String {
-        format!("/admin/gaps/{}", self.source_project_id)
-    }
-
     /// The words of the sequence, such as "merge request".
     fn words(&self) -> String {
         self.kind.replace('_', " ")
@@ -169,6 +165,9 @@ struct Shown {
     lines: Vec<Line>,
     sources: Vec<SourceAttention>,
     gaps: Vec<Gap>,
+
+    /// The page of all gaps.
+    gaps_page: String,
     silent: Vec<SilentProject>,
     events: Chart,
     calls: Chart,
@@ -264,7 +263,8 @@ async fn shown(at: &Visit, overview: Overview) -> Shown {
         backlog: overview.backlog,
         lines,
         sources: overview.sources.unwrap_or_default(),
-        gaps: overview.gaps.unwrap_or_default(),
+        gaps: overview.gaps,
+        gaps_page: at.place.page("gaps"),
         silent: overview.silent_projects,
         has_events: chart::has_events(&overview.minutes),
         events: chart::events(&overview.minutes),

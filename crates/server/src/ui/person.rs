@@ -53,13 +53,45 @@ pub(super) fn allow_framing(parts: &Parts) {
     }
 }
 
-/// Checks whether the person of a request is still signed in, or the portal session still valid.
-pub(super) async fn is_still_there(headers: &HeaderMap, ui: &Ui) -> bool {
-    let is_visitor = ui.app.portals.find(headers).await.is_ok_and(|found| found.is_some());
-    is_visitor || ui.app.sessions.find(headers).await.is_ok_and(|found| found.is_some())
+/// The rights with which a part of a page is shown: the user, and the session or the portal session.
+#[derive(PartialEq, Eq)]
+pub(super) struct Rights {
+    actor: Actor,
+    session: Option<i64>,
+    portal: Option<i64>,
+}
+
+impl Rights {
+    /// Finds the rights of a request. None if the session has ended.
+    pub(super) async fn find(headers: &HeaderMap, ui: &Ui) -> Option<Self> {
+        if let Some(visit) = ui.app.portals.find(headers).await.ok()? {
+            let (actor, _) = Limit::of(&visit.session);
+            return Some(Self {
+                actor,
+                session: None,
+                portal: Some(visit.session.id),
+            });
+        }
+
+        let sign_in = ui.app.sessions.find(headers).await.ok()??;
+        Some(Self {
+            actor: sign_in.actor,
+            session: Some(sign_in.session),
+            portal: None,
+        })
+    }
 }
 
 impl Person {
+    /// The rights of this person.
+    pub(super) fn rights(&self) -> Rights {
+        Rights {
+            actor: self.actor.clone(),
+            session: self.session,
+            portal: self.portal.as_ref().map(|portal| portal.id),
+        }
+    }
+
     /// Finds the person of a request. A portal comes first, because the person opened its link last.
     async fn find(parts: &Parts, ui: &Ui) -> Result<Option<Self>, PageError> {
         if let Some(visit) = ui.app.portals.find(&parts.headers).await? {

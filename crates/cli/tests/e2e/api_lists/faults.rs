@@ -39,7 +39,13 @@ pub(crate) fn a_filter_that_cannot_apply_to_a_list_is_refused_with_the_reason(en
 
 pub(crate) fn paths_without_parameters_refuse_every_parameter(engine: Engine) {
     let server = Server::start(&engine, &[]);
-    for path in ["schemas", "schemas/push_hooks", "triggers", "triggers/push_hooks", "openapi.json"] {
+    for path in [
+        "schemas",
+        "schemas/push_hooks",
+        "triggers",
+        "triggers/push_hooks",
+        "openapi.json",
+    ] {
         let refused = server.call("GET", &format!("/api/v1/{path}?limit=5"), "").check(400);
         assert_eq!(refused.json()["type"], "/problems/unknown-parameter", "{path}");
         refused.check_says(400, "unknown parameter limit");
@@ -52,7 +58,10 @@ pub(crate) fn a_parameter_with_two_values_is_refused(engine: Engine) {
     assert_eq!(error["field"], "state");
 
     // The same value twice is no contradiction, and a list may have brackets.
-    for path in ["deliveries?state=waiting&state=waiting", "insights/query?metric[]=commits&metric[]=pushes"] {
+    for path in [
+        "deliveries?state=waiting&state=waiting",
+        "insights/query?metric[]=commits&metric[]=pushes",
+    ] {
         server.call("GET", &format!("/api/v1/{path}"), "").check(200);
     }
 }

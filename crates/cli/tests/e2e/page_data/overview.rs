@@ -100,7 +100,7 @@ pub(crate) fn the_overview_of_a_project_knows_only_the_project(engine: Engine) {
     let shown = server.call_as(&token, "GET", OF_PROJECT, "").check(200).json();
     check_parts(
         &shown,
-        json!({ "/hooks/total": 0, "sources": null, "gaps": null, "attention": [] }),
+        json!({ "/hooks/total": 0, "sources": null, "gaps": [], "attention": [] }),
     );
     server.call_as(&token, "GET", "/api/v1/overview", "").check(403);
     server

@@ -87,8 +87,8 @@ struct Overview {
     /// that of the instance.
     sources: Option<Vec<SourceAttention>>,
 
-    /// At most 10 sequences of projects with the most missing events. Null unless the overview is that of the instance.
-    gaps: Option<Vec<GapView>>,
+    /// At most 10 sequences of projects with the most missing events. Of a group, the first 50 projects are read.
+    gaps: Vec<GapView>,
 
     /// At most 10 projects whose last event was received 7 to 90 days ago, the latest first.
     silent_projects: Vec<SilentProject>,
@@ -113,11 +113,10 @@ async fn overview(
     let subject = Subject::of(&app, scope).await?;
     let is_of_instance = scope == Scope::Instance;
 
-    let (sources, gaps) = if is_of_instance {
-        let sources = attention::sources(&app, subject.now).await?;
-        (Some(sources), Some(attention::gaps(&app).await?))
+    let sources = if is_of_instance {
+        Some(attention::sources(&app, subject.now).await?)
     } else {
-        (None, None)
+        None
     };
     let load = load::read(&app, &subject).await?;
 
@@ -128,7 +127,7 @@ async fn overview(
         attention: attention::hooks(&subject),
         backlog: load.backlog,
         sources,
-        gaps,
+        gaps: attention::gaps(&app, scope).await?,
         silent_projects: attention::silent_projects(&app, &subject).await?,
         minutes: load.minutes,
     }))

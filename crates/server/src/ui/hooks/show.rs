@@ -136,7 +136,8 @@ pub(in crate::ui) async fn test(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent
         return Ok(to_hook(&at, id, done));
     };
 
-    let text = format!("The test failed: {}", shortened(&words(refusal)?));
+    let answer = shortened(&words(refusal)?);
+    let text = format!("The test failed: {answer}. Its request is in the list of recent events.");
     let mut shown = hook_page(&ui, &at, &Fields::default()).await?;
     shown.frame = shown.frame.notice(Some(Notice::bad(text)));
     Ok(refused_page(&shown))

@@ -15,7 +15,7 @@ use crate::ui::Ui;
 use crate::ui::error::PageError;
 use crate::ui::form::{Query, Sent};
 use crate::ui::frame::{Frame, Notice, page};
-use crate::ui::live::live;
+use crate::ui::live::live_of_person;
 use crate::ui::place::Visit;
 use crate::ui::roles::manages;
 
@@ -89,7 +89,7 @@ pub(super) async fn follow(at: Visit, State(ui): State<Arc<Ui>>, cookies: Header
         page: inspector.page(&base(&at)),
         before: None,
     };
-    live(ui, &at, cookies, move || {
+    live_of_person(ui, &at, cookies, move || {
         let asked = asked.clone();
         async move {
             let (kept, _) = asked.read().await?;

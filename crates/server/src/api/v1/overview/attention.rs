@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Known, Subject};
+use crate::api::v1::managed;
 use crate::error::ApiError;
 use crate::state::App;
 use crate::views::Iso;
@@ -25,6 +26,8 @@ const MAX_HOOKS: usize = 20;
 const MAX_ROWS: usize = 10;
 /// Largest number of sequences of projects that are read in search of gaps.
 const MAX_SEQUENCES: usize = 1_000;
+/// Largest number of projects of a group that are read in search of gaps.
+const MAX_PROJECTS: usize = 50;
 /// Time in which refusals of a source count.
 const HOUR: Duration = Duration::from_secs(3600);
 /// Time after which a project without events is silent, and after which it is forgotten.
@@ -166,8 +169,16 @@ pub(super) async fn sources(app: &App, now: Timestamp) -> Result<Vec<SourceAtten
 }
 
 /// The sequences of projects with the most missing events.
-pub(super) async fn gaps(app: &App) -> Result<Vec<GapView>, ApiError> {
-    let mut found = app.store().completeness(Projects::ALL, MAX_SEQUENCES).await?;
+pub(super) async fn gaps(app: &App, scope: Scope) -> Result<Vec<GapView>, ApiError> {
+    let mut found = Vec::new();
+    if scope == Scope::Instance {
+        found = app.store().completeness(Projects::ALL, MAX_SEQUENCES).await?;
+    } else {
+        for id in managed::ids_of(app, scope).await?.into_iter().take(MAX_PROJECTS) {
+            found.extend(app.store().completeness(Projects::One(id), MAX_SEQUENCES).await?);
+        }
+    }
+
     found.retain(|one| one.missing > 0);
     found.sort_by_key(|one| std::cmp::Reverse(one.missing));
     found.truncate(MAX_ROWS);
