@@ -1,5 +1,5 @@
-//! The page that helps to connect a GitLab: a form, the commands for the choice, and the requests that arrive. The token
-//! of GitLab stays on the machine of the person; the server calls no GitLab.
+//! The page that helps to connect a GitLab: a form, the commands for the choice, and the requests that arrive. The
+//! token of GitLab stays on the machine of the person; the server calls no GitLab.
 
 mod command;
 

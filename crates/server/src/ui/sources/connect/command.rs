@@ -45,7 +45,7 @@ impl Commands {
         let connect = format!("quickdraw connect gitlab {url} --gitlab-token-file=gitlab-token {places}");
         Self {
             login: format!("quickdraw login {}", option("server", server.trim_end_matches('/'))),
-            token: "(umask 077; cat > gitlab-token)",
+            token: "(umask 077; rm -f gitlab-token; cat > gitlab-token)",
             dry_run: format!("{connect} --dry-run"),
             check: format!("{connect} --check"),
             remove: format!("{connect} --remove"),
