@@ -201,3 +201,23 @@ export async function a_portal_link_ends_with_its_time_and_opens_no_other_scope(
   }
   await visitor.close();
 }
+
+export async function a_live_part_ends_when_its_reader_is_no_administrator_any_more({ browser, world, base }) {
+  const deputy = await world.admin.post("/api/v4/users", {
+    username: "deputy", name: "Deputy", email: "deputy@example.com", password: canary("deputy"), admin: true,
+  });
+  const made = await world.admin.post(`/api/v4/users/${deputy.id}/personal_access_tokens`, { name: "pages", scopes: ["api"] });
+  const visitor = await Visitor.open(browser, base);
+  await visitor.signIn(made.token);
+  const cookie = (await visitor.context.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
+
+  const answer = await fetch(`${base}/admin/events/live`, { headers: { cookie }, signal: AbortSignal.timeout(20_000) });
+  assert.equal(answer.status, 200);
+  const reader = answer.body.getReader();
+  assert.ok(!(await reader.read()).done, "the first part comes at once");
+
+  await world.admin.call("PUT", `/api/v4/users/${deputy.id}`, { admin: false });
+  // The signal ends the test if the stream does not.
+  for (let part = await reader.read(); !part.done;) part = await reader.read();
+  await visitor.close();
+}
