@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::managed;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::params::{Input, Params};
+use crate::params::Input;
 use crate::state::App;
 use crate::streams::open::OpenStream;
 use crate::views::{Iso, Page};
@@ -134,12 +134,7 @@ const fn place(scope: Scope) -> Place {
 /// Its client can connect again and continue at its position; revoke its access token to prevent that. A client that
 /// reads nothing is disconnected when it reads again.
 #[utoipa::path(delete, path = "/streams/{stream_id}", tag = "Events", responses((status = 204)))]
-async fn end(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    _: Params,
-) -> Result<StatusCode, ApiError> {
+async fn end(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no open stream with this id");
     let stream = id.parse().ok().and_then(|id| app.streams.open.find(id));
     let stream = stream.ok_or_else(missing)?;
