@@ -84,7 +84,7 @@ export async function an_alert_is_tried_added_edited_and_deleted(all) {
     await field(visitor, "Limit").fill("0");
     await field(visitor, "Projects").selectOption("each");
     await press(visitor, "Try");
-    await shows(visitor, "The condition is met for 1 of");
+    await shows(visitor, "The condition is met now");
     await press(visitor, "Add alert");
     await shows(visitor, "The alert is added");
 

@@ -46,6 +46,7 @@ fn body(method: &str, address: &str) -> String {
         "/api/v1/notifications/",
         "/api/v1/portal_sessions",
         "/api/v1/replays/",
+        "/api/v1/streams/",
     ];
     if takes_no_body.iter().any(|start| address.starts_with(start)) {
         return String::new();

@@ -198,6 +198,7 @@ pub(crate) fn door(reply: &Reply) -> Door {
         404 if reply.body.contains("there is no delivery with this id") => Door::Hidden,
         404 if reply.body.contains("there is no notification rule with this id") => Door::Hidden,
         404 if reply.body.contains("there is no hook with this id") => Door::Hidden,
+        404 if reply.body.contains("there is no open stream with this id") => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
