@@ -16,6 +16,6 @@ split = sys.argv.index("--")
 arguments, command = sys.argv[1:split], sys.argv[split + 1:]
 with sink() as receiver, server(*arguments) as address:
     environment = os.environ | {"QUICKDRAW_URL": address, "QUICKDRAW_TOKEN": TOKEN, "RECEIVER_URL": receiver}
-    done = subprocess.run(command, env=environment, timeout=300)
+    done = subprocess.run(command, env=environment, timeout=1200)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
