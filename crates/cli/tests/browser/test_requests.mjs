@@ -36,8 +36,9 @@ export async function a_webhook_is_tested_and_its_request_is_shown_and_sent_agai
     for (const text of ["X-Gitlab-Event", "Idempotency-Key", "object_kind", word("response-body")]) await shows(visitor, text);
     assert.ok(!(await visitor.page.content()).includes(CANARY), "a secret is shown");
 
+    const first = visitor.page.url();
     await press(visitor, "Resend request");
-    await visitor.page.waitForLoadState("load");
+    await visitor.page.waitForURL((url) => url.href !== first);
     assert.match(await visitor.page.locator("h1").innerText(), /200/);
   });
 }
@@ -123,9 +124,10 @@ export async function a_webhook_is_tested_sent_again_and_deleted_with_the_keyboa
   await tabTo(visitor, "tbody a");
   await keyboard.press("Enter");
   await visitor.page.waitForURL("**/events/*");
+  const first = visitor.page.url();
   await tabTo(visitor, "form[action$='/resend'] button");
   await keyboard.press("Enter");
-  await visitor.page.waitForLoadState("load");
+  await visitor.page.waitForURL((url) => url.href !== first);
 
   const hook = await hookOf(world, "keys only");
   await visitor.go(`/gear/rope/-/hooks/${hook.id}`);
