@@ -22,6 +22,7 @@ use super::frame::{Frame, Notice, page, refused_page};
 use super::history::Choice;
 use super::navigation::Section;
 use super::place::{Level, Visit};
+use super::question::Question;
 
 /// The address of the rules in the API.
 const RULES: &str = "/api/v1/insights/alerts";
@@ -83,14 +84,6 @@ struct FormPage {
 
     /// The unit of the watched number.
     unit: String,
-    base: String,
-}
-
-#[derive(Template)]
-#[template(path = "ui/alerts/delete.html")]
-struct DeletePage {
-    frame: Frame,
-    rule: Rule,
     base: String,
 }
 
@@ -186,10 +179,7 @@ async fn refused(
 ) -> Result<Response, PageError> {
     match refusal.status {
         StatusCode::NOT_FOUND if form.value("scope") == "one" => form.wrong("project", refusal.text),
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-            rule::refuse(&mut form, refusal);
-        }
-        _ => return Err(refusal.into()),
+        _ => form.take(rule::in_words_of_the_form(refusal))?,
     }
 
     Ok(refused_page(&at.alert_form(ui, form, known, None).await?))
@@ -213,14 +203,14 @@ fn trial(mut results: Vec<Evaluation>) -> Trial {
 /// Asks before a rule is deleted, for browsers without a script.
 async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let rule = find(&at).await?;
-    Ok(page(&delete_page(&ui, &at, rule)))
+    Ok(deletion(&ui, &at, &rule).ask())
 }
 
 /// Deletes a rule after a confirmation.
 async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     if !sent.fields.has("confirmed") {
-        return Ok(page(&delete_page(&ui, &at, rule)));
+        return Ok(deletion(&ui, &at, &rule).ask());
     }
 
     let address = format!("{RULES}/{}", rule.id);
@@ -228,10 +218,19 @@ async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Resp
     Ok(Redirect::to(&at.place.page("alerts?done=deleted")).into_response())
 }
 
-fn delete_page(ui: &Ui, at: &Visit, rule: Rule) -> DeletePage {
+fn deletion(ui: &Ui, at: &Visit, rule: &Rule) -> Question {
     let base = at.place.page("alerts");
-    let frame = Frame::at(ui, &at.person, &at.place, Section::Alerts, "Delete alert").crumb("Alerts", &base);
-    DeletePage { frame, rule, base }
+    Question {
+        frame: Frame::at(ui, &at.person, &at.place, Section::Alerts, "Delete alert").crumb("Alerts", &base),
+        text: format!(
+            "The alert {} is deleted. If it fires now, system hooks are informed that it has ended.",
+            rule.name
+        ),
+        action: format!("{base}/{}/delete", rule.id),
+        button: "Delete",
+        field: "delete",
+        back: base,
+    }
 }
 
 /// Refuses the pages of projects and groups, which have no alert rules.

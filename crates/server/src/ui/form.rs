@@ -165,6 +165,17 @@ impl Form {
         }
     }
 
+    /// Takes over a refusal of the values in the form. Other refusals have a page of their own.
+    pub(super) fn take(&mut self, refusal: Refusal) -> Result<(), PageError> {
+        match refusal.status {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+                self.refuse(&refusal);
+                Ok(())
+            }
+            _ => Err(refusal.into()),
+        }
+    }
+
     /// Takes over the errors of a refusal.
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
         self.error = Some(refusal.text.clone());

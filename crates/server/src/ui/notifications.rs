@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use self::rule::{Choice, Message, Rule, body, choices_of_kinds, filled};
 use super::Ui;
-use super::client::{Items, Refusal};
+use super::client::Items;
 use super::error::PageError;
 use super::form::{Form, Query, Sent};
 use super::frame::{Frame, Notice, page, refused_page};
 use super::navigation::Section;
 use super::place::Visit;
+use super::question::Question;
 
 /// The address of the rules in the API.
 const RULES: &str = "/api/v1/notifications";
@@ -43,14 +44,6 @@ struct FormPage {
     /// The rule that is changed; None for a new one.
     rule: Option<Rule>,
     messages: Vec<Message>,
-    base: String,
-}
-
-#[derive(Template)]
-#[template(path = "ui/notifications/delete.html")]
-struct DeletePage {
-    frame: Frame,
-    rule: Rule,
     base: String,
 }
 
@@ -99,22 +92,11 @@ pub(super) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
                 let address = format!("{}/{}?done=created", at.place.page("notifications"), rule.id);
                 return Ok(Redirect::to(&address).into_response());
             }
-            Err(refusal) => refuse(&mut form, refusal)?,
+            Err(refusal) => form.take(refusal)?,
         }
     }
 
     Ok(refused_page(&new_page(&ui, &at, form)))
-}
-
-/// Shows a refusal of the values in the form. Other refusals have a page of their own.
-fn refuse(form: &mut Form, refusal: Refusal) -> Result<(), PageError> {
-    match refusal.status {
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-            form.refuse(&refusal);
-            Ok(())
-        }
-        _ => Err(refusal.into()),
-    }
 }
 
 fn new_page(ui: &Ui, at: &Visit, form: Form) -> FormPage {
@@ -180,7 +162,7 @@ pub(super) async fn edit(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Re
                 let address = format!("{}/{}?done=saved", at.place.page("notifications"), rule.id);
                 return Ok(Redirect::to(&address).into_response());
             }
-            Err(refusal) => refuse(&mut form, refusal)?,
+            Err(refusal) => form.take(refusal)?,
         }
     }
 
@@ -208,14 +190,14 @@ pub(super) async fn test(at: Visit, _: Sent) -> Result<Response, PageError> {
 /// Asks before a rule is deleted, for browsers without a script.
 pub(super) async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let rule = find(&at).await?;
-    Ok(page(&delete_page(&ui, &at, rule)))
+    Ok(deletion(&ui, &at, &rule).ask())
 }
 
 /// Deletes a rule after a confirmation.
 pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let rule = find(&at).await?;
     if !sent.fields.has("confirmed") {
-        return Ok(page(&delete_page(&ui, &at, rule)));
+        return Ok(deletion(&ui, &at, &rule).ask());
     }
 
     let address = format!("{RULES}/{}", rule.id);
@@ -224,7 +206,7 @@ pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
     Ok(Redirect::to(&address).into_response())
 }
 
-fn delete_page(ui: &Ui, at: &Visit, rule: Rule) -> DeletePage {
+fn deletion(ui: &Ui, at: &Visit, rule: &Rule) -> Question {
     let base = at.place.page("notifications");
     let frame = Frame::at(
         ui,
@@ -233,10 +215,16 @@ fn delete_page(ui: &Ui, at: &Visit, rule: Rule) -> DeletePage {
         Section::Notifications,
         "Delete notification rule",
     );
-    DeletePage {
+    Question {
         frame: frame.crumb("Notifications", &base),
-        rule,
-        base,
+        text: format!(
+            "The rule {} is deleted with its waiting news and its history.",
+            rule.name
+        ),
+        action: format!("{base}/{}/delete", rule.id),
+        button: "Delete",
+        field: "delete",
+        back: base,
     }
 }
 

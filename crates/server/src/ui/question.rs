@@ -16,7 +16,7 @@ pub(super) struct Question {
     pub(super) action: String,
     pub(super) button: &'static str,
 
-    /// A field that the form needs besides its token.
+    /// The name of the button, with which the handler knows what is confirmed.
     pub(super) field: &'static str,
 
     /// The address to go back to.

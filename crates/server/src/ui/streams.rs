@@ -25,6 +25,7 @@ use super::live::live;
 use super::navigation::Section;
 use super::parts::{Badge, Time};
 use super::place::{Place, Visit};
+use super::question::Question;
 
 /// The pages of streams.
 pub(super) fn routes() -> Router<Arc<Ui>> {
@@ -121,14 +122,6 @@ struct ListPage {
     /// The commands that follow the events; none if the form has a wrong value.
     commands: Option<Commands>,
     word: &'static str,
-}
-
-#[derive(Template)]
-#[template(path = "ui/streams/end.html")]
-struct EndPage {
-    frame: Frame,
-    base: String,
-    stream: Stream,
 }
 
 /// The list that a page asked for.
@@ -230,14 +223,14 @@ async fn find(at: &Visit) -> Result<Stream, PageError> {
 /// Asks before a stream is ended, for browsers without a script.
 async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
     let stream = find(&at).await?;
-    Ok(page(&end_page(&ui, &at, stream)))
+    Ok(ending(&ui, &at, &stream).ask())
 }
 
 /// Ends a stream after a confirmation.
 async fn end(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     let stream = find(&at).await?;
     if !sent.fields.has("confirmed") {
-        return Ok(page(&end_page(&ui, &at, stream)));
+        return Ok(ending(&ui, &at, &stream).ask());
     }
 
     let address = format!("/api/v1/streams/{}", stream.id);
@@ -245,8 +238,18 @@ async fn end(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Respons
     Ok(Redirect::to(&at.place.page("streams?done=ended")).into_response())
 }
 
-fn end_page(ui: &Ui, at: &Visit, stream: Stream) -> EndPage {
+fn ending(ui: &Ui, at: &Visit, stream: &Stream) -> Question {
     let base = at.place.page("streams");
-    let frame = Frame::at(ui, &at.person, &at.place, Section::Streams, "End stream").crumb("Streams", &base);
-    EndPage { frame, base, stream }
+    Question {
+        frame: Frame::at(ui, &at.person, &at.place, Section::Streams, "End stream").crumb("Streams", &base),
+        text: format!(
+            "The connection of {} is closed. The client can connect again and continue at its position. To prevent \
+             that, revoke its access token.",
+            stream.user
+        ),
+        action: format!("{base}/{}/end", stream.id),
+        button: "End",
+        field: "end",
+        back: base,
+    }
 }

@@ -409,8 +409,9 @@ fn limit(text: &str) -> Option<f64> {
     number.or_else(|| Some(parse_duration(text)?.as_secs_f64()))
 }
 
-/// Takes over a refusal. The form has one field for the three kinds of limits, and one for the choice of projects.
-pub(super) fn refuse(form: &mut Form, mut refusal: Refusal) {
+/// The refusal with the fields of the form, which has one for the three kinds of limits, and one for the choice of
+/// projects.
+pub(super) fn in_words_of_the_form(mut refusal: Refusal) -> Refusal {
     for (field, _) in &mut refusal.fields {
         match field.as_str() {
             "above" | "below" | "times_previous" => "limit".clone_into(field),
@@ -419,7 +420,7 @@ pub(super) fn refuse(form: &mut Form, mut refusal: Refusal) {
         }
     }
 
-    form.refuse(&refusal);
+    refusal
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::ui::frame::{Frame, Notice, page, refused_page};
 use crate::ui::history::{Choice, OUTCOMES};
 use crate::ui::navigation::Section;
 use crate::ui::place::{Level, Visit};
+use crate::ui::question::Question;
 
 #[derive(Template)]
 #[template(path = "ui/hooks/show.html")]
@@ -44,14 +45,6 @@ struct HookPage {
     /// The address of its updates. Only the newest requests are updated.
     live: Option<String>,
     is_system: bool,
-}
-
-#[derive(Template)]
-#[template(path = "ui/hooks/delete.html")]
-struct DeletePage {
-    frame: Frame,
-    hook: Hook,
-    address: String,
 }
 
 /// Shows a webhook.
@@ -178,13 +171,13 @@ fn to_hook(at: &Visit, id: i64, done: &str) -> Response {
 
 /// Asks before a webhook is deleted.
 pub(in crate::ui) async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
-    Ok(page(&delete_page(&ui, &at).await?))
+    Ok(deletion(&ui, &at).await?.ask())
 }
 
 /// Deletes a webhook after a confirmation.
 pub(in crate::ui) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     if !sent.fields.has("confirmed") {
-        return Ok(page(&delete_page(&ui, &at).await?));
+        return Ok(deletion(&ui, &at).await?.ask());
     }
 
     let address = format!("{}/hooks/{}", at.place.api(), at.number("hook_id")?);
@@ -193,17 +186,23 @@ pub(in crate::ui) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Se
     Ok(Redirect::to(&address).into_response())
 }
 
-async fn delete_page(ui: &Ui, at: &Visit) -> Result<DeletePage, PageError> {
+async fn deletion(ui: &Ui, at: &Visit) -> Result<Question, PageError> {
     let id = at.number("hook_id")?;
     let hook: Hook = at.person.api.get(&format!("{}/hooks/{id}", at.place.api())).await?;
     let address = at.place.page(&format!("hooks/{id}"));
     let frame = Frame::at(ui, &at.person, &at.place, Section::Hooks, "Delete webhook");
 
-    Ok(DeletePage {
+    Ok(Question {
         frame: frame
             .crumb("Webhooks", at.place.page("hooks"))
             .crumb(hook.title(), &address),
-        hook,
-        address,
+        text: format!(
+            "The webhook {} is deleted. Deliveries that wait are cancelled, and this cannot be undone.",
+            hook.title()
+        ),
+        action: format!("{address}/delete"),
+        button: "Delete",
+        field: "delete",
+        back: address,
     })
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use super::{INSPECTORS, Inspector, address, base, find, frame, frame_of};
 use crate::ui::Ui;
-use crate::ui::client::Refusal;
 use crate::ui::error::PageError;
 use crate::ui::form::{Fields, Form, Query, Sent};
 use crate::ui::frame::{Frame, page, refused_page};
@@ -54,7 +53,7 @@ pub(super) async fn create(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
             .await
         {
             Ok(inspector) => return Ok(to_page(&inspector.page(&base(&at)), "created")),
-            Err(refusal) => refuse(&mut form, refusal)?,
+            Err(refusal) => form.take(refusal)?,
         }
     }
 
@@ -79,7 +78,7 @@ pub(super) async fn update(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
         let api = &sent.person.api;
         match api.send_only(Method::PUT, &address(&at)?, &Value::Object(body)).await {
             Ok(()) => return Ok(to_page(&known.page(&base(&at)), "saved")),
-            Err(refusal) => refuse(&mut form, refusal)?,
+            Err(refusal) => form.take(refusal)?,
         }
     }
 
@@ -137,17 +136,6 @@ fn filled(known: &Inspector) -> Form {
     form.set("headers", headers.join("\n"));
     form.set("delay_ms", known.delay_ms.to_string());
     form
-}
-
-/// Shows a refusal of the values in the form. Other refusals have a page of their own.
-fn refuse(form: &mut Form, refusal: Refusal) -> Result<(), PageError> {
-    match refusal.status {
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-            form.refuse(&refusal);
-            Ok(())
-        }
-        _ => Err(refusal.into()),
-    }
 }
 
 fn new_page(ui: &Ui, at: &Visit, form: Form) -> FormPage {

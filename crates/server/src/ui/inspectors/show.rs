@@ -17,6 +17,7 @@ use crate::ui::form::{Query, Sent};
 use crate::ui::frame::{Frame, Notice, page};
 use crate::ui::live::live_of_person;
 use crate::ui::place::Visit;
+use crate::ui::question::Question;
 use crate::ui::roles::manages;
 
 #[derive(Template)]
@@ -36,14 +37,6 @@ struct InspectorPage {
     /// The form for a webhook with this address; None for people who may not add a webhook here.
     add_hook: Option<String>,
     has_owner: bool,
-}
-
-#[derive(Template)]
-#[template(path = "ui/inspectors/delete.html")]
-struct DeletePage {
-    frame: Frame,
-    inspector: Inspector,
-    address: String,
 }
 
 /// Shows an inspector.
@@ -103,11 +96,11 @@ pub(super) async fn clear(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> R
     let inspector = find(&at).await?;
     let page_of_inspector = inspector.page(&base(&at));
     if !sent.fields.has("confirmed") {
-        return Ok(page(&ClearPage {
-            frame: frame_of(&ui, &at, &inspector, "Delete all requests"),
-            inspector,
-            address: page_of_inspector,
-        }));
+        let text = format!(
+            "All requests that the inspector {} keeps are deleted. Its address stays.",
+            inspector.title()
+        );
+        return Ok(question(&ui, &at, &inspector, ("Delete all requests", "clear"), text).ask());
     }
 
     let requests = format!("{}/requests", address(&at)?);
@@ -118,24 +111,15 @@ pub(super) async fn clear(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> R
     Ok(Redirect::to(&format!("{page_of_inspector}?done=cleared")).into_response())
 }
 
-/// The question before all requests are deleted. With the script, a dialog asks instead.
-#[derive(Template)]
-#[template(path = "ui/inspectors/clear.html")]
-struct ClearPage {
-    frame: Frame,
-    inspector: Inspector,
-    address: String,
-}
-
 /// Asks before an inspector is deleted.
 pub(super) async fn ask(at: Visit, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
-    Ok(page(&delete_page(&ui, &at).await?))
+    Ok(deletion(&ui, &at).await?.ask())
 }
 
 /// Deletes an inspector after a confirmation.
 pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     if !sent.fields.has("confirmed") {
-        return Ok(page(&delete_page(&ui, &at).await?));
+        return Ok(deletion(&ui, &at).await?.ask());
     }
 
     let address = address(&at)?;
@@ -146,11 +130,25 @@ pub(super) async fn delete(at: Visit, State(ui): State<Arc<Ui>>, sent: Sent) -> 
     Ok(Redirect::to(&format!("{}?done=deleted", base(&at))).into_response())
 }
 
-async fn delete_page(ui: &Ui, at: &Visit) -> Result<DeletePage, PageError> {
+async fn deletion(ui: &Ui, at: &Visit) -> Result<Question, PageError> {
     let inspector = find(at).await?;
-    Ok(DeletePage {
-        frame: frame_of(ui, at, &inspector, "Delete inspector"),
-        address: inspector.page(&base(at)),
-        inspector,
-    })
+    let text = format!(
+        "The inspector {} is deleted with its requests. Requests to its address get the status 404.",
+        inspector.title()
+    );
+    Ok(question(ui, at, &inspector, ("Delete inspector", "delete"), text))
+}
+
+/// A question about an inspector: its title, and the last part of the address.
+fn question(ui: &Ui, at: &Visit, inspector: &Inspector, words: (&str, &'static str), text: String) -> Question {
+    let (title, action) = words;
+    let back = inspector.page(&base(at));
+    Question {
+        frame: frame_of(ui, at, inspector, title),
+        text,
+        action: format!("{back}/{action}"),
+        button: "Delete",
+        field: action,
+        back,
+    }
 }

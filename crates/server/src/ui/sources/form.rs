@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -67,7 +67,7 @@ pub(super) async fn create(at: Administration, State(ui): State<Arc<Ui>>, sent: 
             Ok(page(&shown))
         }
         Err(refusal) => {
-            refuse(&mut form, refusal)?;
+            form.take(refusal)?;
             Ok(refused_page(&new_page(&ui, &at, form)))
         }
     }
@@ -122,7 +122,7 @@ pub(super) async fn update(at: Administration, State(ui): State<Arc<Ui>>, sent: 
                 let address = format!("{}?done=saved", source.page(&at.list()));
                 return Ok(Redirect::to(&address).into_response());
             }
-            Err(refusal) => refuse(&mut form, refusal)?,
+            Err(refusal) => form.take(refusal)?,
         }
     }
 
@@ -155,17 +155,6 @@ fn filled(source: &Source) -> Form {
     form.set("sender_rate_limit", limit(source.sender_rate_limit));
     form.set("deduplicate", source.deduplicate.to_string());
     form
-}
-
-/// Shows a refusal of the values in the form. Other refusals have a page of their own.
-fn refuse(form: &mut Form, refusal: Refusal) -> Result<(), PageError> {
-    match refusal.status {
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-            form.refuse(&refusal);
-            Ok(())
-        }
-        _ => Err(refusal.into()),
-    }
 }
 
 fn new_page(ui: &Ui, at: &Administration, form: Form) -> FormPage {

@@ -17,6 +17,7 @@ use crate::ui::form::{Choice, Fields, Query, Sent};
 use crate::ui::frame::{Frame, Notice, page};
 use crate::ui::live::live;
 use crate::ui::parts::Time;
+use crate::ui::question::Question;
 
 /// Number of bytes of a MiB.
 const MEBIBYTE: u64 = 1 << 20;
@@ -63,14 +64,6 @@ impl SourcePage {
     fn replaced_until(&self) -> Option<Time> {
         self.source.replaced_secrets_until.as_deref().map(Time::new)
     }
-}
-
-#[derive(Template)]
-#[template(path = "ui/sources/delete.html")]
-struct DeletePage {
-    frame: Frame,
-    source: Source,
-    address: String,
 }
 
 /// Shows a source.
@@ -142,13 +135,13 @@ pub(super) async fn follow(
 
 /// Asks before a source is deleted.
 pub(super) async fn ask(at: Administration, State(ui): State<Arc<Ui>>) -> Result<Response, PageError> {
-    Ok(page(&delete_page(&ui, &at).await?))
+    Ok(deletion(&ui, &at).await?.ask())
 }
 
 /// Deletes a source after a confirmation.
 pub(super) async fn delete(at: Administration, State(ui): State<Arc<Ui>>, sent: Sent) -> Result<Response, PageError> {
     if !sent.fields.has("confirmed") {
-        return Ok(page(&delete_page(&ui, &at).await?));
+        return Ok(deletion(&ui, &at).await?.ask());
     }
 
     let address = at.address()?;
@@ -159,11 +152,19 @@ pub(super) async fn delete(at: Administration, State(ui): State<Arc<Ui>>, sent: 
     Ok(Redirect::to(&format!("{}?done=deleted", at.list())).into_response())
 }
 
-async fn delete_page(ui: &Ui, at: &Administration) -> Result<DeletePage, PageError> {
+async fn deletion(ui: &Ui, at: &Administration) -> Result<Question, PageError> {
     let source = at.own_source().await?;
-    Ok(DeletePage {
+    let back = source.page(&at.list());
+    Ok(Question {
         frame: at.frame_of(ui, &source, "Delete source"),
-        address: source.page(&at.list()),
-        source,
+        text: format!(
+            "Requests to the source {} are refused at once, and GitLab does not send their events again. Its earlier \
+             events are kept. This cannot be undone.",
+            source.title()
+        ),
+        action: format!("{back}/delete"),
+        button: "Delete",
+        field: "delete",
+        back,
     })
 }
