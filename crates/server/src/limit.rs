@@ -133,6 +133,7 @@ mod tests {
             let scope = Scope::Project(ProjectId(project));
             Requester {
                 user,
+                portal: None,
                 is_admin: false,
                 scope,
                 namespace: Some(GroupId(1)),

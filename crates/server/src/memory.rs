@@ -185,6 +185,7 @@ mod tests {
         let scope = Scope::Project(ProjectId(group));
         Requester {
             user,
+            portal: None,
             is_admin: false,
             scope,
             namespace: Some(GroupId(group)),

@@ -37,6 +37,9 @@ pub(crate) struct Shares {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Requester {
     pub(crate) user: i64,
+
+    /// The portal session of a visitor, who has a share apart from that of the user who created the link.
+    pub(crate) portal: Option<i64>,
     pub(crate) is_admin: bool,
     pub(crate) scope: Scope,
 
@@ -48,6 +51,7 @@ pub(crate) struct Requester {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Share {
     User(i64),
+    Portal(i64),
     Scope(Scope),
     Namespace(GroupId),
 }
@@ -93,6 +97,7 @@ impl Requester {
     pub(crate) fn new(directory: &Index, actor: &Actor, scope: Scope) -> Self {
         Self {
             user: actor.user_id,
+            portal: None,
             is_admin: actor.is_admin,
             scope,
             namespace: directory.namespace_of(scope),
@@ -101,7 +106,8 @@ impl Requester {
 
     /// Lists the limits that a permit counts against.
     fn shares(&self, shares: &Shares) -> Vec<(Share, usize, Full)> {
-        let mut of = vec![(Share::User(self.user), shares.of_user, Full::User)];
+        let own = self.portal.map_or(Share::User(self.user), Share::Portal);
+        let mut of = vec![(own, shares.of_user, Full::User)];
         if self.is_admin {
             return of;
         }
@@ -214,10 +220,25 @@ mod tests {
         let scope = Scope::Project(ProjectId(project));
         Requester {
             user,
+            portal: None,
             is_admin: false,
             scope,
             namespace: Some(GroupId(group)),
         }
+    }
+
+    #[test]
+    fn visitors_of_a_portal_use_up_no_permits_of_the_user_who_created_the_link() {
+        let permits = SharedPermits::new(SHARES, "permits");
+        let visitor = Requester {
+            portal: Some(7),
+            ..requester(1, 1, 1)
+        };
+
+        let _first = permits.acquire(&visitor).expect("a permit");
+        let _second = permits.acquire(&visitor).expect("another");
+        assert_eq!(permits.acquire(&visitor).err(), Some(Full::User));
+        assert!(permits.acquire(&requester(1, 1, 1)).is_ok());
     }
 
     #[test]

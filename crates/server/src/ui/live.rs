@@ -19,7 +19,7 @@ use super::Ui;
 use super::error::PageError;
 use super::person::Rights;
 use super::place::Visit;
-use crate::places::SharedPermit;
+use crate::places::{Requester, SharedPermit};
 use crate::streams::SHARES;
 
 /// Time between two looks.
@@ -76,7 +76,10 @@ where
     R: Fn() -> F + Send + 'static,
     F: Future<Output = Result<String, PageError>> + Send,
 {
-    let requester = ui.app.requester(&at.person.actor, of);
+    let requester = Requester {
+        portal: at.person.portal.as_ref().map(|portal| portal.id),
+        ..ui.app.requester(&at.person.actor, of)
+    };
     let permit = ui.app.streams.permits.acquire(&requester);
     let permit = permit.map_err(|full| full.refusal("open streams", &SHARES))?;
 
