@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use quickdraw_domain::inspector::MAX_OF_USER;
 use quickdraw_domain::source::Addresses;
 use tokio::sync::{Semaphore, watch};
 
@@ -16,9 +17,14 @@ use crate::telemetry::INSPECTIONS;
 pub(crate) const PER_INSPECTOR: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 /// Number of counters per inspector above which idle ones are forgotten.
 const MAX_COUNTERS: usize = 1000;
-/// Requests that are read or wait for their answer: on this node, and at one inspector.
-pub(crate) const AT_ONCE: usize = 200;
+/// Requests that are read or wait for their answer: on this node, and at one inspector. The owner of the most
+/// inspectors, all with delayed answers, can use a tenth of the room.
+pub(crate) const AT_ONCE: usize = 2_000;
 pub(crate) const AT_ONCE_OF_ONE: usize = 20;
+const _: () = assert!(
+    AT_ONCE >= 10 * MAX_OF_USER * AT_ONCE_OF_ONE,
+    "one owner could use most of the room"
+);
 /// Memory for long bodies, in KiB. It is a small part of the memory for events.
 const BODIES_KIB: usize = 8 << 10;
 
