@@ -179,8 +179,8 @@ pub trait Activity {
     /// The newest calls of all hooks since a time, newest first; at most so many.
     async fn recent_calls(&self, since: Timestamp, most: usize) -> Result<Vec<Call>>;
 
-    /// The open deliveries of a hook, in any order: of those without a lease at most so many that wait and so many that
-    /// are retried, the first due ones. Blocked deliveries are due last among those that wait.
+    /// The open deliveries of a hook, in any order: all under a lease, and at most `most` that wait and `most` that are
+    /// retried. Those that are due first come before others; blocked deliveries are due last.
     async fn open_deliveries(&self, hook: HookId, most: usize) -> Result<Vec<Open>>;
 }
 

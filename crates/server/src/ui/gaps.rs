@@ -22,7 +22,7 @@ use super::place::{Level, Visit};
 
 /// Number of sequences in a page.
 const ROWS: usize = 60;
-/// A share of events from which on a sequence is shown as nearly complete.
+/// Smallest share of received events with which a sequence is shown as nearly complete.
 const NEARLY: f64 = 0.95;
 
 /// The pages of gaps.

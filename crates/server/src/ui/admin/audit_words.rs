@@ -8,7 +8,7 @@ use super::names::{Kind, Names, Wanted};
 /// A verb: as in "tried to delete", and as in "deleted".
 type Verb = (&'static str, &'static str);
 
-/// Requests whose paths are sentences of their own: method, path after the version, verb, and object.
+/// Paths whose requests have a sentence of their own: method, path after the version, verb, and object.
 const WHOLE: [(&str, &str, Verb, &str); 26] = [
     ("POST", "/-/sign_in", ("sign in", "signed in"), ""),
     (
@@ -171,7 +171,7 @@ pub(super) struct Action<'a> {
     verb: Verb,
     steps: Vec<Step<'a>>,
 
-    /// The object in words, if the path is a sentence of its own or cannot be taken apart.
+    /// The object in words, if the path has a sentence of its own or cannot be taken apart.
     whole: Option<String>,
 }
 

@@ -120,9 +120,8 @@ struct Disk {
 }
 
 impl Disk {
-    /// The state of the free space. A year without a full disk is beyond the forecast.
-    ///
-    /// None on PostgreSQL, whose server knows its disk.
+    /// The state of the free space. The forecast ends after a year. None on PostgreSQL, whose disk only its server
+    /// knows.
     fn badge(&self) -> Option<Badge> {
         Some(match (&self.full_at, self.free_bytes?) {
             (_, ..LITTLE_SPACE) => Badge::bad("Little space"),

@@ -296,7 +296,7 @@ fn length(seconds: f64) -> String {
     }
 }
 
-/// A length of time as forms take it: in the largest unit that fits without a rest.
+/// A length of time as forms take it: in the largest unit of which it is a multiple.
 fn span(seconds: u64) -> String {
     let unit = UNITS
         .into_iter()
@@ -307,7 +307,7 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// A length of time in words, in the largest unit that fits without a rest.
+/// A length of time in words, in the largest unit of which it is a multiple.
 fn in_words(seconds: u64) -> String {
     let unit = UNITS
         .into_iter()

@@ -8,10 +8,10 @@ use super::columns::{self, Columns, Drawing, Drawn, number};
 
 /// The part of a column at each side of its bar.
 const SPACE: f64 = 0.1;
-/// The lowest part of a bar, as a share of the highest bar, so that a single failure can be seen.
+/// Smallest height of a part of a bar, as a share of the highest bar, so that a single failure can be seen.
 const LOWEST: f64 = 0.015;
 
-/// Draws the values of each column on each other, the first series at the bottom.
+/// Stacks the values of each column, the first series at the bottom.
 pub(super) fn draw(data: &Data) -> Option<Drawing> {
     let sums = (0..data.columns.len()).map(|column| data.values(column).flatten().sum::<f64>());
     let most = sums.fold(0.0, f64::max);

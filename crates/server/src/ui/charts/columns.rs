@@ -146,7 +146,7 @@ fn label_at(data: &Data, at: f64) -> String {
     column.map(|(_, column)| column.label.clone()).unwrap_or_default()
 }
 
-/// How many values have a line. The lines of small counts are at whole numbers.
+/// The number of horizontal lines. Those of small counts are at whole numbers.
 fn values(unit: Unit, most: f64) -> usize {
     let whole = (1..VALUES).find(|count| number(*count) > most);
     match unit {
