@@ -75,15 +75,24 @@ for (const part of all("[data-live]")) {
   pause.type = "button";
   controls.append(pause, state);
   part.before(controls);
-  let source = null;
+  let source = null, waiting = null;
+  // A form that a dialog asks about must stay in the page to be sent, and a part in use stays as it is.
+  const show = () => {
+    const isInUse = part.contains(document.activeElement) || part.querySelector("input:checked");
+    if (waiting === null || isInUse || document.querySelector("dialog[open]")) return;
+    part.innerHTML = waiting;
+    waiting = null;
+    showTimes(part);
+  };
+  for (const name of ["focusout", "change"]) part.addEventListener(name, () => setTimeout(show));
+  document.addEventListener("close", () => setTimeout(show), true);
   const start = () => {
     source = new EventSource(part.dataset.live);
     pause.textContent = "Pause updates";
     state.textContent = "Updates by itself";
     source.onmessage = event => {
-      if (part.contains(document.activeElement) || part.querySelector("input:checked")) return;
-      part.innerHTML = event.data;
-      showTimes(part);
+      waiting = event.data;
+      show();
       state.textContent = "Updates by itself";
     };
     source.onerror = () => { state.textContent = "Updates are cut off; trying again…"; };

@@ -1,6 +1,7 @@
 // Journeys through gaps, streams, alerts, selected deliveries, and the contribution of an event to insights.
 
 import assert from "node:assert/strict";
+import { Visitor } from "./browser.mjs";
 import { field, follow, journey, press, shows } from "./steps.mjs";
 import { hostile, word } from "./texts.mjs";
 import { soon } from "./world.mjs";
@@ -145,4 +146,26 @@ export async function an_event_shows_the_items_that_it_counts_for(all) {
     await visitor.page.getByRole("link", { name: "Issue #23", exact: true }).click();
     await visitor.page.waitForURL((url) => url.searchParams.get("object") === "#23");
   });
+}
+
+export async function an_update_does_not_take_away_the_form_that_a_dialog_asks_about({ browser, world, base }) {
+  const visitor = await Visitor.open(browser, base);
+  await visitor.signIn(world.tokens.maintainer);
+  const open = new AbortController();
+  const headers = { "PRIVATE-TOKEN": world.tokens.maintainer, Accept: "text/event-stream" };
+  const stream = await fetch(`${base}/api/v1/stream?project=gear%2Frope&trigger=push_hooks`, { headers, signal: open.signal });
+  const ended = (async () => { for await (const part of stream.body) assert.ok(part); })();
+
+  await visitor.go("/gear/rope/-/streams");
+  await visitor.page.getByRole("row").filter({ hasText: "maintainer" }).getByRole("button").click();
+  // Another stream changes the list while the dialog is open. The server looks every two seconds.
+  const other = await fetch(`${base}/api/v1/stream?project=gear%2Frope&trigger=issue_hooks`, { headers, signal: open.signal });
+  assert.equal(other.status, 200);
+  await visitor.page.waitForTimeout(4_500);
+  await visitor.confirm();
+  await shows(visitor, "The stream is ended");
+  await ended;
+  open.abort();
+  assert.deepEqual(visitor.takeFaults(), []);
+  await visitor.close();
 }
