@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::metrics::unknown_metric;
+use super::named::unknown_metric;
 use super::{limit, managed};
 use crate::auth::Caller;
 use crate::error::ApiError;

@@ -17,7 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::item_filters::FilterQuery;
-use super::metrics::{MetricView, Number, no_metric_named, reading};
+use super::metrics::{MetricView, Number, reading};
+use super::named::no_metric_named;
 use super::not_a_choice;
 use super::scope::{self, Scope, ScopeQuery, ask, refused};
 use crate::auth::Caller;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
@@ -18,11 +17,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::item_filters::{FilterQuery, ItemFilters};
+use super::named::unknown_metric;
 use super::scope::{Scope, ScopeQuery, ask, interval, refused};
 use super::{export, not_a_choice};
 use crate::auth::Caller;
-use crate::error::{ApiError, FieldError, Kind};
-use crate::params::{Params, near};
+use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::App;
 use crate::views::Page;
 
@@ -507,30 +507,6 @@ impl MetricRequest {
             item_filters,
             filters,
         })
-    }
-}
-
-/// 404 for a metric in a path that does not exist.
-pub(super) fn unknown_metric(name: &str) -> ApiError {
-    let problem = no_metric(name);
-    ApiError::problem(StatusCode::NOT_FOUND, problem.detail)
-}
-
-/// 400 for a metric in a parameter that does not exist.
-pub(super) fn no_metric_named(name: &str) -> ApiError {
-    ApiError::fields(Kind::InvalidParameter, vec![no_metric(name)])
-}
-
-fn no_metric(name: &str) -> FieldError {
-    let near = near::nearest(name, metrics::all().map(|metric| metric.name));
-    let hint = near.map_or_else(
-        || "GET /api/v1/insights/metrics lists them".to_owned(),
-        |near| format!("did you mean {near}?"),
-    );
-    let name = near::shown(name);
-    FieldError {
-        did_you_mean: near.map(str::to_owned),
-        ..FieldError::new("metric", format!("there is no metric {name}; {hint}"))
     }
 }
 

@@ -1,11 +1,13 @@
-//! Finds members and teams by id, by name, and by their handles, in any case.
+//! Finds members and teams by id, by name, and by their handles, in any case; and says which metric a wrong name means.
 
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use quickdraw_insights::metrics;
 use quickdraw_insights::roster::{Handle, Resolver, Roster, Who};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, FieldError, Kind};
+use crate::params::near;
 
 /// Finds one member by id, by name, or by handle (username, e-mail address or account id). A merged member stands for
 /// the member it was merged into.
@@ -57,6 +59,30 @@ fn matching<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str) -> Vec<
         .into_iter()
         .find(|found| !found.is_empty())
         .unwrap_or_default()
+}
+
+/// 404 for a metric in a path that does not exist.
+pub(super) fn unknown_metric(name: &str) -> ApiError {
+    let problem = no_metric(name);
+    ApiError::problem(StatusCode::NOT_FOUND, problem.detail)
+}
+
+/// 400 for a metric in a parameter that does not exist.
+pub(super) fn no_metric_named(name: &str) -> ApiError {
+    ApiError::fields(Kind::InvalidParameter, vec![no_metric(name)])
+}
+
+fn no_metric(name: &str) -> FieldError {
+    let near = near::nearest(name, metrics::all().map(|metric| metric.name));
+    let hint = near.map_or_else(
+        || "GET /api/v1/insights/metrics lists them".to_owned(),
+        |near| format!("did you mean {near}?"),
+    );
+    let name = near::shown(name);
+    FieldError {
+        did_you_mean: near.map(str::to_owned),
+        ..FieldError::new("metric", format!("there is no metric {name}; {hint}"))
+    }
 }
 
 fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>, ApiError> {
